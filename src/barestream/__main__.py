@@ -1,0 +1,5 @@
+"""``python -m barestream``."""
+
+from barestream.cli import main
+
+main()

@@ -1,0 +1,87 @@
+"""Events as bytes on the wire, in the dialect that every client tried reads alike.
+
+Pure. Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+"""
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_FORBIDDEN = re.compile(r"[\r\n\0]")
+
+
+class InvalidEventError(ValueError):
+    """An event that has no form on the wire; the message names the field and the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event, as a browser's EventSource will dispatch it.
+
+    It always has data: an event with an id alone fires in some clients and not in others.
+
+    Attributes:
+        data: Any text; its line ends (CRLF, CR, LF) arrive as LF.
+        id: What a client sends back as Last-Event-ID; without CR, LF and NUL.
+        type: The event type that listeners name, "message" where absent; without CR, LF and NUL.
+        retry_ms: The client's reconnection delay from here on, in milliseconds.
+    """
+
+    data: str = ""
+    id: str | None = None
+    type: str | None = None
+    retry_ms: int | None = None
+
+
+class Frame(NamedTuple):
+    """The bytes of one or more events, encoded once for every stream that gets them.
+
+    Attributes:
+        body: The bytes as the client reads them.
+        chunk: The same as one chunk of HTTP/1.1 (RFC 9112, section 7.1).
+    """
+
+    body: bytes
+    chunk: bytes
+
+
+def encode(event: Event) -> bytes:
+    """Return the event's bytes: UTF-8, LF alone, ended by a blank line.
+
+    Raises:
+        InvalidEventError: CR, LF or NUL in the id or type, a retry below 0, or text that
+            UTF-8 cannot carry (a lone surrogate).
+    """
+    lines = []
+    for name, value in (("id", event.id), ("event", event.type)):
+        if value is not None:
+            if _FORBIDDEN.search(value):
+                raise InvalidEventError(f"{name} holds CR, LF or NUL: {value!r}")
+            lines.append(f"{name}: {value}\n")
+    if event.retry_ms is not None:
+        if event.retry_ms < 0:
+            raise InvalidEventError(f"retry is below 0: {event.retry_ms}")
+        lines.append(f"retry: {event.retry_ms}\n")
+    lines.extend(f"data: {line}\n" for line in _LINE_END.split(event.data))
+    lines.append("\n")
+    try:
+        return "".join(lines).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidEventError(
+            f"text that UTF-8 cannot carry: {error.object[error.start]!r}"
+        ) from None
+
+
+def frame(body: bytes) -> Frame:
+    """Return the bytes framed for a stream; they must not be empty (a last chunk is)."""
+    return Frame(body, b"%x\r\n%b\r\n" % (len(body), body))
+
+
+def retry(delay_ms: int) -> Frame:
+    """Return the frame that sets the client's reconnection delay and dispatches nothing."""
+    return frame(b"retry: %d\n\n" % delay_ms)
+
+
+# One bare line: with a blank line after it, one popular client fires an empty message.
+HEARTBEAT = frame(b":\n")

@@ -1,0 +1,129 @@
+"""The open streams of one worker: heartbeats, the cut of stalled clients, the drain."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from barestream.frames import HEARTBEAT, Frame, retry
+from barestream.stream import EndReason, Stream
+
+logger = logging.getLogger(__name__)
+
+# How long a drained stream has to leave its buffer before it is cut. A client that reads at
+# all needs one round trip; one that does not would hold the worker until it is killed.
+FLUSH_SECONDS = 1.0
+
+# How often silence and stalls are looked for: a heartbeat may be late by this much.
+SWEEP_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class HubLimits:
+    """How a hub treats its streams.
+
+    Attributes:
+        heartbeat_seconds: A stream that was silent for so long gets a heartbeat.
+        slow_seconds: A client that takes nothing for so long is cut.
+        drain_seconds: The time over which a drain ends all streams, evenly.
+        retry_ms: The mean of the reconnection delays that clients are given.
+    """
+
+    heartbeat_seconds: float = 15
+    slow_seconds: float = 30
+    drain_seconds: float = 1
+    retry_ms: int = 2000
+
+
+class Hub:
+    """Every open stream of a worker, whatever feeds it.
+
+    Args:
+        limits: How the streams are treated.
+        now: A monotonic clock, in seconds.
+        uniform: A random number between two others.
+    """
+
+    def __init__(
+        self,
+        limits: HubLimits,
+        now: Callable[[], float],
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self.now = now
+        self.draining = False
+        self._limits = limits
+        self._uniform = uniform
+        # Insertion order: a drain ends the oldest first.
+        self._streams: dict[Stream, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def open(self, stream: Stream) -> None:
+        """Take a stream in; while draining it is told to come back later, and ended."""
+        self._streams[stream] = None
+        if self.draining:
+            stream.end(EndReason.DRAINED, self.retry())
+        else:
+            stream.write(self.retry())
+
+    def close(self, stream: Stream) -> None:
+        """Let go of a stream that is over, and log it."""
+        del self._streams[stream]
+        logger.info(
+            "stream ended",
+            extra={
+                "route": stream.route,
+                "request_id": stream.request_id,
+                "seconds": round(self.now() - stream.opened_at, 3),
+                "events": stream.sent_events,
+                "bytes": stream.sent_bytes,
+                "reason": stream.end_reason or EndReason.CLIENT_LEFT,
+            },
+        )
+
+    def retry(self) -> Frame:
+        """Return a reconnection delay drawn at random, so that clients do not return as one."""
+        mean_ms = self._limits.retry_ms
+        return retry(round(self._uniform(0.5 * mean_ms, 1.5 * mean_ms)))
+
+    def sweep(self) -> None:
+        """Send heartbeats into silence, and cut the clients that take nothing."""
+        silent_since = self.now() - self._limits.heartbeat_seconds
+        for stream in tuple(self._streams):
+            if stream.stalled_seconds() >= self._limits.slow_seconds:
+                stream.abort(EndReason.TOO_SLOW)
+            elif stream.written_at <= silent_since and not stream.paused:
+                stream.write(HEARTBEAT)
+
+    async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Sweep until cancelled."""
+        while True:
+            await sleep(SWEEP_SECONDS)
+            self.sweep()
+
+    async def drain(
+        self, *, quick: bool = False, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        """End every stream, evenly over the drain's seconds, and wait until they are gone.
+
+        Args:
+            quick: End them all at once.
+            sleep: Waits for so many seconds.
+        """
+        self.draining = True
+        streams = tuple(self._streams)
+        started_at = self.now()
+        pace_seconds = 0 if quick or not streams else self._limits.drain_seconds / len(streams)
+        for nth, stream in enumerate(streams):
+            early_seconds = started_at + nth * pace_seconds - self.now()
+            if early_seconds > 0:
+                await sleep(early_seconds)
+            stream.end(EndReason.DRAINED, self.retry())
+        cut_at = self.now() + FLUSH_SECONDS
+        while self._streams and self.now() < cut_at:
+            await sleep(0.01)
+        for stream in tuple(self._streams):
+            stream.abort(EndReason.DRAINED)

@@ -1,0 +1,73 @@
+"""Gunicorn's configuration: ``gunicorn -c python:barestream.server.config``.
+
+Reference: https://docs.gunicorn.org/en/stable/settings.html
+"""
+
+import math
+import os
+import signal
+import sys
+from collections import Counter
+from typing import Any
+
+from barestream.server.logs import log_config
+from barestream.server.socket_folder import SocketFolder
+from barestream.settings import SettingsError, load, unknown
+
+try:
+    _settings = load()
+except SettingsError as error:
+    sys.exit(str(error))
+
+_folder = SocketFolder(_settings.socket_dir, _settings.instance, _settings.workers)
+
+wsgi_app = "barestream.app:create_app()"
+worker_class = "barestream.server.worker.Worker"
+workers = _settings.workers
+
+# A socket for each worker slot; nginx balances over them.
+bind = [_settings.bind] if _settings.bind else [f"unix:{path}" for path in _folder.sockets]
+
+# The drain, and time for the requests and the last bytes that it waits for.
+graceful_timeout = math.ceil(_settings.drain_seconds) + 5
+
+# Heartbeats to the arbiter go through memory: on a busy disk they would come late.
+worker_tmp_dir = "/dev/shm"  # noqa: S108 (Gunicorn makes the file itself, safely)
+
+# Only nginx reaches a unix socket, and it overwrites these headers; over TCP anyone does.
+forwarded_allow_ips = "" if _settings.bind else "*"
+
+# A second way in that nothing here needs.
+control_socket_disable = True
+
+logconfig_dict = log_config(_settings.log_level)
+
+
+def on_starting(server: Any) -> None:
+    """Prepare the sockets' folder; a worker's socket is not to be left without its worker."""
+    for sentence in unknown(os.environ):
+        server.log.warning(sentence)
+    if not _settings.bind:
+        try:
+            _folder.claim()
+        except (OSError, RuntimeError) as error:
+            sys.exit(f"barestream: {error}")
+
+
+def when_ready(_server: Any) -> None:
+    """Lead nginx here; from now on connections wait in the sockets' queues."""
+    # TTIN and TTOU change the number of workers, and with it that of the sockets that nginx has.
+    for unwanted in (signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(unwanted, signal.SIG_IGN)
+    if not _settings.bind:
+        _folder.become_current()
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Give the worker the slot that the fewest workers have.
+
+    During a reload each slot has an old worker and a new one, for a moment.
+    """
+    if not _settings.bind:
+        taken = Counter(each.slot for each in server.WORKERS.values())
+        worker.slot = min(range(workers), key=lambda slot: taken[slot])

@@ -1,0 +1,44 @@
+"""Whether every worker of this instance takes streams, asked from outside of it."""
+
+import http.client
+import socket
+from pathlib import Path
+
+# Longer than a worker's slowest answer; below the engine's own timeout of a health check.
+_TIMEOUT_SECONDS = 2
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_TIMEOUT_SECONDS)
+        self.sock.connect(str(self._path))
+
+
+def unready(sockets: list[Path]) -> list[str]:
+    """Return a sentence for each socket behind which no worker is ready."""
+    return [
+        f"{path}: {reason}" for path in sockets if (reason := _why_unready(_UnixConnection(path)))
+    ]
+
+
+def unready_at(address: str) -> list[str]:
+    """Return a sentence where no worker at host:port is ready."""
+    connection = http.client.HTTPConnection(address, timeout=_TIMEOUT_SECONDS)
+    reason = _why_unready(connection)
+    return [f"{address}: {reason}"] if reason else []
+
+
+def _why_unready(connection: http.client.HTTPConnection) -> str | None:
+    try:
+        connection.request("GET", "/readyz")
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return repr(error)
+    finally:
+        connection.close()
+    return None if status == 200 else f"/readyz answers {status}"

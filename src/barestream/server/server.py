@@ -1,0 +1,88 @@
+"""uvicorn's server, with an end that loses nothing."""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from types import FrameType
+from typing import Protocol as Interface
+
+from uvicorn import Config, Server
+
+from barestream.server.protocol import DrainState, Protocol
+from barestream.web.event_stream import ON_DRAIN
+
+logger = logging.getLogger(__name__)
+
+# A proxy writes its request right after it has connected; so long a connection that was
+# accepted and has said nothing is waited for, when the worker stops.
+ACCEPTED_GRACE_SECONDS = 0.5
+
+# The arbiter looks once a second.
+BEAT_SECONDS = 1.0
+
+
+class Drain(Interface):
+    """What an application asks to be awaited when its server stops."""
+
+    def __call__(self, *, quick: bool) -> Awaitable[None]:
+        """End what is open; at once where quick."""
+
+
+class DrainingServer(Server):
+    """Ends on TERM by a drain, on INT and QUIT at once.
+
+    An application takes part by a coroutine function that it appends to the list under
+    "barestream.on_drain" in its lifespan state.
+
+    Args:
+        config: uvicorn's.
+        beat: Called each second while the server stops, so that a supervisor sees it alive.
+    """
+
+    def __init__(self, config: Config, beat: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.server_state: DrainState = DrainState()
+        self._beat = beat
+        self._drains: list[Drain] = []
+        self._quick = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application, with the list that it can enter."""
+        self.lifespan.state[ON_DRAIN] = self._drains
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 (uvicorn's)
+        """Begin to stop. The signal is not raised again at the end: the exit code is 0."""
+        self.should_exit = True
+        self._quick = self._quick or sig != signal.SIGTERM
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+        """Accept no more, serve what was accepted, end the streams, then close the rest."""
+        beating = asyncio.create_task(self._keep_beating())
+        self.server_state.draining = True
+        for server in self.servers:
+            server.close()
+        await asyncio.gather(*(drain(quick=self._quick) for drain in self._drains))
+        if not self._quick:
+            await self._await_accepted()
+        await super().shutdown()
+        beating.cancel()
+
+    async def _await_accepted(self) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + ACCEPTED_GRACE_SECONDS
+        while loop.time() < deadline and self._is_one_awaited():
+            await asyncio.sleep(0.01)
+
+    def _is_one_awaited(self) -> bool:
+        return any(
+            isinstance(connection, Protocol) and connection.is_awaited
+            for connection in self.server_state.connections
+        )
+
+    async def _keep_beating(self) -> None:
+        while True:
+            self._beat()
+            await asyncio.sleep(BEAT_SECONDS)

@@ -1,0 +1,52 @@
+"""The folder of one instance's unix sockets, and the link that leads nginx to it.
+
+Each worker slot has a socket of its own, so that nginx's least_conn spreads streams evenly, and
+the master holds it, so that connections wait in its queue while a worker is replaced. Each
+instance has a folder of its own, because two that bind one path unlink each other's socket.
+"""
+
+import os
+import socket
+from pathlib import Path
+
+
+class SocketFolder:
+    """``<parent>/<instance>/<slot>.sock``, and ``<parent>/current`` that leads to one instance."""
+
+    def __init__(self, parent: Path, instance: str, slots: int) -> None:
+        self._folder = parent / instance
+        self._current = parent / "current"
+        self.sockets = [self._folder / f"{slot}.sock" for slot in range(slots)]
+
+    def claim(self) -> None:
+        """Make the folder.
+
+        Raises:
+            RuntimeError: Another instance listens in it.
+        """
+        if any(_is_answered(path) for path in self.sockets):
+            raise RuntimeError(
+                f"another instance listens in {self._folder}: stop it, or give this one a name "
+                "of its own with BARESTREAM_INSTANCE"
+            )
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def become_current(self) -> None:
+        """Lead ``current`` here, unless it leads to another instance that listens."""
+        first = self.sockets[0].name
+        if _is_answered(self._current / first):
+            return
+        # Renaming is atomic: nginx finds the old link or the new one.
+        link = self._folder / "link"
+        link.unlink(missing_ok=True)
+        link.symlink_to(self._folder.name, target_is_directory=True)
+        os.replace(link, self._current)  # noqa: PTH105 (Path.replace follows no link either)
+
+
+def _is_answered(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(os.fspath(path))
+        except OSError:
+            return False
+        return True

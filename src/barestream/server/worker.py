@@ -1,0 +1,54 @@
+"""The Gunicorn worker."""
+
+import asyncio
+import signal
+import sys
+from typing import Any, ClassVar
+
+from gunicorn.arbiter import Arbiter
+from uvicorn_worker import UvicornWorker
+
+from barestream.server.protocol import Protocol
+from barestream.server.server import DrainingServer
+
+
+class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no types
+    """Runs the application on uvloop and httptools, and drains when it is told to stop."""
+
+    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
+        "loop": "uvloop",
+        "http": Protocol,
+        "ws": "none",
+        "server_header": False,
+    }
+
+    # The one of Gunicorn's listeners that this worker accepts from; all of them where None.
+    slot: int | None = None
+    sockets: list[Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # UvicornWorker leaves it unset: a response that never ends would hold the worker until
+        # the arbiter kills it.
+        self.config.timeout_graceful_shutdown = self.cfg.graceful_timeout
+
+    def init_process(self) -> None:
+        """Keep the listener of this worker's slot alone, then run."""
+        if self.slot is not None:
+            kept = self.sockets[self.slot]
+            for listener in self.sockets:
+                if listener is not kept:
+                    listener.close()
+            self.sockets = [kept]
+        super().init_process()
+
+    async def _serve(self) -> None:
+        self.config.app = self.wsgi
+        server = DrainingServer(self.config, self.notify)
+        # Gunicorn's master stops its workers by QUIT where it got INT itself.
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGQUIT, server.handle_exit, signal.SIGQUIT, None
+        )
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)

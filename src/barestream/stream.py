@@ -1,0 +1,103 @@
+"""One open stream: where its bytes go, how far it has come, and why it ended."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Protocol
+
+from barestream.frames import Frame
+
+
+class EndReason(StrEnum):
+    """Why a stream ended, as its log line says it."""
+
+    CLIENT_LEFT = "client left"
+    DRAINED = "drained"
+    TOO_SLOW = "too slow"
+    ERROR = "error"
+    FINISHED = "finished"
+
+
+class Outlet(Protocol):
+    """The way to one client, with a transport's backpressure."""
+
+    on_resume: Callable[[], None]
+
+    @property
+    def paused(self) -> bool:
+        """Whether more is waiting to be sent than the transport's mark."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much is waiting to be sent."""
+
+    def write(self, frame: Frame) -> None:
+        """Send a frame; nothing happens where the client has gone."""
+
+    def close(self) -> None:
+        """Let the response end as HTTP wants it, behind what is waiting."""
+
+    def abort(self) -> None:
+        """Cut the connection at once, whatever is waiting."""
+
+
+class Stream:
+    """A response that stays open, to one client.
+
+    Args:
+        outlet: The way to the client.
+        now: A monotonic clock, in seconds.
+        route: What the client asked for, for the log.
+        request_id: The request's id, for the log.
+    """
+
+    def __init__(
+        self, outlet: Outlet, now: Callable[[], float], *, route: str, request_id: str = "-"
+    ) -> None:
+        self._outlet = outlet
+        self._now = now
+        self.route = route
+        self.request_id = request_id
+        self.opened_at = self.written_at = self._progress_at = now()
+        self._pending_bytes = 0
+        self.sent_events = 0
+        self.sent_bytes = 0
+        self.end_reason: EndReason | None = None
+
+    @property
+    def paused(self) -> bool:
+        """Whether to hold back: the client takes less than it is sent."""
+        return self._outlet.paused
+
+    def on_resume(self, callback: Callable[[], None]) -> None:
+        """Call back each time that the client has caught up with what was sent."""
+        self._outlet.on_resume = callback
+
+    def write(self, frame: Frame, events: int = 0) -> None:
+        """Send a frame that holds so many events; nothing happens once the stream has ended."""
+        if self.end_reason is None:
+            self._outlet.write(frame)
+            self.written_at = self._now()
+            self.sent_events += events
+            self.sent_bytes += len(frame.body)
+
+    def end(self, reason: EndReason, last: Frame | None = None) -> None:
+        """End the response cleanly, with a last frame; the first reason given stands."""
+        if last is not None:
+            self.write(last)
+        if self.end_reason is None:
+            self.end_reason = reason
+            self._outlet.close()
+
+    def abort(self, reason: EndReason) -> None:
+        """Cut the connection."""
+        if self.end_reason is None:
+            self.end_reason = reason
+        self._outlet.abort()
+
+    def stalled_seconds(self) -> float:
+        """Return for how long the client has taken nothing while something waits for it."""
+        pending_bytes, before = self._outlet.pending_bytes, self._pending_bytes
+        self._pending_bytes = pending_bytes
+        if pending_bytes == 0 or pending_bytes < before or not self._outlet.paused:
+            self._progress_at = self._now()
+        return self._now() - self._progress_at

@@ -1,0 +1,33 @@
+"""Whether the process lives, and whether it takes streams."""
+
+from http import HTTPStatus
+
+from bareasgi import HttpRequest, HttpResponse
+
+from barestream.hub import Hub
+from barestream.web.problems import problem
+
+
+class Health:
+    """The handlers of /healthz and /readyz."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    async def alive(self, _request: HttpRequest) -> HttpResponse:
+        """Answer 200: the process is alive."""
+        return _ok()
+
+    async def ready(self, _request: HttpRequest) -> HttpResponse:
+        """Answer 200 where new streams are taken, 503 while draining."""
+        if self._hub.draining:
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "This worker is draining.")
+        return _ok()
+
+
+def _ok() -> HttpResponse:
+    return HttpResponse.from_text(
+        "ok\n",
+        content_type=b"text/plain; charset=utf-8",
+        headers=[(b"content-length", b"3"), (b"cache-control", b"no-store")],
+    )

@@ -1,0 +1,72 @@
+"""The page /test and the static files that it needs, read once at the start."""
+
+import hashlib
+from http import HTTPStatus
+from pathlib import Path
+from string import Template
+
+from bareasgi import HttpRequest, HttpResponse
+from bareutils import bytes_writer
+
+from barestream.web.problems import problem
+
+_FOLDER = Path(__file__).parent / "static"
+_PAGE = "test.html"
+_TYPES = {
+    ".css": b"text/css; charset=utf-8",
+    ".html": b"text/html; charset=utf-8",
+    ".js": b"text/javascript; charset=utf-8",
+    ".svg": b"image/svg+xml",
+}
+
+
+class Pages:
+    """The handlers of / and /test, and of the files under /static/{version}/.
+
+    The version is the hash of all files, so that a page of one release never runs the script of
+    another out of a cache.
+    """
+
+    def __init__(self) -> None:
+        self._files = {
+            path.name: path.read_bytes()
+            for path in sorted(_FOLDER.iterdir())
+            if path.suffix in _TYPES
+        }
+        digest = hashlib.sha256()
+        for name, content in self._files.items():
+            digest.update(b"%b %d\n%b" % (name.encode(), len(content), content))
+        self._version = digest.hexdigest()[:12]
+        page = Template(self._files.pop(_PAGE).decode())
+        self._page = page.substitute(static=f"/static/{self._version}").encode()
+
+    async def index(self, _request: HttpRequest) -> HttpResponse:
+        """Lead to the page."""
+        return HttpResponse(
+            HTTPStatus.SEE_OTHER, [(b"location", b"/test"), (b"content-length", b"0")]
+        )
+
+    async def test(self, _request: HttpRequest) -> HttpResponse:
+        """Answer with the page."""
+        return _file(_PAGE, self._page, b"no-cache")
+
+    async def static(self, request: HttpRequest) -> HttpResponse:
+        """Answer with a static file, to be cached for good where the version is this one."""
+        name = request.matches["name"]
+        if name not in self._files:
+            return problem(HTTPStatus.NOT_FOUND, f"There is no static file {name}.")
+        is_this_version = request.matches["version"] == self._version
+        caching = b"public, max-age=31536000, immutable" if is_this_version else b"no-store"
+        return _file(name, self._files[name], caching)
+
+
+def _file(name: str, content: bytes, caching: bytes) -> HttpResponse:
+    return HttpResponse(
+        HTTPStatus.OK,
+        [
+            (b"content-type", _TYPES[Path(name).suffix]),
+            (b"content-length", b"%d" % len(content)),
+            (b"cache-control", caching),
+        ],
+        bytes_writer(content),
+    )

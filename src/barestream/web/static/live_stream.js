@@ -1,0 +1,304 @@
+/**
+ * One robust live stream over EventSource, without any user interface.
+ *
+ * The browser's own reconnecting is not used: it gives up for ever on any status but 200,
+ * has no jitter, hides its delay, and never notices a stream that is open and dead. So each
+ * EventSource lives for one connection, and the next one is made here, with the cursor in
+ * the query.
+ */
+
+const CONNECT_TIMEOUT_MS = 15_000;
+const CHECK_EACH_MS = 1_000;
+
+const SILENT_INTERVALS = 3;
+const SILENCE_FLOOR_MS = 10_000;
+const SILENCE_OF_UNKNOWN_INTERVAL_MS = 150_000;
+
+const RETRY_FLOOR_MS = 1_000;
+const FIRST_RETRY_CEILING_MS = 3_000;
+const RETRY_CEILING_MS = 30_000;
+
+/**
+ * The place in the server's log that an id names.
+ * @param {?string} id such as `#1795363200000-0`
+ * @returns {?{ms: number, seq: number}} null where the id names none
+ */
+export function placeOf(id) {
+  const match = /^#(\d+)-(\d+)$/.exec(id ?? '');
+  return match && { ms: Number(match[1]), seq: Number(match[2]) };
+}
+
+/**
+ * Whether an event comes after a cursor. Ids that name no place have no order, and count
+ * as new.
+ * @param {?string} id
+ * @param {?string} cursor
+ */
+export function isAfter(id, cursor) {
+  const place = placeOf(id);
+  const last = placeOf(cursor);
+  if (!place || !last) return true;
+  return place.ms > last.ms || (place.ms === last.ms && place.seq > last.seq);
+}
+
+/**
+ * Events of its own:
+ * - `statechange`, detail `{state, retryAtMs}`: state is `connecting`, `live`,
+ *   `reconnecting`, `offline` or `stopped`; retryAtMs is set while a retry is waited for.
+ * - `message`, detail `{id, data, receivedAtMs, isSnapshot}`: isSnapshot marks the newest
+ *   event that a client without a cursor gets at once, however old it is.
+ * - `gap`, detail `{id, missed}`: events that the server no longer has; missed is null
+ *   where it does not know how many.
+ */
+export class LiveStream extends EventTarget {
+  #url;
+  #window;
+  #cursor;
+  #droppedCount = 0;
+  #state = 'stopped';
+  #retryAtMs = null;
+
+  #listening = null;
+  #timer = null;
+  #source = null;
+  #failures = 0;
+
+  #checkedAtMs = 0;
+  #dueAtMs = 0;
+  #overdueSinceMs = null;
+
+  #lastStampMs = null;
+  #lastIntervalsMs = [];
+
+  /**
+   * @param {string} url of the stream
+   * @param {object} [options]
+   * @param {?string} [options.cursor] id of the last event already shown
+   * @param {Window} [options.window] where EventSource, timers, Date, Math, navigator and
+   *   the page's events are taken from
+   */
+  constructor(url, { cursor = null, window = globalThis } = {}) {
+    super();
+    this.#url = url;
+    this.#cursor = cursor;
+    this.#window = window;
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** When the next try is due, on the wall clock; null where none is waited for. */
+  get retryAtMs() {
+    return this.#retryAtMs;
+  }
+
+  /** Id of the last event given out. */
+  get cursor() {
+    return this.#cursor;
+  }
+
+  /** Events that were not given out because they, or later ones, had been already. */
+  get droppedCount() {
+    return this.#droppedCount;
+  }
+
+  /** Connects, from the cursor if there is one, and stays connected until stop(). */
+  start() {
+    if (this.#listening) return;
+    this.#listening = new AbortController();
+    const on = (type, listener) =>
+      this.#window.addEventListener(type, listener, { signal: this.#listening.signal });
+    on('offline', () => this.#lose('offline'));
+    on('online', () => this.#hurry());
+    on('visibilitychange', () => this.check());
+    on('pagehide', () => this.#pause());
+    on('pageshow', (event) => (event.persisted ? this.#connect('connecting') : this.check()));
+
+    this.#failures = 0;
+    this.#checkedAtMs = this.#now();
+    this.#connect('connecting');
+    this.#checkLater();
+  }
+
+  /** Disconnects. start() goes on from the cursor. */
+  stop() {
+    this.#listening?.abort();
+    this.#listening = null;
+    this.#window.clearTimeout(this.#timer);
+    this.#close();
+    this.#setState('stopped');
+  }
+
+  /**
+   * Does what is due by the wall clock: timers stand still in a laptop that sleeps, and run
+   * late in a hidden tab.
+   */
+  check() {
+    if (!this.#listening) return;
+    const nowMs = this.#now();
+    const stepBackMs = Math.max(0, this.#checkedAtMs - nowMs);
+    this.#checkedAtMs = nowMs;
+    if (this.#source) {
+      this.#dueAtMs -= stepBackMs;
+      this.#watch(nowMs);
+    } else if (this.#retryAtMs !== null && (nowMs >= this.#retryAtMs || stepBackMs > 0)) {
+      this.#connect(this.#state);
+    }
+  }
+
+  #watch(nowMs) {
+    if (nowMs < this.#dueAtMs) {
+      this.#overdueSinceMs = null;
+    } else if (this.#overdueSinceMs === null) {
+      // A tab that wakes may still have its events queued behind this very check, so
+      // silence is believed only at a second look.
+      this.#overdueSinceMs = nowMs;
+    } else if (nowMs - this.#overdueSinceMs >= CHECK_EACH_MS) {
+      this.#lose();
+    }
+  }
+
+  #checkLater() {
+    if (!this.#listening) return;
+    const untilRetryMs = (this.#retryAtMs ?? Infinity) - this.#now();
+    this.#window.clearTimeout(this.#timer);
+    this.#timer = this.#window.setTimeout(
+      () => {
+        this.check();
+        this.#checkLater();
+      },
+      Math.max(0, Math.min(untilRetryMs, CHECK_EACH_MS)),
+    );
+  }
+
+  #connect(state) {
+    this.#close();
+    this.#expectWithin(CONNECT_TIMEOUT_MS);
+    const source = new this.#window.EventSource(this.#address());
+    this.#source = source;
+    const on = (type, listener) =>
+      source.addEventListener(type, (event) => {
+        if (source === this.#source) listener(event);
+      });
+    on('open', () => this.#expectFirstEvent());
+    on('message', (event) => this.#receiveMessage(event));
+    on('barestream.gap', (event) => this.#receiveGap(event));
+    on('error', () => this.#lose());
+    this.#setState(state);
+  }
+
+  #address() {
+    if (this.#cursor === null) return this.#url;
+    const separator = this.#url.includes('?') ? '&' : '?';
+    return `${this.#url}${separator}lastEventID=${encodeURIComponent(this.#cursor)}`;
+  }
+
+  #expectFirstEvent() {
+    // A client without a cursor is sent the newest event at once; one that resumes may
+    // have missed nothing, and waits for the next.
+    this.#expectWithin(this.#cursor === null ? CONNECT_TIMEOUT_MS : this.#silenceLimitMs());
+  }
+
+  #receiveMessage({ lastEventId: id, data }) {
+    const isSnapshot = this.#cursor === null;
+    if (!this.#advance(id, placeOf(id)?.ms ?? null)) return;
+    this.#emit('message', { id, data, receivedAtMs: this.#now(), isSnapshot });
+  }
+
+  #receiveGap({ lastEventId: id, data }) {
+    // The step over a gap says nothing about the interval, so it has no stamp.
+    if (!this.#advance(id, null)) return;
+    this.#emit('gap', { id, missed: missedOf(data) });
+  }
+
+  #advance(id, stampMs) {
+    const isNew = isAfter(id, this.#cursor);
+    if (isNew) {
+      this.#learnInterval(stampMs);
+      this.#cursor = id || this.#cursor;
+    } else {
+      this.#droppedCount += 1;
+    }
+    this.#failures = 0;
+    this.#expectWithin(this.#silenceLimitMs());
+    this.#setState('live');
+    return isNew;
+  }
+
+  #learnInterval(stampMs) {
+    if (stampMs !== null && this.#lastStampMs !== null) {
+      this.#lastIntervalsMs = [stampMs - this.#lastStampMs, ...this.#lastIntervalsMs].slice(0, 2);
+    }
+    this.#lastStampMs = stampMs;
+  }
+
+  #silenceLimitMs() {
+    if (this.#lastIntervalsMs.length < 2) return SILENCE_OF_UNKNOWN_INTERVAL_MS;
+    // The smaller of two: one long step may be a jump, two are the server's new interval.
+    const intervalMs = Math.min(...this.#lastIntervalsMs);
+    return Math.max(SILENT_INTERVALS * intervalMs, SILENCE_FLOOR_MS);
+  }
+
+  #expectWithin(limitMs) {
+    this.#overdueSinceMs = null;
+    this.#dueAtMs = this.#now() + limitMs;
+  }
+
+  #hurry() {
+    if (this.#source) {
+      this.check();
+      return;
+    }
+    this.#failures = 0;
+    this.#connect('reconnecting');
+  }
+
+  #lose(state = this.#window.navigator.onLine ? 'reconnecting' : 'offline') {
+    this.#close();
+    this.#failures += 1;
+    // While offline too: a machine without a network still has its localhost, and a
+    // browser in a virtual machine may be wrong about the network.
+    this.#setState(state, this.#now() + this.#retryDelayMs());
+    this.#checkLater();
+  }
+
+  #retryDelayMs() {
+    const ceilingMs = Math.min(FIRST_RETRY_CEILING_MS * 2 ** (this.#failures - 1), RETRY_CEILING_MS);
+    return RETRY_FLOOR_MS + this.#window.Math.random() * (ceilingMs - RETRY_FLOOR_MS);
+  }
+
+  #pause() {
+    // An open stream would keep the page out of the back/forward cache.
+    this.#close();
+    this.#setState('connecting');
+  }
+
+  #close() {
+    this.#source?.close();
+    this.#source = null;
+  }
+
+  #setState(state, retryAtMs = null) {
+    if (state === this.#state && retryAtMs === this.#retryAtMs) return;
+    this.#state = state;
+    this.#retryAtMs = retryAtMs;
+    this.#emit('statechange', { state, retryAtMs });
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  #now() {
+    return this.#window.Date.now();
+  }
+}
+
+function missedOf(data) {
+  try {
+    return JSON.parse(data).missed ?? null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,308 @@
+/**
+ * One stream a browser, all its tabs together: over HTTP/1.1 a browser opens no more than
+ * six connections to an origin, and six tabs with a stream each would leave none for
+ * anything else.
+ *
+ * The tab that holds a Web Lock leads: it has the LiveStream, and tells the others on a
+ * BroadcastChannel. They queue for the lock, so when the leader goes the next one leads on,
+ * from its own cursor. A follower hails the leader with its cursor, at once and then every
+ * few seconds, and is sent what it lacks: so a lost message heals, and a leader that does
+ * not answer is found out.
+ */
+
+import { LiveStream, isAfter, placeOf } from './live_stream.js';
+
+const HAIL_EACH_MS = 5_000;
+const HAILS_BEFORE_STEAL = 3;
+
+// Five minutes of ticks. A follower that lacks more is served by the server's own log.
+const RECENT_ENTRIES = 300;
+
+/**
+ * A SharedStream where the browser can have one, or else a LiveStream of this tab's own:
+ * Web Locks exist only on https and on localhost.
+ * @param {string} url of the stream
+ * @param {object} [options] as LiveStream takes them
+ * @returns {SharedStream|LiveStream} both are used alike
+ */
+export function openStream(url, options = {}) {
+  const { window = globalThis } = options;
+  const canShare = window.navigator.locks && window.BroadcastChannel;
+  return canShare ? new SharedStream(url, options) : new LiveStream(url, options);
+}
+
+/** Has the events, the methods and the properties of LiveStream. */
+export class SharedStream extends EventTarget {
+  #url;
+  #window;
+  #name;
+  #id;
+  #cursor;
+  #droppedCount = 0;
+  #state = 'stopped';
+  #retryAtMs = null;
+
+  #listening = null;
+  #channel = null;
+  #candidacy = null;
+  #live = null;
+  #leaderId = null;
+  #unanswered = 0;
+  #timer = null;
+
+  #recent = [];
+  #recentSince;
+
+  /**
+   * @param {string} url of the stream
+   * @param {object} [options]
+   * @param {?string} [options.cursor] id of the last event already shown in this tab
+   * @param {Window} [options.window] as LiveStream takes it, with navigator.locks,
+   *   BroadcastChannel and document
+   */
+  constructor(url, { cursor = null, window = globalThis } = {}) {
+    super();
+    this.#url = url;
+    this.#window = window;
+    this.#cursor = cursor;
+    this.#recentSince = placeOf(cursor) && cursor;
+    // Tabs of another release may speak otherwise: they share among themselves.
+    this.#name = `${import.meta.url} ${url}`;
+    this.#id = String(window.Math.random());
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** When the next try is due, on the wall clock; null where none is waited for. */
+  get retryAtMs() {
+    return this.#retryAtMs;
+  }
+
+  /** Id of the last event given out in this tab. */
+  get cursor() {
+    return this.#cursor;
+  }
+
+  /** Events that were not given out because they, or later ones, had been already. */
+  get droppedCount() {
+    return this.#droppedCount;
+  }
+
+  /** Takes part, from the cursor if there is one, until stop(). */
+  start() {
+    if (this.#listening) return;
+    this.#listening = new AbortController();
+    const { signal } = this.#listening;
+    // Captured, since freeze and resume are the document's own and do not bubble.
+    const on = (type, listener) =>
+      this.#window.addEventListener(type, listener, { signal, capture: true });
+    on('visibilitychange', () => this.#hailIfSeen());
+    // A page that stands still can't lead, and what it holds would keep it out of the
+    // back/forward cache.
+    on('freeze', () => this.#leave());
+    on('resume', () => this.#join());
+    on('pagehide', () => this.#leave());
+    on('pageshow', () => this.#join());
+    this.#join();
+  }
+
+  /** Leaves the stream to the other tabs. start() goes on from the cursor. */
+  stop() {
+    this.#listening?.abort();
+    this.#listening = null;
+    this.#leave();
+    this.#setState('stopped');
+  }
+
+  #join() {
+    if (this.#channel) return;
+    this.#setState('connecting');
+    this.#channel = new this.#window.BroadcastChannel(this.#name);
+    this.#channel.onmessage = (event) => this.#hear(event.data);
+    this.#campaign();
+    this.#hail();
+    this.#hailLater();
+  }
+
+  #leave() {
+    this.#resign();
+    this.#window.clearTimeout(this.#timer);
+    this.#channel?.close();
+    this.#channel = null;
+    this.#leaderId = null;
+  }
+
+  async #campaign({ steal = false } = {}) {
+    const candidacy = new AbortController();
+    this.#candidacy = candidacy;
+    const { signal } = candidacy;
+    try {
+      await this.#window.navigator.locks.request(
+        this.#name,
+        steal ? { steal } : { signal },
+        () => (signal.aborted ? undefined : this.#lead(signal)),
+      );
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error.name === 'AbortError') {
+        // Another tab took us for dead, and has stolen the lock.
+        this.#resign();
+        this.#campaign();
+      } else {
+        // A browser may refuse locks, for instance where it keeps no data of the site.
+        this.#lead(signal);
+      }
+    }
+  }
+
+  #lead(signal) {
+    this.#leaderId = null;
+    this.#post({ type: 'elected' });
+    this.#openLive(this.#cursor);
+    return new Promise((resolve) => signal.addEventListener('abort', resolve));
+  }
+
+  #resign() {
+    this.#candidacy?.abort();
+    this.#candidacy = null;
+    this.#closeLive();
+  }
+
+  #openLive(cursor) {
+    const live = new LiveStream(this.#url, { cursor, window: this.#window });
+    this.#live = live;
+    const on = (type, listener) =>
+      live.addEventListener(type, ({ detail }) => {
+        if (live === this.#live) listener(detail);
+      });
+    on('statechange', ({ state, retryAtMs }) => {
+      this.#setState(state, retryAtMs);
+      this.#tell(null, []);
+    });
+    on('message', (detail) => this.#publish({ type: 'message', detail }));
+    on('gap', (detail) => this.#publish({ type: 'gap', detail }));
+    live.start();
+  }
+
+  #closeLive() {
+    const live = this.#live;
+    this.#live = null;
+    live?.stop();
+  }
+
+  #publish(entry) {
+    this.#remember(entry);
+    this.#tell(null, [entry]);
+    this.#show(entry);
+  }
+
+  #hear(message) {
+    if (message.type === 'hail') {
+      if (this.#live) this.#answer(message);
+    } else if (this.#live) {
+      return;
+    } else if (message.type === 'elected') {
+      this.#leaderId = null;
+      this.#hail();
+    } else if (message.to === this.#id || (message.to === null && message.from === this.#leaderId)) {
+      this.#follow(message);
+    }
+  }
+
+  #answer({ from, cursor }) {
+    // The timers of a hidden leader run late, those of the tab that hails may not.
+    this.#live.check();
+    const lacksMore =
+      placeOf(cursor) && (this.#recentSince === null || isAfter(this.#recentSince, cursor));
+    if (lacksMore) this.#rewind(cursor);
+    this.#tell(from, this.#entriesAfter(cursor));
+  }
+
+  #rewind(cursor) {
+    this.#closeLive();
+    this.#recent = [];
+    this.#recentSince = cursor;
+    this.#openLive(cursor);
+  }
+
+  #entriesAfter(cursor) {
+    if (cursor !== null) return this.#recent.filter(({ detail }) => isAfter(detail.id, cursor));
+    const newest = this.#recent.findLast(({ type }) => type === 'message');
+    return newest ? [{ ...newest, detail: { ...newest.detail, isSnapshot: true } }] : [];
+  }
+
+  #follow({ from, entries, state, retryAtMs }) {
+    this.#leaderId = from;
+    this.#unanswered = 0;
+    this.#setState(state, retryAtMs);
+    for (const entry of entries) {
+      if (this.#show(entry)) this.#remember(entry);
+    }
+  }
+
+  #remember(entry) {
+    const { id } = entry.detail;
+    if (!placeOf(id)) return;
+    this.#recentSince ??= id;
+    this.#recent.push(entry);
+    if (this.#recent.length > RECENT_ENTRIES) this.#recentSince = this.#recent.shift().detail.id;
+  }
+
+  #show({ type, detail }) {
+    if (!isAfter(detail.id, this.#cursor)) {
+      this.#droppedCount += 1;
+      return false;
+    }
+    this.#cursor = detail.id || this.#cursor;
+    this.#emit(type, detail);
+    return true;
+  }
+
+  #hail() {
+    if (this.#channel && !this.#live) this.#post({ type: 'hail', cursor: this.#cursor });
+  }
+
+  #hailIfSeen() {
+    if (this.#window.document.visibilityState === 'visible') this.#hail();
+  }
+
+  #hailLater() {
+    this.#timer = this.#window.setTimeout(() => {
+      if (!this.#live && this.#window.document.visibilityState === 'visible') this.#pressOn();
+      this.#hailLater();
+    }, HAIL_EACH_MS);
+  }
+
+  #pressOn() {
+    if (this.#unanswered < HAILS_BEFORE_STEAL) {
+      this.#unanswered += 1;
+      this.#hail();
+    } else {
+      this.#unanswered = 0;
+      this.#candidacy.abort();
+      this.#campaign({ steal: true });
+    }
+  }
+
+  #tell(to, entries) {
+    const [state, retryAtMs] = [this.#state, this.#retryAtMs];
+    this.#post({ type: 'update', to, entries, state, retryAtMs });
+  }
+
+  #post(message) {
+    this.#channel.postMessage({ ...message, from: this.#id });
+  }
+
+  #setState(state, retryAtMs = null) {
+    if (state === this.#state && retryAtMs === this.#retryAtMs) return;
+    this.#state = state;
+    this.#retryAtMs = retryAtMs;
+    this.#emit('statechange', { state, retryAtMs });
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

@@ -1,0 +1,186 @@
+"""Each endpoint, on our server with direct writes and on a plain ASGI server without."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from barestream.app import create_app
+from barestream.settings import Settings
+from served import Served
+from sse_client import SseClient, stamp_seconds
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["direct", "asgi"])
+def server(request: pytest.FixtureRequest) -> Iterator[Served]:
+    app = create_app(Settings(clock_history=60, heartbeat_seconds=0.4))
+    with Served(app, ours=request.param) as served:
+        yield served
+
+
+@pytest.fixture
+def http(server: Served) -> Iterator[httpx.Client]:
+    host, port = server.address
+    with httpx.Client(base_url=f"http://{host}:{port}") as client:
+        yield client
+
+
+def follow(server: Served, seconds: float, path: str = "/events", **headers: str) -> SseClient:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return asyncio.run(SseClient(server.address, path, named).run(seconds))
+
+
+def place(seconds_ago: int) -> str:
+    return f"#{int(time.time()) - seconds_ago}000-0"
+
+
+def test_the_root_leads_to_the_page(http: httpx.Client) -> None:
+    answer = http.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/test")
+
+
+def test_the_page_names_its_own_files_and_they_may_be_kept_for_good(http: httpx.Client) -> None:
+    page = http.get("/test")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    folder = page.text.partition('src="/static/')[2].partition("/")[0]
+    script = http.get(f"/static/{folder}/test_page.js")
+    assert script.status_code == 200
+    assert script.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert "immutable" in script.headers["cache-control"]
+
+
+def test_a_file_of_another_version_is_answered_but_not_kept(http: httpx.Client) -> None:
+    answer = http.get("/static/other/page.css")
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/x/..%2fpages.py", "/static/x/test.html", "/nope", "/events/"]
+)
+def test_what_is_not_there_gets_a_problem_each_time(http: httpx.Client, path: str) -> None:
+    for _ in range(3):
+        answer = http.get(path)
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["title"] == "Not Found"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_a_wrong_method_gets_the_allowed_ones_each_time(http: httpx.Client, method: str) -> None:
+    for _ in range(2):
+        answer = http.request(method, "/events")
+        assert answer.status_code == 405
+        assert answer.headers["allow"] == "GET, HEAD"
+        assert answer.json()["status"] == 405
+
+
+def test_a_target_that_is_no_path_gets_a_problem(server: Served) -> None:
+    with socket.create_connection(server.address, timeout=5) as connection:
+        connection.sendall(b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert connection.recv(100).startswith((b"HTTP/1.1 404", b"HTTP/1.1 400"))
+
+
+@pytest.mark.parametrize("path", ["/", "/test", "/events", "/healthz", "/readyz"])
+def test_head_answers_the_headers_of_get_and_ends(http: httpx.Client, path: str) -> None:
+    head = http.head(path)
+    with http.stream("GET", path) as get:
+        assert head.status_code == get.status_code
+        assert head.headers.get("content-type") == get.headers.get("content-type")
+    assert head.content == b""
+
+
+def test_health_says_that_the_process_lives_and_takes_streams(http: httpx.Client) -> None:
+    assert http.get("/healthz").text == http.get("/readyz").text == "ok\n"
+
+
+def test_a_streams_headers_keep_proxies_and_caches_from_holding_it(server: Served) -> None:
+    headers = follow(server, 0.3).response_headers
+    assert headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-accel-buffering"] == "no"
+    assert {"connection", "keep-alive", "content-encoding", "content-length"} & set(
+        headers
+    ) == set()
+
+
+def test_a_stream_starts_with_a_delay_and_the_newest_tick_then_goes_on_live(server: Served) -> None:
+    client = follow(server, 3.2)
+    stamps = [stamp_seconds(event) for event in client.events]
+    assert stamps == list(range(int(stamps[0]), int(stamps[0]) + len(stamps)))
+    assert len(stamps) in (4, 5)
+    assert len(client.retries_ms) == 1
+    live = client.events[1:]
+    assert all(0 <= event.at - stamp_seconds(event) < 0.5 for event in live)
+
+
+def test_every_client_is_given_a_delay_of_its_own(server: Served) -> None:
+    async def many() -> list[SseClient]:
+        clients = [SseClient(server.address) for _ in range(10)]
+        return await asyncio.gather(*(client.run(0.3) for client in clients))
+
+    delays = {client.retries_ms[0] for client in asyncio.run(many())}
+    assert len(delays) > 5
+    assert all(1000 <= delay <= 3000 for delay in delays)
+
+
+def test_a_client_gets_what_it_missed_then_live_ticks(server: Served) -> None:
+    client = follow(server, 1.5, Last_Event_ID=place(5))
+    assert client.response_headers["last-event-id"] == client.headers["Last-Event-ID"]
+    first = int(client.headers["Last-Event-ID"][1:].partition("-")[0]) // 1000 + 1
+    stamps = [stamp_seconds(event) for event in client.events]
+    assert stamps == list(range(first, first + len(stamps)))
+    assert len(stamps) >= 6
+
+
+def test_the_query_resumes_too_and_the_header_wins(server: Served) -> None:
+    query = "/events?lastEventID=" + quote(place(5))
+    assert len(follow(server, 0.3, query).events) >= 5
+    assert len(follow(server, 0.3, query, Last_Event_ID=place(2)).events) <= 3
+
+
+def test_a_client_that_was_away_too_long_is_told_of_the_gap(server: Served) -> None:
+    client = follow(server, 0.3, Last_Event_ID=place(100))
+    gap, *ticks = client.events
+    assert gap.type == "barestream.gap"
+    assert client.response_headers["last-event-id"] == gap.id
+    assert len(ticks) in (60, 61)
+
+
+@pytest.mark.parametrize("unreadable", ["x", "#1-", "\0", "#99999999999999-0", "é" * 500])
+def test_an_id_that_cannot_be_read_starts_live_and_the_header_says_so(
+    server: Served, unreadable: str
+) -> None:
+    client = follow(server, 0.3, "/events?lastEventID=" + quote(unreadable))
+    assert client.status == 200
+    assert len(client.events) in (1, 2)
+    first = stamp_seconds(client.events[0])
+    assert client.response_headers["last-event-id"] == f"#{int(first) - 1}000-0"
+
+
+def test_silence_is_filled_with_bare_comment_lines() -> None:
+    for ours in (True, False):
+        app = create_app(Settings(clock_seconds=3600, heartbeat_seconds=0.5))
+        with Served(app, ours=ours) as server:
+            client = follow(server, 3.5)
+        assert len(client.events) == 1
+        assert client.heartbeats in (2, 3)
+
+
+def test_a_client_of_http_1_0_gets_a_body_without_chunks() -> None:
+    app = create_app(Settings())
+    with (
+        Served(app, ours=True) as server,
+        socket.create_connection(server.address, timeout=5) as connection,
+    ):
+        connection.sendall(b"GET /events HTTP/1.0\r\n\r\n")
+        received = b""
+        while received.count(b"\n\n") < 3:
+            received += connection.recv(1000)
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head.lower()
+    assert body.startswith(b"retry: ")
+    assert b"\r" not in body

@@ -1,0 +1,154 @@
+"""A client of Server-Sent Events that sees what a browser hides: chunks, ends, arrival times."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Received:
+    """One dispatched event, and when its last byte arrived (wall clock, seconds)."""
+
+    id: str | None
+    type: str
+    data: str
+    at: float
+
+
+@dataclass
+class SseClient:
+    """One stream; ``run`` reads it to its end.
+
+    Attributes:
+        target: host and port, or the path of a unix socket.
+        clean: Whether the response ended as HTTP says it must; None while it is open.
+    """
+
+    target: tuple[str, int] | Path
+    path: str = "/events"
+    headers: dict[str, str] = field(default_factory=dict)
+    on_event: Callable[[Received], None] = lambda _: None
+    status: int = 0
+    response_headers: dict[str, str] = field(default_factory=dict)
+    events: list[Received] = field(default_factory=list)
+    heartbeats: int = 0
+    retries_ms: list[int] = field(default_factory=list)
+    wire_bytes: int = 0
+    clean: bool | None = None
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    _text: bytes = b""
+
+    async def run(self, seconds: float | None = None) -> "SseClient":
+        """Read to the end of the response, or for so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._run()
+        except TimeoutError:
+            pass
+        return self
+
+    async def _run(self) -> None:
+        if isinstance(self.target, Path):
+            reader, writer = await asyncio.open_unix_connection(self.target)
+        else:
+            reader, writer = await asyncio.open_connection(*self.target)
+        try:
+            lines = [f"GET {self.path} HTTP/1.1", "Host: test", "Accept: text/event-stream"]
+            lines += [f"{name}: {value}" for name, value in self.headers.items()]
+            writer.write("\r\n".join([*lines, "", ""]).encode())
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            status, *fields = head.strip().split("\r\n")
+            self.status = int(status.split()[1])
+            self.response_headers = {
+                name.lower(): value.strip()
+                for name, _, value in (line.partition(":") for line in fields)
+            }
+            self.opened.set()
+            self.clean = await self._read_body(reader)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            self.clean = False
+        finally:
+            writer.close()
+
+    async def _read_body(self, reader: asyncio.StreamReader) -> bool:
+        if "content-length" in self.response_headers:
+            self._feed(await reader.readexactly(int(self.response_headers["content-length"])))
+            return True
+        while size := int(await reader.readuntil(b"\r\n"), 16):
+            self._feed((await reader.readexactly(size + 2))[:-2])
+        return await reader.readexactly(2) == b"\r\n"
+
+    def _feed(self, body: bytes) -> None:
+        at = time.time()
+        self.wire_bytes += len(body)
+        *blocks, self._text = (self._text + body).split(b"\n\n")
+        for block in blocks:
+            self._dispatch(block.decode(), at)
+        while self._text.startswith(b":\n"):
+            self.heartbeats += 1
+            self._text = self._text[2:]
+
+    def _dispatch(self, block: str, at: float) -> None:
+        fields: dict[str, list[str]] = {}
+        for line in block.split("\n"):
+            name, _, value = line.partition(":")
+            if line == ":":
+                self.heartbeats += 1
+            fields.setdefault(name, []).append(value.removeprefix(" "))
+        if "retry" in fields:
+            self.retries_ms.append(int(fields["retry"][-1]))
+        if "data" in fields:
+            event_id = fields["id"][-1] if "id" in fields else None
+            kind = fields.get("event", ["message"])[-1]
+            event = Received(event_id, kind, "\n".join(fields["data"]), at)
+            self.events.append(event)
+            self.on_event(event)
+
+
+@dataclass
+class ReconnectingClient:
+    """Comes back as EventSource does: after the last retry, with the last id."""
+
+    target: tuple[str, int]
+    path: str = "/events"
+    events: list[Received] = field(default_factory=list)
+    connects: int = 0
+    live_at: float = 0.0
+    _retry_ms: int = 3000
+
+    async def run(self, seconds: float) -> "ReconnectingClient":
+        """Follow the stream for so many seconds, over every interruption."""
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    await self._connect_once()
+                    await asyncio.sleep(self._retry_ms / 1000)
+        except TimeoutError:
+            pass
+        return self
+
+    async def _connect_once(self) -> None:
+        headers = {}
+        if self.events and self.events[-1].id:
+            headers["Last-Event-ID"] = self.events[-1].id
+        client = SseClient(self.target, self.path, headers, self._received)
+        self.connects += 1
+        try:
+            await client.run()
+        except OSError:
+            return
+        finally:
+            if client.retries_ms:
+                self._retry_ms = client.retries_ms[-1]
+
+    def _received(self, event: Received) -> None:
+        self.events.append(event)
+        self.live_at = event.at
+
+
+def stamp_seconds(event: Received) -> float:
+    """Return the second that a tick of the clock stands for."""
+    assert event.id is not None
+    return int(event.id.removeprefix("#").partition("-")[0]) / 1000
