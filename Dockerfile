@@ -1,0 +1,32 @@
+# The app. nginx is the public image as it is, with nginx/ mounted (docker-compose.yml).
+ARG PYTHON_IMAGE=python:3.13-slim-trixie
+
+FROM ${PYTHON_IMAGE} AS build
+# Another package index, where the public one is out of reach.
+ARG PIP_INDEX_URL
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /build
+RUN python3 -m venv --without-pip /opt/barestream
+COPY requirements.lock requirements-build.lock ./
+# The locks name each file by its hash; wheels alone, so that no compiler is needed.
+RUN pip --python /opt/barestream/bin/python install \
+        --require-hashes --only-binary :all: -r requirements.lock \
+ && pip install --require-hashes --only-binary :all: -r requirements-build.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY src src
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir . . \
+ && pip --python /opt/barestream/bin/python install --no-deps barestream-*.whl
+
+FROM ${PYTHON_IMAGE}
+# A fixed id, so that a volume's files keep their owner over releases.
+RUN groupadd --system --gid 10001 barestream \
+ && useradd --system --uid 10001 --gid 10001 --no-create-home barestream \
+ # The volume of sockets takes its owner from here.
+ && install -d -o barestream -g barestream /run/barestream
+COPY --from=build /opt/barestream /opt/barestream
+ENV PATH=/opt/barestream/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+# The master is the first process: it reaps its workers and takes the engine's TERM.
+CMD ["barestream", "serve"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --start-interval=500ms --retries=2 \
+    CMD ["barestream", "health"]

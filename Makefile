@@ -1,0 +1,30 @@
+# `make help` lists the targets. Each does its own set-up.
+.DEFAULT_GOAL := help
+.PHONY: help up down logs test test-all check lock
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
+
+up: ## run the service: Compose where an engine answers, else on this machine; prints its URL
+	@deploy/local up
+
+down: ## stop it, ending every stream properly
+	@deploy/local down
+
+logs: ## follow its logs
+	@deploy/local logs
+
+test: .venv/dev ## run the tests that need no engine: unit, integration, browser
+	@tests/run unit integration browser
+
+test-all: .venv/dev ## run the container tests too, on a real engine
+	@tests/run unit integration browser container
+
+check: .venv/dev ## lint, types, shell, Dockerfile, nginx, Compose
+	@tests/check
+
+lock: .venv/dev ## write the requirements' locks anew from pyproject.toml
+	@deploy/lock
+
+.venv/dev: requirements-dev.lock
+	@deploy/venv requirements-dev.lock dev

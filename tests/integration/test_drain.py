@@ -1,0 +1,142 @@
+"""A worker that stops, by each signal, with streams open: through nginx."""
+
+import asyncio
+import os
+import signal
+import time
+from itertools import pairwise
+
+import pytest
+
+from service import Service, wait_for
+from sse_client import ReconnectingClient, SseClient, stamp_seconds
+
+STREAMS = 50
+
+
+async def follow_over(service: Service, number: signal.Signals) -> tuple[list[SseClient], float]:
+    """Open the streams, signal the master, and return the clients and how long their ends took."""
+    clients = [SseClient(service.address) for _ in range(STREAMS)]
+    running = [asyncio.create_task(client.run(20)) for client in clients]
+    await asyncio.gather(*(client.opened.wait() for client in clients))
+    started_at = time.monotonic()
+    service.signal(number)
+    await asyncio.gather(*running)
+    return clients, time.monotonic() - started_at
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_every_stream_ends_cleanly_with_a_delay_to_return_by(number: signal.Signals) -> None:
+    with Service(drain_seconds=1) as service:
+        old_workers = service.workers()
+        clients, seconds = asyncio.run(follow_over(service, number))
+        wait_for("the old workers' end", lambda: not set(old_workers) & living(old_workers))
+        assert sum(client.clean is True for client in clients) == STREAMS
+        assert all(len(client.retries_ms) == 2 for client in clients)
+        assert len({client.retries_ms[-1] for client in clients}) > STREAMS / 2
+        assert seconds < 5
+        ends = service.ended_streams()
+        assert [end["reason"] for end in ends] == ["drained"] * STREAMS
+        assert service.complaints() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_int_and_quit_are_quick_and_still_clean(number: signal.Signals) -> None:
+    with Service(drain_seconds=30) as service:
+        clients, seconds = asyncio.run(follow_over(service, number))
+        assert sum(client.clean is True for client in clients) == STREAMS
+        assert seconds < 3
+        assert service.complaints() == []
+
+
+def test_ends_are_spread_over_the_drain() -> None:
+    with Service(drain_seconds=2) as service:
+        clients, _ = asyncio.run(follow_over(service, signal.SIGTERM))
+        drained = service.ended_streams()
+        assert len(drained) == len(clients)
+        longest = max(end["seconds"] for end in drained) - min(end["seconds"] for end in drained)
+        assert 1 < longest < 4
+
+
+def test_a_worker_outlives_the_arbiters_patience_while_it_drains() -> None:
+    with Service(drain_seconds=40, workers=1) as service:
+
+        async def hold() -> SseClient:
+            clients = [SseClient(service.address) for _ in range(2)]
+            running = [asyncio.create_task(client.run(60)) for client in clients]
+            await asyncio.gather(*(client.opened.wait() for client in clients))
+            service.signal(signal.SIGHUP)
+            # The second stream's turn is after 20 s; Gunicorn kills silent workers after 30.
+            done = await asyncio.gather(*running)
+            return done[1]
+
+        last = asyncio.run(hold())
+        assert last.clean
+        assert service.complaints() == []
+
+
+def living(pids: list[int]) -> set[int]:
+    alive = set()
+    for pid in pids:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            continue
+        alive.add(pid)
+    return alive
+
+
+def assert_whole(client: ReconnectingClient) -> None:
+    stamps = [stamp_seconds(event) for event in client.events]
+    assert all(after == before + 1 for before, after in pairwise(stamps)), stamps
+
+
+def test_after_a_kill_all_clients_are_back_and_whole() -> None:
+    with Service() as service:
+
+        async def follow() -> tuple[list[ReconnectingClient], float]:
+            clients = [ReconnectingClient(service.address) for _ in range(STREAMS)]
+            running = [asyncio.create_task(client.run(9)) for client in clients]
+            while not all(client.events for client in clients):
+                await asyncio.sleep(0.01)
+            victim = service.workers()[0]
+            os.kill(victim, signal.SIGKILL)
+            killed_at = time.time()
+            await asyncio.gather(*running)
+            return clients, killed_at
+
+        clients, killed_at = asyncio.run(follow())
+        for client in clients:
+            assert_whole(client)
+        assert sum(client.connects > 1 for client in clients) >= STREAMS // 2 - 2
+        back = [
+            next(event.at for event in client.events if stamp_seconds(event) > killed_at + 3)
+            for client in clients
+        ]
+        assert max(back) - killed_at < 5
+        assert len(service.workers()) == 2
+
+
+def test_a_reload_refuses_no_connection_and_loses_no_tick() -> None:
+    with Service() as service:
+
+        async def follow() -> tuple[list[ReconnectingClient], list[int]]:
+            clients = [ReconnectingClient(service.address) for _ in range(10)]
+            running = [asyncio.create_task(client.run(9)) for client in clients]
+            statuses = []
+            for request in range(60):
+                if request in (10, 30):
+                    service.signal(signal.SIGHUP)
+                probe = SseClient(service.address, "/readyz")
+                await probe.run(5)
+                statuses.append(probe.status)
+                await asyncio.sleep(0.1)
+            await asyncio.gather(*running)
+            return clients, statuses
+
+        clients, statuses = asyncio.run(follow())
+        assert set(statuses) == {200}
+        for client in clients:
+            assert_whole(client)
+            assert client.connects >= 2
+        assert service.complaints() == []

@@ -1,0 +1,47 @@
+"""Clients that leave: their streams go, and so does what they cost."""
+
+import asyncio
+from pathlib import Path
+
+from service import Service, wait_for
+from sse_client import SseClient
+
+ROUNDS = 20
+STREAMS = 200
+
+
+def test_a_stream_is_gone_from_its_worker_within_a_second(service: Service) -> None:
+    before = len(service.ended_streams())
+    asyncio.run(SseClient(service.address).run(0.5))
+    wait_for("the stream's end", lambda: len(service.ended_streams()) > before, 1)
+    end = service.ended_streams()[-1]
+    assert end["reason"] == "client left"
+    assert end["route"] == "/events"
+    assert end["events"] >= 1
+    assert len(end["request_id"]) == 32
+
+
+def test_a_worker_does_not_grow_with_the_clients_that_came_and_went() -> None:
+    async def come_and_go(service: Service) -> None:
+        clients = [SseClient(service.address) for _ in range(STREAMS)]
+        running = [asyncio.create_task(client.run(30)) for client in clients]
+        await asyncio.gather(*(client.opened.wait() for client in clients))
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    used_kb = []
+    with Service(workers=1) as service:
+        [worker] = service.workers()
+        for done in range(1, ROUNDS + 1):
+            asyncio.run(come_and_go(service))
+            wait_for("all ends", lambda done=done: len(service.ended_streams()) == done * STREAMS)
+            used_kb.append(private_kb(worker))
+    print(f"memory of the worker after each round, KB: {used_kb}")
+    last = used_kb[-5:]
+    assert max(last) <= 1.05 * min(last)
+
+
+def private_kb(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private"))

@@ -1,0 +1,249 @@
+"""What nginx does before the app, and while it is away."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service import Service, free_port, wait_for
+from sse_client import ReconnectingClient, SseClient, stamp_seconds
+
+
+@pytest.fixture
+def http(service: Service) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=service.url) as client:
+        yield client
+
+
+def events(service: Service, seconds: float, **headers: str) -> SseClient:
+    return asyncio.run(SseClient(service.address, headers=headers).run(seconds))
+
+
+def test_a_stream_is_neither_buffered_nor_compressed(service: Service) -> None:
+    client = events(service, 4.2, **{"Accept-Encoding": "gzip, br"})
+    delays = [event.at - stamp_seconds(event) for event in client.events[1:]]
+    assert len(delays) >= 3
+    assert max(delays) < 0.25
+    assert "content-encoding" not in client.response_headers
+    assert client.response_headers["x-accel-buffering"] == "no"
+
+
+def test_ticks_of_five_seconds_arrive_at_their_stamps() -> None:
+    with Service(clock_seconds=5) as five:
+
+        async def both() -> list[SseClient]:
+            alone = SseClient(five.current_sockets[0])
+            through = SseClient(five.address)
+            return await asyncio.gather(alone.run(16), through.run(16))
+
+        for client in asyncio.run(both()):
+            live = client.events[1:]
+            assert len(live) >= 3
+            assert max(event.at - stamp_seconds(event) for event in live) < 0.25
+
+
+def test_every_answer_has_the_security_headers(http: httpx.Client) -> None:
+    for path in ("/test", "/nope", "/healthz"):
+        headers = http.get(path).headers
+        assert headers["content-security-policy"].startswith(
+            "default-src 'none'; script-src 'self'"
+        )
+        assert "unsafe-inline" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["server"] == "nginx"
+
+
+def test_static_files_are_compressed_and_cached(service: Service, http: httpx.Client) -> None:
+    page = http.get("/test").text
+    path = page.partition('href="')[2].partition('"')[0]
+    script = page.partition('src="')[2].partition('"')[0]
+    assert path.startswith("/static/")
+    answers = [http.get(script) for _ in range(2)]
+    assert [answer.headers["content-encoding"] for answer in answers] == ["gzip", "gzip"]
+    assert answers[0].text == answers[1].text
+    log = wait_for(
+        "the log", lambda: [line for line in nginx_log(service) if line["path"] == script]
+    )
+    assert log[-1]["upstream"] == ""
+
+
+def nginx_log(service: Service) -> list[dict[str, str]]:
+    lines = (service.folder / "nginx.log").read_text().splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def test_both_logs_name_a_request_by_the_same_id_and_neither_its_query(service: Service) -> None:
+    asyncio.run(SseClient(service.address, "/events?authorization=secret").run(0.3))
+    [end] = wait_for("the end", lambda: service.ended_streams()[-1:])
+    found = wait_for(
+        "nginx's line",
+        lambda: [line for line in nginx_log(service) if line["request_id"] == end["request_id"]],
+    )
+    assert found[0]["path"] == "/events"
+    assert "secret" not in (service.folder / "nginx.log").read_text()
+    assert "secret" not in (service.folder / "app.log").read_text()
+
+
+def test_bad_input_gets_a_problem(service: Service, http: httpx.Client) -> None:
+    answer = http.post("/nope", content=b"x" * 2_000_000)
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == 413
+    with socket.create_connection(service.address, timeout=5) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\nConnection: close\r\n\r\n")
+        received = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert received.startswith(b"HTTP/1.1 400")
+    assert b'"status": 400' in received
+
+
+def test_a_slow_header_is_not_waited_for(service: Service) -> None:
+    with socket.create_connection(service.address, timeout=20) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+        started_at = time.monotonic()
+        # nginx resets the connection, or closes it in good order.
+        with contextlib.suppress(ConnectionResetError):
+            while connection.recv(1000):
+                pass
+        assert time.monotonic() - started_at < 15
+
+
+def test_a_stream_above_the_addresss_limit_is_told_to_retry() -> None:
+    with Service(streams_per_address=2) as service:
+
+        async def three() -> list[SseClient]:
+            clients = [SseClient(service.address) for _ in range(3)]
+            return await asyncio.gather(*(client.run(1.5) for client in clients))
+
+        clients = asyncio.run(three())
+    assert {client.status for client in clients} == {200}
+    [refused] = [client for client in clients if not client.events]
+    assert refused.clean
+    assert 2000 <= refused.retries_ms[0] <= 4000
+    assert refused.response_headers["content-type"].startswith("text/event-stream")
+
+
+def test_with_the_app_away_streams_are_told_to_retry_and_nothing_else_gets_a_200() -> None:
+    with Service() as service, httpx.Client(base_url=service.url) as http:
+        service.signal(signal.SIGTERM)
+        wait_for("the app's end", lambda: not service.is_app_running())
+        asked = [
+            http.get("/events"),
+            http.head("/events"),
+            http.get("/other", headers={"Accept": "text/event-stream"}),
+        ]
+        for answer in asked:
+            assert answer.status_code == 200
+            assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+        assert asked[0].text.startswith("retry: ")
+        assert asked[0].text.endswith("\n\n")
+        for answer in (
+            http.post("/events"),
+            http.get("/test"),
+            http.get("/readyz"),
+            http.post("/other", headers={"Accept": "text/event-stream"}),
+        ):
+            assert answer.status_code == 502
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["status"] == 502
+        service.start_app()
+        wait_for("the app", lambda: http.get("/readyz").status_code == 200)
+
+
+def test_a_client_comes_through_an_outage_of_the_app_whole() -> None:
+    with Service() as service:
+
+        async def follow() -> ReconnectingClient:
+            client = ReconnectingClient(service.address)
+            running = asyncio.create_task(client.run(14))
+            while not client.events:
+                await asyncio.sleep(0.01)
+            service.signal(signal.SIGTERM)
+            while service.is_app_running():
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(3)
+            await asyncio.to_thread(service.start_app)
+            return await running
+
+        client = asyncio.run(follow())
+    stamps = [stamp_seconds(event) for event in client.events]
+    assert len(stamps) >= 10
+    assert all(after == before + 1 for before, after in pairwise(stamps)), stamps
+
+
+def test_a_reload_of_nginx_cuts_no_stream_and_refuses_no_request() -> None:
+    with Service() as service:
+
+        async def follow() -> tuple[SseClient, list[int]]:
+            client = SseClient(service.address)
+            running = asyncio.create_task(client.run(5))
+            await client.opened.wait()
+            os.kill(service.nginx_pid, signal.SIGHUP)
+            statuses = []
+            for _ in range(30):
+                probe = SseClient(service.address, "/readyz")
+                await probe.run(5)
+                statuses.append(probe.status)
+            return await running, statuses
+
+        client, statuses = asyncio.run(follow())
+        assert client.clean is None
+        assert len(client.events) >= 5
+        assert set(statuses) == {200}
+
+
+OUTER = """
+events {{ worker_connections 256; }}
+pid outer.pid;
+error_log stderr warn;
+http {{
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    access_log off;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://127.0.0.1:{inner};
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }}
+    }}
+}}
+"""
+
+
+def test_an_outer_nginx_with_stock_buffering_passes_events_at_once(
+    service: Service, tmp_path: Path
+) -> None:
+    port = free_port()
+    (tmp_path / "nginx.conf").write_text(OUTER.format(port=port, inner=service.port))
+    binary = Path(f"/proc/{service.nginx_pid}/exe").resolve()
+    with subprocess.Popen(
+        [binary, "-p", tmp_path, "-c", tmp_path / "nginx.conf", "-g", "daemon off;"]
+    ) as outer:
+        try:
+            wait_for("the outer nginx", lambda: answers(port))
+            client = asyncio.run(SseClient(("127.0.0.1", port)).run(4.2))
+        finally:
+            outer.terminate()
+    delays = [event.at - stamp_seconds(event) for event in client.events[1:]]
+    assert len(delays) >= 3
+    assert max(delays) < 0.25
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
