@@ -28,5 +28,5 @@ ENV PATH=/opt/barestream/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 # The master is the first process: it reaps its workers and takes the engine's TERM.
 CMD ["barestream", "serve"]
-HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --start-interval=500ms --retries=2 \
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --start-interval=1s --retries=2 \
     CMD ["barestream", "health"]

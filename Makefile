@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs test test-all check lock
+.PHONY: help up down logs test test-containers check lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -17,8 +17,8 @@ logs: ## follow its logs
 test: .venv/dev ## run the tests that need no engine: unit, integration, browser
 	@tests/run unit integration browser
 
-test-all: .venv/dev ## run the container tests too, on a real engine
-	@tests/run unit integration browser container
+test-containers: .venv/dev ## run the tests on containers, on a real engine
+	@tests/run container
 
 check: .venv/dev ## lint, types, shell, Dockerfile, nginx, Compose
 	@tests/check

@@ -44,7 +44,8 @@ def create_app(settings: Settings | None = None) -> Application:
 
     async def stop(_request: LifespanRequest) -> None:
         # Another server than ours shuts down without a drain: its streams end here.
-        await hub.drain(quick=True)
+        if not hub.draining:
+            await hub.drain(quick=True)
         for task in running:
             task.cancel()
 

@@ -115,6 +115,7 @@ class Hub:
         """
         self.draining = True
         streams = tuple(self._streams)
+        logger.info("draining", extra={"streams": len(streams)})
         started_at = self.now()
         pace_seconds = 0 if quick or not streams else self._limits.drain_seconds / len(streams)
         for nth, stream in enumerate(streams):

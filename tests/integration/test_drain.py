@@ -3,12 +3,14 @@
 import asyncio
 import os
 import signal
+import socket
 import time
 from itertools import pairwise
+from operator import itemgetter
 
 import pytest
 
-from service import Service, wait_for
+from service import Service, open_connections, wait_for
 from sse_client import ReconnectingClient, SseClient, stamp_seconds
 
 STREAMS = 50
@@ -40,6 +42,23 @@ def test_every_stream_ends_cleanly_with_a_delay_to_return_by(number: signal.Sign
         assert service.complaints() == []
 
 
+def test_a_request_on_an_accepted_connection_is_served_before_the_worker_goes() -> None:
+    with Service(workers=1) as service:
+        [worker], [path] = service.workers(), service.current_sockets
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+            wait_for("the accept", lambda: open_connections(worker, path))
+            service.signal(signal.SIGTERM)
+            wait_for(
+                "the drain", lambda: "draining" in map(itemgetter("message"), service.app_log())
+            )
+            connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = b"".join(iter(lambda: connection.recv(4096), b""))
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"connection: close" in answer
+        assert b"draining" in answer
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
 def test_int_and_quit_are_quick_and_still_clean(number: signal.Signals) -> None:
     with Service(drain_seconds=30) as service:
@@ -58,20 +77,21 @@ def test_ends_are_spread_over_the_drain() -> None:
         assert 1 < longest < 4
 
 
-def test_a_worker_outlives_the_arbiters_patience_while_it_drains() -> None:
-    with Service(drain_seconds=40, workers=1) as service:
+def test_a_worker_outlives_the_arbiters_patience_while_it_drains(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", "--timeout 3")
+    with Service(drain_seconds=12, workers=1) as service:
 
-        async def hold() -> SseClient:
-            clients = [SseClient(service.address) for _ in range(2)]
-            running = [asyncio.create_task(client.run(60)) for client in clients]
+        async def hold() -> list[SseClient]:
+            clients = [SseClient(service.address) for _ in range(3)]
+            running = [asyncio.create_task(client.run(30)) for client in clients]
             await asyncio.gather(*(client.opened.wait() for client in clients))
             service.signal(signal.SIGHUP)
-            # The second stream's turn is after 20 s; Gunicorn kills silent workers after 30.
-            done = await asyncio.gather(*running)
-            return done[1]
+            return await asyncio.gather(*running)
 
-        last = asyncio.run(hold())
-        assert last.clean
+        # The third stream's turn is after 8 s.
+        assert [client.clean for client in asyncio.run(hold())] == [True] * 3
         assert service.complaints() == []
 
 

@@ -1,6 +1,7 @@
 """Each endpoint, on our server with direct writes and on a plain ASGI server without."""
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from barestream.app import create_app
 from barestream.settings import Settings
 from served import Served
+from service import wait_for
 from sse_client import SseClient, stamp_seconds
 
 
@@ -159,6 +161,29 @@ def test_an_id_that_cannot_be_read_starts_live_and_the_header_says_so(
     assert len(client.events) in (1, 2)
     first = stamp_seconds(client.events[0])
     assert client.response_headers["last-event-id"] == f"#{int(first) - 1}000-0"
+
+
+def test_what_is_no_http_gets_a_problem_too() -> None:
+    with (
+        Served(create_app(Settings()), ours=True) as server,
+        socket.create_connection(server.address, timeout=5) as connection,
+    ):
+        connection.sendall("GET /é HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"application/problem+json" in answer
+
+
+def test_a_stream_with_a_request_behind_it_still_hears_that_its_client_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO), Served(create_app(Settings()), ours=True) as server:
+        with socket.create_connection(server.address, timeout=5) as connection:
+            connection.sendall(
+                b"GET /events HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+            )
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+        wait_for("the stream's end", lambda: "stream ended" in caplog.messages, 1)
 
 
 def test_silence_is_filled_with_bare_comment_lines() -> None:

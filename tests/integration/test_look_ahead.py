@@ -41,6 +41,7 @@ def test_a_chunk_waits_for_the_next_one_unless_that_comes_at_once(
     with Served(app_that_yields(nudge), ours=False) as server:
         client = asyncio.run(SseClient(server.address).run(3.5 * TICK_SECONDS))
     delays = [event.at - float(event.data) for event in client.events]
+    print(f"then {nudge!r}: late by {[round(delay, 3) for delay in delays]} s")
     assert len(delays) >= 3
     assert all(abs(delay - delay_seconds) < 0.4 * TICK_SECONDS for delay in delays)
     payload = sum(len(f"data: {event.data}\n\n") for event in client.events)

@@ -10,7 +10,9 @@ import sys
 from collections import Counter
 from typing import Any
 
+from barestream.hub import FLUSH_SECONDS
 from barestream.server.logs import log_config
+from barestream.server.server import ACCEPTED_GRACE_SECONDS, REQUEST_GRACE_SECONDS
 from barestream.server.socket_folder import SocketFolder
 from barestream.settings import SettingsError, load, unknown
 
@@ -28,8 +30,10 @@ workers = _settings.workers
 # A socket for each worker slot; nginx balances over them.
 bind = [_settings.bind] if _settings.bind else [f"unix:{path}" for path in _folder.sockets]
 
-# The drain, and time for the requests and the last bytes that it waits for.
-graceful_timeout = math.ceil(_settings.drain_seconds) + 5
+# All that a worker waits for when it stops, and a second for its exit.
+graceful_timeout = 1 + math.ceil(
+    _settings.drain_seconds + FLUSH_SECONDS + ACCEPTED_GRACE_SECONDS + REQUEST_GRACE_SECONDS
+)
 
 # Heartbeats to the arbiter go through memory: on a busy disk they would come late.
 worker_tmp_dir = "/dev/shm"  # noqa: S108 (Gunicorn makes the file itself, safely)

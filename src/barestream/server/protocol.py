@@ -5,12 +5,14 @@ The extension's contract is OpenResponse in barestream.web.outlets.
 
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from barestream.web.outlets import EXTENSION
+from barestream.web.problems import CONTENT_TYPE, content
 
 
 class DrainState(ServerState):
@@ -71,6 +73,15 @@ class Protocol(HttpToolsProtocol):
             self.scope["extensions"] = extensions
             if self.server_state.draining:
                 self.cycle.keep_alive = False
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP in the form of every other error, and close."""
+        body = content(HTTPStatus.BAD_REQUEST, msg)
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n"
+            b"content-type: %b\r\ncontent-length: %d\r\n\r\n%b" % (CONTENT_TYPE, len(body), body)
+        )
+        self.transport.close()
 
     def resume_writing(self) -> None:
         """Let the response go on: the transport has drained."""

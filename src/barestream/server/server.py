@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 # accepted and has said nothing is waited for, when the worker stops.
 ACCEPTED_GRACE_SECONDS = 0.5
 
+# Then the requests that are still being answered have so long.
+REQUEST_GRACE_SECONDS = 3
+
 # The arbiter looks once a second.
 BEAT_SECONDS = 1.0
 
@@ -43,6 +46,7 @@ class DrainingServer(Server):
 
     def __init__(self, config: Config, beat: Callable[[], None]) -> None:
         super().__init__(config)
+        config.timeout_graceful_shutdown = REQUEST_GRACE_SECONDS
         self.server_state: DrainState = DrainState()
         self._beat = beat
         self._drains: list[Drain] = []

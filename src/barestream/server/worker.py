@@ -26,12 +26,6 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
     slot: int | None = None
     sockets: list[Any]
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        # UvicornWorker leaves it unset: a response that never ends would hold the worker until
-        # the arbiter kills it.
-        self.config.timeout_graceful_shutdown = self.cfg.graceful_timeout
-
     def init_process(self) -> None:
         """Keep the listener of this worker's slot alone, then run."""
         if self.slot is not None:

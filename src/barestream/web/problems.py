@@ -7,21 +7,28 @@ from http import HTTPStatus
 from bareasgi import HttpResponse
 from bareutils import bytes_writer
 
+CONTENT_TYPE = b"application/problem+json"
+
+
+def content(status: HTTPStatus, detail: str) -> bytes:
+    """Return the body that says what is wrong, in words for the one who asked."""
+    return json.dumps(
+        {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
+    ).encode()
+
 
 def problem(
     status: HTTPStatus, detail: str, headers: Iterable[tuple[bytes, bytes]] = ()
 ) -> HttpResponse:
-    """Return a response that says what is wrong, in words for the one who asked."""
-    content = json.dumps(
-        {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
-    ).encode()
+    """Return a response that says what is wrong."""
+    body = content(status, detail)
     return HttpResponse(
         status,
         [
-            (b"content-type", b"application/problem+json"),
-            (b"content-length", b"%d" % len(content)),
+            (b"content-type", CONTENT_TYPE),
+            (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
             *headers,
         ],
-        bytes_writer(content),
+        bytes_writer(body),
     )

@@ -1,0 +1,205 @@
+"""The project as `docker compose` runs it, under a project name of its own."""
+
+import json
+import os
+import re
+import secrets
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from service import free_port
+
+ROOT = Path(__file__).parent.parent.parent
+
+_ALARMING = re.compile(
+    r"warn|error|crit|alert|emerg|fatal|exception|traceback|fail|kill", re.IGNORECASE
+)
+
+
+class Stack:
+    """The containers of docker-compose.yml, on a free port.
+
+    Args:
+        overrides: Compose files that are laid over the project's own.
+        settings: ``BARESTREAM_*`` by their short names; no other of the environment counts, nor
+            does an .env file.
+    """
+
+    def __init__(self, *overrides: Path, **settings: object) -> None:
+        self.project = f"barestream-test-{secrets.token_hex(4)}"
+        self.port = free_port()
+        files = [ROOT / "docker-compose.yml", *overrides]
+        self._command = [
+            *("docker", "compose", "--ansi", "never", "--project-name", self.project),
+            *("--project-directory", str(ROOT), "--env-file", os.devnull),
+            *(part for file in files for part in ("--file", str(file))),
+        ]
+        self._environment = {
+            **{
+                key: value
+                for key, value in os.environ.items()
+                if not key.startswith(("BARESTREAM_", "COMPOSE_"))
+            },
+            **{f"BARESTREAM_{name.upper()}": str(value) for name, value in settings.items()},
+            "BARESTREAM_PORT": str(self.port),
+        }
+
+    def __enter__(self) -> "Stack":
+        try:
+            self.up()
+        except BaseException:
+            self.remove()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The one port that is published."""
+        return ("127.0.0.1", self.port)
+
+    @property
+    def url(self) -> str:
+        """The same, for a client of HTTP."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def network(self) -> str:
+        """The network that Compose made for the containers."""
+        return f"{self.project}_default"
+
+    def run(self, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run a command of Compose for this project; its exit code is the caller's to judge."""
+        return subprocess.run(
+            [*self._command, *arguments],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+    def _must(self, *arguments: str, seconds: float = 120) -> str:
+        done = self.run(*arguments, seconds=seconds)
+        assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def up(self) -> None:
+        """Build, start, and wait until every container is healthy; fail where Compose does."""
+        # A first build fetches the packages.
+        done = self.run("up", "--build", "--wait", seconds=600)
+        assert done.returncode == 0, f"up: {done.returncode}\n{done.stderr}{self.logs()}"
+
+    def down(self) -> None:
+        """Stop and remove the containers, as an operator does."""
+        self._must("down")
+
+    def remove(self) -> None:
+        """Leave nothing, whatever the state."""
+        self._must("down", "--volumes", "--remove-orphans", "--timeout", "20")
+
+    def stop(self, *services: str) -> None:
+        """Stop services, or all of them, and keep their containers."""
+        self._must("stop", *services)
+
+    def start(self, *services: str) -> None:
+        """Start services whose containers are there."""
+        self._must("start", *services)
+
+    def kill(self, service: str, signal: str) -> None:
+        """Have the engine send a signal to a service's first process."""
+        self._must("kill", "--signal", signal, service)
+
+    def exec(
+        self, service: str, *command: str, user: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in a service's container."""
+        options = ["--user", user] if user else []
+        return self.run("exec", "--no-TTY", *options, service, *command)
+
+    def logs(self, *services: str) -> str:
+        """Return what the containers have written."""
+        return self._must("logs", "--no-color", "--no-log-prefix", *services)
+
+    def follow_logs(self, path: Path) -> subprocess.Popen[bytes]:
+        """Write the containers' logs into a file until they are gone."""
+        with path.open("wb") as log:
+            return subprocess.Popen(
+                [*self._command, "logs", "--no-color", "--no-log-prefix", "--follow"],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def containers(self) -> list[str]:
+        """Return the ids of all containers of the project, stopped ones too."""
+        return self._must("ps", "--all", "--quiet").split()
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        """Return what the engine says about a service's container."""
+        return inspect(self._must("ps", "--all", "--quiet", service).strip())
+
+    def deaths(self, since: float) -> list[tuple[str, int]]:
+        """Return service and exit code of each container that ended, removed ones too."""
+        lines = docker(
+            *("events", "--since", f"{since:.3f}", "--until", f"{time.time():.3f}"),
+            *("--filter", f"label=com.docker.compose.project={self.project}"),
+            *("--filter", "event=die", "--format", "{{json .Actor.Attributes}}"),
+        ).splitlines()
+        ends = [json.loads(line) for line in lines]
+        return sorted((end["com.docker.compose.service"], int(end["exitCode"])) for end in ends)
+
+    def workers(self) -> list[int]:
+        """Return the pids of the app's workers, as the container counts."""
+        done = self.exec("app", "sh", "-c", "cat /proc/1/task/*/children")
+        assert done.returncode == 0, done.stderr
+        return [int(pid) for pid in done.stdout.split()]
+
+    def signal_within(self, pid: int, signal: str) -> None:
+        """Send a signal to a process of the app from inside its container."""
+        done = self.exec("app", "sh", "-c", f"kill -{signal} {pid}")
+        assert done.returncode == 0, done.stderr
+
+
+def docker(*arguments: str, seconds: float = 120) -> str:
+    """Return what a command of the engine's client writes; it must succeed."""
+    done = subprocess.run(
+        ["docker", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    assert done.returncode == 0, f"docker {arguments}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def inspect(thing: str) -> dict[str, Any]:
+    """Return what the engine says about a container or an image."""
+    found: list[dict[str, Any]] = json.loads(docker("inspect", thing))
+    return found[0]
+
+
+def complaints(log: str) -> list[str]:
+    """Return the lines of a log that look like an error, to a program or to a person."""
+    # Compose 2.26 erases the terminal's line before each of its own, even with --ansi never.
+    lines = log.replace("\x1b[2K", "").splitlines()
+    return [line for line in lines if _looks_like_an_error(line)]
+
+
+def _looks_like_an_error(line: str) -> bool:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return _ALARMING.search(line) is not None
+    if "status" in record:
+        return int(record["status"]) >= 500
+    # Not the name of the logger: Gunicorn's and uvicorn's end in ".error" whatever they say.
+    return _ALARMING.search(f"{record['level']} {record['message']}") is not None

@@ -1,0 +1,90 @@
+"""A real engine and the project on it; figures that the tests measure; the long idle stream."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from compose import Stack
+from idle_stream import IdleStream
+
+_FIGURES = pytest.StashKey[list[str]]()
+
+
+def _engine_answers() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    commands = (["docker", "version"], ["docker", "compose", "version"])
+    return all(
+        subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
+        for command in commands
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine() -> None:
+    """Have an engine with Compose; without one skip, but never on CI."""
+    if not _engine_answers() and (program := os.environ.get("ENGINE_START")):
+        subprocess.run([program], stdin=subprocess.DEVNULL, timeout=300, check=True)
+    if not _engine_answers():
+        sentence = "no Docker Engine with Compose v2 answers; ENGINE_START may name a program"
+        if os.environ.get("CI") == "true":
+            pytest.fail(sentence, pytrace=False)
+        pytest.skip(sentence)
+
+
+@pytest.fixture(scope="session")
+def stack(engine: None) -> Iterator[Stack]:  # noqa: ARG001 (first of all)
+    """Return the project with the settings' defaults, for tests that leave it as it was."""
+    with Stack() as running:
+        yield running
+
+
+@pytest.fixture
+def fresh_stack(engine: None) -> Iterator[Stack]:  # noqa: ARG001 (first of all)
+    """Return the project with the settings' defaults, for one test to do anything with."""
+    with Stack() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def idle_stream(engine: None) -> Iterator[Future[IdleStream]]:  # noqa: ARG001 (first of all)
+    """Return the five minutes of a stream that is all but silent, while other tests run."""
+    # The stack goes first at the end: with it the stream ends, and the thread.
+    with ThreadPoolExecutor(1) as thread, Stack(clock_seconds=120) as running:
+        stream = IdleStream(running.address)
+        yield thread.submit(lambda: asyncio.run(stream.watch()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _begin_the_idle_stream_first(engine: None, request: pytest.FixtureRequest) -> None:  # noqa: ARG001
+    if any(_waits_for_the_idle_stream(item) for item in request.session.items):
+        request.getfixturevalue("idle_stream")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Ask for the idle stream's five minutes last, when they are nearly over."""
+    items.sort(key=_waits_for_the_idle_stream)
+
+
+def _waits_for_the_idle_stream(item: pytest.Item) -> bool:
+    return "idle_stream" in getattr(item, "fixturenames", ())
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Return a function that has a measured figure printed at the end of the run."""
+    figures = request.config.stash.setdefault(_FIGURES, [])
+    return lambda text: figures.append(f"{request.node.name}: {text}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was measured, also where all is well."""
+    if figures := terminalreporter.config.stash.get(_FIGURES, []):
+        terminalreporter.section("figures of the container tests")
+        for line in figures:
+            terminalreporter.write_line(line)

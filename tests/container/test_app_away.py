@@ -1,0 +1,89 @@
+"""The app's container stopped, and nginx up: what each kind of request is told."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+
+from compose import Stack
+from service import wait_for
+from sse_client import ReconnectingClient
+from ticks import assert_whole, stamps
+
+
+@pytest.fixture(scope="module")
+def halved() -> Iterator[Stack]:
+    """Return a stack whose app is stopped."""
+    with Stack() as running:
+        running.stop("app")
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "accept"),
+    [
+        ("GET", "/events", "*/*"),
+        ("HEAD", "/events", "*/*"),
+        ("GET", "/test", "text/event-stream"),
+    ],
+)
+def test_a_stream_is_told_to_retry(halved: Stack, method: str, path: str, accept: str) -> None:
+    answer = httpx.request(method, halved.url + path, headers={"Accept": accept})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    if method == "GET":
+        field, _, milliseconds = answer.text.partition(": ")
+        assert field == "retry"
+        assert answer.text.endswith("\n\n")
+        assert 2000 <= int(milliseconds) <= 4000
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "accept"),
+    [
+        ("POST", "/events", "*/*"),
+        ("POST", "/events", "text/event-stream"),
+        ("GET", "/test", "text/html"),
+        ("GET", "/readyz", "*/*"),
+    ],
+)
+def test_anything_else_gets_a_plain_502(halved: Stack, method: str, path: str, accept: str) -> None:
+    answer = httpx.request(method, halved.url + path, headers={"Accept": accept})
+    assert answer.status_code == 502
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == 502
+    assert problem["detail"]
+
+
+def test_a_client_that_was_live_has_every_tick_of_the_outage(
+    fresh_stack: Stack, figure: Callable[[str], None]
+) -> None:
+    async def follow() -> tuple[ReconnectingClient, int, int]:
+        client = ReconnectingClient(fresh_stack.address)
+        following = asyncio.create_task(client.run(90))
+
+        async def until(what: str, condition: Callable[[], bool]) -> None:
+            await asyncio.to_thread(wait_for, what, condition, 30)
+
+        await until("live", lambda: len(client.events) > 1)
+        await asyncio.to_thread(fresh_stack.stop, "app")
+        last_before = stamps(client.events)[-1]
+        # Long enough for an answer of nginx itself, which comes behind the app's last delay.
+        await until("three connects", lambda: client.connects >= 3)
+        await asyncio.to_thread(fresh_stack.start, "app")
+        await until("ready", lambda: httpx.get(f"{fresh_stack.url}/readyz").status_code == 200)
+        ready_after = len(client.events)
+        await until("live again", lambda: len(client.events) > ready_after + 5)
+        following.cancel()
+        await asyncio.wait([following])
+        return client, last_before, ready_after
+
+    client, last_before, _ = asyncio.run(follow())
+    assert_whole(client.events)
+    after = [event for event in client.events if stamps([event])[0] > last_before]
+    figure(
+        f"{len(client.events)} ticks over {client.connects} connects, none missing or twice; "
+        f"silent for {after[0].at - last_before:.1f} s"
+    )

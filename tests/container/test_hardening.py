@@ -1,0 +1,140 @@
+"""What the containers may and may not do, and that a wrong setting stops them."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from compose import Stack, docker, inspect
+
+each_service = pytest.mark.parametrize("service", ["app", "nginx"])
+
+
+def processes(stack: Stack, service: str) -> list[dict[str, str]]:
+    """Return /proc/<pid>/status of each process in a service's container."""
+    # The shell's own processes may be gone before they are read.
+    done = stack.exec(service, "sh", "-c", "cat /proc/[0-9]*/status 2>/dev/null")
+    found: list[dict[str, str]] = []
+    for line in done.stdout.splitlines():
+        name, _, value = line.partition(":")
+        if name == "Name":
+            found.append({})
+        found[-1][name] = value.strip()
+    assert found
+    return found
+
+
+@each_service
+def test_no_process_is_root_or_has_a_capability_or_can_gain_one(stack: Stack, service: str) -> None:
+    for process in processes(stack, service):
+        assert "0" not in process["Uid"].split()
+        assert "0" not in process["Gid"].split()
+        for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            assert int(process[kind], 16) == 0, (kind, process)
+        assert process["NoNewPrivs"] == "1"
+        # 2: filtered; the engine's own profile is not switched off.
+        assert process["Seccomp"] == "2"
+
+
+@each_service
+def test_the_engine_was_told_so(stack: Stack, service: str) -> None:
+    host = stack.inspect(service)["HostConfig"]
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+    assert host["Privileged"] is False
+    assert host["ReadonlyRootfs"] is True
+    assert host["NetworkMode"] == stack.network
+    assert host["PidMode"] == ""
+    assert host["IpcMode"] == "private"
+    assert not host["Devices"]
+
+
+@each_service
+def test_the_root_cannot_be_written_to_even_by_root(stack: Stack, service: str) -> None:
+    for folder in ("/", "/etc", "/usr/local/bin"):
+        done = stack.exec(service, "touch", f"{folder}/probe", user="0:0")
+        assert done.returncode != 0
+        assert "Read-only file system" in done.stderr
+
+
+def test_what_is_mounted_from_the_host_is_read_only_and_never_the_engines_socket(
+    stack: Stack,
+) -> None:
+    for service in ("app", "nginx"):
+        mounts = stack.inspect(service)["Mounts"]
+        assert all(not mount["RW"] for mount in mounts if mount["Type"] == "bind")
+        assert not any("docker.sock" in mount["Source"] for mount in mounts)
+    # nginx connects to the sockets; it makes none.
+    [sockets] = [m for m in stack.inspect("nginx")["Mounts"] if m["Type"] == "volume"]
+    assert sockets["Destination"] == "/run/barestream"
+    assert sockets["RW"] is False
+
+
+def test_the_whole_stack_publishes_one_port(stack: Stack) -> None:
+    published = [
+        (container["Config"]["Labels"]["com.docker.compose.service"], port, binding["HostPort"])
+        for container in map(inspect, stack.containers())
+        for port, bindings in (container["HostConfig"]["PortBindings"] or {}).items()
+        for binding in bindings
+    ]
+    assert published == [("nginx", "80/tcp", str(stack.port))]
+
+
+@pytest.mark.parametrize(("service", "pids", "memory"), [("app", 128, 1024), ("nginx", 64, 512)])
+def test_pids_memory_files_and_logs_are_limited(
+    stack: Stack, service: str, pids: int, memory: int, figure: Callable[[str], None]
+) -> None:
+    container = stack.inspect(service)
+    host = container["HostConfig"]
+    assert host["PidsLimit"] == pids
+    assert host["Memory"] == memory * 1024**2
+    assert {"Name": "nofile", "Soft": 16384, "Hard": 16384} in host["Ulimits"]
+    assert host["LogConfig"]["Type"] == "json-file"
+    assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}
+    limits = stack.exec(service, "cat", "/proc/1/limits").stdout
+    assert re.search(r"^Max open files +16384 +16384 ", limits, re.MULTILINE)
+    used = docker(
+        "stats", "--no-stream", "--format", "{{.MemUsage}}, {{.PIDs}} pids", container["Id"]
+    )
+    figure(used.strip())
+
+
+def test_the_limit_of_open_files_is_a_setting() -> None:
+    with Stack(nofile=2048) as small:
+        for service in ("app", "nginx"):
+            limits = small.exec(service, "cat", "/proc/1/limits").stdout
+            assert re.search(r"^Max open files +2048 +2048 ", limits, re.MULTILINE)
+
+
+def test_the_image_holds_no_compiler_and_no_cache_of_packages(
+    stack: Stack, figure: Callable[[str], None]
+) -> None:
+    image = stack.inspect("app")["Image"]
+    # As root, so that no folder is closed to the search.
+    found = docker(
+        *("run", "--rm", "--network", "none", "--user", "0:0", "--entrypoint", "sh", image, "-c"),
+        "find / -xdev '(' -name 'gcc*' -o -name 'cc' -o -name 'c++' -o -name 'g++*' -o "
+        "-name 'clang*' -o -name 'cc1*' ')' '(' -type f -o -type l ')' -perm /111; "
+        "find / -xdev -type d -path '*/.cache/*'; ls -d /build /src 2>/dev/null; true",
+    )
+    assert found == ""
+    figure(f"{inspect(image)['Size'] / 1e6:.0f} MB")
+
+
+@pytest.mark.parametrize(
+    ("service", "setting", "value", "expected"),
+    [
+        ("app", "BARESTREAM_CLOCK_SECONDS", "abc", "a whole number of seconds from 1 to 86400"),
+        ("app", "BARESTREAM_WORKERS", "0", "a whole number from 1 to 64"),
+        ("nginx", "BARESTREAM_WORKERS", "two", "a whole number above 0"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start(
+    stack: Stack, service: str, setting: str, value: str, expected: str
+) -> None:
+    done = stack.run("run", "--rm", "--no-TTY", "--no-deps", "--env", f"{setting}={value}", service)
+    assert done.returncode != 0
+    lines = (done.stdout + done.stderr).splitlines()
+    assert f"{setting}='{value}': expected {expected}" in lines
+    assert "Traceback" not in done.stderr
