@@ -6,6 +6,8 @@ import re
 import secrets
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -126,16 +128,23 @@ class Stack:
         """Return what the containers have written."""
         return self._must("logs", "--no-color", "--no-log-prefix", *services)
 
-    def follow_logs(self, path: Path) -> subprocess.Popen[bytes]:
-        """Write the containers' logs into a file until they are gone."""
+    @contextmanager
+    def follow_logs(self, path: Path) -> Iterator[None]:
+        """Write the containers' logs into a file, to their end; that must come in the context."""
         with path.open("wb") as log:
-            return subprocess.Popen(
+            following = subprocess.Popen(
                 [*self._command, "logs", "--no-color", "--no-log-prefix", "--follow"],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+        try:
+            yield
+            following.wait(20)
+        finally:
+            following.terminate()
+            following.wait()
 
     def containers(self) -> list[str]:
         """Return the ids of all containers of the project, stopped ones too."""

@@ -152,9 +152,8 @@ def test_the_end_of_the_whole_stack_ends_every_stream_cleanly(
 ) -> None:
     log = tmp_path / "log"
     began_at = time.time()
-    with fresh_stack.follow_logs(log) as following:
+    with fresh_stack.follow_logs(log):
         ends = asyncio.run(ends_by(fresh_stack, lambda: command(fresh_stack)))
-        following.wait(20)
     figure(str(ends))
     ends.assert_clean()
     assert fresh_stack.deaths(began_at) == [("app", 0), ("nginx", 0)]

@@ -48,5 +48,8 @@ def test_events_arrive_at_once_through_stock_buffering(
 
 
 def test_it_is_our_header_that_does_it(outer: tuple[str, int]) -> None:
+    host, port = outer
+    assert httpx.get(f"http://{host}:{port}/blind/readyz").status_code == 200
     client = asyncio.run(SseClient(outer, "/blind/events").run(SECONDS))
+    assert client.clean is None
     assert client.events == []

@@ -34,7 +34,7 @@ def test_each_second_of_the_window_has_its_tick_at_once(
         f"{len(late)} live events in {WINDOW_SECONDS} s, arrival minus stamp "
         f"min {late[0]:.1f} ms, p50 {median(late):.1f} ms, max {late[-1]:.1f} ms"
     )
-    # No tick before its stamp; the two clocks are one, and a stamp has whole milliseconds.
+    # No tick comes before its stamp.
     assert late[0] >= 0
     assert median(late) <= 20
     assert late[-1] <= 250
@@ -80,4 +80,4 @@ def test_an_idle_stream_lives_five_minutes_on_heartbeats(
     assert 3 <= len(stream.events) <= 4
     # Every 15 s, looked for once a second; a tick begins the silence anew.
     assert 14 <= stream.heartbeats <= 20
-    assert max(silences) < 18
+    assert max(silences) < 20
