@@ -75,8 +75,7 @@ class Hub:
         logger.info(
             "stream ended",
             extra={
-                "route": stream.route,
-                "request_id": stream.request_id,
+                **stream.labels,
                 "seconds": round(self.now() - stream.opened_at, 3),
                 "events": stream.sent_events,
                 "bytes": stream.sent_bytes,

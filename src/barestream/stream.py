@@ -1,6 +1,6 @@
 """One open stream: where its bytes go, how far it has come, and why it ended."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Protocol
 
@@ -46,17 +46,13 @@ class Stream:
     Args:
         outlet: The way to the client.
         now: A monotonic clock, in seconds.
-        route: What the client asked for, for the log.
-        request_id: The request's id, for the log.
+        labels: What its log line says of the request beside what became of it.
     """
 
-    def __init__(
-        self, outlet: Outlet, now: Callable[[], float], *, route: str, request_id: str = "-"
-    ) -> None:
+    def __init__(self, outlet: Outlet, now: Callable[[], float], labels: Mapping[str, str]) -> None:
         self._outlet = outlet
         self._now = now
-        self.route = route
-        self.request_id = request_id
+        self.labels = labels
         self.opened_at = self.written_at = self._progress_at = now()
         self._pending_bytes = 0
         self.sent_events = 0

@@ -1,6 +1,7 @@
 """Each endpoint, on our server with direct writes and on a plain ASGI server without."""
 
 import asyncio
+import importlib
 import logging
 import socket
 import time
@@ -184,6 +185,16 @@ def test_a_stream_with_a_request_behind_it_still_hears_that_its_client_left(
             )
             assert connection.recv(1000).startswith(b"HTTP/1.1 200")
         wait_for("the stream's end", lambda: "stream ended" in caplog.messages, 1)
+
+
+def test_without_nginx_a_client_is_not_believed_what_it_says_of_its_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BARESTREAM_BIND", "127.0.0.1:9009")
+    config = importlib.reload(importlib.import_module("barestream.server.config"))
+    assert config.forwarded_allow_ips == ""
+    monkeypatch.delenv("BARESTREAM_BIND")
+    assert importlib.reload(config).forwarded_allow_ips == "*"
 
 
 def test_silence_is_filled_with_bare_comment_lines() -> None:

@@ -95,6 +95,13 @@ def test_both_logs_name_a_request_by_the_same_id_and_neither_its_query(service: 
     assert "secret" not in (service.folder / "app.log").read_text()
 
 
+def test_a_clients_address_is_nginxs_word_and_not_its_own(service: Service) -> None:
+    before = len(service.ended_streams())
+    events(service, 0.3, **{"X-Forwarded-For": "203.0.113.9"})
+    wait_for("the end", lambda: len(service.ended_streams()) > before)
+    assert service.ended_streams()[-1]["client"] == "127.0.0.1"
+
+
 def test_bad_input_gets_a_problem(service: Service, http: httpx.Client) -> None:
     answer = http.post("/nope", content=b"x" * 2_000_000)
     assert answer.status_code == 413

@@ -57,4 +57,4 @@ class FakeClock:
 def fake_stream(now: Callable[[], float] | None = None) -> tuple[Stream, FakeOutlet]:
     """Return a stream and its client's end."""
     outlet = FakeOutlet()
-    return Stream(outlet, now or FakeClock(), route="/test"), outlet
+    return Stream(outlet, now or FakeClock(), {"route": "/test"}), outlet

@@ -74,13 +74,7 @@ async def _body(
     request: HttpRequest, outlet: DirectOutlet | BufferedOutlet, source: Source
 ) -> AsyncIterator[bytes]:
     hub = _hub_of(request)
-    request_id = header.find(b"x-request-id", request.scope["headers"], b"-") or b"-"
-    stream = Stream(
-        outlet,
-        hub.now,
-        route=request.scope["path"],
-        request_id=request_id.decode("latin-1"),
-    )
+    stream = Stream(outlet, hub.now, _labels(request))
     hub.open(stream)
     try:
         async with source(stream):
@@ -90,6 +84,16 @@ async def _body(
                 yield b""
     finally:
         hub.close(stream)
+
+
+def _labels(request: HttpRequest) -> dict[str, str]:
+    request_id = header.find(b"x-request-id", request.scope["headers"])
+    client = request.scope.get("client")
+    return {
+        "route": request.scope["path"],
+        "request_id": request_id.decode("latin-1") if request_id else "",
+        "client": client[0] if client else "",
+    }
 
 
 @asynccontextmanager
@@ -116,7 +120,7 @@ async def _pump(events: AsyncGenerator[Event], stream: Stream) -> None:
                 await asyncio.sleep(0)
         stream.end(EndReason.FINISHED)
     except Exception:
-        logger.exception("event generator failed", extra={"route": stream.route})
+        logger.exception("event generator failed", extra=dict(stream.labels))
         stream.end(EndReason.ERROR)
 
 

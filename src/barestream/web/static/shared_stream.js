@@ -87,7 +87,7 @@ export class SharedStream extends EventTarget {
 
   /** Events that were not given out because they, or later ones, had been already. */
   get droppedCount() {
-    return this.#droppedCount;
+    return this.#droppedCount + (this.#live?.droppedCount ?? 0);
   }
 
   /** Takes part, from the cursor if there is one, until stop(). */
@@ -190,6 +190,7 @@ export class SharedStream extends EventTarget {
     const live = this.#live;
     this.#live = null;
     live?.stop();
+    this.#droppedCount += live?.droppedCount ?? 0;
   }
 
   #publish(entry) {
