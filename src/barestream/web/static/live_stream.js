@@ -7,6 +7,8 @@
  * the query.
  */
 
+import { StreamState } from './stream_state.js';
+
 const CONNECT_TIMEOUT_MS = 15_000;
 const CHECK_EACH_MS = 1_000;
 
@@ -50,13 +52,11 @@ export function isAfter(id, cursor) {
  * - `gap`, detail `{id, missed}`: events that the server no longer has; missed is null
  *   where it does not know how many.
  */
-export class LiveStream extends EventTarget {
+export class LiveStream extends StreamState {
   #url;
   #window;
   #cursor;
   #droppedCount = 0;
-  #state = 'stopped';
-  #retryAtMs = null;
 
   #listening = null;
   #timer = null;
@@ -82,15 +82,6 @@ export class LiveStream extends EventTarget {
     this.#url = url;
     this.#cursor = cursor;
     this.#window = window;
-  }
-
-  get state() {
-    return this.#state;
-  }
-
-  /** When the next try is due, on the wall clock; null where none is waited for. */
-  get retryAtMs() {
-    return this.#retryAtMs;
   }
 
   /** Id of the last event given out. */
@@ -127,7 +118,7 @@ export class LiveStream extends EventTarget {
     this.#listening = null;
     this.#window.clearTimeout(this.#timer);
     this.#close();
-    this.#setState('stopped');
+    this.setState('stopped');
   }
 
   /**
@@ -142,8 +133,8 @@ export class LiveStream extends EventTarget {
     if (this.#source) {
       this.#dueAtMs -= stepBackMs;
       this.#watch(nowMs);
-    } else if (this.#retryAtMs !== null && (nowMs >= this.#retryAtMs || stepBackMs > 0)) {
-      this.#connect(this.#state);
+    } else if (this.retryAtMs !== null && (nowMs >= this.retryAtMs || stepBackMs > 0)) {
+      this.#connect(this.state);
     }
   }
 
@@ -161,7 +152,7 @@ export class LiveStream extends EventTarget {
 
   #checkLater() {
     if (!this.#listening) return;
-    const untilRetryMs = (this.#retryAtMs ?? Infinity) - this.#now();
+    const untilRetryMs = (this.retryAtMs ?? Infinity) - this.#now();
     this.#window.clearTimeout(this.#timer);
     this.#timer = this.#window.setTimeout(
       () => {
@@ -185,7 +176,7 @@ export class LiveStream extends EventTarget {
     on('message', (event) => this.#receiveMessage(event));
     on('barestream.gap', (event) => this.#receiveGap(event));
     on('error', () => this.#lose());
-    this.#setState(state);
+    this.setState(state);
   }
 
   #address() {
@@ -203,13 +194,13 @@ export class LiveStream extends EventTarget {
   #receiveMessage({ lastEventId: id, data }) {
     const isSnapshot = this.#cursor === null;
     if (!this.#advance(id, placeOf(id)?.ms ?? null)) return;
-    this.#emit('message', { id, data, receivedAtMs: this.#now(), isSnapshot });
+    this.emit('message', { id, data, receivedAtMs: this.#now(), isSnapshot });
   }
 
   #receiveGap({ lastEventId: id, data }) {
     // The step over a gap says nothing about the interval, so it has no stamp.
     if (!this.#advance(id, null)) return;
-    this.#emit('gap', { id, missed: missedOf(data) });
+    this.emit('gap', { id, missed: missedOf(data) });
   }
 
   #advance(id, stampMs) {
@@ -222,7 +213,7 @@ export class LiveStream extends EventTarget {
     }
     this.#failures = 0;
     this.#expectWithin(this.#silenceLimitMs());
-    this.#setState('live');
+    this.setState('live');
     return isNew;
   }
 
@@ -259,7 +250,7 @@ export class LiveStream extends EventTarget {
     this.#failures += 1;
     // While offline too: a machine without a network still has its localhost, and a
     // browser in a virtual machine may be wrong about the network.
-    this.#setState(state, this.#now() + this.#retryDelayMs());
+    this.setState(state, this.#now() + this.#retryDelayMs());
     this.#checkLater();
   }
 
@@ -271,23 +262,12 @@ export class LiveStream extends EventTarget {
   #pause() {
     // An open stream would keep the page out of the back/forward cache.
     this.#close();
-    this.#setState('connecting');
+    this.setState('connecting');
   }
 
   #close() {
     this.#source?.close();
     this.#source = null;
-  }
-
-  #setState(state, retryAtMs = null) {
-    if (state === this.#state && retryAtMs === this.#retryAtMs) return;
-    this.#state = state;
-    this.#retryAtMs = retryAtMs;
-    this.#emit('statechange', { state, retryAtMs });
-  }
-
-  #emit(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
   #now() {

@@ -11,6 +11,7 @@
  */
 
 import { LiveStream, isAfter, placeOf } from './live_stream.js';
+import { StreamState } from './stream_state.js';
 
 const HAIL_EACH_MS = 5_000;
 const HAILS_BEFORE_STEAL = 3;
@@ -32,15 +33,13 @@ export function openStream(url, options = {}) {
 }
 
 /** Has the events, the methods and the properties of LiveStream. */
-export class SharedStream extends EventTarget {
+export class SharedStream extends StreamState {
   #url;
   #window;
   #name;
   #id;
   #cursor;
   #droppedCount = 0;
-  #state = 'stopped';
-  #retryAtMs = null;
 
   #listening = null;
   #channel = null;
@@ -69,15 +68,6 @@ export class SharedStream extends EventTarget {
     // Tabs of another release may speak otherwise: they share among themselves.
     this.#name = `${import.meta.url} ${url}`;
     this.#id = String(window.Math.random());
-  }
-
-  get state() {
-    return this.#state;
-  }
-
-  /** When the next try is due, on the wall clock; null where none is waited for. */
-  get retryAtMs() {
-    return this.#retryAtMs;
   }
 
   /** Id of the last event given out in this tab. */
@@ -113,12 +103,12 @@ export class SharedStream extends EventTarget {
     this.#listening?.abort();
     this.#listening = null;
     this.#leave();
-    this.#setState('stopped');
+    this.setState('stopped');
   }
 
   #join() {
     if (this.#channel) return;
-    this.#setState('connecting');
+    this.setState('connecting');
     this.#channel = new this.#window.BroadcastChannel(this.#name);
     this.#channel.onmessage = (event) => this.#hear(event.data);
     this.#campaign();
@@ -178,7 +168,7 @@ export class SharedStream extends EventTarget {
         if (live === this.#live) listener(detail);
       });
     on('statechange', ({ state, retryAtMs }) => {
-      this.#setState(state, retryAtMs);
+      this.setState(state, retryAtMs);
       this.#tell(null, []);
     });
     on('message', (detail) => this.#publish({ type: 'message', detail }));
@@ -237,7 +227,7 @@ export class SharedStream extends EventTarget {
   #follow({ from, entries, state, retryAtMs }) {
     this.#leaderId = from;
     this.#unanswered = 0;
-    this.#setState(state, retryAtMs);
+    this.setState(state, retryAtMs);
     for (const entry of entries) {
       if (this.#show(entry)) this.#remember(entry);
     }
@@ -257,7 +247,7 @@ export class SharedStream extends EventTarget {
       return false;
     }
     this.#cursor = detail.id || this.#cursor;
-    this.#emit(type, detail);
+    this.emit(type, detail);
     return true;
   }
 
@@ -288,22 +278,11 @@ export class SharedStream extends EventTarget {
   }
 
   #tell(to, entries) {
-    const [state, retryAtMs] = [this.#state, this.#retryAtMs];
+    const [state, retryAtMs] = [this.state, this.retryAtMs];
     this.#post({ type: 'update', to, entries, state, retryAtMs });
   }
 
   #post(message) {
     this.#channel.postMessage({ ...message, from: this.#id });
-  }
-
-  #setState(state, retryAtMs = null) {
-    if (state === this.#state && retryAtMs === this.#retryAtMs) return;
-    this.#state = state;
-    this.#retryAtMs = retryAtMs;
-    this.#emit('statechange', { state, retryAtMs });
-  }
-
-  #emit(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }
