@@ -26,7 +26,7 @@ RUN groupadd --system --gid 10001 barestream \
 COPY --from=build /opt/barestream /opt/barestream
 ENV PATH=/opt/barestream/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
-# The master is the first process: it reaps its workers and takes the engine's TERM.
+# Run it with an init (docker run --init): as first process it would ignore TERM until it is up.
 CMD ["barestream", "serve"]
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --start-interval=1s --retries=2 \
     CMD ["barestream", "health"]

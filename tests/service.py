@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from complaints import complaints
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -119,11 +121,8 @@ class Service:
 
     def complaints(self) -> list[str]:
         """Return the lines of both logs that look like an error."""
-        found = [str(line) for line in self.app_log() if line["level"] not in ("DEBUG", "INFO")]
-        for name in ("app.log", "nginx.log"):
-            lines = (self.folder / name).read_text().splitlines()
-            found += [line for line in lines if not line.startswith("{")]
-        return found
+        logs = ((self.folder / name).read_text() for name in ("app.log", "nginx.log"))
+        return [line for log in logs for line in complaints(log)]
 
 
 def children(pid: int) -> list[int]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import secrets
 import subprocess
 import time
@@ -11,13 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from service import free_port
+from service import free_port, wait_for
 
 ROOT = Path(__file__).parent.parent.parent
-
-_ALARMING = re.compile(
-    r"warn|error|crit|alert|emerg|fatal|exception|traceback|fail|kill", re.IGNORECASE
-)
+OWN_IMAGE = Path(__file__).parent / "own_image.yml"
 
 
 class Stack:
@@ -32,7 +28,7 @@ class Stack:
     def __init__(self, *overrides: Path, **settings: object) -> None:
         self.project = f"barestream-test-{secrets.token_hex(4)}"
         self.port = free_port()
-        files = [ROOT / "docker-compose.yml", *overrides]
+        files = [ROOT / "docker-compose.yml", OWN_IMAGE, *overrides]
         self._command = [
             *("docker", "compose", "--ansi", "never", "--project-name", self.project),
             *("--project-directory", str(ROOT), "--env-file", os.devnull),
@@ -46,6 +42,7 @@ class Stack:
             },
             **{f"BARESTREAM_{name.upper()}": str(value) for name, value in settings.items()},
             "BARESTREAM_PORT": str(self.port),
+            "BARESTREAM_TEST_IMAGE": self.project,
         }
 
     def __enter__(self) -> "Stack":
@@ -104,6 +101,7 @@ class Stack:
     def remove(self) -> None:
         """Leave nothing, whatever the state."""
         self._must("down", "--volumes", "--remove-orphans", "--timeout", "20")
+        docker("image", "rm", "--force", self.project)
 
     def stop(self, *services: str) -> None:
         """Stop services, or all of them, and keep their containers."""
@@ -154,21 +152,49 @@ class Stack:
         """Return what the engine says about a service's container."""
         return inspect(self._must("ps", "--all", "--quiet", service).strip())
 
-    def deaths(self, since: float) -> list[tuple[str, int]]:
-        """Return service and exit code of each container that ended, removed ones too."""
-        lines = docker(
-            *("events", "--since", f"{since:.3f}", "--until", f"{time.time():.3f}"),
-            *("--filter", f"label=com.docker.compose.project={self.project}"),
-            *("--filter", "event=die", "--format", "{{json .Actor.Attributes}}"),
-        ).splitlines()
-        ends = [json.loads(line) for line in lines]
-        return sorted((end["com.docker.compose.service"], int(end["exitCode"])) for end in ends)
+    def deaths(self, since: float, expected: int = 0) -> list[tuple[str, int]]:
+        """Return service and exit code of each container that ended, removed ones too.
+
+        Args:
+            since: From when on, in seconds since 1970-01-01 UTC.
+            expected: How many to wait for: the engine tells of an end just after it.
+        """
+
+        def ended() -> list[tuple[str, int]]:
+            lines = docker(
+                *("events", "--since", f"{since:.3f}", "--until", f"{time.time():.3f}"),
+                *("--filter", f"label=com.docker.compose.project={self.project}"),
+                *("--filter", "event=die", "--format", "{{json .Actor.Attributes}}"),
+            ).splitlines()
+            ends = [json.loads(line) for line in lines]
+            return sorted((end["com.docker.compose.service"], int(end["exitCode"])) for end in ends)
+
+        if expected:
+            wait_for(f"{expected} ends of containers", lambda: len(ended()) >= expected)
+        return ended()
+
+    def processes(self, service: str) -> list[dict[str, str]]:
+        """Return the fields of /proc/<pid>/status of each process in a service's container."""
+        # The shell's own processes may be gone before they are read.
+        done = self.exec(service, "sh", "-c", "cat /proc/[0-9]*/status 2>/dev/null")
+        found: list[dict[str, str]] = []
+        for line in done.stdout.splitlines():
+            name, _, value = line.partition(":")
+            if name == "Name":
+                found.append({})
+            found[-1][name] = value.strip()
+        assert found, done.stderr
+        return found
 
     def workers(self) -> list[int]:
-        """Return the pids of the app's workers, as the container counts."""
-        done = self.exec("app", "sh", "-c", "cat /proc/1/task/*/children")
-        assert done.returncode == 0, done.stderr
-        return [int(pid) for pid in done.stdout.split()]
+        """Return the pids of the app's workers, as its container counts."""
+        # Whether the first process is Gunicorn's master or an init above it.
+        parents = {
+            int(process["Pid"]): int(process["PPid"])
+            for process in self.processes("app")
+            if process["Name"].startswith("python")
+        }
+        return [pid for pid, parent in parents.items() if parent in parents]
 
     def signal_within(self, pid: int, signal: str) -> None:
         """Send a signal to a process of the app from inside its container."""
@@ -194,21 +220,3 @@ def inspect(thing: str) -> dict[str, Any]:
     """Return what the engine says about a container or an image."""
     found: list[dict[str, Any]] = json.loads(docker("inspect", thing))
     return found[0]
-
-
-def complaints(log: str) -> list[str]:
-    """Return the lines of a log that look like an error, to a program or to a person."""
-    # Compose 2.26 erases the terminal's line before each of its own, even with --ansi never.
-    lines = log.replace("\x1b[2K", "").splitlines()
-    return [line for line in lines if _looks_like_an_error(line)]
-
-
-def _looks_like_an_error(line: str) -> bool:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return _ALARMING.search(line) is not None
-    if "status" in record:
-        return int(record["status"]) >= 500
-    # Not the name of the logger: Gunicorn's and uvicorn's end in ".error" whatever they say.
-    return _ALARMING.search(f"{record['level']} {record['message']}") is not None

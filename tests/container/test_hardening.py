@@ -10,23 +10,9 @@ from compose import Stack, docker, inspect
 each_service = pytest.mark.parametrize("service", ["app", "nginx"])
 
 
-def processes(stack: Stack, service: str) -> list[dict[str, str]]:
-    """Return /proc/<pid>/status of each process in a service's container."""
-    # The shell's own processes may be gone before they are read.
-    done = stack.exec(service, "sh", "-c", "cat /proc/[0-9]*/status 2>/dev/null")
-    found: list[dict[str, str]] = []
-    for line in done.stdout.splitlines():
-        name, _, value = line.partition(":")
-        if name == "Name":
-            found.append({})
-        found[-1][name] = value.strip()
-    assert found
-    return found
-
-
 @each_service
 def test_no_process_is_root_or_has_a_capability_or_can_gain_one(stack: Stack, service: str) -> None:
-    for process in processes(stack, service):
+    for process in stack.processes(service):
         assert "0" not in process["Uid"].split()
         assert "0" not in process["Gid"].split()
         for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):

@@ -5,13 +5,13 @@ import os
 import signal
 import socket
 import time
-from itertools import pairwise
 from operator import itemgetter
 
 import pytest
 
 from service import Service, open_connections, wait_for
 from sse_client import ReconnectingClient, SseClient, stamp_seconds
+from ticks import assert_whole
 
 STREAMS = 50
 
@@ -106,11 +106,6 @@ def living(pids: list[int]) -> set[int]:
     return alive
 
 
-def assert_whole(client: ReconnectingClient) -> None:
-    stamps = [stamp_seconds(event) for event in client.events]
-    assert all(after == before + 1 for before, after in pairwise(stamps)), stamps
-
-
 def test_after_a_kill_all_clients_are_back_and_whole() -> None:
     with Service() as service:
 
@@ -127,7 +122,7 @@ def test_after_a_kill_all_clients_are_back_and_whole() -> None:
 
         clients, killed_at = asyncio.run(follow())
         for client in clients:
-            assert_whole(client)
+            assert_whole(client.events)
         assert sum(client.connects > 1 for client in clients) >= STREAMS // 2 - 2
         back = [
             next(event.at for event in client.events if stamp_seconds(event) > killed_at + 3)
@@ -157,6 +152,6 @@ def test_a_reload_refuses_no_connection_and_loses_no_tick() -> None:
         clients, statuses = asyncio.run(follow())
         assert set(statuses) == {200}
         for client in clients:
-            assert_whole(client)
+            assert_whole(client.events)
             assert client.connects >= 2
         assert service.complaints() == []
