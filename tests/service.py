@@ -51,12 +51,24 @@ class Service:
         }
 
     def __enter__(self) -> "Service":
-        self._native("up")
+        try:
+            self.start()
+        except BaseException:
+            self._folder.cleanup()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._native("down")
+        self.stop()
         self._folder.cleanup()
+
+    def start(self) -> None:
+        """Start nginx and Gunicorn, and wait until they answer."""
+        self._native("up")
+
+    def stop(self) -> None:
+        """End both, as `make down` does."""
+        self._native("down")
 
     def _native(self, command: str) -> None:
         done = subprocess.run(

@@ -135,8 +135,8 @@ test('a lost EventSource is closed, so that the browser does not retry as well',
   assert.equal(browser.openSources.length, 0);
 });
 
-test('delays grow to thirty seconds, with jitter from one second up', () => {
-  const ceilingsMs = [3_000, 6_000, 12_000, 24_000, 30_000, 30_000];
+test('delays grow to ten seconds, with jitter from one second up', () => {
+  const ceilingsMs = [3_000, 6_000, 10_000, 10_000];
   for (const random of [0, 0.5, 1]) {
     tab.Math.random = () => random;
     const { stream } = started();
@@ -151,7 +151,7 @@ test('delays grow to thirty seconds, with jitter from one second up', () => {
 
 test('open alone does not reset the delay: the stand-in for an absent app opens too', () => {
   const { stream } = started();
-  for (const expectedMs of [2_000, 3_500, 6_500]) {
+  for (const expectedMs of [2_000, 3_500, 5_500]) {
     browser.lastSource.open();
     browser.lastSource.fail();
     assert.equal(delayMs(stream), expectedMs);

@@ -55,6 +55,15 @@ test('a tab that comes later first gets the newest event, as a snapshot', async 
   assert.deepEqual(late.record.details.map(({ isSnapshot }) => isSnapshot), [true, false]);
 });
 
+test('an event that the server sends again is dropped and counted, for good', async () => {
+  const { stream, record } = await openTab();
+  await tick(1, 2, 2, 1, 3);
+  assert.deepEqual(record.ticks, [1, 2, 3]);
+  assert.equal(stream.droppedCount, 2);
+  stream.stop();
+  assert.equal(stream.droppedCount, 2);
+});
+
 test('a follower shows how the leader is, with its countdown', async () => {
   const leader = await openTab();
   const follower = await openTab();

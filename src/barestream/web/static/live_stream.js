@@ -18,7 +18,8 @@ const SILENCE_OF_UNKNOWN_INTERVAL_MS = 150_000;
 
 const RETRY_FLOOR_MS = 1_000;
 const FIRST_RETRY_CEILING_MS = 3_000;
-const RETRY_CEILING_MS = 30_000;
+// After a long outage a viewer waits this long at the most for a service that is back.
+const RETRY_CEILING_MS = 10_000;
 
 /**
  * The place in the server's log that an id names.

@@ -1,0 +1,76 @@
+"""Chromium by Playwright, and what one of its tabs reports of itself."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+
+from live_page import PATIENCE_SECONDS, WATCH, LivePage
+from service import wait_for
+
+
+@contextmanager
+def running_chromium(program: str) -> Iterator[Browser]:
+    """Run a headless Chromium as long as the context lasts.
+
+    In that time `asyncio.run` fails in the same thread: Playwright has a loop there.
+    """
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program,
+            args=[
+                "--no-sandbox",
+                "--disable-quic",
+                "--disable-background-networking",
+                "--disable-gpu",
+                "--no-first-run",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+class ChromiumTab(LivePage):
+    """A tab of Chromium.
+
+    Attributes:
+        page: Playwright's object of it.
+        complaints: The errors and warnings in its console, of all pages that it had.
+        stream_urls: The address of each stream that it asked for, in order.
+        received: The id of each event that came over the network, in order.
+    """
+
+    def __init__(self, page: Page) -> None:
+        super().__init__(page.evaluate)
+        self.page = page
+        self.complaints: list[str] = []
+        self.stream_urls: list[str] = []
+        self.received: list[str] = []
+        page.add_init_script(WATCH)
+        page.on("console", self._hear)
+        page.on("request", self._see)
+        network = page.context.new_cdp_session(page)
+        network.on("Network.eventSourceMessageReceived", self._receive)
+        network.send("Network.enable")
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.text} ({message.location['url']})")
+
+    def _see(self, request: Request) -> None:
+        if urlsplit(request.url).path == "/events":
+            self.stream_urls.append(request.url)
+
+    def _receive(self, message: dict[str, Any]) -> None:
+        self.received.append(message["eventId"])
+
+    def wait_until(self, what: str, condition: Callable[[], Any]) -> None:
+        """Wait for what Playwright reports, which it does during its own calls alone."""
+
+        def is_reported() -> Any:
+            self.page.wait_for_timeout(10)
+            return condition()
+
+        wait_for(what, is_reported, PATIENCE_SECONDS)

@@ -1,0 +1,94 @@
+"""The service as `make up` runs it, and the browsers."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext
+
+from chromium import ChromiumTab, running_chromium
+from firefox import Firefox, running_firefox
+from live_page import WATCH
+from service import Service
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[Service]:
+    """Return a running service, for tests that leave it as they found it."""
+    with Service() as running:
+        yield running
+
+
+@pytest.fixture
+def fresh_service() -> Iterator[Service]:
+    """Return a running service, for one test to do anything with."""
+    with Service() as running:
+        yield running
+
+
+def _path_of(program: str, package: str) -> str:
+    """Return where a program is; without it skip, but never on CI."""
+    if path := shutil.which(program):
+        return path
+    sentence = f"{program} is missing: apt-get install {package}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(sentence, pytrace=False)
+    pytest.skip(sentence)
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Return the path of Node.js."""
+    return _path_of("node", "nodejs")
+
+
+# Not for the session: tests of other folders call asyncio.run.
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Return a headless Chromium."""
+    with running_chromium(_path_of("chromium", "chromium")) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def firefox() -> Iterator[Firefox]:
+    """Return a headless Firefox that writes down what a page shows."""
+    with running_firefox(_path_of("firefox-esr", "firefox-esr")) as browser:
+        browser.before_each_page(WATCH)
+        yield browser
+
+
+@pytest.fixture
+def open_tab(chromium: Browser) -> Iterator[Callable[..., ChromiumTab]]:
+    """Return a function that opens the page of a service in Chromium.
+
+    It is opened beside another tab, or in a context of its own with the options given.
+    """
+    contexts: list[BrowserContext] = []
+
+    def new_context(**options: Any) -> BrowserContext:
+        contexts.append(chromium.new_context(**options))
+        return contexts[-1]
+
+    def open_page(
+        service: Service, *, beside: ChromiumTab | None = None, **options: Any
+    ) -> ChromiumTab:
+        context = beside.page.context if beside else new_context(**options)
+        tab = ChromiumTab(context.new_page())
+        tab.page.goto(f"{service.url}/test")
+        return tab
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def screenshots(tmp_path: Path) -> Path:
+    """Return the folder for pictures that a person may want to look at."""
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
