@@ -43,7 +43,7 @@ def create_app(settings: Settings | None = None) -> Application:
         running.extend(asyncio.create_task(work.run()) for work in (clock, hub))
 
     async def stop(_request: LifespanRequest) -> None:
-        # Another server than ours shuts down without a drain: its streams end here.
+        # Another server than ours asks for no drain; what it left open ends here.
         if not hub.draining:
             await hub.drain(quick=True)
         for task in running:

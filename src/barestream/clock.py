@@ -44,8 +44,11 @@ class Clock:
         if floor > log.last.ms // 1000:
             log.restart(_place(floor))
         first = log.last.ms // 1000 + self._interval_seconds
-        for second in range(first, newest + 1, self._interval_seconds):
-            self.feed.append(_place(second), _tick(second))
+        if first == newest:
+            self.feed.append(_place(newest), _tick(newest))
+        else:
+            due = range(first, newest + 1, self._interval_seconds)
+            self.feed.extend((_place(second), _tick(second)) for second in due)
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Tick until cancelled; no tick comes before its second."""

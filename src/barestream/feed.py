@@ -1,7 +1,7 @@
 """A log and the streams that follow it: live and replay are one path."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from barestream.event_log import EventLog, Place
@@ -69,6 +69,13 @@ class Feed:
                 follower.place = place
             else:
                 follower.advance()
+
+    def extend(self, entries: Iterable[tuple[Place, bytes]]) -> None:
+        """Add many events, and send them by as few writes to a follower as catching up takes."""
+        for place, body in entries:
+            self.log.append(place, body)
+        for follower in tuple(self._followers):
+            follower.advance()
 
     def resume(self, last_event_id: str | None) -> Place:
         """Return the place from which a client goes on.

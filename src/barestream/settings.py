@@ -123,7 +123,7 @@ class Settings(BaseSettings):
     )
     nginx_memory: str = _setting(
         "512m",
-        "Memory of nginx's container; about 15 KB a stream.",
+        "Memory of nginx's container; about 15 KB a stream, and 13 MB a core of the host.",
         "a number and a unit b, k, m or g, such as 512m",
         pattern=r"^[0-9]+[bkmg]$",
     )
@@ -131,7 +131,7 @@ class Settings(BaseSettings):
     bind: str | None = _setting(
         None,
         "A TCP address for all workers in place of the unix sockets, to run without nginx.",
-        "host:port, such as 127.0.0.1:9009",
+        "host:port, such as 127.0.0.1:9009, the port from 1 to 65535",
         pattern=r"^[^\s:]+:[0-9]{1,5}$",
     )
     socket_dir: Path = _setting(
@@ -152,6 +152,13 @@ class Settings(BaseSettings):
         if name == "current":
             raise ValueError
         return name
+
+    @field_validator("bind")
+    @classmethod
+    def _has_a_port_that_exists(cls, address: str | None) -> str | None:
+        if address and not 1 <= int(address.rpartition(":")[2]) <= 65535:
+            raise ValueError
+        return address
 
     @field_validator("socket_dir")
     @classmethod

@@ -68,6 +68,27 @@ def test_int_and_quit_are_quick_and_still_clean(number: signal.Signals) -> None:
         assert service.complaints() == []
 
 
+def test_a_quit_is_quick_also_while_a_drain_is_under_way() -> None:
+    with Service(drain_seconds=30) as service:
+
+        async def follow() -> tuple[list[SseClient], float]:
+            clients = [SseClient(service.address) for _ in range(STREAMS)]
+            running = [asyncio.create_task(client.run(20)) for client in clients]
+            await asyncio.gather(*(client.opened.wait() for client in clients))
+            service.signal(signal.SIGTERM)
+            while not service.ended_streams():
+                await asyncio.sleep(0.02)
+            service.signal(signal.SIGQUIT)
+            quit_at = time.monotonic()
+            await asyncio.gather(*running)
+            return clients, time.monotonic() - quit_at
+
+        clients, seconds = asyncio.run(follow())
+        assert sum(client.clean is True for client in clients) == STREAMS
+        assert seconds < 2
+        assert service.complaints() == []
+
+
 def test_ends_are_spread_over_the_drain() -> None:
     with Service(drain_seconds=2) as service:
         clients, _ = asyncio.run(follow_over(service, signal.SIGTERM))

@@ -164,6 +164,10 @@ def test_an_id_that_cannot_be_read_starts_live_and_the_header_says_so(
     assert client.response_headers["last-event-id"] == f"#{int(first) - 1}000-0"
 
 
+def test_a_query_of_many_fields_is_no_error(server: Served) -> None:
+    assert follow(server, 0.3, "/events?" + "a&" * 1000).status == 200
+
+
 def test_what_is_no_http_gets_a_problem_too() -> None:
     with (
         Served(create_app(Settings()), ours=True) as server,

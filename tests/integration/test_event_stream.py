@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
@@ -97,8 +98,8 @@ def test_when_the_client_leaves_the_generators_finally_runs(
 
     with Served(app_of(forever), ours=ours) as server:
         follow(server, 0.3)
-        wait_for("the generator's finally", lambda: left, 1)
-        assert reasons(caplog) == ["client left"]
+        wait_for("the stream's end", lambda: reasons(caplog), 1)
+    assert reasons(caplog) == ["client left"]
     assert left == ["finally"]
 
 
@@ -131,6 +132,56 @@ def test_an_error_ends_the_stream_and_is_logged_but_not_told(
     assert client.clean
     assert reasons(caplog) == ["error"]
     assert sum("event generator failed" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_a_generator_that_is_cancelled_by_something_else_ends_its_stream(
+    ours: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def cancelled() -> AsyncGenerator[Event]:
+        yield Event("fine")
+        raise asyncio.CancelledError
+
+    with Served(app_of(cancelled), ours=ours) as server:
+        client = follow(server, 5)
+    assert client.clean
+    assert reasons(caplog) == ["error"]
+
+
+def test_a_generator_that_catches_its_cancellation_still_says_that_the_client_left(
+    ours: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def seeds() -> AsyncGenerator[Event]:
+        is_cancelled = False
+        while not is_cancelled:
+            try:
+                yield Event("tick")
+                await asyncio.sleep(0.05)
+            except asyncio.CancelledError:
+                is_cancelled = True
+
+    with Served(app_of(seeds), ours=ours) as server:
+        follow(server, 0.3)
+        wait_for("the end", lambda: reasons(caplog), 1)
+    assert reasons(caplog) == ["client left"]
+
+
+def test_a_client_that_does_not_read_is_cut_at_the_end_of_a_drain(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def flood() -> AsyncGenerator[Event]:
+        while True:
+            yield Event("x" * 100_000)
+
+    with (
+        Served(app_of(flood), ours=True) as server,
+        socket.create_connection(server.address) as connection,
+    ):
+        connection.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.recv(1)
+        server._server.should_exit = True
+        wait_for("the end", lambda: reasons(caplog), 5)
+    assert reasons(caplog) == ["drained"]
+    assert [record.message for record in caplog.records if record.levelno > logging.INFO] == []
 
 
 def test_a_drain_ends_the_generator_with_a_last_delay(caplog: pytest.LogCaptureFixture) -> None:

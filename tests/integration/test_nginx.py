@@ -114,6 +114,26 @@ def test_bad_input_gets_a_problem(service: Service, http: httpx.Client) -> None:
     assert b'"status": 400' in received
 
 
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"G@T / HTTP/1.1", b"400"),
+        (b"nonsense", b"400"),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1", b"414"),
+        (b"GET / HTTP/3.0", b"505"),
+    ],
+)
+def test_a_request_line_that_cannot_be_read_gets_a_problem(
+    service: Service, request_line: bytes, status: bytes
+) -> None:
+    with socket.create_connection(service.address, timeout=5) as connection:
+        connection.sendall(request_line + b"\r\nHost: x\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert b"application/problem+json" in answer
+    assert b'"status": ' + status in answer
+
+
 def test_a_slow_header_is_not_waited_for(service: Service) -> None:
     with socket.create_connection(service.address, timeout=20) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n")
@@ -133,6 +153,11 @@ def test_a_stream_above_the_addresss_limit_is_told_to_retry() -> None:
             return await asyncio.gather(*(client.run(1.5) for client in clients))
 
         clients = asyncio.run(three())
+        wait_for(
+            "a line for each",
+            lambda: [line["path"] for line in nginx_log(service)].count("/events") == 3,
+        )
+        assert service.complaints() == []
     assert {client.status for client in clients} == {200}
     [refused] = [client for client in clients if not client.events]
     assert refused.clean

@@ -33,6 +33,7 @@ def test_without_variables_every_setting_has_its_default() -> None:
         ("BARESTREAM_INSTANCE", "current", "1 to 32 letters, digits, - and _"),
         ("BARESTREAM_INSTANCE", "../x", "1 to 32 letters, digits, - and _"),
         ("BARESTREAM_BIND", "9009", "host:port"),
+        ("BARESTREAM_BIND", "127.0.0.1:99999", "the port from 1 to 65535"),
         ("BARESTREAM_SOCKET_DIR", "relative", "an absolute path"),
         ("BARESTREAM_SOCKET_DIR", "/" + "x" * 60, "at most 60 bytes"),
     ],

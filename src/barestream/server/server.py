@@ -1,6 +1,7 @@
 """uvicorn's server, with an end that loses nothing."""
 
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
@@ -21,6 +22,9 @@ ACCEPTED_GRACE_SECONDS = 0.5
 
 # Then the requests that are still being answered have so long.
 REQUEST_GRACE_SECONDS = 3
+
+# Gunicorn kills two seconds after a QUIT: this is how soon a drain under way heeds one.
+HURRY_POLL_SECONDS = 0.1
 
 # The arbiter looks once a second.
 BEAT_SECONDS = 1.0
@@ -68,11 +72,22 @@ class DrainingServer(Server):
         self.server_state.draining = True
         for server in self.servers:
             server.close()
-        await asyncio.gather(*(drain(quick=self._quick) for drain in self._drains))
+        await self._drain()
         if not self._quick:
             await self._await_accepted()
         await super().shutdown()
         beating.cancel()
+
+    async def _drain(self) -> None:
+        paced = asyncio.gather(*(drain(quick=False) for drain in self._drains))
+        while not paced.done() and not self._quick:
+            await asyncio.wait([paced], timeout=HURRY_POLL_SECONDS)
+        if not paced.done():
+            # INT or QUIT, maybe only when the drain was under way.
+            paced.cancel()
+            await asyncio.gather(*(drain(quick=True) for drain in self._drains))
+        with contextlib.suppress(asyncio.CancelledError):
+            await paced
 
     async def _await_accepted(self) -> None:
         loop = asyncio.get_running_loop()

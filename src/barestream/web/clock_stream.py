@@ -41,5 +41,5 @@ def last_event_id(request: HttpRequest) -> str | None:
     sent = header.find(b"last-event-id", request.scope["headers"])
     if sent:
         return sent.decode(errors="replace")
-    query = parse_qs(request.scope["query_string"].decode("latin-1"), max_num_fields=100)
+    query = parse_qs(request.scope["query_string"].decode("latin-1"))
     return query.get("lastEventID", [None])[0]

@@ -99,9 +99,12 @@ def _labels(request: HttpRequest) -> dict[str, str]:
 @asynccontextmanager
 async def _pumped(events: AsyncGenerator[Event], stream: Stream) -> AsyncIterator[None]:
     pump = asyncio.create_task(_pump(events, stream))
+    # However the pump ends, the stream does; the first reason stands.
+    pump.add_done_callback(lambda _: stream.end(EndReason.ERROR))
     try:
         yield
     finally:
+        stream.end(EndReason.CLIENT_LEFT)
         pump.cancel()
         await asyncio.wait([pump])
 

@@ -12,6 +12,9 @@ EXTENSION = "barestream.response"
 # What may wait for a send, as on a transport: uvloop's and asyncio's own high-water mark.
 MARK_BYTES = 64 * 1024
 
+# How often a closed outlet looks whether its last bytes have left: mostly they have at once.
+FLUSH_POLL_SECONDS = 0.01
+
 
 class OpenResponse(Protocol):
     """A response whose body the server lets the application write directly.
@@ -78,6 +81,9 @@ class DirectOutlet:
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield what must go by ASGI sends: nothing, until the response may end."""
         await self._closed.wait()
+        # Open until its bytes have left, so that a client that does not read can still be cut.
+        while self._response.pending_bytes:
+            await asyncio.sleep(FLUSH_POLL_SECONDS)
         return
         yield  # an async generator has one
 
