@@ -35,11 +35,28 @@ def wait_for(what: str, condition: Callable[[], Any], seconds: float = 10) -> An
     raise AssertionError(f"{what}: not within {seconds} s")
 
 
-class Service:
+class Answering:
+    """What answers HTTP on a port of this machine."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where nginx listens."""
+        return ("127.0.0.1", self.port)
+
+    @property
+    def url(self) -> str:
+        """The same, for a browser or a client of HTTP."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+class Service(Answering):
     """nginx in front of Gunicorn, in a folder of its own; settings as keyword arguments."""
 
     def __init__(self, **settings: object) -> None:
-        self.port = free_port()
+        super().__init__()
         self._folder = tempfile.TemporaryDirectory(prefix="bs-")
         self.folder = Path(self._folder.name)
         self._environment = {
@@ -80,16 +97,6 @@ class Service:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Where nginx listens."""
-        return ("127.0.0.1", self.port)
-
-    @property
-    def url(self) -> str:
-        """The same, for a browser."""
-        return f"http://127.0.0.1:{self.port}"
 
     @property
     def app_pid(self) -> int:

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from service import free_port, wait_for
+from service import Answering, wait_for
 
 ROOT = Path(__file__).parent.parent.parent
 OWN_IMAGE = Path(__file__).parent / "own_image.yml"
 
 
-class Stack:
+class Stack(Answering):
     """The containers of docker-compose.yml, on a free port.
 
     Args:
@@ -26,8 +26,8 @@ class Stack:
     """
 
     def __init__(self, *overrides: Path, **settings: object) -> None:
+        super().__init__()
         self.project = f"barestream-test-{secrets.token_hex(4)}"
-        self.port = free_port()
         files = [ROOT / "docker-compose.yml", OWN_IMAGE, *overrides]
         self._command = [
             *("docker", "compose", "--ansi", "never", "--project-name", self.project),
@@ -55,16 +55,6 @@ class Stack:
 
     def __exit__(self, *_: object) -> None:
         self.remove()
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """The one port that is published."""
-        return ("127.0.0.1", self.port)
-
-    @property
-    def url(self) -> str:
-        """The same, for a client of HTTP."""
-        return f"http://127.0.0.1:{self.port}"
 
     @property
     def network(self) -> str:

@@ -67,7 +67,7 @@ def test_the_whole_stack_publishes_one_port(stack: Stack) -> None:
     assert published == [("nginx", "80/tcp", str(stack.port))]
 
 
-@pytest.mark.parametrize(("service", "pids", "memory"), [("app", 128, 1024), ("nginx", 64, 512)])
+@pytest.mark.parametrize(("service", "pids", "memory"), [("app", 128, 1024), ("nginx", 256, 512)])
 def test_pids_memory_files_and_logs_are_limited(
     stack: Stack, service: str, pids: int, memory: int, figure: Callable[[str], None]
 ) -> None:
