@@ -87,10 +87,17 @@ class Service(Answering):
         """End both, as `make down` does."""
         self._native("down")
 
+    def make_up(self) -> None:
+        """Do what `make up` does where no engine answers."""
+        self._run("local", "up", DOCKER_HOST="unix:///nowhere")
+
     def _native(self, command: str) -> None:
+        self._run("native", command)
+
+    def _run(self, script: str, command: str, **environment: str) -> None:
         done = subprocess.run(
-            [ROOT / "deploy/native", command],
-            env=self._environment,
+            [ROOT / "deploy" / script, command],
+            env={**self._environment, **environment},
             capture_output=True,
             text=True,
             timeout=120,

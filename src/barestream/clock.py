@@ -46,7 +46,7 @@ class Clock:
         first = log.last.ms // 1000 + self._interval_seconds
         if first == newest:
             self.feed.append(_place(newest), _tick(newest))
-        else:
+        elif first < newest:
             due = range(first, newest + 1, self._interval_seconds)
             self.feed.extend((_place(second), _tick(second)) for second in due)
 

@@ -14,9 +14,36 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service import Service, free_port, wait_for
+from barestream.settings import Settings
+from service import ROOT, Service, free_port, wait_for
 from sse_client import ReconnectingClient, SseClient, stamp_seconds
 from ticks import assert_whole
+
+
+def test_the_most_workers_that_the_setting_allows_find_room_in_nginx(tmp_path: Path) -> None:
+    most = max(
+        limit.le for limit in Settings.model_fields["workers"].metadata if hasattr(limit, "le")
+    )
+    conf, prefix = tmp_path / "conf", tmp_path / "prefix"
+    prefix.mkdir()
+    environment = {**os.environ, "BARESTREAM_WORKERS": str(most), "BARESTREAM_LISTEN": "8080"}
+    subprocess.run([ROOT / "nginx/render", conf], env=environment, check=True)
+    binary = subprocess.check_output([ROOT / "deploy/nginx-binary"], text=True).strip()
+    checked = subprocess.run(
+        [binary, "-t", "-p", prefix, "-c", conf / "nginx.conf"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_up_mends_a_run_whose_app_is_dead() -> None:
+    with Service() as service:
+        os.killpg(service.app_pid, signal.SIGKILL)
+        wait_for("the app's end", lambda: not service.is_app_running())
+        service.make_up()
+        assert httpx.get(f"{service.url}/readyz").status_code == 200
 
 
 @pytest.fixture
