@@ -21,8 +21,10 @@ FROM ${PYTHON_IMAGE}
 # A fixed id, so that a volume's files keep their owner over releases.
 RUN groupadd --system --gid 10001 barestream \
  && useradd --system --uid 10001 --gid 10001 --no-create-home barestream \
- # The volume of sockets takes its owner from here.
- && install -d -o barestream -g barestream /run/barestream
+ # The volumes of sockets and of the engine's password take their owner from here; the engine
+ # is of the group.
+ && install -d -o barestream -g barestream /run/barestream \
+ && install -d -o barestream -g barestream -m 0770 /run/barestream-engine
 COPY --from=build /opt/barestream /opt/barestream
 ENV PATH=/opt/barestream/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001

@@ -5,15 +5,30 @@ import time
 from typing import Any
 
 from bareasgi import Application, LifespanRequest
+from pydantic import SecretStr
 
+from barestream.broker.broker import Broker, HistoryBounds
+from barestream.broker.local import LocalBroker
+from barestream.broker.valkey import ValkeyBroker
+from barestream.catch_up import CatchUp
 from barestream.clock import Clock
+from barestream.event_log import EventLog, Place
+from barestream.feed import Feed
 from barestream.hub import Hub, HubLimits
+from barestream.metrics import Metrics
 from barestream.settings import Settings, load
+from barestream.tail import Tail
+from barestream.tokens import Verifier
+from barestream.web.authorization import Authorization
 from barestream.web.clock_stream import ClockStream
+from barestream.web.cors import ANY_ORIGIN, Cors
 from barestream.web.event_stream import HUB, take_part_in_drain
 from barestream.web.health import Health
-from barestream.web.pages import Pages
+from barestream.web.pages import MERCURE, Pages
+from barestream.web.publish import Publish, PublishLimits
 from barestream.web.router import Router
+from barestream.web.scrape import Scrape
+from barestream.web.subscribe import Subscribe
 
 
 def create_app(settings: Settings | None = None) -> Application:
@@ -26,21 +41,44 @@ def create_app(settings: Settings | None = None) -> Application:
         SettingsError: The environment's are not of their expected form.
     """
     settings = settings or load()
+    metrics = Metrics()
     limits = HubLimits(
         heartbeat_seconds=settings.heartbeat_seconds,
         slow_seconds=settings.slow_seconds,
         drain_seconds=settings.drain_seconds,
         retry_ms=settings.retry_ms,
+        most_streams=settings.streams_per_worker,
     )
-    hub = Hub(limits, time.monotonic)
-    clock = Clock(settings.clock_seconds, settings.clock_history, time.time)
-    health = Health(hub)
+    hub = Hub(limits, time.monotonic, metrics)
+    clock = Clock(settings.clock_seconds, settings.clock_history, time.time, metrics)
+    broker = _broker(settings)
+    ring = EventLog(settings.ring_events, Place(0, 0), settings.ring_bytes)
+    feed = Feed(ring, metrics, time.time, catch_up=CatchUp(broker))
+    tail = Tail(broker, feed, settings.ring_events, settings.ring_bytes)
+    publisher = _verifier(settings.token_key, settings.token_algorithm)
+    subscriber = _verifier(settings.subscriber_token_key, settings.subscriber_token_algorithm)
+    authorization = Authorization(
+        publisher,
+        subscriber or publisher,
+        anonymous=settings.anonymous,
+        origins=[origin for origin in settings.allowed_origins if origin != ANY_ORIGIN],
+    )
+    cors = Cors(settings.allowed_origins)
+    publish = Publish(
+        broker,
+        authorization,
+        metrics,
+        PublishLimits(settings.data_bytes, settings.topics_per_event),
+    )
+    subscribe = Subscribe(tail, hub, authorization, settings.topics_per_stream, time.time)
+    health = Health(hub, tail)
     pages = Pages()
     running: list[asyncio.Task[None]] = []
 
     async def start(request: LifespanRequest) -> None:
         take_part_in_drain(hub, request.scope)
-        running.extend(asyncio.create_task(work.run()) for work in (clock, hub))
+        works = (clock.run(), hub.run(), tail.run(), tail.trim())
+        running.extend(map(asyncio.create_task, works))
 
     async def stop(_request: LifespanRequest) -> None:
         # Another server than ours asks for no drain; what it left open ends here.
@@ -48,6 +86,8 @@ def create_app(settings: Settings | None = None) -> Application:
             await hub.drain(quick=True)
         for task in running:
             task.cancel()
+        await asyncio.wait(running)
+        await broker.close()
 
     info: dict[str, Any] = {HUB: hub}
     app = Application(
@@ -57,9 +97,32 @@ def create_app(settings: Settings | None = None) -> Application:
         ("/", pages.index),
         ("/test", pages.test),
         ("/static/{version}/{name}", pages.static),
-        ("/events", ClockStream(clock.feed)),
+        ("/events", ClockStream(clock)),
         ("/healthz", health.alive),
         ("/readyz", health.ready),
+        ("/metrics", Scrape(metrics)),
+        (MERCURE, cors.allowing(subscribe)),
     ):
         app.http_router.add({"GET"}, path, handler)
+    app.http_router.add({"POST"}, MERCURE, cors.allowing(publish))
+    if settings.allowed_origins:
+        app.http_router.add({"OPTIONS"}, MERCURE, cors.preflight)
     return app
+
+
+def _verifier(key: SecretStr | None, algorithm: str) -> Verifier | None:
+    return Verifier(key.get_secret_value(), algorithm, time.time) if key else None
+
+
+def _broker(settings: Settings) -> Broker:
+    bounds = HistoryBounds(
+        settings.history_events, settings.history_seconds, settings.history_bytes
+    )
+    if settings.has_local_broker:
+        return LocalBroker(bounds, time.time)
+    password = settings.broker_password
+    return ValkeyBroker(
+        settings.broker_url.get_secret_value(),
+        bounds,
+        password.get_secret_value() if password else None,
+    )

@@ -2,12 +2,16 @@
 
 import os
 import sys
+import tempfile
+import time
+from pathlib import Path
 
 import click
 
 from barestream.server.readiness import unready, unready_at
 from barestream.server.socket_folder import SocketFolder
 from barestream.settings import Row, Settings, SettingsError, load, rows
+from barestream.tokens import InvalidKeyError, sign
 
 _CONFIG = "python:barestream.server.config"
 
@@ -22,6 +26,9 @@ def main() -> None:
 def serve() -> None:
     """Run the service: Gunicorn, with the settings of the environment."""
     _checked_settings()
+    # prometheus_client asks for it when it is imported: too early for Gunicorn's configuration,
+    # which removes it at the end.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="barestream-metrics-")
     os.execvp(sys.executable, [sys.executable, "-m", "gunicorn", "-c", _CONFIG])  # noqa: S606
 
 
@@ -35,6 +42,37 @@ def health() -> None:
         problems = unready(SocketFolder(found.socket_dir, found.instance, found.workers).sockets)
     if problems:
         sys.exit("\n".join(problems))
+
+
+@main.command()
+@click.option("--publish", multiple=True, metavar="SELECTOR", help="Topics to publish to.")
+@click.option("--subscribe", multiple=True, metavar="SELECTOR", help="Private topics to read.")
+@click.option(
+    "--minutes", type=click.FloatRange(min=0, min_open=True), help="How long it is valid."
+)
+@click.option("--key-file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def token(
+    publish: tuple[str, ...],
+    subscribe: tuple[str, ...],
+    minutes: float | None,
+    key_file: Path | None,
+) -> None:
+    """Make a token, signed with BARESTREAM_TOKEN_KEY or the private key in --key-file.
+
+    A SELECTOR is a topic, a URI template or *; each option can be given several times.
+    """
+    found = _checked_settings()
+    if key_file:
+        key = key_file.read_text().rstrip("\r\n")
+    elif found.token_key:
+        key = found.token_key.get_secret_value()
+    else:
+        sys.exit("There is no key: set BARESTREAM_TOKEN_KEY, or give --key-file.")
+    expires_at = time.time() + 60 * minutes if minutes else None
+    try:
+        click.echo(sign(key, found.token_algorithm, publish, subscribe, expires_at))
+    except InvalidKeyError as error:
+        sys.exit(f"This key cannot sign: {error}")
 
 
 @main.command()

@@ -8,9 +8,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from barestream.event_log import EventLog, Place
+from barestream.event_log import EventLog, Place, Record
 from barestream.feed import Feed
 from barestream.frames import Event, encode
+from barestream.metrics import Metrics
+
+TOPIC = "/events"
 
 
 class Clock:
@@ -20,16 +23,22 @@ class Clock:
         interval_seconds: From one tick to the next.
         history_events: How many ticks can be replayed.
         now: The wall clock, in seconds since 1970-01-01 UTC.
+        metrics: Where deliveries are counted.
     """
 
     def __init__(
-        self, interval_seconds: int, history_events: int, now: Callable[[], float]
+        self,
+        interval_seconds: int,
+        history_events: int,
+        now: Callable[[], float],
+        metrics: Metrics,
     ) -> None:
         self._interval_seconds = interval_seconds
         self._now = now
         at = now()
         floor = self._newest(at) - history_events * interval_seconds
-        self.feed = Feed(EventLog(history_events, _place(floor)), self._count)
+        log = EventLog(history_events, _place(floor))
+        self.feed = Feed(log, metrics, now, count=self._count)
         self.fill(at)
 
     def fill(self, at: float) -> None:
@@ -42,13 +51,27 @@ class Clock:
         newest = self._newest(at)
         floor = newest - log.capacity_events * self._interval_seconds
         if floor > log.last.ms // 1000:
-            log.restart(_place(floor))
+            self.feed.restart(_place(floor))
         first = log.last.ms // 1000 + self._interval_seconds
-        if first == newest:
-            self.feed.append(_place(newest), _tick(newest))
-        elif first < newest:
-            due = range(first, newest + 1, self._interval_seconds)
-            self.feed.extend((_place(second), _tick(second)) for second in due)
+        for second in range(first, newest + 1, self._interval_seconds):
+            self.feed.append(Record(_place(second), _tick(second), (TOPIC,)))
+
+    def resume(self, last_event_id: str | None) -> Place:
+        """Return the place from which a client goes on.
+
+        Args:
+            last_event_id: What the client sent. Without one, and with one that no clock can
+                have given, it starts with the newest tick.
+        """
+        if last_event_id is not None:
+            try:
+                place = Place.parse(last_event_id)
+            except ValueError:
+                pass
+            else:
+                if self.feed.is_place_to_come_from(place):
+                    return place
+        return self.feed.log.before(1)
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Tick until cancelled; no tick comes before its second."""

@@ -5,6 +5,7 @@ Pure. A stream that follows the log holds one place; live and replay are the sam
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from typing import NamedTuple, Self
 
 _PLACE = re.compile(r"#([0-9]{1,15})-([0-9]{1,20})")
@@ -36,18 +37,22 @@ class Place(NamedTuple):
         return cls(int(match[1]), int(match[2]))
 
 
-class Batch(NamedTuple):
-    """What one read of the log gave.
+class Record(NamedTuple):
+    """An event as the log keeps it.
 
     Attributes:
-        body: The events' bytes, joined; never empty.
-        events: How many they are.
-        place: The place of the last of them: where to read on from.
+        place: Where it stands.
+        body: Its bytes, encoded.
+        topics: What it is about: who wants one of them gets it.
+        private: Whether it takes a right to read one of the topics.
+        own_id: The id that its publisher gave it.
     """
 
-    body: bytes
-    events: int
     place: Place
+    body: bytes
+    topics: tuple[str, ...]
+    private: bool = False
+    own_id: str | None = None
 
 
 class EventLog:
@@ -57,71 +62,85 @@ class EventLog:
         capacity_events: How many events it keeps; with one more the oldest goes.
         floor: The place after which the log is whole. What a reader at an earlier place missed
             is not here any more.
+        capacity_bytes: How large their bodies may be together; the newest event is kept
+            whatever its size. Unbounded where None.
     """
 
-    def __init__(self, capacity_events: int, floor: Place) -> None:
+    def __init__(
+        self, capacity_events: int, floor: Place, capacity_bytes: int | None = None
+    ) -> None:
         self.capacity_events = capacity_events
-        self._places = [floor] * capacity_events
-        self._bodies = [b""] * capacity_events
+        self._capacity_bytes = capacity_bytes
         self.restart(floor)
 
     def restart(self, floor: Place) -> None:
         """Forget every event; the log is whole from ``floor`` on."""
-        self.floor = floor
+        self.floor = self.last = floor
         # Ordinals count every event ever appended; ordinal n stands in slot n % capacity_events.
+        self._records: list[Record | None] = [None] * self.capacity_events
+        self._by_own_id: dict[str, Record] = {}
         self._first = self._end = 0
+        self._size_bytes = 0
+
+    def __len__(self) -> int:
+        return self._end - self._first
 
     @property
-    def last(self) -> Place:
-        """The place of the newest event, or the floor where there is none."""
-        return self.before(0)
+    def mean_bytes(self) -> int:
+        """How large an event is on average; 0 where there is none."""
+        return self._size_bytes // max(len(self), 1)
 
     def before(self, events: int) -> Place:
         """Return the place that a reader of the newest ``events`` events starts from."""
         ordinal = self._end - 1 - events
-        return (
-            self._places[ordinal % self.capacity_events] if ordinal >= self._first else self.floor
-        )
+        return self._at(ordinal).place if ordinal >= self._first else self.floor
 
-    def append(self, place: Place, body: bytes) -> None:
-        """Add an event's bytes.
+    def append(self, record: Record) -> None:
+        """Add an event.
 
         Raises:
-            ValueError: The place is not after the last one.
+            ValueError: Its place is not after the last one.
         """
-        if place <= self.last:
-            raise ValueError(f"{place} is not after {self.last}")
-        slot = self._end % self.capacity_events
-        if self._end - self._first == self.capacity_events:
-            self.floor = self._places[slot]
-            self._first += 1
-        self._places[slot] = place
-        self._bodies[slot] = body
+        if record.place <= self.last:
+            raise ValueError(f"{record.place} is not after {self.last}")
+        if len(self) == self.capacity_events:
+            self._drop_first()
+        self._records[self._end % self.capacity_events] = record
         self._end += 1
+        self._size_bytes += len(record.body)
+        self.last = record.place
+        if record.own_id is not None:
+            self._by_own_id[record.own_id] = record
+        if self._capacity_bytes is not None:
+            while self._size_bytes > self._capacity_bytes and len(self) > 1:
+                self._drop_first()
 
-    def read(self, after: Place, most_bytes: int) -> Batch | None:
-        """Return the events that follow a place, oldest first.
+    def after(self, place: Place) -> Iterator[Record]:
+        """Yield the events that follow a place, oldest first; the log must not change meanwhile.
 
         Args:
-            after: Where the reader stands, at the floor or later.
-            most_bytes: Where the batch ends; a single event may be larger.
-
-        Returns:
-            The batch, or None where nothing follows.
+            place: Where the reader stands, at the floor or later.
         """
-        ordinal = bisect_right(
-            range(self._first, self._end),
-            after,
-            key=lambda n: self._places[n % self.capacity_events],
+        start = bisect_right(
+            range(self._first, self._end), place, key=lambda ordinal: self._at(ordinal).place
         )
-        bodies: list[bytes] = []
-        size_bytes = 0
-        place = after
-        for n in range(self._first + ordinal, self._end):
-            body = self._bodies[n % self.capacity_events]
-            size_bytes += len(body)
-            if bodies and size_bytes > most_bytes:
-                break
-            bodies.append(body)
-            place = self._places[n % self.capacity_events]
-        return Batch(b"".join(bodies), len(bodies), place) if bodies else None
+        for ordinal in range(self._first + start, self._end):
+            yield self._at(ordinal)
+
+    def find(self, own_id: str) -> Record | None:
+        """Return the event to which its publisher gave this id."""
+        return self._by_own_id.get(own_id)
+
+    def _at(self, ordinal: int) -> Record:
+        record = self._records[ordinal % self.capacity_events]
+        assert record is not None  # noqa: S101 (ordinals lie between first and end)
+        return record
+
+    def _drop_first(self) -> None:
+        dropped = self._at(self._first)
+        self._records[self._first % self.capacity_events] = None
+        self._first += 1
+        self.floor = dropped.place
+        self._size_bytes -= len(dropped.body)
+        if dropped.own_id is not None and self._by_own_id.get(dropped.own_id) is dropped:
+            del self._by_own_id[dropped.own_id]

@@ -6,7 +6,8 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from barestream.frames import HEARTBEAT, Frame, retry
+from barestream.frames import Frame, retry
+from barestream.metrics import Metrics
 from barestream.stream import EndReason, Stream
 
 logger = logging.getLogger(__name__)
@@ -28,12 +29,14 @@ class HubLimits:
         slow_seconds: A client that takes nothing for so long is cut.
         drain_seconds: The time over which a drain ends all streams, evenly.
         retry_ms: The mean of the reconnection delays that clients are given.
+        most_streams: With so many open, the next ones are told to come back.
     """
 
     heartbeat_seconds: float = 15
     slow_seconds: float = 30
     drain_seconds: float = 1
     retry_ms: int = 2000
+    most_streams: int = 8000
 
 
 class Hub:
@@ -42,6 +45,7 @@ class Hub:
     Args:
         limits: How the streams are treated.
         now: A monotonic clock, in seconds.
+        metrics: Where its streams are counted.
         uniform: A random number between two others.
     """
 
@@ -49,11 +53,13 @@ class Hub:
         self,
         limits: HubLimits,
         now: Callable[[], float],
+        metrics: Metrics,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.now = now
         self.draining = False
         self._limits = limits
+        self._metrics = metrics
         self._uniform = uniform
         # Insertion order: a drain ends the oldest first.
         self._streams: dict[Stream, None] = {}
@@ -62,16 +68,26 @@ class Hub:
         return len(self._streams)
 
     def open(self, stream: Stream) -> None:
-        """Take a stream in; while draining it is told to come back later, and ended."""
+        """Take a stream in; where it is one too many, or while draining, it is ended at once."""
         self._streams[stream] = None
+        self._metrics.streams.set(len(self))
         if self.draining:
-            stream.end(EndReason.DRAINED, self.retry())
+            self.turn_away(stream, EndReason.DRAINED)
+        elif len(self) > self._limits.most_streams:
+            self.turn_away(stream, EndReason.FULL)
         else:
             stream.write(self.retry())
+
+    def turn_away(self, stream: Stream, reason: EndReason) -> None:
+        """End a stream so that its client comes back, a little later."""
+        stream.end(reason, self.retry())
 
     def close(self, stream: Stream) -> None:
         """Let go of a stream that is over, and log it."""
         del self._streams[stream]
+        reason = stream.end_reason or EndReason.CLIENT_LEFT
+        self._metrics.streams.set(len(self))
+        self._metrics.ended.labels(reason).inc()
         logger.info(
             "stream ended",
             extra={
@@ -79,7 +95,7 @@ class Hub:
                 "seconds": round(self.now() - stream.opened_at, 3),
                 "events": stream.sent_events,
                 "bytes": stream.sent_bytes,
-                "reason": stream.end_reason or EndReason.CLIENT_LEFT,
+                "reason": reason,
             },
         )
 
@@ -91,11 +107,14 @@ class Hub:
     def sweep(self) -> None:
         """Send heartbeats into silence, and cut the clients that take nothing."""
         silent_since = self.now() - self._limits.heartbeat_seconds
+        paused = 0
         for stream in tuple(self._streams):
+            paused += stream.paused
             if stream.stalled_seconds() >= self._limits.slow_seconds:
                 stream.abort(EndReason.TOO_SLOW)
             elif stream.written_at <= silent_since and not stream.paused:
-                stream.write(HEARTBEAT)
+                stream.write(stream.heartbeat())
+        self._metrics.paused.set(paused)
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Sweep until cancelled."""
@@ -113,6 +132,7 @@ class Hub:
             sleep: Waits for so many seconds.
         """
         self.draining = True
+        self._metrics.draining.set(1)
         streams = tuple(self._streams)
         logger.info("draining", extra={"streams": len(streams)})
         started_at = self.now()
@@ -121,7 +141,7 @@ class Hub:
             early_seconds = started_at + nth * pace_seconds - self.now()
             if early_seconds > 0:
                 await sleep(early_seconds)
-            stream.end(EndReason.DRAINED, self.retry())
+            self.turn_away(stream, EndReason.DRAINED)
         cut_at = self.now() + FLUSH_SECONDS
         while self._streams and self.now() < cut_at:
             await sleep(0.01)

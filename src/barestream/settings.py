@@ -2,21 +2,37 @@
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from barestream.tokens import ALGORITHMS, InvalidKeyError, Verifier
+
 PREFIX = "BARESTREAM_"
+
+# A secret may stand in a file: its variable with this behind it holds the path.
+FILE_SUFFIX = "_FILE"
 
 # The kernel's sun_path holds 108 bytes (unix(7)); "/<instance>/<slot>.sock" comes behind it.
 _SOCKET_DIR_MOST_BYTES = 60
 
+# In place of a secret's value, where a message names it.
+_SECRET = "(a secret)"  # noqa: S105
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 _LOG_LEVELS = "debug, info, warning or error"
+
+# The default of BARESTREAM_BROKER_URL: the worker's own memory.
+LOCAL_BROKER = "local"
+_BROKER_SCHEMES = ("redis://", "rediss://", "valkey://", "valkeys://", "unix://")
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 
 
 class SettingsError(ValueError):
@@ -30,6 +46,10 @@ def _setting(default: Any, description: str, expected: str, unit: str = "", **li
         json_schema_extra={"unit": unit, "expected": expected},
         **limits,
     )
+
+
+def _secret(description: str, expected: str, default: SecretStr | None = None) -> Any:
+    return _setting(default, description, expected)
 
 
 class Settings(BaseSettings):
@@ -127,6 +147,128 @@ class Settings(BaseSettings):
         "a number and a unit b, k, m or g, such as 512m",
         pattern=r"^[0-9]+[bkmg]$",
     )
+    valkey_memory: str = _setting(
+        "1g",
+        "Memory of Valkey's container: twice BARESTREAM_HISTORY_BYTES, and room for a rewrite.",
+        "a number and a unit b, k, m or g, such as 512m",
+        pattern=r"^[0-9]+[bkmg]$",
+    )
+    token_key: SecretStr | None = _secret(
+        "Verifies the tokens of publishers and subscribers; without it nobody publishes.",
+        "a secret of as many bytes as the algorithm's hash, a public key in PEM, or a JWKS",
+    )
+    token_algorithm: str = _setting(
+        "HS256",
+        "The algorithm of those tokens; a JWKS says it for each key.",
+        f"one of {', '.join(ALGORITHMS)}",
+    )
+    subscriber_token_key: SecretStr | None = _secret(
+        "A key for the tokens of subscribers alone, where it is another one.",
+        "a secret of as many bytes as the algorithm's hash, a public key in PEM, or a JWKS",
+    )
+    subscriber_token_algorithm: str = _setting(
+        "HS256",
+        "The algorithm of the tokens under that key.",
+        f"one of {', '.join(ALGORITHMS)}",
+    )
+    anonymous: bool = _setting(
+        True,
+        "Whether one may subscribe to public updates without a token.",
+        "true or false",
+    )
+    cors_origins: str = _setting(
+        "",
+        "Other origins whose pages may use the hub: browsers refuse the others. "
+        "* allows all of them, without cookies.",
+        "origins in small letters with commas between, such as https://example.com, or *",
+    )
+    broker_url: SecretStr = _secret(
+        "Where the log of updates is: this worker's memory, or a Valkey that all workers share.",
+        f"{LOCAL_BROKER}, or an address that begins with {', '.join(_BROKER_SCHEMES)}",
+        default=SecretStr(LOCAL_BROKER),
+    )
+    broker_password: SecretStr | None = _secret(
+        "Valkey's password, where its address does not hold it.", "a password"
+    )
+    history_events: int = _setting(
+        100_000,
+        "How many updates can be replayed; who was away longer is told of the gap.",
+        "a whole number of events from 1 to 100000000",
+        "events",
+        ge=1,
+        le=100_000_000,
+    )
+    history_seconds: float = _setting(
+        86_400,
+        "For how long an update can be replayed.",
+        "a number of seconds from 1 to 31536000",
+        "s",
+        ge=1,
+        le=31_536_000,
+    )
+    history_bytes: int = _setting(
+        268_435_456,
+        "How large those updates may be together, so that they fit their memory.",
+        "a whole number of bytes from 1048576 on",
+        "bytes",
+        ge=1_048_576,
+    )
+    ring_events: int = _setting(
+        10_000,
+        "How many of them each worker holds, to resume clients without asking Valkey.",
+        "a whole number of events from 1 to 1000000",
+        "events",
+        ge=1,
+        le=1_000_000,
+    )
+    ring_bytes: int = _setting(
+        33_554_432,
+        "How large those may be together.",
+        "a whole number of bytes from 65536 on",
+        "bytes",
+        ge=65_536,
+    )
+    data_bytes: int = _setting(
+        524_288,
+        "How large an update's data may be; some clients' buffers end at a line of 512 KB.",
+        "a whole number of bytes from 1 to 16777216",
+        "bytes",
+        ge=1,
+        le=16_777_216,
+    )
+    topics_per_event: int = _setting(
+        100,
+        "Topics of one update: each is looked up for it.",
+        "a whole number from 1 to 1000",
+        "topics",
+        ge=1,
+        le=1000,
+    )
+    topics_per_stream: int = _setting(
+        100,
+        "Topic selectors of one stream: its memory, and its replay's work.",
+        "a whole number from 1 to 1000",
+        "topics",
+        ge=1,
+        le=1000,
+    )
+    streams_per_worker: int = _setting(
+        8000,
+        "Open streams of one worker, below its open files; the next ones are told to retry.",
+        "a whole number from 1 to 1000000",
+        "streams",
+        ge=1,
+        le=1_000_000,
+    )
+    publish_rate: int = _setting(
+        1000,
+        "Publishes a second that nginx allows one client address, and as many at once; "
+        "the next ones get 429.",
+        "a whole number from 1 to 1000000",
+        "1/s",
+        ge=1,
+        le=1_000_000,
+    )
     log_level: LogLevel = _setting("info", "The least severe log lines of the app.", _LOG_LEVELS)
     bind: str | None = _setting(
         None,
@@ -160,6 +302,43 @@ class Settings(BaseSettings):
             raise ValueError
         return address
 
+    @field_validator("token_algorithm", "subscriber_token_algorithm")
+    @classmethod
+    def _is_an_algorithm(cls, name: str) -> str:
+        if name not in ALGORITHMS:
+            raise ValueError
+        return name
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, listed: str) -> str:
+        if listed != "*" and not all(map(_ORIGIN.fullmatch, _split(listed))):
+            raise ValueError
+        return listed
+
+    @field_validator("broker_url")
+    @classmethod
+    def _is_local_or_an_address(cls, url: SecretStr) -> SecretStr:
+        text = url.get_secret_value()
+        if text != LOCAL_BROKER:
+            parts = urlsplit(text)
+            # Reading the port is what checks it.
+            if not text.startswith(_BROKER_SCHEMES) or parts.port == 0:
+                raise ValueError
+            if not (parts.path if parts.scheme == "unix" else parts.hostname):
+                raise ValueError
+        return url
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        """The origins of ``cors_origins``."""
+        return _split(self.cors_origins)
+
+    @property
+    def has_local_broker(self) -> bool:
+        """Whether updates are kept in the worker's own memory."""
+        return self.broker_url.get_secret_value() == LOCAL_BROKER
+
     @field_validator("socket_dir")
     @classmethod
     def _fits_a_socket_address(cls, path: Path) -> Path:
@@ -182,22 +361,38 @@ def load() -> Settings:
     """Return the settings that the environment asks for.
 
     Raises:
-        SettingsError: One or more are not of their expected form.
+        SettingsError: One or more are not of their expected form, or do not go together.
     """
     try:
-        return Settings()
+        found = Settings(**_from_files(os.environ))
     except ValidationError as error:
         lines = []
         for problem in error.errors():
             name = str(problem["loc"][0])
-            expected = _extra(Settings.model_fields[name])["expected"]
-            lines.append(f"{_variable(name)}={problem['input']!r}: expected {expected}")
+            info = Settings.model_fields[name]
+            shown = _SECRET if _is_secret(info) else repr(problem["input"])
+            lines.append(f"{_variable(name)}={shown}: expected {_extra(info)['expected']}")
         raise SettingsError("\n".join(lines)) from None
+    if found.token_key and found.has_local_broker and found.workers > 1:
+        raise SettingsError(
+            f"{_variable('workers')}={found.workers}: expected 1, because with "
+            f"{_variable('token_key')} set updates are published, and each worker would keep its "
+            f"own. For more workers set {_variable('broker_url')} to a Valkey that they share."
+        )
+    for role in ("token", "subscriber_token"):
+        key, algorithm = getattr(found, f"{role}_key"), getattr(found, f"{role}_algorithm")
+        if key:
+            try:
+                Verifier(key.get_secret_value(), algorithm, lambda: 0.0)
+            except InvalidKeyError as error:
+                raise SettingsError(f"{_variable(role)}_KEY={_SECRET}: {error}") from None
+    return found
 
 
 def unknown(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each variable of the environment that only looks like a setting."""
     known = [_variable(name) for name in Settings.model_fields]
+    known += [_variable(name) + FILE_SUFFIX for name in _secrets()]
     for variable in sorted(environment):
         if variable.startswith(PREFIX) and variable not in known:
             near = difflib.get_close_matches(variable, known, n=1)
@@ -207,10 +402,42 @@ def unknown(environment: Mapping[str, str]) -> Iterator[str]:
 def rows() -> Iterator[Row]:
     """Yield the table of all settings."""
     for name, info in Settings.model_fields.items():
-        default = "" if info.default is None else str(info.default)
         yield Row(
-            _variable(name), _type(info), default, _extra(info)["unit"], info.description or ""
+            _variable(name),
+            _type(info),
+            _default(info),
+            _extra(info)["unit"],
+            info.description or "",
         )
+
+
+def _secrets() -> Iterator[str]:
+    return (name for name, info in Settings.model_fields.items() if _is_secret(info))
+
+
+def _from_files(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the secrets that stand in files, without the newline at their end."""
+    found = {}
+    for name in _secrets():
+        variable = _variable(name)
+        path = environment.get(variable + FILE_SUFFIX)
+        if not path:
+            continue
+        if environment.get(variable):
+            raise SettingsError(
+                f"{variable} and {variable}{FILE_SUFFIX} are both set: expected one of them"
+            )
+        try:
+            found[name] = Path(path).read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"{variable}{FILE_SUFFIX}={path!r}: expected a file that can be read ({error})"
+            ) from None
+    return found
+
+
+def _split(listed: str) -> list[str]:
+    return [part.strip() for part in listed.split(",") if part.strip()]
 
 
 def _variable(name: str) -> str:
@@ -223,8 +450,24 @@ def _extra(info: FieldInfo) -> dict[str, str]:
     return {key: str(value) for key, value in extra.items()}
 
 
+def _is_secret(info: FieldInfo) -> bool:
+    return info.annotation in (SecretStr, SecretStr | None)
+
+
+def _default(info: FieldInfo) -> str:
+    if isinstance(info.default, SecretStr):
+        return info.default.get_secret_value()
+    if isinstance(info.default, bool):
+        return str(info.default).lower()
+    return "" if info.default is None else str(info.default)
+
+
 def _type(info: FieldInfo) -> str:
     annotation: object = info.annotation
+    if _is_secret(info):
+        return f"text, or a file's path in `…{FILE_SUFFIX}`"
+    if annotation is bool:
+        return "true or false"
     if annotation == LogLevel:
         return _LOG_LEVELS
     return {int: "integer", float: "number", Path: "path"}.get(cast("type", annotation), "text")

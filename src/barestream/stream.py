@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Protocol
 
-from barestream.frames import Frame
+from barestream.frames import HEARTBEAT, Frame
 
 
 class EndReason(StrEnum):
@@ -15,6 +15,9 @@ class EndReason(StrEnum):
     TOO_SLOW = "too slow"
     ERROR = "error"
     FINISHED = "finished"
+    EXPIRED = "token expired"
+    FULL = "worker full"
+    UNREADY = "worker unready"
 
 
 class Outlet(Protocol):
@@ -47,6 +50,9 @@ class Stream:
         outlet: The way to the client.
         now: A monotonic clock, in seconds.
         labels: What its log line says of the request beside what became of it.
+
+    Attributes:
+        heartbeat: Returns what is sent into silence.
     """
 
     def __init__(self, outlet: Outlet, now: Callable[[], float], labels: Mapping[str, str]) -> None:
@@ -58,6 +64,7 @@ class Stream:
         self.sent_events = 0
         self.sent_bytes = 0
         self.end_reason: EndReason | None = None
+        self.heartbeat: Callable[[], Frame] = lambda: HEARTBEAT
 
     @property
     def paused(self) -> bool:

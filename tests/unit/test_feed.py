@@ -1,11 +1,12 @@
 import json
 from itertools import pairwise
 
-import pytest
-
-from barestream.event_log import EventLog, Place
-from barestream.feed import CATCH_UP_BYTES, Feed
-from fake_outlet import fake_stream
+from barestream.event_log import EventLog, Place, Record
+from barestream.feed import CATCH_UP_BYTES, STEP_RECORDS, Feed, Follower
+from barestream.metrics import Metrics
+from barestream.subscription import Subscription
+from barestream.topics import Selectors
+from fake_outlet import FakeClock, FakeOutlet, fake_stream
 
 FLOOR = Place(100, 0)
 
@@ -14,11 +15,20 @@ def place(ms: int) -> Place:
     return Place(ms, 0)
 
 
+def record(ms: int, topic: str = "a", *, private: bool = False) -> Record:
+    return Record(place(ms), b"<%d>" % ms, (topic,), private)
+
+
 def feed_of(*events: int, capacity: int = 10) -> Feed:
-    feed = Feed(EventLog(capacity, FLOOR))
+    feed = Feed(EventLog(capacity, FLOOR), Metrics(), FakeClock())
     for ms in events:
-        feed.append(place(ms), b"<%d>" % ms)
+        feed.append(record(ms))
     return feed
+
+
+def gaps(outlet: FakeOutlet) -> list[dict[str, object]]:
+    told = [block for block in outlet.body.decode().split("\n\n") if "barestream.gap" in block]
+    return [json.loads(block.partition("data: ")[2]) for block in told]
 
 
 def test_a_follower_gets_what_it_missed_then_what_comes() -> None:
@@ -26,11 +36,19 @@ def test_a_follower_gets_what_it_missed_then_what_comes() -> None:
     stream, outlet = fake_stream()
     with feed.follow(stream, place(101)):
         assert outlet.body == b"<102><103>"
-        feed.append(place(104), b"<104>")
+        feed.append(record(104))
         assert outlet.body == b"<102><103><104>"
-    feed.append(place(105), b"<105>")
+    feed.append(record(105))
     assert outlet.body == b"<102><103><104>"
     assert stream.sent_events == 3
+
+
+def test_a_follower_without_a_place_starts_at_the_end() -> None:
+    feed = feed_of(101, 102)
+    stream, outlet = fake_stream()
+    with feed.follow(stream, None):
+        feed.append(record(103))
+    assert outlet.body == b"<103>"
 
 
 def test_a_follower_from_ahead_waits_for_what_follows_its_place() -> None:
@@ -38,27 +56,67 @@ def test_a_follower_from_ahead_waits_for_what_follows_its_place() -> None:
     stream, outlet = fake_stream()
     with feed.follow(stream, place(103)):
         for ms in (102, 103, 104):
-            feed.append(place(ms), b"<%d>" % ms)
+            feed.append(record(ms))
     assert outlet.body == b"<104>"
+
+
+def test_a_follower_gets_the_topics_that_it_wants_live_and_replayed() -> None:
+    feed = feed_of()
+    feed.append(record(101, "a"))
+    feed.append(record(102, "b"))
+    stream, outlet = fake_stream()
+    with feed.follow(stream, FLOOR, Subscription(Selectors(["b", "c/{id}"]), Selectors(()))):
+        for ms, topic in enumerate(("a", "b", "c/7", "c/7/8"), 103):
+            feed.append(record(ms, topic))
+    assert outlet.body == b"<102><104><105>"
+
+
+def test_a_private_event_goes_to_those_alone_who_may_read_it_live_and_replayed() -> None:
+    feed = feed_of()
+    feed.append(record(101, private=True))
+    bodies = []
+    for readable in ((), ("b",), ("a",)):
+        stream, outlet = fake_stream()
+        with feed.follow(stream, FLOOR, Subscription(Selectors(["*"]), Selectors(readable))):
+            feed.append(record(feed.log.last.ms + 1, private=True))
+        bodies.append(outlet.body)
+    assert bodies == [b"", b"", b"<101><102><103><104>"]
 
 
 def test_a_paused_follower_is_not_written_to_and_catches_up_when_it_resumes() -> None:
     feed = feed_of()
     stream, outlet = fake_stream()
-    with feed.follow(stream, FLOOR):
+    with feed.follow(stream, None):
         outlet.take_bytes = 0
         for ms in range(101, 106):
-            feed.append(place(ms), b"<%d>" % ms)
+            feed.append(record(ms))
         assert outlet.body == b"<101>"
         outlet.drain()
         assert outlet.body == b"<101><102><103><104><105>"
         assert outlet.writes == 2
+        feed.append(record(106))
+        outlet.drain()
+    assert outlet.body == b"<101><102><103><104><105><106>"
+
+
+def test_a_paused_follower_of_a_quiet_topic_is_not_behind() -> None:
+    feed = feed_of(capacity=2)
+    stream, outlet = fake_stream()
+    with feed.follow(stream, None, Subscription(Selectors(["quiet"]), Selectors(()))):
+        feed.append(record(101, "quiet"))
+        outlet.take_bytes = 0
+        stream.write(stream.heartbeat())
+        for ms in range(102, 110):
+            feed.append(record(ms, "loud"))
+        outlet.drain()
+        feed.append(record(110, "quiet"))
+    assert outlet.body == b"<101>:\n<110>"
 
 
 def test_a_write_to_catch_up_is_at_most_the_mark() -> None:
-    feed = Feed(EventLog(100, FLOOR))
+    feed = Feed(EventLog(100, FLOOR), Metrics(), FakeClock())
     for ms in range(101, 201):
-        feed.append(place(ms), b"x" * 10_000)
+        feed.append(Record(place(ms), b"x" * 10_000, ("a",)))
     stream, outlet = fake_stream()
     outlet.take_bytes = 0
     sizes = []
@@ -75,32 +133,75 @@ def test_a_follower_that_the_ring_has_passed_is_told_of_the_gap_then_goes_on() -
     stream, outlet = fake_stream()
     with feed.follow(stream, place(100)):
         pass
-    gap, _, rest = outlet.body.decode().partition("\n\n")
-    assert gap.splitlines()[:2] == ["id: #102-0", "event: barestream.gap"]
-    assert json.loads(gap.partition("data: ")[2]) == {
-        "from": "#100-0",
-        "to": "#102-0",
-        "missed": None,
-    }
-    assert rest == "<103><104>"
+    assert outlet.body.startswith(b"id: #102-0\nevent: barestream.gap\n")
+    assert gaps(outlet) == [{"from": "#100-0", "to": "#102-0", "missed": None}]
+    assert outlet.body.endswith(b"\n\n<103><104>")
 
 
 def test_a_client_that_resumes_from_the_gaps_id_is_not_told_again() -> None:
     feed = feed_of(101, 102, 103, 104, capacity=2)
     stream, outlet = fake_stream()
-    with feed.follow(stream, feed.resume("#102-0")):
+    with feed.follow(stream, place(102)):
         pass
     assert outlet.body == b"<103><104>"
 
 
-@pytest.mark.parametrize("unknown", [None, "", "garbage", "#999999999-0"])
-def test_without_a_readable_id_a_client_starts_with_the_newest_event(unknown: str | None) -> None:
-    feed = feed_of(101, 102, 103)
-    assert feed.resume(unknown) == place(102)
+def test_an_id_that_nobody_knows_is_told_as_a_gap_before_all_that_there_is() -> None:
+    feed = feed_of(101, 102)
+    stream, outlet = fake_stream()
+    with feed.follow(stream, FLOOR, missed_after="urn:gone"):
+        pass
+    assert gaps(outlet) == [{"from": "urn:gone", "to": "#100-0", "missed": None}]
+    assert outlet.body.endswith(b"\n\n<101><102>")
 
 
-def test_a_readable_id_is_where_the_client_goes_on() -> None:
-    assert feed_of(101, 102, 103).resume("#101-0") == place(101)
+def test_a_log_that_begins_anew_tells_its_followers_what_they_missed() -> None:
+    feed = feed_of(101)
+    stream, outlet = fake_stream()
+    with feed.follow(stream, None):
+        feed.restart(place(500))
+        feed.append(record(501))
+    assert gaps(outlet) == [{"from": "#101-0", "to": "#500-0", "missed": None}]
+    assert outlet.body.endswith(b"<501>")
+
+
+def test_a_heartbeat_event_says_how_far_the_client_has_come() -> None:
+    feed = feed_of(101)
+    stream, outlet = fake_stream()
+    quiet = Subscription(Selectors(["quiet"]), Selectors(()))
+    with feed.follow(stream, None, quiet, heartbeat_events=True):
+        assert outlet.body == b"id: #101-0\nevent: barestream.heartbeat\ndata: \n\n"
+        feed.append(record(102, "loud"))
+        assert stream.heartbeat().body.startswith(b"id: #102-0\n")
+
+
+def test_what_is_far_behind_is_handed_over_and_not_advanced_twice() -> None:
+    handed: list[Follower] = []
+    log = EventLog(10 * STEP_RECORDS, FLOOR)
+    feed = Feed(log, Metrics(), FakeClock(), catch_up=handed.append)
+    for ms in range(101, 101 + 2 * STEP_RECORDS):
+        feed.append(record(ms))
+    stream, _ = fake_stream()
+    with feed.follow(stream, FLOOR):
+        assert stream.sent_events == STEP_RECORDS
+        assert len(handed) == 1
+        feed.append(record(9999))
+        assert stream.sent_events == STEP_RECORDS
+        handed[0].step()
+        handed[0].step()
+        assert stream.sent_events == 2 * STEP_RECORDS + 1
+    assert len(handed) == 1
+
+
+def test_what_the_log_no_longer_holds_is_left_to_the_one_who_catches_up() -> None:
+    handed: list[Follower] = []
+    feed = Feed(EventLog(2, FLOOR), Metrics(), FakeClock(), catch_up=handed.append)
+    for ms in range(101, 106):
+        feed.append(record(ms))
+    stream, outlet = fake_stream()
+    with feed.follow(stream, place(101)):
+        assert [follower.place for follower in handed] == [place(101)]
+    assert outlet.body == b""
 
 
 def test_many_leavers_at_random_times_each_see_every_event_once() -> None:
@@ -110,9 +211,9 @@ def test_many_leavers_at_random_times_each_see_every_event_once() -> None:
     cursor = FLOOR
     for start, end in cut_points:
         stream, outlet = fake_stream()
-        with feed.follow(stream, feed.resume(str(cursor))):
+        with feed.follow(stream, cursor):
             for ms in range(start, end):
-                feed.append(place(ms), b"<%d>" % ms)
+                feed.append(record(ms))
         seen += outlet.body
         cursor = feed.log.last
     numbers = [int(text) for text in seen.decode()[1:-1].split("><")]

@@ -5,6 +5,7 @@ import pytest
 
 from barestream.frames import frame
 from barestream.hub import FLUSH_SECONDS, Hub, HubLimits
+from barestream.metrics import Metrics
 from barestream.stream import EndReason, Stream
 from fake_outlet import FakeClock, FakeOutlet, fake_stream
 
@@ -18,7 +19,7 @@ def now() -> FakeClock:
 
 @pytest.fixture
 def hub(now: FakeClock) -> Hub:
-    return Hub(LIMITS, now, uniform=lambda low, high: (low + high) / 2)
+    return Hub(LIMITS, now, Metrics(), uniform=lambda low, high: (low + high) / 2)
 
 
 def open_streams(hub: Hub, now: FakeClock, number: int) -> list[tuple[Stream, FakeOutlet]]:
@@ -35,7 +36,12 @@ def test_a_stream_starts_with_a_reconnection_delay(hub: Hub, now: FakeClock) -> 
 
 def test_delays_are_drawn_around_their_mean() -> None:
     drawn = []
-    hub = Hub(LIMITS, FakeClock(), uniform=lambda low, high: drawn.append((low, high)) or low)
+
+    def uniform(low: float, high: float) -> float:
+        drawn.append((low, high))
+        return low
+
+    hub = Hub(LIMITS, FakeClock(), Metrics(), uniform)
     assert hub.retry().body == b"retry: 1000\n\n"
     assert drawn == [(1000, 3000)]
 
@@ -137,3 +143,21 @@ def test_a_streams_end_is_logged_once_with_what_it_was(
     assert found == {"route": "/test", "seconds": 2.5, "events": 1, "bytes": 18}
     assert record.reason == "client left"  # type: ignore[attr-defined]
     assert len(hub) == 0
+
+
+def test_one_stream_too_many_is_told_to_come_back(now: FakeClock) -> None:
+    limits = HubLimits(most_streams=2)
+    hub = Hub(limits, now, Metrics(), uniform=lambda low, high: (low + high) / 2)
+    [_, (second, _), (third, outlet)] = open_streams(hub, now, 3)
+    assert second.end_reason is None
+    assert third.end_reason is EndReason.FULL
+    assert outlet.body == b"retry: 2000\n\n"
+    assert outlet.closed
+
+
+def test_a_streams_own_heartbeat_is_what_its_silence_gets(hub: Hub, now: FakeClock) -> None:
+    [(stream, outlet)] = open_streams(hub, now, 1)
+    stream.heartbeat = lambda: frame(b"beat")
+    now.seconds = LIMITS.heartbeat_seconds
+    hub.sweep()
+    assert outlet.body.endswith(b"beat")

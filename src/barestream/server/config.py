@@ -5,10 +5,13 @@ Reference: https://docs.gunicorn.org/en/stable/settings.html
 
 import math
 import os
+import shutil
 import signal
 import sys
 from collections import Counter
 from typing import Any
+
+from prometheus_client.multiprocess import mark_process_dead
 
 from barestream.hub import FLUSH_SECONDS
 from barestream.server.logs import log_config
@@ -75,3 +78,14 @@ def pre_fork(server: Any, worker: Any) -> None:
     if not _settings.bind:
         taken = Counter(each.slot for each in server.WORKERS.values())
         worker.slot = min(range(workers), key=lambda slot: taken[slot])
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Take a worker's gauges out of the figures; what it counted stays in them."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(_server: Any) -> None:
+    """Remove the folder of the figures."""
+    shutil.rmtree(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""), ignore_errors=True)

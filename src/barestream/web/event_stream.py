@@ -13,6 +13,7 @@ from bareutils import header
 
 from barestream.frames import Event, encode, frame
 from barestream.hub import Hub, HubLimits
+from barestream.metrics import Metrics
 from barestream.stream import EndReason, Stream
 from barestream.web.outlets import EXTENSION, BufferedOutlet, DirectOutlet
 
@@ -131,7 +132,7 @@ def _hub_of(request: HttpRequest) -> Hub:
     """Return the application's hub; one that has none gets it with its first stream."""
     hub: Hub | None = request.info.get(HUB)
     if hub is None:
-        hub = request.info[HUB] = Hub(HubLimits(), time.monotonic)
+        hub = request.info[HUB] = Hub(HubLimits(), time.monotonic, Metrics())
         request.info[_SWEEPING] = asyncio.create_task(hub.run())
         take_part_in_drain(hub, request.scope)
     return hub

@@ -5,23 +5,27 @@ from http import HTTPStatus
 from bareasgi import HttpRequest, HttpResponse
 
 from barestream.hub import Hub
+from barestream.tail import Tail
 from barestream.web.problems import problem
 
 
 class Health:
     """The handlers of /healthz and /readyz."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, tail: Tail) -> None:
         self._hub = hub
+        self._tail = tail
 
     async def alive(self, _request: HttpRequest) -> HttpResponse:
         """Answer 200: the process is alive."""
         return _ok()
 
     async def ready(self, _request: HttpRequest) -> HttpResponse:
-        """Answer 200 where new streams are taken, 503 while draining."""
+        """Answer 200 where all is served, 503 while draining and without the broker."""
         if self._hub.draining:
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "This worker is draining.")
+        if not self._tail.ready:
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The log of updates does not answer.")
         return _ok()
 
 

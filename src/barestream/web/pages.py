@@ -1,6 +1,7 @@
 """The page /test and the static files that it needs, read once at the start."""
 
 import hashlib
+from collections.abc import Iterable
 from http import HTTPStatus
 from pathlib import Path
 from string import Template
@@ -12,6 +13,10 @@ from barestream.web.problems import problem
 
 _FOLDER = Path(__file__).parent / "static"
 _PAGE = "test.html"
+
+# Where a page's updates come from: https://mercure.rocks/spec#discovery
+MERCURE = "/.well-known/mercure"
+_HUB_LINK = (b"link", f'<{MERCURE}>; rel="mercure"'.encode())
 _TYPES = {
     ".css": b"text/css; charset=utf-8",
     ".html": b"text/html; charset=utf-8",
@@ -43,12 +48,13 @@ class Pages:
     async def index(self, _request: HttpRequest) -> HttpResponse:
         """Lead to the page."""
         return HttpResponse(
-            HTTPStatus.SEE_OTHER, [(b"location", b"/test"), (b"content-length", b"0")]
+            HTTPStatus.SEE_OTHER,
+            [(b"location", b"/test"), (b"content-length", b"0"), _HUB_LINK],
         )
 
     async def test(self, _request: HttpRequest) -> HttpResponse:
         """Answer with the page."""
-        return _file(_PAGE, self._page, b"no-cache")
+        return _file(_PAGE, self._page, b"no-cache", [_HUB_LINK])
 
     async def static(self, request: HttpRequest) -> HttpResponse:
         """Answer with a static file, to be cached for good where the version is this one."""
@@ -60,13 +66,19 @@ class Pages:
         return _file(name, self._files[name], caching)
 
 
-def _file(name: str, content: bytes, caching: bytes) -> HttpResponse:
+def _file(
+    name: str,
+    content: bytes,
+    caching: bytes,
+    headers: Iterable[tuple[bytes, bytes]] = (),
+) -> HttpResponse:
     return HttpResponse(
         HTTPStatus.OK,
         [
             (b"content-type", _TYPES[Path(name).suffix]),
             (b"content-length", b"%d" % len(content)),
             (b"cache-control", caching),
+            *headers,
         ],
         bytes_writer(content),
     )

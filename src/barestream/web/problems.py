@@ -32,3 +32,25 @@ def problem(
         ],
         bytes_writer(body),
     )
+
+
+class Refused(Exception):  # noqa: N818 (an answer, not a fault of ours)
+    """A request that is answered with a problem.
+
+    Args:
+        status: The answer's status.
+        detail: What is wrong, in words for the one who asked.
+        headers: Headers beside those of every problem.
+    """
+
+    def __init__(
+        self, status: HTTPStatus, detail: str, headers: Iterable[tuple[bytes, bytes]] = ()
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self._detail = detail
+        self._headers = headers
+
+    def response(self) -> HttpResponse:
+        """Return the answer."""
+        return problem(self.status, self._detail, self._headers)

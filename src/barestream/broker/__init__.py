@@ -1,0 +1,1 @@
+"""The log of published updates: its interface, and two homes for it."""

@@ -1,0 +1,116 @@
+"""What the service asks of the log of updates, wherever it is kept."""
+
+import json
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from barestream.event_log import Place
+from barestream.update import Entry, Update
+
+# How long a wait lasts at most where nothing follows.
+WAIT_SECONDS = 5.0
+
+
+class BrokerAwayError(Exception):
+    """The log cannot be reached, or has not answered in time; the message says why.
+
+    A publish that ends so may or may not have been taken.
+    """
+
+
+class IdTakenError(ValueError):
+    """The history holds another update under the publisher's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryBounds:
+    """What the log keeps; whatever is beyond one of the bounds goes, oldest first.
+
+    Attributes:
+        events: How many updates, at least 1.
+        seconds: For how long.
+        bytes: How large they may be together, as size_bytes counts them. The newest stays
+            however large it is.
+    """
+
+    events: int
+    seconds: float
+    bytes: int
+
+
+class Page(NamedTuple):
+    """Updates that follow each other without a hole, oldest first.
+
+    Attributes:
+        floor: The place after which nothing is missing up to the last of the entries.
+        entries: The updates; none where nothing follows.
+    """
+
+    floor: Place
+    entries: list[Entry]
+
+
+class Broker(Protocol):
+    """A log that every worker reads in one order.
+
+    Places only go forward: over restarts, and over a clock that was set back. A log that has
+    lost everything, or is begun anew, has a floor that is after every place that it ever gave.
+    Each method raises BrokerAwayError where the log cannot be reached.
+    """
+
+    async def publish(self, update: Update) -> str:
+        """Take an update, and return the id that clients will see, once it is kept.
+
+        The same update under the same id of its publisher's is taken once: again within the
+        history it answers as the first time.
+
+        Args:
+            update: Its event has a form on the wire (frames.encode).
+
+        Raises:
+            IdTakenError: The history holds another update under its id.
+            UnicodeEncodeError: Its text is none that UTF-8 can carry (a lone surrogate).
+        """
+
+    async def newest(self, most_events: int, most_bytes: int) -> Page:
+        """Return the newest updates of the history: one bound or the history's begin ends them.
+
+        One update at least, if one is asked for, however large it is.
+        """
+
+    async def read(self, after: Place, most_events: int) -> Page:
+        """Return the updates that follow a place.
+
+        The floor is the place itself, or the history's own where the place is before it.
+        """
+
+    async def wait(self, after: Place, most_events: int) -> Page:
+        """Return what read does as soon as something follows; maybe nothing, after a while.
+
+        The floor tells whether the log has let go, or has lost, what stood between the place
+        and the entries.
+        """
+
+    async def find(self, event_id: str) -> Entry | None:
+        """Return the update of the history that has this id of its publisher's."""
+
+    async def trim(self) -> None:
+        """Let go of what is beyond the bounds by now.
+
+        Publishing does it too; this is for the age where nobody publishes.
+        """
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+
+
+def topics_json(topics: tuple[str, ...]) -> bytes:
+    """Return the topics as a JSON array, in the form in which they are kept and counted."""
+    return json.dumps(topics, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def size_bytes(update: Update) -> int:
+    """Return what an update counts for: its topics as JSON, data, id and type, in UTF-8."""
+    event = update.event
+    texts = (event.data, event.id or "", event.type or "")
+    return len(topics_json(update.topics)) + sum(len(text.encode()) for text in texts)

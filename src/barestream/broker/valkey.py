@@ -1,0 +1,563 @@
+"""The log of updates in a Valkey stream, for any number of workers and machines.
+
+Keys, with one hash tag so that a cluster keeps them together:
+
+    {barestream}:log    the stream; an entry's id is the update's place
+    {barestream}:ids    hash: a publisher's id -> "ms-seq digest" of the update that has it
+    {barestream}:state  hash: the floor (ms-seq), and the bytes that the stream's updates count for
+
+The engine's clock gives the places. While the stream is kept they go forward also over a clock
+that was set back. A log that is lost together with a clock that was set back begins at a floor
+that may be before places of its former life; nothing is left then that could tell.
+
+The engine must not evict keys (``maxmemory-policy noeviction``, its default), and what it has
+answered is only as safe as its ``appendfsync`` says.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import re
+import socket
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from valkey.asyncio.connection import ConnectionPool, UnixDomainSocketConnection, parse_url
+from valkey.exceptions import ResponseError, ValkeyError
+
+from barestream.broker.broker import (
+    WAIT_SECONDS,
+    BrokerAwayError,
+    HistoryBounds,
+    IdTakenError,
+    Page,
+    size_bytes,
+    topics_json,
+)
+from barestream.event_log import Place
+from barestream.frames import Event, encode
+from barestream.update import Entry, Update
+
+logger = logging.getLogger(__name__)
+
+# Whoever asks is answered within this, or told that the engine is away.
+ANSWER_SECONDS = 5.0
+
+# A transaction lets nobody else in while it is worked off: so many publishes take the engine
+# about 10 ms, and one fsync for all.
+BATCH_MOST_UPDATES = 256
+BATCH_MOST_BYTES = 1024 * 1024
+
+# What may wait to be sent while the engine does not answer.
+PENDING_MOST_BYTES = 32 * 1024 * 1024
+
+# Connections for reads, and for waits, of one worker.
+MOST_CONNECTIONS = 4
+
+# Each page of the newest updates is in memory whole, so it is asked for in small ones.
+NEWEST_PAGE_EVENTS = 100
+
+# The keepalive finds a host that has vanished while nothing is asked of it, and the last one
+# lets go of what was written to it. Linux, tcp(7).
+_KEEPALIVE = {
+    socket.TCP_KEEPIDLE: 5,
+    socket.TCP_KEEPINTVL: 2,
+    socket.TCP_KEEPCNT: 3,
+    socket.TCP_USER_TIMEOUT: 10_000,
+}
+
+_URL_OPTIONS = {"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}
+_DATABASE = re.compile(r"/?|/[0-9]+")
+
+_LOG = b"{barestream}:log"
+_KEYS = (b"3", _LOG, b"{barestream}:ids", b"{barestream}:state")
+
+_VERSION = b"1"
+_MOST_SEQ = 2**64 - 1
+
+# A log whose keys are not there begins anew at a floor after every place of its former life,
+# which may have ended in this millisecond. The stream has the floor as its last id from then
+# on, so the first update comes after it.
+_BEGIN = """
+local log, ids, state = unpack(KEYS)
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function begin()
+  local floor = redis.call('HGET', state, 'floor')
+  if floor and redis.call('EXISTS', log) == 1 then return floor end
+  redis.call('DEL', log, ids, state)
+  floor = string.format('%.0f-0', now_ms() + 1)
+  redis.call('XADD', log, floor, 'begin', '')
+  redis.call('XDEL', log, floor)
+  redis.call('HSET', state, 'floor', floor, 'bytes', 0)
+  return floor
+end
+"""
+
+# One call removes 100 entries at most, so that none holds the engine for long. The history
+# still shrinks to smaller bounds: each publish adds one entry and removes up to 100.
+# The size is that of size_bytes; an entry that was added by hand was never counted.
+_TRIM = (
+    _BEGIN
+    + """
+local function size(fields)
+  local counted = {topics = true, data = true, id = true, type = true}
+  local bytes, id = 0, nil
+  for i = 1, #fields, 2 do
+    if counted[fields[i]] then bytes = bytes + #fields[i + 1] end
+    if fields[i] == 'id' then id = fields[i + 1] end
+  end
+  return bytes, id
+end
+
+local function trim(most_events, most_bytes, most_ms)
+  local oldest_ms = now_ms() - most_ms
+  local kept = redis.call('XLEN', log)
+  local bytes = tonumber(redis.call('HGET', state, 'bytes'))
+  local gone, gone_ids, last = 0, {}, nil
+  while gone < 100 do
+    local entry = redis.call('XRANGE', log, last and '(' .. last or '-', '+', 'COUNT', 1)[1]
+    if not entry then break end
+    local ms = tonumber(string.match(entry[1], '^%d+'))
+    local too_large = kept > 1 and bytes > most_bytes
+    if not (kept > most_events or too_large or ms < oldest_ms) then break end
+    local entry_bytes, id = size(entry[2])
+    kept, bytes, gone, last = kept - 1, math.max(0, bytes - entry_bytes), gone + 1, entry[1]
+    if id then gone_ids[#gone_ids + 1] = id end
+  end
+  if last then
+    redis.call('XTRIM', log, 'MAXLEN', kept)
+    if #gone_ids > 0 then redis.call('HDEL', ids, unpack(gone_ids)) end
+    redis.call('HSET', state, 'floor', last, 'bytes', bytes)
+  end
+  return gone
+end
+"""
+)
+
+_FLOOR_SCRIPT = (_BEGIN + "return begin()").encode()
+
+_TRIM_SCRIPT = (
+    _TRIM
+    + """
+begin()
+return trim(tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]))
+"""
+).encode()
+
+# Answers the place, or nothing where the id is another update's.
+_PUBLISH_SCRIPT = (
+    _TRIM
+    + """
+local id, digest = ARGV[4], ARGV[5]
+begin()
+if id ~= '' then
+  local known = redis.call('HGET', ids, id)
+  if known then
+    local place, known_digest = string.match(known, '^(%S+) (%S+)$')
+    return known_digest == digest and place
+  end
+end
+local place = redis.call('XADD', log, '*', unpack(ARGV, 6))
+redis.call('HINCRBY', state, 'bytes', (size({unpack(ARGV, 6)})))
+if id ~= '' then redis.call('HSET', ids, id, place .. ' ' .. digest) end
+trim(tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]))
+return place
+"""
+).encode()
+_PUBLISH_SHA = hashlib.sha1(_PUBLISH_SCRIPT, usedforsecurity=False).hexdigest().encode()
+
+# Floor and entries of one moment. In a script and not a transaction: an engine whose memory is
+# full refuses transactions, and what is there can be read all the same.
+_READ_SCRIPT = (
+    _BEGIN
+    + """
+return {begin(), redis.call(ARGV[1], log, unpack(ARGV, 2))}
+"""
+).encode()
+
+_FIND_SCRIPT = (
+    _BEGIN
+    + """
+begin()
+local known = redis.call('HGET', ids, ARGV[1])
+local place = known and string.match(known, '^%S+')
+return place and redis.call('XRANGE', log, place, place) or {}
+"""
+).encode()
+
+
+class _Pending(NamedTuple):
+    """A publish that waits for the engine's answer.
+
+    Attributes:
+        arguments: What the script gets.
+        sent_bytes: How large they are.
+        place: Where the answer goes: a place, or None where the id is taken.
+    """
+
+    arguments: tuple[bytes, ...]
+    sent_bytes: int
+    place: asyncio.Future[bytes | None]
+
+
+class ValkeyBroker:
+    """A log that the workers of any number of machines share.
+
+    Making one does not connect. Each question takes a connection from a bounded pool, and a
+    dead one is replaced when the next question is asked; nothing is ever asked twice.
+
+    Args:
+        url: Where the engine is: redis://, rediss://, valkey://, valkeys:// or unix://.
+        bounds: What the log keeps.
+        password: In place of the URL's.
+
+    Raises:
+        ValueError: The URL is malformed; the message holds nothing of it.
+    """
+
+    def __init__(self, url: str, bounds: HistoryBounds, password: str | None = None) -> None:
+        options = _connection_options(url)
+        if password is not None:
+            options["password"] = password
+        self._bounds = (
+            b"%d" % bounds.events,
+            b"%d" % bounds.bytes,
+            b"%d" % (bounds.seconds * 1000),
+        )
+        self._publishing = _Connections(options, 1, ANSWER_SECONDS)
+        self._reading = _Connections(options, MOST_CONNECTIONS, ANSWER_SECONDS)
+        # The engine is late with an answer only after what it was told to wait.
+        self._waiting = _Connections(options, MOST_CONNECTIONS, WAIT_SECONDS + ANSWER_SECONDS / 2)
+        self._pending: deque[_Pending] = deque()
+        self._pending_bytes = 0
+        self._sender: asyncio.Task[None] | None = None
+
+    async def publish(self, update: Update) -> str:
+        """Take an update (see Broker); within ANSWER_SECONDS in any case."""
+        event_id = update.event.id
+        arguments = (*self._bounds, (event_id or "").encode(), _digest(update), *_fields(update))
+        sent_bytes = sum(map(len, arguments))
+        if self._pending_bytes + sent_bytes > PENDING_MOST_BYTES:
+            raise BrokerAwayError("too much waits to be published; this was not")
+        place: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        self._pending.append(_Pending(arguments, sent_bytes, place))
+        self._pending_bytes += sent_bytes
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.create_task(self._send())
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                given = await place
+        except TimeoutError:
+            raise BrokerAwayError(f"no answer within {ANSWER_SECONDS} s") from None
+        if given is None:
+            raise IdTakenError(f"the history holds another update with the id {event_id}")
+        return event_id or str(_place(given))
+
+    async def newest(self, most_events: int, most_bytes: int) -> Page:
+        """Return the newest updates (see Broker)."""
+        # Newest first, in pages of different moments. What is published meanwhile stands after
+        # them all. What is trimmed meanwhile is the oldest: where the history ends, its floor
+        # then says which of those read before are gone with it.
+        found: list[Entry] = []
+        total_bytes = 0
+        upto = b"+"
+        while True:
+            floor, rows = await self._read_from_floor(
+                b"XREVRANGE", upto, b"-", b"COUNT", b"%d" % NEWEST_PAGE_EVENTS
+            )
+            for row in rows:
+                entry = _entry(row)
+                total_bytes += size_bytes(entry.update)
+                if len(found) == most_events or (found and total_bytes > most_bytes):
+                    return Page(entry.place, found[::-1])
+                found.append(entry)
+            if len(rows) < NEWEST_PAGE_EVENTS:
+                return Page(floor, [entry for entry in reversed(found) if entry.place > floor])
+            upto = b"(" + rows[-1][0]
+
+    async def read(self, after: Place, most_events: int) -> Page:
+        """Return the updates that follow a place (see Broker)."""
+        floor, rows = await self._read_from_floor(
+            b"XRANGE", b"(" + _stream_id(after), b"+", b"COUNT", b"%d" % most_events
+        )
+        return Page(max(after, floor), [_entry(row) for row in rows])
+
+    async def wait(self, after: Place, most_events: int) -> Page:
+        """Return what follows a place as soon as something does (see Broker)."""
+        # Nothing may block in a transaction. The engine takes the second command when the
+        # first has its answer: a floor that is not after the place then was not before either.
+        block_ms = b"%d" % (WAIT_SECONDS * 1000)
+        follow = (b"XREAD", b"COUNT", b"%d" % most_events, b"BLOCK", block_ms, b"STREAMS", _LOG)
+        streams, floor = _checked(
+            await self._waiting.ask((*follow, _stream_id(after)), (b"EVAL", _FLOOR_SCRIPT, *_KEYS))
+        )
+        if _place(floor) > after:
+            return await self.read(after, most_events)
+        return Page(after, [_entry(row) for _, rows in streams or () for row in rows])
+
+    async def find(self, event_id: str) -> Entry | None:
+        """Return the update with this id of its publisher's (see Broker)."""
+        command = (b"EVAL", _FIND_SCRIPT, *_KEYS, event_id.encode(errors="replace"))
+        (rows,) = _checked(await self._reading.ask(command))
+        return _entry(rows[0]) if rows else None
+
+    async def trim(self) -> None:
+        """Let go of what is beyond the bounds by now (see Broker)."""
+        gone = 1
+        while gone:
+            command = (b"EVAL", _TRIM_SCRIPT, *_KEYS, *self._bounds)
+            (gone,) = _checked(await self._reading.ask(command))
+
+    async def close(self) -> None:
+        """Let go of every connection; what was not answered by now is not."""
+        if self._sender is not None:
+            self._sender.cancel()
+            await asyncio.wait([self._sender])
+        _fail(self._pending, BrokerAwayError("closed"))
+        self._pending.clear()
+        self._pending_bytes = 0
+        for connections in (self._publishing, self._reading, self._waiting):
+            await connections.close()
+
+    async def _read_from_floor(self, *command: bytes) -> tuple[Place, list[Any]]:
+        """Return the floor, and the entries that the command gives, of one moment."""
+        ((floor, rows),) = _checked(
+            await self._reading.ask((b"EVAL", _READ_SCRIPT, *_KEYS, *command))
+        )
+        return _place(floor), rows
+
+    async def _send(self) -> None:
+        """Send what is pending: whatever arrives while a batch is under way goes with the next."""
+        while self._pending:
+            batch = self._next_batch()
+            try:
+                if batch:
+                    await self._send_batch(batch)
+            except BrokerAwayError as error:
+                _fail(batch, error)
+            except BaseException:
+                _fail(batch, BrokerAwayError("the sender ended"))
+                raise
+
+    def _next_batch(self) -> list[_Pending]:
+        batch: list[_Pending] = []
+        batch_bytes = 0
+        while self._pending and len(batch) < BATCH_MOST_UPDATES:
+            pending = self._pending[0]
+            if batch and batch_bytes + pending.sent_bytes > BATCH_MOST_BYTES:
+                break
+            self._pending.popleft()
+            self._pending_bytes -= pending.sent_bytes
+            # A publisher that has left, or was told that the engine is away, wants it no more.
+            if not pending.place.done():
+                batch.append(pending)
+                batch_bytes += pending.sent_bytes
+        return batch
+
+    async def _send_batch(self, batch: list[_Pending]) -> None:
+        # The first brings the script, so those behind it find it, in one transaction, also
+        # in an engine that was just restarted.
+        commands = [(b"EVALSHA", _PUBLISH_SHA, *_KEYS, *pending.arguments) for pending in batch]
+        commands[:1] = [(b"EVAL", _PUBLISH_SCRIPT, *_KEYS, *batch[0].arguments)]
+        answers = _checked(await self._publishing.ask((b"MULTI",), *commands, (b"EXEC",)))[-1]
+        for pending, answer in zip(batch, answers, strict=True):
+            if pending.place.done():
+                continue
+            if isinstance(answer, ValkeyError):
+                pending.place.set_exception(_away(answer))
+            else:
+                pending.place.set_result(answer)
+
+
+class _Connections:
+    """A bounded number of connections to the engine, made when they are needed.
+
+    Args:
+        options: How to connect.
+        most: How many there may be; who needs one more waits.
+        answer_seconds: How long a question may take, with the wait for a connection.
+    """
+
+    def __init__(self, options: dict[str, Any], most: int, answer_seconds: float) -> None:
+        self._pool = ConnectionPool(max_connections=most, **options)
+        self._free = asyncio.Semaphore(most)
+        self._answer_seconds = answer_seconds
+
+    async def ask(self, *commands: Sequence[bytes]) -> list[Any]:
+        """Send commands together, and return their answers; the engine's errors among them.
+
+        Raises:
+            BrokerAwayError: There is no connection, or it ended, or the time is over.
+        """
+        # Without the cause: errors that name an unknown command quote its arguments.
+        try:
+            async with asyncio.timeout(self._answer_seconds), self._free:
+                return await self._ask(commands)
+        except TimeoutError:
+            raise BrokerAwayError(f"no answer within {self._answer_seconds} s") from None
+        except (ValkeyError, OSError) as error:
+            raise _away(error) from None
+
+    async def _ask(self, commands: Sequence[Sequence[bytes]]) -> list[Any]:
+        connection = await self._pool.get_connection("")  # type: ignore[no-untyped-call]
+        writer = connection._writer
+        try:
+            await connection.send_packed_command(connection.pack_commands(commands))
+            return [await _answer(connection) for _ in commands]
+        except BaseException:
+            # Answers that are still to come would be taken for those to the next question; and
+            # what a stopped engine has not read yet would keep a connection from closing.
+            if writer is not None:
+                writer.transport.abort()
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await self._pool.release(connection)
+
+    async def close(self) -> None:
+        """Close them."""
+        with suppress(TimeoutError, ValkeyError, OSError):
+            async with asyncio.timeout(1):
+                await self._pool.disconnect()
+
+
+async def _answer(connection: Any) -> Any:
+    try:
+        return await connection.read_response(disconnect_on_error=False)
+    except ResponseError as error:
+        return error
+
+
+def _checked(answers: list[Any]) -> list[Any]:
+    """Return the answers.
+
+    Raises:
+        BrokerAwayError: One of them is an error.
+    """
+    for answer in answers:
+        if isinstance(answer, ValkeyError):
+            raise _away(answer)
+    return answers
+
+
+def _away(error: Exception) -> BrokerAwayError:
+    # What follows is the content of a command.
+    reason, _, _ = str(error).partition(", with args beginning with")
+    return BrokerAwayError(reason or type(error).__name__)
+
+
+def _fail(publishes: Iterable[_Pending], error: BrokerAwayError) -> None:
+    for pending in publishes:
+        if not pending.place.done():
+            pending.place.set_exception(error)
+
+
+def _connection_options(url: str) -> dict[str, Any]:
+    """Return what a connection pool is made with.
+
+    Raises:
+        ValueError: The URL is malformed. A password that is not percent-encoded may stand
+            in any part of it, so the message quotes none.
+    """
+    try:
+        options: dict[str, Any] = dict(parse_url(url))
+        parts = urlsplit(url)
+        names = parse_qs(parts.query, strict_parsing=bool(parts.query))
+        is_unix = options.get("connection_class") is UnixDomainSocketConnection
+        is_whole = not parts.fragment and names.keys() <= _URL_OPTIONS
+        if is_unix:
+            is_whole = is_whole and bool(parts.path)
+        else:
+            is_whole = is_whole and bool(parts.hostname) and bool(_DATABASE.fullmatch(parts.path))
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise ValueError(
+            "not the URL of an engine, such as redis://host:6379/0, rediss://host, or "
+            f"unix:///path, with no options but {', '.join(sorted(_URL_OPTIONS))}"
+        )
+    if not is_unix:
+        options |= {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
+    if parts.scheme in ("rediss", "valkeys"):
+        # The client library's default accepts the certificate of any host.
+        options["ssl_check_hostname"] = True
+    # A question has one deadline, for all that it takes together.
+    return options | {"client_name": "barestream", "socket_timeout": None}
+
+
+def _fields(update: Update) -> list[bytes]:
+    """Return the fields of a stream's entry, each name followed by its value."""
+    event = update.event
+    fields = [b"v", _VERSION, b"topics", topics_json(update.topics), b"data", event.data.encode()]
+    if event.id is not None:
+        fields += [b"id", event.id.encode()]
+    if event.type is not None:
+        fields += [b"type", event.type.encode()]
+    if event.retry_ms is not None:
+        fields += [b"retry", b"%d" % event.retry_ms]
+    if update.private:
+        fields += [b"private", b"1"]
+    return fields
+
+
+def _entry(row: Any) -> Entry:
+    """Return an entry of the stream, whatever release wrote it: unknown fields are passed over.
+
+    One that cannot be read is an update of no topic: it goes to nobody, and its place is passed.
+    """
+    place = _place(row[0])
+    try:
+        return Entry(place, _update(dict(zip(row[1][::2], row[1][1::2], strict=True))))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        _complain(place, type(error).__name__)
+        return Entry(place, Update((), Event()))
+
+
+def _update(fields: dict[bytes, bytes]) -> Update:
+    topics = json.loads(fields[b"topics"])
+    if not isinstance(topics, list):
+        raise TypeError
+    # Raises where one is no text, or none that UTF-8 can carry.
+    "".join(topics).encode()
+    event = Event(
+        fields[b"data"].decode(),
+        fields[b"id"].decode() if b"id" in fields else None,
+        fields[b"type"].decode() if b"type" in fields else None,
+        int(fields[b"retry"]) if b"retry" in fields else None,
+    )
+    # What has no form on the wire would stop every worker's tail.
+    encode(event)
+    return Update(tuple(topics), event, fields.get(b"private") == b"1")
+
+
+# Pages are read again and again: once a process is enough.
+@lru_cache(maxsize=1024)
+def _complain(place: Place, why: str) -> None:
+    logger.error("an entry of the log cannot be read", extra={"place": str(place), "why": why})
+
+
+def _digest(update: Update) -> bytes:
+    """Return what tells two updates with one id apart."""
+    event = update.event
+    whole = [update.topics, event.data, event.id, event.type, event.retry_ms, update.private]
+    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32].encode()
+
+
+def _place(stream_id: bytes) -> Place:
+    ms, _, seq = stream_id.partition(b"-")
+    return Place(int(ms), int(seq))
+
+
+def _stream_id(place: Place) -> bytes:
+    # A place comes from a client, and may name more than the engine can count to.
+    return b"%d-%d" % (place.ms, min(place.seq, _MOST_SEQ))

@@ -1,0 +1,84 @@
+"""Brings followers on that have far to go: a step at a time, and out of the broker's history."""
+
+import asyncio
+import logging
+
+from barestream.broker.broker import Broker, BrokerAwayError
+from barestream.event_log import Record
+from barestream.feed import Follower
+from barestream.frames import Event, encode
+from barestream.update import Entry
+
+logger = logging.getLogger(__name__)
+
+# Reads of old history at once. Each holds one page, and the engine serves one after the other
+# anyway: more would only put the newest events behind the oldest.
+MOST_READS = 4
+
+# What a page should hold: two writes of a catching-up stream. Pages are asked for by count, so
+# a page of larger events than usual is larger.
+PAGE_BYTES = 128 * 1024
+PAGE_MOST_EVENTS = 500
+
+# Until the engine is asked again for a page that it did not give.
+RETRY_SECONDS = 1.0
+
+
+def record_of(entry: Entry) -> Record:
+    """Return the entry as a log keeps it: its event encoded, with the id that clients see."""
+    event = entry.update.event
+    body = encode(Event(event.data, entry.id, event.type, event.retry_ms))
+    return Record(entry.place, body, entry.update.topics, entry.update.private, event.id)
+
+
+class CatchUp:
+    """Takes over followers until they keep up, or their client does not.
+
+    Args:
+        broker: Where that is read what a feed's own log no longer holds.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._reads = asyncio.Semaphore(MOST_READS)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __call__(self, follower: Follower) -> None:
+        """Advance the follower from here on."""
+        task = asyncio.create_task(self._run(follower))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, follower: Follower) -> None:
+        try:
+            while follower.can_advance:
+                if follower.place is not None and follower.place < follower.feed.log.floor:
+                    await self._read_page(follower)
+                else:
+                    follower.step()
+                # The newest events go first.
+                await asyncio.sleep(0)
+        finally:
+            follower.catching_up = False
+
+    async def _read_page(self, follower: Follower) -> None:
+        log = follower.feed.log
+        most_events = min(PAGE_MOST_EVENTS, PAGE_BYTES // max(log.mean_bytes, 1) + 1)
+        try:
+            async with self._reads:
+                # Its turn may have come when its client has left.
+                if follower.place is None:
+                    return
+                page = await self._broker.read(follower.place, most_events)
+        except BrokerAwayError:
+            await asyncio.sleep(RETRY_SECONDS)
+            return
+        if follower.place is None:
+            return
+        if not page.entries:
+            # What the log has let go, the history has too.
+            follower.miss(str(follower.place), max(page.floor, log.floor))
+            return
+        if page.floor > follower.place:
+            follower.miss(str(follower.place), page.floor)
+        follower.send(record_of(entry) for entry in page.entries)

@@ -1,0 +1,100 @@
+"""What is counted, in Prometheus's terms: a broadcast is counted once, not each send.
+
+With PROMETHEUS_MULTIPROC_DIR set, each process keeps its figures in a file of that folder, and
+any of them answers for all.
+Source: https://prometheus.github.io/client_python/multiprocess/
+"""
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+# From a worker beside its engine on an idle machine to one that is far too busy.
+_LAG_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """The figures of one process.
+
+    Attributes:
+        streams: Open streams.
+        ended: Streams that ended, by reason.
+        published: Updates that were taken.
+        refused: Publishes that were not, by status.
+        gaps: Gaps that clients were told of.
+        replays: Streams that resumed from an id.
+        lag_seconds: From an event's place in time to the end of its broadcast.
+        engine_up: Whether the engine answers, 1 or 0; the worst of all processes.
+        draining: Workers that drain.
+    """
+
+    def __init__(self) -> None:
+        registry = self._registry = CollectorRegistry()
+        self.streams = Gauge(
+            "barestream_streams", "Open streams.", multiprocess_mode="livesum", registry=registry
+        )
+        self.paused = Gauge(
+            "barestream_streams_paused",
+            "Open streams whose client takes less than it is sent.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.ended = Counter(
+            "barestream_streams_ended",
+            "Streams that ended, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.published = Counter(
+            "barestream_events_published", "Updates that were taken.", registry=registry
+        )
+        self.refused = Counter(
+            "barestream_publishes_refused",
+            "Publishes that were not taken, by status.",
+            ["status"],
+            registry=registry,
+        )
+        self._delivered_events = Counter(
+            "barestream_events_delivered", "Events written to streams.", registry=registry
+        )
+        self._delivered_bytes = Counter(
+            "barestream_delivered_bytes", "Bytes of events written to streams.", registry=registry
+        )
+        self.gaps = Counter("barestream_gaps", "Gaps that clients were told of.", registry=registry)
+        self.replays = Counter(
+            "barestream_replays", "Streams that resumed from an id.", registry=registry
+        )
+        self.lag_seconds = Histogram(
+            "barestream_delivery_lag_seconds",
+            "From an event's place in time to the end of its broadcast.",
+            buckets=_LAG_BUCKETS_SECONDS,
+            registry=registry,
+        )
+        self.engine_up = Gauge(
+            "barestream_engine_up",
+            "Whether the engine answers; the worst of all workers.",
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
+        self.draining = Gauge(
+            "barestream_draining",
+            "Workers that drain.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+
+    def delivered(self, events: int, size_bytes: int) -> None:
+        """Count a broadcast: events over all streams, and their bytes."""
+        self._delivered_events.inc(events)
+        self._delivered_bytes.inc(size_bytes)
+
+    def text(self) -> bytes:
+        """Return the figures of all processes in Prometheus's text format."""
+        registry = self._registry
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

@@ -1,0 +1,74 @@
+"""From where a client goes on, by the id that it saw last."""
+
+from typing import NamedTuple
+
+from barestream.catch_up import record_of
+from barestream.event_log import Place
+from barestream.subscription import Subscription
+from barestream.tail import Tail
+
+# The spec's word for the begin of the history.
+EARLIEST = "earliest"
+
+_BEGIN = Place(0, 0)
+
+
+class Resumption(NamedTuple):
+    """Where a stream starts.
+
+    Attributes:
+        place: The place that it goes on from; None for the log's end.
+        preceding_id: The id of the event before the first one that is sent, or "earliest" where
+            there is none that the client may know; None where the client named no id.
+        missed_after: The id that the client named, where the history cannot say what came
+            after it.
+    """
+
+    place: Place | None
+    preceding_id: str | None = None
+    missed_after: str | None = None
+
+
+async def resumption(
+    tail: Tail, subscription: Subscription, last_event_id: str | None
+) -> Resumption:
+    """Return from where a client goes on.
+
+    An id that the history does not hold, and one of an event that the bearer may not read, are
+    answered alike: with a gap, and all that the history has.
+
+    Args:
+        tail: Whose feed will be followed, and whose broker has the history.
+        subscription: What the bearer may read.
+        last_event_id: What the client saw last, or "earliest".
+
+    Raises:
+        BrokerAwayError: It takes the history to tell, and that is out of reach.
+    """
+    if last_event_id is None:
+        return Resumption(None)
+    if last_event_id == EARLIEST:
+        return Resumption(await _floor(tail, _BEGIN), EARLIEST)
+    place = await _find(tail, subscription, last_event_id)
+    if place is None or not tail.feed.is_place_to_come_from(place):
+        return Resumption(await _floor(tail, _BEGIN), EARLIEST, last_event_id)
+    if place < tail.feed.log.floor and await _floor(tail, place) > place:
+        # The gap is told when the stream gets there.
+        return Resumption(place, EARLIEST)
+    return Resumption(place, last_event_id)
+
+
+async def _floor(tail: Tail, place: Place) -> Place:
+    return (await tail.broker.read(place, 1)).floor
+
+
+async def _find(tail: Tail, subscription: Subscription, event_id: str) -> Place | None:
+    try:
+        return Place.parse(event_id)
+    except ValueError:
+        pass
+    record = tail.feed.log.find(event_id)
+    if record is None:
+        entry = await tail.broker.find(event_id)
+        record = record_of(entry) if entry else None
+    return record.place if record and subscription.may_read(record) else None

@@ -1,0 +1,95 @@
+"""Keeps a feed at the end of the broker's log: filled at the start, then on without a hole."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from barestream.broker.broker import Broker, BrokerAwayError
+from barestream.catch_up import record_of
+from barestream.feed import Feed
+
+logger = logging.getLogger(__name__)
+
+# Until a broker that is away is tried again: soon, because it may just have been restarted, and
+# then less often.
+FIRST_RETRY_SECONDS = 0.1
+MOST_RETRY_SECONDS = 2.0
+
+# How many updates one answer may hold: at most so many bodies are in memory beside the log's.
+MOST_EVENTS = 100
+
+# How often the history's age is looked after where nobody publishes.
+TRIM_SECONDS = 60.0
+
+
+class Tail:
+    """Reads the broker's log once for all streams of a worker.
+
+    Args:
+        broker: Whose log it is.
+        feed: Where its updates go.
+        fill_events: How many of the newest are read at the start.
+        fill_bytes: How large they may be together.
+    """
+
+    def __init__(self, broker: Broker, feed: Feed, fill_events: int, fill_bytes: int) -> None:
+        self.broker = broker
+        self.feed = feed
+        self._fill_events = fill_events
+        self._fill_bytes = fill_bytes
+        self.filled = False
+        self._following: bool | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the feed has its start, and the broker answers."""
+        return bool(self._following)
+
+    async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Follow the broker's log until cancelled, over its absences."""
+        retry_seconds = FIRST_RETRY_SECONDS
+        while True:
+            try:
+                await (self._read_on() if self.filled else self._fill())
+                self._note(following=True)
+                retry_seconds = FIRST_RETRY_SECONDS
+            except BrokerAwayError as error:
+                self._note(following=False, why=str(error))
+                await sleep(retry_seconds)
+                retry_seconds = min(2 * retry_seconds, MOST_RETRY_SECONDS)
+
+    async def trim(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Have the broker let go of what is too old, again and again until cancelled."""
+        while True:
+            await sleep(TRIM_SECONDS)
+            if self._following:
+                try:
+                    await self.broker.trim()
+                except BrokerAwayError as error:
+                    logger.warning("history not trimmed", extra={"why": str(error)})
+
+    async def _fill(self) -> None:
+        page = await self.broker.newest(self._fill_events, self._fill_bytes)
+        log = self.feed.log
+        log.restart(page.floor)
+        for entry in page.entries:
+            log.append(record_of(entry))
+        self.filled = True
+
+    async def _read_on(self) -> None:
+        log = self.feed.log
+        page = await self.broker.wait(log.last, MOST_EVENTS)
+        if page.floor > log.last:
+            self.feed.restart(page.floor)
+        for entry in page.entries:
+            self.feed.append(record_of(entry))
+
+    def _note(self, *, following: bool, why: str = "") -> None:
+        if following is self._following:
+            return
+        self._following = following
+        self.feed.metrics.engine_up.set(following)
+        if following:
+            logger.info("broker answers", extra={"events": len(self.feed.log)})
+        else:
+            logger.warning("broker away", extra={"why": why})

@@ -1,0 +1,39 @@
+"""What a publisher says, and where the log has put it. Pure."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from barestream.event_log import Place
+from barestream.frames import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """An event for the streams that want one of its topics.
+
+    Attributes:
+        topics: The first is the canonical one, the others are alternates; at least one.
+        event: What the streams get. Its id is the publisher's own, if it gave one.
+        private: Whether only those may read it whose token covers one of the topics.
+    """
+
+    topics: tuple[str, ...]
+    event: Event
+    private: bool = False
+
+
+class Entry(NamedTuple):
+    """An update in the log.
+
+    Attributes:
+        place: Where it stands in the one order.
+        update: What was published.
+    """
+
+    place: Place
+    update: Update
+
+    @property
+    def id(self) -> str:
+        """The id that clients see: the publisher's own, else the place."""
+        return self.update.event.id or str(self.place)

@@ -1,0 +1,68 @@
+"""Which other origins may use the hub from a browser.
+
+Source: https://fetch.spec.whatwg.org/#http-cors-protocol
+"""
+
+from collections.abc import Collection
+from http import HTTPStatus
+
+from bareasgi import HttpRequest, HttpRequestCallback, HttpResponse
+from bareutils import header
+
+ANY_ORIGIN = "*"
+
+# An hour: a browser asks again after that, so a list that got shorter counts soon.
+_MAX_AGE = b"3600"
+
+
+class Cors:
+    """An allow-list of origins.
+
+    Args:
+        origins: Such as ``https://example.com``; ``*`` allows all of them, without cookies.
+    """
+
+    def __init__(self, origins: Collection[str]) -> None:
+        self._origins = origins
+
+    def allowing(self, handler: HttpRequestCallback) -> HttpRequestCallback:
+        """Return the handler with its answers, errors too, opened to the allowed origins."""
+        if not self._origins:
+            return handler
+
+        async def allowed(request: HttpRequest) -> HttpResponse:
+            response = await handler(request)
+            headers = [*(response.headers or ()), *self._headers(request)]
+            return HttpResponse(response.status, headers, response.body, response.pushes)
+
+        return allowed
+
+    async def preflight(self, request: HttpRequest) -> HttpResponse:
+        """Answer a browser's question before a request that is not a simple one."""
+        return HttpResponse(
+            HTTPStatus.NO_CONTENT,
+            [
+                *self._headers(request),
+                (b"access-control-allow-methods", b"GET, HEAD, POST"),
+                (
+                    b"access-control-allow-headers",
+                    b"authorization, cache-control, content-type, last-event-id",
+                ),
+                (b"access-control-max-age", _MAX_AGE),
+            ],
+        )
+
+    def _headers(self, request: HttpRequest) -> list[tuple[bytes, bytes]]:
+        expose = (b"access-control-expose-headers", b"last-event-id")
+        if ANY_ORIGIN in self._origins:
+            return [(b"access-control-allow-origin", b"*"), expose]
+        vary = (b"vary", b"origin")
+        origin = header.find(b"origin", request.scope["headers"])
+        if not origin or origin.decode("latin-1") not in self._origins:
+            return [vary]
+        return [
+            (b"access-control-allow-origin", origin),
+            (b"access-control-allow-credentials", b"true"),
+            expose,
+            vary,
+        ]

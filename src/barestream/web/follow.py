@@ -1,0 +1,78 @@
+"""A stream that follows a feed, for any endpoint that has one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from bareasgi import HttpRequest, HttpResponse
+from bareutils import header
+
+from barestream.feed import Feed
+from barestream.resumption import Resumption
+from barestream.stream import EndReason, Stream
+from barestream.subscription import EVERYTHING_PUBLIC, Subscription
+from barestream.web.event_stream import open_stream
+from barestream.web.form import query
+
+# A timer is a 32-bit number of milliseconds in some loops; a stream that has lived for so long
+# can come back.
+_MOST_TIMER_SECONDS = 24 * 86_400
+
+
+def follow(
+    request: HttpRequest,
+    feed: Feed,
+    start: Resumption,
+    subscription: Subscription = EVERYTHING_PUBLIC,
+    *,
+    expires_in_seconds: float | None = None,
+) -> HttpResponse:
+    """Return a response that follows the feed; with heartbeat=event in the query, by events too.
+
+    Args:
+        request: The request that is answered.
+        feed: What is followed.
+        start: Where the client stands. The response's Last-Event-ID says it: where it is not
+            what was asked for, the client knows that it was not resumed from there.
+        subscription: What of it is sent.
+        expires_in_seconds: When the stream ends for good.
+    """
+    heartbeat_events = query(request).get("heartbeat") == ["event"]
+
+    @asynccontextmanager
+    async def source(stream: Stream) -> AsyncIterator[None]:
+        expiry = None
+        if expires_in_seconds is not None:
+            expiry = asyncio.get_running_loop().call_later(
+                min(expires_in_seconds, _MOST_TIMER_SECONDS), stream.end, EndReason.EXPIRED
+            )
+        try:
+            with feed.follow(
+                stream,
+                start.place,
+                subscription,
+                missed_after=start.missed_after,
+                heartbeat_events=heartbeat_events,
+            ):
+                yield
+        finally:
+            if expiry is not None:
+                expiry.cancel()
+
+    headers = []
+    if start.preceding_id is not None:
+        feed.metrics.replays.inc()
+        headers.append((b"last-event-id", start.preceding_id.encode("ascii")))
+    return open_stream(request, source, headers)
+
+
+def last_event_id(request: HttpRequest) -> str | None:
+    """Return the id that the client saw last: from the header, else from the query.
+
+    Raises:
+        MalformedFormError: The query is no form.
+    """
+    sent = header.find(b"last-event-id", request.scope["headers"])
+    if sent:
+        return sent.decode(errors="replace")
+    return query(request).get("lastEventID", [None])[0]

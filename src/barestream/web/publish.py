@@ -1,0 +1,208 @@
+"""POST /.well-known/mercure: take an update.
+
+Source: https://mercure.rocks/spec#publication, as of version 0.24 of the reference hub.
+"""
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from bareasgi import HttpRequest, HttpResponse
+from bareutils import header, text_writer
+
+from barestream.broker.broker import Broker, BrokerAwayError, IdTakenError
+from barestream.frames import Event, InvalidEventError, encode
+from barestream.metrics import Metrics
+from barestream.resumption import EARLIEST
+from barestream.topics import MOST_CHARACTERS
+from barestream.update import Update
+from barestream.web.authorization import Authorization
+from barestream.web.form import Form, MalformedFormError, body
+from barestream.web.problems import Refused
+
+_CONTENT_TYPE = b"application/x-www-form-urlencoded"
+
+# An id goes into the Last-Event-ID header of every client; ASCII without spaces at the edge is
+# what all of them send back as it was. 255 bytes are the spec's example of a long one, a UUID
+# IRI, five times.
+_ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
+_ID_FORM = "1 to 255 printable ASCII characters without a space at the edge"
+
+# A type is a name that scripts listen for.
+_MOST_TYPE_CHARACTERS = 255
+
+# Types by which the service itself speaks to its clients.
+_OWN_TYPES = "barestream."
+
+# A day: a client that stays away for longer has lost its history anyway.
+_MOST_RETRY_MS = 86_400_000
+
+# What a form has beside the data: topics, id and type.
+_BESIDE_DATA_BYTES = 64 * 1024
+
+# In a percent-encoded form a byte takes three.
+_ENCODED_SIZE = 3
+
+# Until a publisher may try again: by then an engine that was restarted mostly answers.
+_RETRY_AFTER = (b"retry-after", b"1")
+
+
+@dataclass(frozen=True, slots=True)
+class PublishLimits:
+    """How large an update may be.
+
+    Attributes:
+        data_bytes: Its data, in UTF-8.
+        topics: How many topics it has at most.
+    """
+
+    data_bytes: int
+    topics: int
+
+    @property
+    def body_bytes(self) -> int:
+        """How large the form may be in which it comes."""
+        return _ENCODED_SIZE * self.data_bytes + _BESIDE_DATA_BYTES
+
+
+class Publish:
+    """The handler."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        authorization: Authorization,
+        metrics: Metrics,
+        limits: PublishLimits,
+    ) -> None:
+        self._broker = broker
+        self._authorization = authorization
+        self._metrics = metrics
+        self._limits = limits
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer 200 with the event's id once the broker has taken the update."""
+        try:
+            event_id = await self._publish(request)
+        except Refused as refused:
+            self._metrics.refused.labels(refused.status.value).inc()
+            return refused.response()
+        self._metrics.published.inc()
+        return HttpResponse(
+            HTTPStatus.OK,
+            [
+                (b"content-type", b"text/plain; charset=utf-8"),
+                (b"content-length", b"%d" % len(event_id)),
+                (b"cache-control", b"no-store"),
+            ],
+            text_writer(event_id),
+        )
+
+    async def _publish(self, request: HttpRequest) -> str:
+        bearer = self._authorization.publisher(request)
+        update = self._update(_form(await self._body(request)))
+        if not bearer.publish.match_all(update.topics):
+            raise Refused(HTTPStatus.FORBIDDEN, "The token does not cover every topic.")
+        try:
+            return await self._broker.publish(update)
+        except IdTakenError:
+            raise Refused(
+                HTTPStatus.CONFLICT, "The history holds another update under this id."
+            ) from None
+        except BrokerAwayError:
+            raise Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The log of updates does not answer. The update may or may not have been taken; "
+                "with an id of its own it can be sent again safely.",
+                [_RETRY_AFTER],
+            ) from None
+
+    async def _body(self, request: HttpRequest) -> bytes:
+        headers = request.scope["headers"]
+        kind = header.find(b"content-type", headers) or b""
+        if kind.partition(b";")[0].strip().lower() != _CONTENT_TYPE:
+            raise Refused(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                f"Expected the Content-Type {_CONTENT_TYPE.decode()}.",
+            )
+        encoded = bytearray()
+        async for chunk in request.body:
+            encoded += chunk
+            if len(encoded) > self._limits.body_bytes:
+                raise Refused(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                    f"The form is larger than {self._limits.body_bytes} bytes.",
+                )
+        return bytes(encoded)
+
+    def _update(self, form: Form) -> Update:
+        topics = tuple(dict.fromkeys(form.get("topic", ())))
+        if not topics or not all(topics):
+            raise _bad("Expected at least one topic, and none that is empty.")
+        if len(topics) > self._limits.topics:
+            raise _bad(f"There are {len(topics)} topics; {self._limits.topics} are allowed.")
+        if any(len(topic) > MOST_CHARACTERS for topic in topics):
+            raise _bad(f"A topic is longer than {MOST_CHARACTERS} characters.")
+        data = _only(form, "data") or ""
+        if len(data.encode()) > self._limits.data_bytes:
+            raise Refused(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"The data is larger than {self._limits.data_bytes} bytes.",
+            )
+        event = Event(data, _own_id(form), _type(form), _retry_ms(form))
+        try:
+            encode(event)
+        except InvalidEventError as error:
+            raise _bad(f"{error}.") from None
+        return Update(topics, event, private="private" in form)
+
+
+def _form(encoded: bytes) -> Form:
+    try:
+        return body(encoded)
+    except MalformedFormError as error:
+        raise _bad(f"The form cannot be read. {error}") from None
+
+
+def _bad(detail: str) -> Refused:
+    return Refused(HTTPStatus.BAD_REQUEST, detail)
+
+
+def _only(form: Form, name: str) -> str | None:
+    """Return the value of a name that may be given once; an empty one counts as none."""
+    values = form.get(name, ())
+    if len(values) > 1:
+        raise _bad(f"{name} is given {len(values)} times.")
+    return values[0] or None if values else None
+
+
+def _own_id(form: Form) -> str | None:
+    own_id = _only(form, "id")
+    if own_id is not None:
+        if own_id.startswith("#"):
+            raise _bad("id starts with #: such ids are the hub's own.")
+        if own_id == EARLIEST:
+            raise _bad(f"id is {EARLIEST}: that word is reserved.")
+        if not _ID.fullmatch(own_id):
+            raise _bad(f"id: expected {_ID_FORM}.")
+    return own_id
+
+
+def _type(form: Form) -> str | None:
+    kind = _only(form, "type")
+    if kind is not None:
+        if len(kind) > _MOST_TYPE_CHARACTERS:
+            raise _bad(f"type is longer than {_MOST_TYPE_CHARACTERS} characters.")
+        if kind.startswith(_OWN_TYPES):
+            raise _bad(f"type starts with {_OWN_TYPES}: such types are the hub's own.")
+    return kind
+
+
+def _retry_ms(form: Form) -> int | None:
+    retry = _only(form, "retry")
+    if retry is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,9}", retry) or int(retry) > _MOST_RETRY_MS:
+        raise _bad(f"retry: expected a whole number of milliseconds up to {_MOST_RETRY_MS}.")
+    # Publishers send 0 for "none"; on the wire it would have browsers reconnect in a hot loop.
+    return int(retry) or None

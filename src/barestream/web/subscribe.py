@@ -1,0 +1,97 @@
+"""GET /.well-known/mercure: a stream of the updates of some topics.
+
+Source: https://mercure.rocks/spec#subscription, as of version 0.24 of the reference hub.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+from bareasgi import HttpRequest, HttpResponse
+
+from barestream.broker.broker import BrokerAwayError
+from barestream.hub import Hub
+from barestream.resumption import resumption
+from barestream.stream import EndReason, Stream
+from barestream.subscription import Subscription
+from barestream.tail import Tail
+from barestream.topics import InvalidSelectorError, Selectors
+from barestream.web.authorization import Authorization
+from barestream.web.event_stream import open_stream
+from barestream.web.follow import follow, last_event_id
+from barestream.web.form import Form, MalformedFormError, query
+from barestream.web.problems import Refused
+
+
+class Subscribe:
+    """The handler.
+
+    Args:
+        tail: What fills the feed that the streams follow.
+        hub: Where streams are turned away that cannot be served yet.
+        authorization: Who may read what.
+        most_topics: How many topic selectors a stream may have.
+        now: The wall clock, in seconds since 1970-01-01 UTC.
+    """
+
+    def __init__(
+        self,
+        tail: Tail,
+        hub: Hub,
+        authorization: Authorization,
+        most_topics: int,
+        now: Callable[[], float],
+    ) -> None:
+        self._tail = tail
+        self._hub = hub
+        self._authorization = authorization
+        self._most_topics = most_topics
+        self._now = now
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the updates after the client's last one, then live ones.
+
+        A client that cannot be served yet is told to come back, by an answer after which
+        EventSource does.
+        """
+        try:
+            bearer = self._authorization.subscriber(request)
+            subscription = Subscription(self._topics(query(request)), bearer.subscribe)
+            if not self._tail.filled:
+                return self._come_back(request)
+            start = await resumption(self._tail, subscription, last_event_id(request))
+        except Refused as refused:
+            return refused.response()
+        except MalformedFormError as error:
+            return _bad(f"The query cannot be read. {error}").response()
+        except BrokerAwayError:
+            return self._come_back(request)
+        expires_in_seconds = None
+        if bearer.expires_at is not None:
+            expires_in_seconds = max(0.0, bearer.expires_at - self._now())
+        return follow(
+            request, self._tail.feed, start, subscription, expires_in_seconds=expires_in_seconds
+        )
+
+    def _topics(self, form: Form) -> Selectors:
+        topics = form.get("topic", [])
+        if not topics:
+            raise _bad("Expected at least one topic in the query.")
+        if len(topics) > self._most_topics:
+            raise _bad(f"There are {len(topics)} topics; {self._most_topics} are allowed.")
+        try:
+            return Selectors(topics)
+        except InvalidSelectorError as error:
+            raise _bad(str(error)) from None
+
+    def _come_back(self, request: HttpRequest) -> HttpResponse:
+        @asynccontextmanager
+        async def turn_away(stream: Stream) -> AsyncIterator[None]:
+            self._hub.turn_away(stream, EndReason.UNREADY)
+            yield
+
+        return open_stream(request, turn_away)
+
+
+def _bad(detail: str) -> Refused:
+    return Refused(HTTPStatus.BAD_REQUEST, detail)
