@@ -1,15 +1,13 @@
 """Brings followers on that have far to go: a step at a time, and out of the broker's history."""
 
 import asyncio
-import logging
+from collections.abc import Awaitable, Callable
 
 from barestream.broker.broker import Broker, BrokerAwayError
 from barestream.event_log import Record
 from barestream.feed import Follower
 from barestream.frames import Event, encode
 from barestream.update import Entry
-
-logger = logging.getLogger(__name__)
 
 # Reads of old history at once. Each holds one page, and the engine serves one after the other
 # anyway: more would only put the newest events behind the oldest.
@@ -36,10 +34,14 @@ class CatchUp:
 
     Args:
         broker: Where that is read what a feed's own log no longer holds.
+        sleep: Waits for so many seconds.
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(
+        self, broker: Broker, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         self._broker = broker
+        self._sleep = sleep
         self._reads = asyncio.Semaphore(MOST_READS)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -57,7 +59,7 @@ class CatchUp:
                 else:
                     follower.step()
                 # The newest events go first.
-                await asyncio.sleep(0)
+                await self._sleep(0)
         finally:
             follower.catching_up = False
 
@@ -71,7 +73,7 @@ class CatchUp:
                     return
                 page = await self._broker.read(follower.place, most_events)
         except BrokerAwayError:
-            await asyncio.sleep(RETRY_SECONDS)
+            await self._sleep(RETRY_SECONDS)
             return
         if follower.place is None:
             return

@@ -373,12 +373,6 @@ def load() -> Settings:
             shown = _SECRET if _is_secret(info) else repr(problem["input"])
             lines.append(f"{_variable(name)}={shown}: expected {_extra(info)['expected']}")
         raise SettingsError("\n".join(lines)) from None
-    if found.token_key and found.has_local_broker and found.workers > 1:
-        raise SettingsError(
-            f"{_variable('workers')}={found.workers}: expected 1, because with "
-            f"{_variable('token_key')} set updates are published, and each worker would keep its "
-            f"own. For more workers set {_variable('broker_url')} to a Valkey that they share."
-        )
     for role in ("token", "subscriber_token"):
         key, algorithm = getattr(found, f"{role}_key"), getattr(found, f"{role}_algorithm")
         if key:
@@ -386,6 +380,12 @@ def load() -> Settings:
                 Verifier(key.get_secret_value(), algorithm, lambda: 0.0)
             except InvalidKeyError as error:
                 raise SettingsError(f"{_variable(role)}_KEY={_SECRET}: {error}") from None
+    if found.token_key and found.has_local_broker and found.workers > 1:
+        raise SettingsError(
+            f"{_variable('workers')}={found.workers}: expected 1, because with "
+            f"{_variable('token_key')} set updates are published, and each worker would keep its "
+            f"own. For more workers set {_variable('broker_url')} to a Valkey that they share."
+        )
     return found
 
 

@@ -1,4 +1,5 @@
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -6,14 +7,18 @@ from click.testing import CliRunner
 
 from barestream.cli import main
 from barestream.settings import SettingsError, load, rows, unknown
+from barestream.tokens import Verifier
 
 ROOT = Path(__file__).parents[2]
+
+KEY = "as many bytes as HS256 asks for: 32"
 
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for row in rows():
-        monkeypatch.delenv(row.variable, raising=False)
+        for variable in (row.variable, f"{row.variable}_FILE"):
+            monkeypatch.delenv(variable, raising=False)
 
 
 def test_without_variables_every_setting_has_its_default() -> None:
@@ -36,6 +41,11 @@ def test_without_variables_every_setting_has_its_default() -> None:
         ("BARESTREAM_BIND", "127.0.0.1:99999", "the port from 1 to 65535"),
         ("BARESTREAM_SOCKET_DIR", "relative", "an absolute path"),
         ("BARESTREAM_SOCKET_DIR", "/" + "x" * 60, "at most 60 bytes"),
+        ("BARESTREAM_TOKEN_ALGORITHM", "none", "one of HS256, HS384"),
+        ("BARESTREAM_ANONYMOUS", "perhaps", "true or false"),
+        ("BARESTREAM_CORS_ORIGINS", "example.com", "such as https://example.com"),
+        ("BARESTREAM_CORS_ORIGINS", "https://a.example/path", "such as https://example.com"),
+        ("BARESTREAM_HISTORY_SECONDS", "0", "a number of seconds from 1 to 31536000"),
     ],
 )
 def test_a_bad_setting_is_named_with_its_value_and_the_expected_form(
@@ -58,6 +68,86 @@ def test_each_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BARESTREAM_CLOCK_SECONDS", "")
     assert load().clock_seconds == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["valkey", "http://host", "redis://", "redis://:hush@:6379", "redis://h:hush", "unix://"]
+)
+def test_a_bad_address_of_the_broker_is_refused_without_being_shown(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("BARESTREAM_BROKER_URL", url)
+    with pytest.raises(SettingsError, match="BARESTREAM_BROKER_URL") as caught:
+        load()
+    assert "(a secret): expected local, or an address that begins with redis://" in str(
+        caught.value
+    )
+    assert "hush" not in str(caught.value)
+
+
+def test_a_key_that_is_too_short_is_refused_without_being_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BARESTREAM_TOKEN_KEY", "hush")
+    with pytest.raises(SettingsError, match=r"^BARESTREAM_TOKEN_KEY=\(a secret\): ") as caught:
+        load()
+    assert "hush" not in str(caught.value)
+
+
+def test_publishing_on_more_than_one_worker_needs_an_engine_that_they_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BARESTREAM_TOKEN_KEY", KEY)
+    with pytest.raises(SettingsError, match="BARESTREAM_WORKERS=2: expected 1") as caught:
+        load()
+    assert "set BARESTREAM_BROKER_URL to a Valkey" in str(caught.value)
+    monkeypatch.setenv("BARESTREAM_WORKERS", "1")
+    assert load().has_local_broker
+    monkeypatch.setenv("BARESTREAM_WORKERS", "2")
+    monkeypatch.setenv("BARESTREAM_BROKER_URL", "valkey://valkey:6379")
+    assert not load().has_local_broker
+
+
+def test_a_secret_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    secret = tmp_path / "key"
+    secret.write_text(f"{KEY}\n")
+    monkeypatch.setenv("BARESTREAM_WORKERS", "1")
+    monkeypatch.setenv("BARESTREAM_TOKEN_KEY_FILE", str(secret))
+    key = load().token_key
+    assert key is not None
+    assert key.get_secret_value() == KEY
+    assert KEY not in repr(load())
+    assert list(unknown({"BARESTREAM_TOKEN_KEY_FILE": str(secret)})) == []
+
+
+def test_a_secrets_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BARESTREAM_TOKEN_KEY_FILE", "/nowhere")
+    with pytest.raises(SettingsError, match="TOKEN_KEY_FILE='/nowhere': expected a file"):
+        load()
+
+
+def test_a_secret_is_not_given_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    secret = tmp_path / "key"
+    secret.write_text(KEY)
+    monkeypatch.setenv("BARESTREAM_TOKEN_KEY", KEY)
+    monkeypatch.setenv("BARESTREAM_TOKEN_KEY_FILE", str(secret))
+    with pytest.raises(SettingsError, match="both set"):
+        load()
+
+
+def test_a_token_is_made_with_the_key_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BARESTREAM_WORKERS", "1")
+    no_key = CliRunner().invoke(main, ["token"])
+    assert no_key.exit_code == 1
+    assert "set BARESTREAM_TOKEN_KEY" in no_key.output
+    monkeypatch.setenv("BARESTREAM_TOKEN_KEY", KEY)
+    made = CliRunner().invoke(
+        main, ["token", "--publish", "a", "--publish", "b", "--subscribe", "*", "--minutes", "5"]
+    )
+    bearer = Verifier(KEY, "HS256", time.time).verify(made.output.strip())
+    assert (list(bearer.publish), list(bearer.subscribe)) == (["a", "b"], ["*"])
+    assert bearer.expires_at is not None
+    assert 290 < bearer.expires_at - time.time() <= 300
 
 
 def test_a_variable_that_only_looks_like_a_setting_is_told() -> None:

@@ -75,4 +75,5 @@ def last_event_id(request: HttpRequest) -> str | None:
     sent = header.find(b"last-event-id", request.scope["headers"])
     if sent:
         return sent.decode(errors="replace")
-    return query(request).get("lastEventID", [None])[0]
+    # A page that has no cursor yet may say so by an empty value.
+    return query(request).get("lastEventID", [""])[0] or None

@@ -1,0 +1,189 @@
+import asyncio
+
+from barestream.broker.broker import BrokerAwayError, HistoryBounds, Page
+from barestream.broker.local import LocalBroker
+from barestream.catch_up import MOST_READS, CatchUp, record_of
+from barestream.event_log import EventLog, Place
+from barestream.feed import STEP_RECORDS, Feed
+from barestream.frames import Event
+from barestream.metrics import Metrics
+from barestream.subscription import Subscription
+from barestream.topics import Selectors
+from barestream.update import Entry, Update
+from fake_outlet import FakeClock, FakeOutlet, fake_stream
+
+BEGIN = Place(0, 0)
+
+
+class SlowBroker(LocalBroker):
+    """Answers reads only when others have had their turn, and counts those at once."""
+
+    def __init__(self, history_events: int = 1000) -> None:
+        super().__init__(HistoryBounds(history_events, 1e9, 10**9), FakeClock(1.0))
+        self.failures = 0
+        self.reads = self.at_once = self.most_at_once = 0
+
+    async def read(self, after: Place, most_events: int) -> Page:
+        self.reads += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0)
+        self.at_once -= 1
+        if self.failures:
+            self.failures -= 1
+            raise BrokerAwayError("away")
+        return await super().read(after, most_events)
+
+
+async def fill(broker: LocalBroker, feed: Feed, numbers: range, topic: str = "a") -> None:
+    for number in numbers:
+        place = Place.parse(await broker.publish(Update((topic,), Event(str(number)))))
+        feed.append(record_of(Entry(place, Update((topic,), Event(str(number))))))
+
+
+def numbers(outlet: FakeOutlet) -> list[int]:
+    lines = outlet.body.decode().splitlines()
+    return [int(line[6:]) for line in lines if line.startswith("data: ") and line[6:].isdigit()]
+
+
+async def settle() -> None:
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+
+def feed_on(broker: LocalBroker, ring_events: int) -> Feed:
+    return Feed(EventLog(ring_events, BEGIN), Metrics(), FakeClock(1.0), catch_up=CatchUp(broker))
+
+
+def test_what_the_ring_has_let_go_comes_out_of_the_history_then_what_comes_live() -> None:
+    async def main() -> None:
+        broker = SlowBroker()
+        feed = feed_on(broker, 10)
+        await fill(broker, feed, range(700))
+        stream, outlet = fake_stream()
+        with feed.follow(stream, Place(1000, 0)):
+            # Published while the history is read.
+            await asyncio.sleep(0)
+            await fill(broker, feed, range(700, 720))
+            await settle()
+            await fill(broker, feed, range(720, 722))
+        assert numbers(outlet) == list(range(722))
+
+    asyncio.run(main())
+
+
+def test_a_client_that_the_history_has_passed_is_told_and_goes_on() -> None:
+    async def main() -> None:
+        broker = SlowBroker(history_events=50)
+        feed = feed_on(broker, 10)
+        await fill(broker, feed, range(100))
+        stream, outlet = fake_stream()
+        with feed.follow(stream, Place(1000, 20)):
+            await settle()
+        assert outlet.body.count(b"barestream.gap") == 1
+        assert b'"from": "#1000-20"' in outlet.body
+        assert numbers(outlet) == list(range(50, 100))
+
+    asyncio.run(main())
+
+
+def test_only_what_is_wanted_comes_out_of_the_history() -> None:
+    async def main() -> None:
+        broker = SlowBroker()
+        feed = feed_on(broker, 10)
+        for number in range(300):
+            await fill(broker, feed, range(number, number + 1), "ab"[number % 2])
+        stream, outlet = fake_stream()
+        with feed.follow(stream, BEGIN, Subscription(Selectors(["b"]), Selectors(()))):
+            await settle()
+        assert numbers(outlet) == list(range(1, 300, 2))
+
+    asyncio.run(main())
+
+
+def test_reads_of_old_history_are_bounded() -> None:
+    async def main() -> None:
+        broker = SlowBroker()
+        feed = feed_on(broker, 10)
+        await fill(broker, feed, range(100))
+        streams = [fake_stream() for _ in range(5 * MOST_READS)]
+        following = [feed.follow(stream, Place(1000, 0)) for stream, _ in streams]
+        for each in following:
+            each.__enter__()
+        await settle()
+        assert all(numbers(outlet) == list(range(100)) for _, outlet in streams)
+        assert broker.most_at_once == MOST_READS
+        for each in following:
+            each.__exit__(None, None, None)
+
+    asyncio.run(main())
+
+
+def test_a_client_that_takes_little_costs_a_page_at_a_time_and_gets_everything() -> None:
+    async def main() -> None:
+        broker = SlowBroker()
+        feed = feed_on(broker, 10)
+        await fill(broker, feed, range(300))
+        stream, outlet = fake_stream()
+        outlet.take_bytes = 0
+        with feed.follow(stream, Place(1000, 0)):
+            while numbers(outlet) != list(range(300)):
+                await settle()
+                assert outlet.pending_bytes
+                outlet.drain()
+        assert broker.reads < 300
+
+    asyncio.run(main())
+
+
+def test_without_the_broker_it_waits_and_asks_again() -> None:
+    async def main() -> None:
+        broker = SlowBroker()
+        broker.failures = 3
+        slept: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            await asyncio.sleep(0)
+
+        catch_up = CatchUp(broker, sleep)
+        feed = Feed(EventLog(10, BEGIN), Metrics(), FakeClock(1.0), catch_up=catch_up)
+        await fill(broker, feed, range(100))
+        stream, outlet = fake_stream()
+        with feed.follow(stream, Place(1000, 0)):
+            await settle()
+        assert [seconds for seconds in slept if seconds] == [1.0, 1.0, 1.0]
+        assert numbers(outlet) == list(range(100))
+
+    asyncio.run(main())
+
+
+def test_a_client_that_leaves_meanwhile_ends_it() -> None:
+    async def main() -> None:
+        broker = SlowBroker()
+        feed = feed_on(broker, 10)
+        await fill(broker, feed, range(100))
+        stream, outlet = fake_stream()
+        with feed.follow(stream, Place(1000, 0)):
+            await asyncio.sleep(0)
+        await settle()
+        assert outlet.body == b""
+        assert broker.reads <= 1
+
+    asyncio.run(main())
+
+
+def test_a_long_ring_is_gone_through_in_steps_that_let_others_in() -> None:
+    async def main() -> None:
+        broker = SlowBroker()
+        feed = feed_on(broker, 10 * STEP_RECORDS)
+        await fill(broker, feed, range(5 * STEP_RECORDS))
+        stream, outlet = fake_stream()
+        with feed.follow(stream, BEGIN):
+            assert stream.sent_events == STEP_RECORDS
+            await settle()
+            assert stream.sent_events == 5 * STEP_RECORDS
+        assert broker.reads == 0
+        assert numbers(outlet) == list(range(5 * STEP_RECORDS))
+
+    asyncio.run(main())

@@ -1,0 +1,77 @@
+import asyncio
+
+import pytest
+
+from barestream.broker.broker import HistoryBounds
+from barestream.broker.local import LocalBroker
+from barestream.catch_up import CatchUp, record_of
+from barestream.event_log import EventLog, Place
+from barestream.feed import Feed
+from barestream.frames import Event
+from barestream.metrics import Metrics
+from barestream.resumption import Resumption, resumption
+from barestream.subscription import EVERYTHING_PUBLIC, Subscription
+from barestream.tail import Tail
+from barestream.topics import Selectors
+from barestream.update import Entry, Update
+from fake_outlet import FakeClock
+
+FLOOR = Place(1000, 0)
+OLD, NEWEST = "old", "newest"
+SECRET = "secret"
+
+
+async def tail_of_ten() -> Tail:
+    """Return a tail whose history has lost event 1 of 11, and whose ring holds the newest 5."""
+    broker = LocalBroker(HistoryBounds(10, 1e9, 10**9), FakeClock(1.0))
+    feed = Feed(EventLog(5, FLOOR), Metrics(), FakeClock(1.0), catch_up=CatchUp(broker))
+    for number in range(1, 12):
+        own_id = {2: OLD, 8: SECRET, 11: NEWEST}.get(number)
+        update = Update(("a",), Event(str(number), own_id), private=number == 8)
+        await broker.publish(update)
+        feed.append(record_of(Entry(Place(1000, number), update)))
+    return Tail(broker, feed, 5, 10**6)
+
+
+def resumed(last_event_id: str | None, readable: tuple[str, ...] = ()) -> Resumption:
+    async def main() -> Resumption:
+        subscription = Subscription(EVERYTHING_PUBLIC.topics, Selectors(readable))
+        return await resumption(await tail_of_ten(), subscription, last_event_id)
+
+    return asyncio.run(main())
+
+
+def test_without_an_id_a_client_starts_at_the_end() -> None:
+    assert resumed(None) == Resumption(None)
+
+
+def test_earliest_is_all_that_the_history_has() -> None:
+    assert resumed("earliest") == Resumption(Place(1000, 1), "earliest")
+
+
+@pytest.mark.parametrize("place", ["#1000-11", "#1000-7", "#1000-3", "#1000-1"])
+def test_a_place_that_the_history_holds_is_gone_on_from(place: str) -> None:
+    assert resumed(place) == Resumption(Place.parse(place), place)
+
+
+def test_a_place_before_the_history_is_gone_on_from_with_a_gap_to_be_told() -> None:
+    assert resumed("#900-0") == Resumption(Place(900, 0), "earliest")
+
+
+def test_a_place_that_another_worker_is_ahead_by_is_waited_for() -> None:
+    assert resumed("#2000-0") == Resumption(Place(2000, 0), "#2000-0")
+
+
+@pytest.mark.parametrize(("own_id", "place"), [(OLD, Place(1000, 2)), (NEWEST, Place(1000, 11))])
+def test_a_publishers_id_is_gone_on_from_wherever_it_is_kept(own_id: str, place: Place) -> None:
+    assert resumed(own_id) == Resumption(place, own_id)
+
+
+@pytest.mark.parametrize("unknown", ["never", "#", "#99999999999999-0"])
+def test_what_nobody_knows_is_answered_by_a_gap_and_all_that_there_is(unknown: str) -> None:
+    assert resumed(unknown) == Resumption(Place(1000, 1), "earliest", unknown)
+
+
+def test_the_id_of_a_private_event_is_known_to_those_alone_who_may_read_it() -> None:
+    assert resumed(SECRET) == Resumption(Place(1000, 1), "earliest", SECRET)
+    assert resumed(SECRET, ("a",)) == Resumption(Place(1000, 8), SECRET)

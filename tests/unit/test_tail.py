@@ -1,0 +1,170 @@
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from barestream.broker.broker import BrokerAwayError, HistoryBounds, Page
+from barestream.broker.local import LocalBroker
+from barestream.catch_up import CatchUp
+from barestream.event_log import EventLog, Place
+from barestream.feed import Feed
+from barestream.frames import Event
+from barestream.metrics import Metrics
+from barestream.tail import MOST_RETRY_SECONDS, Tail
+from barestream.update import Update
+from fake_outlet import FakeClock, fake_stream
+
+
+class FlakyBroker(LocalBroker):
+    """Is away while it is told so."""
+
+    def __init__(self, history_events: int = 1000) -> None:
+        super().__init__(HistoryBounds(history_events, 1e9, 10**9), FakeClock(1.0))
+        self.away = False
+
+    async def newest(self, most_events: int, most_bytes: int) -> Page:
+        self._answer()
+        return await super().newest(most_events, most_bytes)
+
+    async def wait(self, after: Place, most_events: int) -> Page:
+        self._answer()
+        page = await super().wait(after, most_events)
+        self._answer()
+        return page
+
+    def _answer(self) -> None:
+        if self.away:
+            raise BrokerAwayError("away")
+
+
+def tail_of(broker: LocalBroker, ring_events: int = 10) -> Tail:
+    log = EventLog(ring_events, Place(0, 0))
+    feed = Feed(log, Metrics(), FakeClock(1.0), catch_up=CatchUp(broker))
+    return Tail(broker, feed, ring_events, 10**6)
+
+
+def running(tail: Tail, then: Callable[[list[float]], Coroutine[None, None, None]]) -> None:
+    """Run a tail, with what happens beside it; its sleeps are only noted."""
+
+    async def main() -> None:
+        slept: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            await asyncio.sleep(0)
+
+        task = asyncio.create_task(tail.run(sleep))
+        await settle()
+        await then(slept)
+        task.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(main())
+
+
+async def settle() -> None:
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+def bodies(tail: Tail) -> list[bytes]:
+    found = tail.feed.log.after(tail.feed.log.floor)
+    return [record.body.partition(b"data: ")[2].strip() for record in found]
+
+
+async def publish(broker: LocalBroker, *numbers: int) -> None:
+    for number in numbers:
+        await broker.publish(Update(("a",), Event(str(number))))
+
+
+def test_a_feed_is_filled_with_the_newest_and_then_follows() -> None:
+    broker = FlakyBroker()
+    asyncio.run(publish(broker, *range(30)))
+    tail = tail_of(broker)
+
+    async def then(_slept: list[float]) -> None:
+        assert tail.ready
+        assert bodies(tail) == [b"%d" % number for number in range(20, 30)]
+        await publish(broker, 30)
+        await settle()
+        assert bodies(tail)[-1] == b"30"
+
+    running(tail, then)
+
+
+def test_what_was_there_before_a_stream_is_not_sent_to_it_live() -> None:
+    broker = FlakyBroker()
+    tail = tail_of(broker)
+    asyncio.run(publish(broker, 1, 2))
+    stream, outlet = fake_stream()
+
+    async def then(_slept: list[float]) -> None:
+        with tail.feed.follow(stream, None):
+            await publish(broker, 3)
+            await settle()
+
+    running(tail, then)
+    assert outlet.body.count(b"data: ") == 1
+
+
+def test_a_broker_that_is_away_is_tried_again_less_and_less_often() -> None:
+    broker = FlakyBroker()
+    broker.away = True
+    tail = tail_of(broker)
+
+    async def then(slept: list[float]) -> None:
+        assert not tail.ready
+        assert not tail.filled
+        assert slept[:4] == [0.1, 0.2, 0.4, 0.8]
+        assert max(slept) == MOST_RETRY_SECONDS
+        broker.away = False
+        await settle()
+        assert tail.ready
+        slept.clear()
+        broker.away = True
+        await publish(broker, 1)
+        await settle()
+        assert not tail.ready
+        assert slept[0] == 0.1
+
+    running(tail, then)
+
+
+def test_after_an_absence_it_goes_on_without_a_hole() -> None:
+    broker = FlakyBroker()
+    tail = tail_of(broker, 100)
+    stream, outlet = fake_stream()
+
+    async def then(_slept: list[float]) -> None:
+        with tail.feed.follow(stream, None):
+            await publish(broker, 1)
+            await settle()
+            broker.away = True
+            await publish(broker, *range(2, 30))
+            await settle()
+            broker.away = False
+            await settle()
+
+    running(tail, then)
+    lines = [line for line in outlet.body.splitlines() if line.startswith(b"data: ")]
+    assert lines == [b"data: %d" % number for number in range(1, 30)]
+
+
+def test_what_the_history_let_go_during_an_absence_is_told() -> None:
+    broker = FlakyBroker(history_events=10)
+    tail = tail_of(broker, 5)
+    stream, outlet = fake_stream()
+
+    async def then(_slept: list[float]) -> None:
+        with tail.feed.follow(stream, None):
+            await publish(broker, 1)
+            await settle()
+            broker.away = True
+            await publish(broker, *range(2, 30))
+            await settle()
+            broker.away = False
+            await settle()
+
+    running(tail, then)
+    assert outlet.body.count(b"barestream.gap") == 1
+    numbers = [line for line in outlet.body.splitlines() if line.startswith(b"data: ")]
+    assert numbers[0] == b"data: 1"
+    assert numbers[2:] == [b"data: %d" % number for number in range(20, 30)]
