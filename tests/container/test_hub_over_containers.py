@@ -1,0 +1,170 @@
+"""The hub on a real Valkey: every worker of every container, and the engine's absence."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from compose import Stack, docker
+from publisher import KEY, PATH, Publisher, token
+from service import wait_for
+from sse_client import SseClient
+
+FOLDER = Path(__file__).parent
+TOPIC = f"{PATH}?topic=news"
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Stack]:
+    """Return the project with publishing on, and a second app container."""
+    with Stack(FOLDER / "second_app.yml", token_key=KEY) as running:
+        yield running
+
+
+async def publish(url: str, numbers: range, **fields: str) -> list[str]:
+    async with Publisher(url) as publisher:
+        return [await publisher.publish("news", data=str(number), **fields) for number in numbers]
+
+
+def test_an_event_reaches_every_worker_of_every_container_in_one_order(hub: Stack) -> None:
+    program = (FOLDER / "follower.py").read_text()
+    # From a known place on, so that nothing depends on when each one is there.
+    [start] = asyncio.run(publish(hub.url, range(1)))
+    target = f"{TOPIC}&lastEventID=%23{start.removeprefix('#')}"
+
+    def follow(service: str, instance: str) -> list[list[str]]:
+        done = hub.exec(service, "python", "-c", program, instance, "200", target)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    async def race() -> list[str]:
+        parts = await asyncio.gather(
+            *(publish(hub.url, range(first, first + 50)) for first in (1, 51, 101, 151))
+        )
+        return [event_id for part in parts for event_id in part]
+
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(follow, "app", "main")
+        second = threads.submit(follow, "second", "second")
+        published = asyncio.run(race())
+        sequences = [*first.result(), *second.result()]
+    assert len(sequences) == 4
+    assert all(sequence == sequences[0] for sequence in sequences)
+    assert sorted(sequences[0]) == sorted(published)
+
+
+def test_the_workers_figures_are_had_inside_and_not_through_the_port(hub: Stack) -> None:
+    asyncio.run(publish(hub.url, range(3)))
+    done = hub.exec("nginx", "curl", "-fsS", "http://127.0.0.1:9180/metrics")
+    figures = dict(
+        line.rsplit(" ", 1) for line in done.stdout.splitlines() if not line.startswith("#")
+    )
+    assert float(figures["barestream_events_published_total"]) >= 3
+    assert float(figures["barestream_engine_up"]) == 1
+    assert httpx.get(f"{hub.url}/metrics").status_code == 404
+    assert httpx.get(f"{hub.url}//metrics").status_code == 404
+    assert httpx.get(f"{hub.url}/%6detrics").status_code == 404
+
+
+def test_valkey_is_durable_and_takes_nobody_without_the_password(hub: Stack) -> None:
+    refused = hub.exec("valkey", "valkey-cli", "GET", "x")
+    assert "NOAUTH" in refused.stdout + refused.stderr
+    ask = "REDISCLI_AUTH=$(cat /run/barestream-engine/password) valkey-cli CONFIG GET 'append*'"
+    told = hub.exec("valkey", "sh", "-c", ask).stdout.split()
+    assert told[told.index("appendfsync") + 1] == "always"
+    assert told[told.index("appendonly") + 1] == "yes"
+    mode = hub.exec("valkey", "stat", "-c", "%a %u:%g", "/run/barestream-engine/password").stdout
+    assert mode.strip() == "640 999:10001"
+
+
+def test_without_the_engine_streams_stay_publishers_are_told_and_nothing_is_lost(
+    fresh_hub: Stack,
+) -> None:
+    url, address = fresh_hub.url, fresh_hub.address
+
+    async def main() -> SseClient:
+        client = SseClient(address, f"{TOPIC}&heartbeat=event")
+        watching = asyncio.create_task(client.run())
+        await client.opened.wait()
+        before = await publish(url, range(10))
+        await asyncio.to_thread(fresh_hub.kill, "valkey", "SIGKILL")
+        async with Publisher(url) as publisher:
+            started = time.monotonic()
+            refused = await publisher.post("news", data="never")
+            assert refused.status_code == 503
+            assert refused.headers["retry-after"] == "1"
+            assert refused.headers["content-type"] == "application/problem+json"
+            assert time.monotonic() - started < 6
+            assert not (await publisher.post("news", data="never")).is_success
+        reading = await asyncio.to_thread(httpx.get, f"{url}/readyz")
+        assert reading.status_code == 503
+        beats = len(client.events)
+        await asyncio.to_thread(
+            wait_for, "a heartbeat without the engine", lambda: len(client.events) > beats
+        )
+        assert client.clean is None
+        await asyncio.to_thread(fresh_hub.start, "valkey")
+        await asyncio.to_thread(
+            wait_for, "ready", lambda: httpx.get(f"{url}/readyz").status_code == 200, 30
+        )
+        after = await publish(url, range(10, 20))
+        await asyncio.to_thread(
+            wait_for, "the last event", lambda: client.events and client.events[-1].id == after[-1]
+        )
+        got = [event.id for event in client.events if event.type == "message"]
+        assert got == before + after
+        watching.cancel()
+        return client
+
+    asyncio.run(main())
+
+
+def test_an_app_that_starts_without_its_engine_is_unready_and_then_serves(
+    fresh_hub: Stack,
+) -> None:
+    fresh_hub.stop("valkey")
+    fresh_hub.stop("app")
+    # Compose would start what it depends on.
+    docker("start", fresh_hub.inspect("app")["Id"])
+    wait_for("an answer", lambda: httpx.get(f"{fresh_hub.url}/healthz").status_code == 200, 30)
+    assert httpx.get(f"{fresh_hub.url}/readyz").status_code == 503
+    stream = httpx.get(f"{fresh_hub.url}{TOPIC}")
+    assert stream.status_code == 200
+    assert stream.text.startswith("retry: ")
+    fresh_hub.start("valkey")
+    wait_for("ready", lambda: httpx.get(f"{fresh_hub.url}/readyz").status_code == 200, 30)
+    assert asyncio.run(publish(fresh_hub.url, range(1)))
+
+
+@pytest.fixture(scope="module")
+def fresh_hub() -> Iterator[Stack]:
+    """Return the project with publishing on, for tests that take its engine away."""
+    with Stack(token_key=KEY, heartbeat_seconds=1) as running:
+        yield running
+
+
+def test_a_private_event_of_one_container_is_private_in_all(hub: Stack) -> None:
+    async def main() -> None:
+        headers = {"Authorization": f"Bearer {token(subscribe=('news',))}"}
+        clients = [SseClient(hub.address, TOPIC), SseClient(hub.address, TOPIC, headers)]
+        runs = [asyncio.create_task(client.run()) for client in clients]
+        await asyncio.gather(*(client.opened.wait() for client in clients))
+        await publish(hub.url, range(1), private="on")
+        await publish(hub.url, range(1, 2))
+        await asyncio.to_thread(
+            wait_for, "the public event", lambda: all(client.events for client in clients)
+        )
+        await asyncio.sleep(0.2)
+        assert [[event.data for event in client.events] for client in clients] == [
+            ["1"],
+            ["0", "1"],
+        ]
+        for run in runs:
+            run.cancel()
+
+    asyncio.run(main())
