@@ -160,6 +160,12 @@ def children(pid: int) -> list[int]:
     ]
 
 
+def private_kb(pid: int) -> int:
+    """Return the memory that a process has for itself alone."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private"))
+
+
 def open_connections(pid: int, path: Path) -> int:
     """Return how many connections a process holds that were accepted from a unix socket."""
     inodes = {

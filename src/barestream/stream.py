@@ -103,4 +103,6 @@ class Stream:
         self._pending_bytes = pending_bytes
         if pending_bytes == 0 or pending_bytes < before or not self._outlet.paused:
             self._progress_at = self._now()
+        # Whoever is written to had room: what it took may have been filled up again since.
+        self._progress_at = max(self._progress_at, self.written_at)
         return self._now() - self._progress_at

@@ -1,9 +1,8 @@
 """Clients that leave: their streams go, and so does what they cost."""
 
 import asyncio
-from pathlib import Path
 
-from service import Service, wait_for
+from service import Service, private_kb, wait_for
 from sse_client import SseClient
 
 ROUNDS = 20
@@ -40,8 +39,3 @@ def test_a_worker_does_not_grow_with_the_clients_that_came_and_went() -> None:
     print(f"memory of the worker after each round, KB: {used_kb}")
     last = used_kb[-5:]
     assert max(last) <= 1.05 * min(last)
-
-
-def private_kb(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private"))

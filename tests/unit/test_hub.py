@@ -145,6 +145,22 @@ def test_a_streams_end_is_logged_once_with_what_it_was(
     assert len(hub) == 0
 
 
+def test_a_client_that_takes_little_and_is_always_behind_is_not_cut(
+    hub: Hub, now: FakeClock
+) -> None:
+    [(stream, outlet)] = open_streams(hub, now, 1)
+    outlet.take_bytes = 0
+    stream.on_resume(lambda: stream.write(frame(b"x" * 100)))
+    stream.write(frame(b"x" * 100))
+    for second in range(1, 100):
+        now.seconds = second
+        if second % 20 == 0:
+            # Between two looks at it: as much waits for it as before.
+            outlet.drain()
+        hub.sweep()
+    assert not outlet.aborted
+
+
 def test_one_stream_too_many_is_told_to_come_back(now: FakeClock) -> None:
     limits = HubLimits(most_streams=2)
     hub = Hub(limits, now, Metrics(), uniform=lambda low, high: (low + high) / 2)
