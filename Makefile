@@ -14,8 +14,8 @@ down: ## stop it, ending every stream properly
 logs: ## follow its logs
 	@deploy/local logs
 
-test: .venv/dev ## run the tests that need no engine: unit, integration, browser
-	@tests/run unit integration browser
+test: .venv/dev ## run the tests that need no containers: unit, contract, integration, browser
+	@tests/run unit contract integration browser
 
 test-containers: .venv/dev ## run the tests on containers, on a real engine
 	@tests/run container

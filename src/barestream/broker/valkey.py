@@ -48,8 +48,8 @@ logger = logging.getLogger(__name__)
 # Whoever asks is answered within this, or told that the engine is away.
 ANSWER_SECONDS = 5.0
 
-# A transaction lets nobody else in while it is worked off: so many publishes take the engine
-# about 10 ms, and one fsync for all.
+# A transaction lets nobody else in while it is worked off: so many publishes take the engine 10
+# to 20 ms, and one fsync for all.
 BATCH_MOST_UPDATES = 256
 BATCH_MOST_BYTES = 1024 * 1024
 
@@ -219,7 +219,7 @@ class ValkeyBroker:
     Args:
         url: Where the engine is: redis://, rediss://, valkey://, valkeys:// or unix://.
         bounds: What the log keeps.
-        password: In place of the URL's.
+        password: Where the URL holds none.
 
     Raises:
         ValueError: The URL is malformed; the message holds nothing of it.
@@ -228,7 +228,7 @@ class ValkeyBroker:
     def __init__(self, url: str, bounds: HistoryBounds, password: str | None = None) -> None:
         options = _connection_options(url)
         if password is not None:
-            options["password"] = password
+            options.setdefault("password", password)
         self._bounds = (
             b"%d" % bounds.events,
             b"%d" % bounds.bytes,
@@ -266,8 +266,8 @@ class ValkeyBroker:
     async def newest(self, most_events: int, most_bytes: int) -> Page:
         """Return the newest updates (see Broker)."""
         # Newest first, in pages of different moments. What is published meanwhile stands after
-        # them all. What is trimmed meanwhile is the oldest: where the history ends, its floor
-        # then says which of those read before are gone with it.
+        # them all. What is trimmed meanwhile is the oldest, maybe some of what was read already:
+        # the floor of the last page says which, and they are left out, or it would not be true.
         found: list[Entry] = []
         total_bytes = 0
         upto = b"+"
@@ -323,7 +323,7 @@ class ValkeyBroker:
         if self._sender is not None:
             self._sender.cancel()
             await asyncio.wait([self._sender])
-        _fail(self._pending, BrokerAwayError("closed"))
+        _fail(self._pending, "closed")
         self._pending.clear()
         self._pending_bytes = 0
         for connections in (self._publishing, self._reading, self._waiting):
@@ -344,9 +344,9 @@ class ValkeyBroker:
                 if batch:
                     await self._send_batch(batch)
             except BrokerAwayError as error:
-                _fail(batch, error)
+                _fail(batch, str(error))
             except BaseException:
-                _fail(batch, BrokerAwayError("the sender ended"))
+                _fail(batch, "the sender ended")
                 raise
 
     def _next_batch(self) -> list[_Pending]:
@@ -456,10 +456,10 @@ def _away(error: Exception) -> BrokerAwayError:
     return BrokerAwayError(reason or type(error).__name__)
 
 
-def _fail(publishes: Iterable[_Pending], error: BrokerAwayError) -> None:
+def _fail(publishes: Iterable[_Pending], why: str) -> None:
     for pending in publishes:
         if not pending.place.done():
-            pending.place.set_exception(error)
+            pending.place.set_exception(BrokerAwayError(why))
 
 
 def _connection_options(url: str) -> dict[str, Any]:

@@ -1,0 +1,67 @@
+"""The homes of the log: memory, and a real engine on this machine."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+
+from barestream.broker.broker import Broker, HistoryBounds
+from barestream.broker.local import LocalBroker
+from barestream.broker.valkey import ValkeyBroker
+from engine import Engine
+
+
+@pytest.fixture(scope="session")
+def shared_engine() -> Iterator[Engine]:
+    """Return a running engine, for tests that leave it running."""
+    with Engine() as running:
+        yield running
+
+
+@pytest.fixture
+def engine(shared_engine: Engine) -> Engine:
+    """Return the same, with nothing in it."""
+    shared_engine.ask("FLUSHALL")
+    return shared_engine
+
+
+@pytest.fixture
+def fresh_engine() -> Iterator[Engine]:
+    """Return a running engine, for one test to do anything with."""
+    with Engine() as running:
+        yield running
+
+
+@pytest.fixture(params=["local", "valkey"])
+def run(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Return a function that runs a scenario on a broker with an empty log.
+
+    The bounds are given by name; those that are not are far away.
+    """
+    home = request.param
+    engine: Engine | None = request.getfixturevalue("engine") if home == "valkey" else None
+
+    async def act(scenario: Callable[[Broker], Awaitable[None]], bounds: HistoryBounds) -> None:
+        broker: Broker
+        if engine is None:
+            broker = LocalBroker(bounds, time.time)
+        else:
+            broker = ValkeyBroker(engine.url, bounds, engine.password)
+        try:
+            await scenario(broker)
+        finally:
+            await broker.close()
+
+    def run_scenario(
+        scenario: Callable[[Broker], Awaitable[None]],
+        *,
+        events: int = 1000,
+        seconds: float = 3600,
+        size: int = 1_000_000,
+    ) -> None:
+        if engine is not None:
+            engine.ask("FLUSHALL")
+        asyncio.run(act(scenario, HistoryBounds(events, seconds, size)))
+
+    return run_scenario

@@ -1,0 +1,486 @@
+"""What every home of the log promises."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from barestream.broker.broker import Broker, IdTakenError, size_bytes
+from barestream.event_log import Place
+from barestream.frames import Event
+from barestream.update import Entry, Update
+
+Run = Callable[..., None]
+
+BEGIN = Place(0, 0)
+
+
+def update(data: str = "data", event_id: str | None = None, **other: object) -> Update:
+    return Update(("https://example.com/books/1",), Event(data, event_id, **other))
+
+
+async def publish_all(broker: Broker, *texts: str) -> list[str]:
+    return [await broker.publish(update(text)) for text in texts]
+
+
+async def all_entries(broker: Broker) -> list[Entry]:
+    return (await broker.read(BEGIN, 10_000)).entries
+
+
+def texts(entries: list[Entry]) -> list[str]:
+    return [entry.update.event.data for entry in entries]
+
+
+def test_a_published_update_is_answered_with_the_id_that_its_readers_see(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        placed, own = await broker.publish(update()), await broker.publish(update(event_id="own"))
+        entries = await all_entries(broker)
+        assert [entry.id for entry in entries] == [placed, own]
+        assert Place.parse(placed) == entries[0].place
+        assert own == "own"
+
+    run(scenario)
+
+
+def test_a_fresh_log_is_empty_and_its_floor_is_the_present(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        before_ms = int(time.time() * 1000)
+        page = await broker.read(BEGIN, 10)
+        assert page.entries == []
+        assert before_ms <= page.floor.ms <= before_ms + 1000
+        assert await broker.newest(10, 1000) == page
+        assert await broker.find("id") is None
+
+    run(scenario)
+
+
+def test_the_first_update_comes_after_the_floor(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        floor = (await broker.read(BEGIN, 10)).floor
+        await broker.publish(update())
+        page = await broker.read(floor, 10)
+        assert page.floor == floor
+        assert len(page.entries) == 1
+
+    run(scenario)
+
+
+def test_a_publisher_that_awaits_its_answers_is_read_in_its_order(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        async def publisher(name: str) -> None:
+            for n in range(50):
+                await broker.publish(update(f"{name}{n}"))
+
+        names = "abcdefgh"
+        await asyncio.gather(*map(publisher, names))
+        entries = await all_entries(broker)
+        assert [entry.place for entry in entries] == sorted(entry.place for entry in entries)
+        for name in names:
+            own = [text for text in texts(entries) if text.startswith(name)]
+            assert own == [f"{name}{n}" for n in range(50)]
+
+    run(scenario)
+
+
+def test_updates_that_one_worker_was_given_at_once_stand_in_that_order(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        given = [f"{n}" for n in range(600)]
+        await asyncio.gather(*(broker.publish(update(text)) for text in given))
+        assert texts(await all_entries(broker)) == given
+
+    run(scenario)
+
+
+def test_the_same_update_under_the_same_id_is_taken_once(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        answers = [await broker.publish(update(event_id="a")) for _ in range(3)]
+        answers += await asyncio.gather(*(broker.publish(update(event_id="b")) for _ in range(3)))
+        assert answers == ["a"] * 3 + ["b"] * 3
+        assert [entry.id for entry in await all_entries(broker)] == ["a", "b"]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Update(("t",), Event("other", "id", "type", 5)),
+        Update(("t",), Event("data", "id", "other", 5)),
+        Update(("t",), Event("data", "id", None, 5)),
+        Update(("t",), Event("data", "id", "type", 6)),
+        Update(("t",), Event("data", "id", "type")),
+        Update(("t", "u"), Event("data", "id", "type", 5)),
+        Update(("t",), Event("data", "id", "type", 5), private=True),
+    ],
+)
+def test_another_update_under_a_taken_id_is_refused(run: Run, other: Update) -> None:
+    async def scenario(broker: Broker) -> None:
+        first = Update(("t",), Event("data", "id", "type", 5))
+        await broker.publish(first)
+        with pytest.raises(IdTakenError, match="id"):
+            await broker.publish(other)
+        assert [entry.update for entry in await all_entries(broker)] == [first]
+
+    run(scenario)
+
+
+def test_of_two_updates_that_race_for_an_id_one_is_refused(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        racers = (broker.publish(update(text, "id")) for text in ("one", "two"))
+        answers = await asyncio.gather(*racers, return_exceptions=True)
+        assert answers[0] == "id"
+        assert isinstance(answers[1], IdTakenError)
+        assert texts(await all_entries(broker)) == ["one"]
+
+    run(scenario)
+
+
+def test_an_id_is_free_again_when_its_update_has_left_the_history(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        await broker.publish(update("old", "id"))
+        await publish_all(broker, "a", "b")
+        assert await broker.find("id") is None
+        assert await broker.publish(update("new", "id")) == "id"
+        found = await broker.find("id")
+        assert found is not None
+        assert found.update.event.data == "new"
+
+    run(scenario, events=2)
+
+
+def test_an_update_is_found_by_its_publishers_id_and_by_no_other(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        ids = ["plain", 'a "quoted" id, with \\ and {braces}', " ", "#1-1", "-", "1-1 x", "~!%d%s"]
+        for event_id in ids:
+            await broker.publish(update(f"data of {event_id}", event_id))
+        placed = await broker.publish(update())
+        for event_id in ids:
+            found = await broker.find(event_id)
+            assert found is not None
+            assert found in await all_entries(broker)
+            assert found.update == update(f"data of {event_id}", event_id)
+        for absent in ("other", "", placed, "plain ", "\udc80"):
+            assert await broker.find(absent) is None
+
+    run(scenario)
+
+
+def test_beyond_its_count_the_oldest_go(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        ids = await publish_all(broker, *"abcde")
+        page = await broker.read(BEGIN, 10)
+        assert texts(page.entries) == ["c", "d", "e"]
+        assert page.floor == Place.parse(ids[1])
+
+    run(scenario, events=3)
+
+
+def test_beyond_its_bytes_the_oldest_go(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        ids = await publish_all(broker, *("é" * 50 for _ in range(5)))
+        page = await broker.read(BEGIN, 10)
+        assert [str(entry.place) for entry in page.entries] == ids[2:]
+        assert page.floor == Place.parse(ids[1])
+
+    run(scenario, size=3 * size_bytes(update("é" * 50)))
+
+
+def test_an_id_and_a_type_count_too(run: Run) -> None:
+    whole = Update(("é", "u"), Event("d" * 10, "i" * 10, "t" * 10, 5))
+
+    async def scenario(broker: Broker) -> None:
+        await broker.publish(whole)
+        await broker.publish(update(""))
+        assert len(await all_entries(broker)) == 1
+
+    run(scenario, size=size_bytes(whole) + size_bytes(update("")) - 1)
+
+
+def test_an_update_that_is_larger_than_the_history_is_its_only_one(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        ids = await publish_all(broker, "a", "b" * 2000)
+        page = await broker.read(BEGIN, 10)
+        assert [str(entry.place) for entry in page.entries] == ids[1:]
+        assert page.floor == Place.parse(ids[0])
+
+    run(scenario, size=1000)
+
+
+def test_what_is_too_old_goes_with_the_next_update(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        ids = await publish_all(broker, "a", "b")
+        await asyncio.sleep(0.6)
+        await publish_all(broker, "c")
+        page = await broker.read(BEGIN, 10)
+        assert texts(page.entries) == ["c"]
+        assert page.floor == Place.parse(ids[1])
+
+    run(scenario, seconds=0.5)
+
+
+def test_what_is_too_old_goes_also_where_nobody_publishes(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        await broker.publish(update("a", "a"))
+        last = await broker.publish(update("b"))
+        await broker.trim()
+        assert len(await all_entries(broker)) == 2
+        await asyncio.sleep(0.6)
+        await broker.trim()
+        page = await broker.newest(10, 1000)
+        assert page.entries == []
+        assert page.floor == Place.parse(last)
+        assert await broker.find("a") is None
+        await broker.trim()
+        assert (await broker.read(BEGIN, 1)).floor == page.floor
+
+    run(scenario, seconds=0.5)
+
+
+def test_each_kind_of_trim_counts_right_for_ever(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        for n in range(300):
+            await broker.publish(update("x" * (n % 7), f"{n}" if n % 2 else None))
+        kept = await all_entries(broker)
+        total = sum(size_bytes(entry.update) for entry in kept)
+        assert total <= 500 < total + size_bytes(update("x" * 6, "100"))
+        for n in range(300):
+            known = await broker.find(f"{n}")
+            assert (known is not None) == (f"{n}" in {entry.id for entry in kept})
+
+    run(scenario, size=500)
+
+
+def test_a_place_after_the_floor_is_read_on_from_and_is_the_pages_floor(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        places = [Place.parse(event_id) for event_id in await publish_all(broker, *"abcd")]
+        page = await broker.read(places[1], 10)
+        assert page.floor == places[1]
+        assert texts(page.entries) == ["c", "d"]
+        page = await broker.read(places[0], 2)
+        assert texts(page.entries) == ["b", "c"]
+        assert await broker.read(places[3], 10) == (places[3], [])
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("seq", [2**64 - 1, 10**20 - 1])
+def test_a_place_that_no_log_ever_gave_is_read_on_from_too(run: Run, seq: int) -> None:
+    async def scenario(broker: Broker) -> None:
+        await publish_all(broker, "a")
+        assert texts((await broker.read(Place(1, seq), 10)).entries) == ["a"]
+        assert (await broker.read(Place(10**15 - 1, seq), 10)).entries == []
+
+    run(scenario)
+
+
+def test_the_newest_are_bounded_by_count_and_their_floor_is_the_one_before(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        places = [Place.parse(event_id) for event_id in await publish_all(broker, *"abcd")]
+        begin = (await broker.read(BEGIN, 1)).floor
+        for most, expected in ((0, ""), (1, "d"), (3, "bcd"), (4, "abcd"), (9, "abcd")):
+            page = await broker.newest(most, 10_000)
+            assert texts(page.entries) == list(expected)
+            assert page.floor == ([begin] * 6 + places)[-1 - most]
+
+    run(scenario)
+
+
+def test_the_newest_are_bounded_by_bytes_but_one_is_given_at_least(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        places = [Place.parse(event_id) for event_id in await publish_all(broker, *"abcd")]
+        one = size_bytes(update("a"))
+        for most, expected in ((0, "d"), (one, "d"), (2 * one - 1, "d"), (2 * one, "cd")):
+            page = await broker.newest(10, most)
+            assert texts(page.entries) == list(expected)
+            assert page.floor == places[-1 - len(expected)]
+
+    run(scenario)
+
+
+def test_a_long_history_is_given_whole(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        given = [f"{n}" for n in range(500)]
+        await asyncio.gather(*(broker.publish(update(text)) for text in given))
+        for most in (99, 100, 101, 200, 499, 500):
+            assert texts((await broker.newest(most, 1_000_000)).entries) == given[-most:]
+
+    run(scenario)
+
+
+def test_a_wait_is_over_as_soon_as_an_update_is_taken(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        place = Place.parse(await broker.publish(update("before")))
+        waiters = [asyncio.create_task(broker.wait(place, 10)) for _ in range(3)]
+        await asyncio.sleep(0.2)
+        assert not any(waiter.done() for waiter in waiters)
+        start = time.monotonic()
+        await broker.publish(update("now"))
+        for page in await asyncio.gather(*waiters):
+            assert page.floor == place
+            assert texts(page.entries) == ["now"]
+        assert time.monotonic() - start < 1
+
+    run(scenario)
+
+
+def test_a_wait_for_what_is_there_already_is_none(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        place = Place.parse(await broker.publish(update()))
+        await publish_all(broker, *"abc")
+        start = time.monotonic()
+        page = await broker.wait(place, 2)
+        assert (page.floor, texts(page.entries)) == (place, ["a", "b"])
+        assert time.monotonic() - start < 1
+
+    run(scenario)
+
+
+def test_a_wait_ends_where_nothing_follows_and_can_be_cancelled(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        place = Place.parse(await broker.publish(update()))
+        cancelled = asyncio.create_task(broker.wait(place, 10))
+        start = time.monotonic()
+        await asyncio.sleep(0.1)
+        cancelled.cancel()
+        assert await broker.wait(place, 10) == (place, [])
+        assert 4 < time.monotonic() - start < 7
+        assert cancelled.cancelled()
+
+    run(scenario)
+
+
+def test_a_wait_says_what_the_history_let_go_in_between(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        ids = await publish_all(broker, *"abcde")
+        page = await broker.wait(Place.parse(ids[0]), 10)
+        assert page.floor == Place.parse(ids[2])
+        assert texts(page.entries) == ["d", "e"]
+
+    run(scenario, events=2)
+
+
+async def churn(broker: Broker, updates: int) -> None:
+    for first in range(0, updates, 20):
+        await asyncio.gather(*(broker.publish(update(f"{n}")) for n in range(first, first + 20)))
+        await asyncio.sleep(0)
+
+
+def is_a_run(entries: list[Entry]) -> bool:
+    numbers = [int(text) for text in texts(entries)]
+    return numbers == list(range(numbers[0], numbers[0] + len(numbers))) if numbers else True
+
+
+def test_pages_read_while_a_publisher_trims_have_no_hole_that_is_not_told(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        publisher = asyncio.create_task(churn(broker, 2000))
+        place = (await broker.read(BEGIN, 1)).floor
+        last = -1
+        gaps = 0
+        while last < 1999:
+            page = await broker.read(place, 3)
+            assert is_a_run(page.entries)
+            if page.floor > place:
+                gaps += 1
+            elif page.entries:
+                assert int(page.entries[0].update.event.data) == last + 1
+            if page.entries:
+                place = page.entries[-1].place
+                last = int(page.entries[-1].update.event.data)
+            await asyncio.sleep(0)
+        await publisher
+        assert gaps
+
+    run(scenario, events=50)
+
+
+def test_the_newest_and_then_waits_leave_no_hole_while_a_publisher_trims(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        publisher = asyncio.create_task(churn(broker, 3000))
+        await asyncio.sleep(0.01)
+        for most in (1000, 150, 3):
+            page = await broker.newest(most, 1_000_000)
+            assert is_a_run(page.entries)
+            assert page.floor < page.entries[0].place
+            # What the floor promises: a reader who had everything up to it misses nothing.
+            again = await broker.read(page.floor, 1)
+            assert again.floor > page.floor or again.entries[0] == page.entries[0]
+            entries = page.entries
+            for _ in range(20):
+                followed = await broker.wait(entries[-1].place, 1000)
+                assert followed.floor == entries[-1].place
+                entries += followed.entries
+                assert is_a_run(entries)
+        await publisher
+
+    run(scenario, events=400)
+
+
+# What has a form on the wire: no CR, LF, NUL in a type.
+TEXT = st.text(max_size=200)
+TYPE = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), max_size=50)
+ID = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=50)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(
+        st.builds(
+            Update,
+            st.lists(TEXT, min_size=1, max_size=4).map(tuple),
+            st.builds(
+                Event, TEXT, st.none() | ID, st.none() | TYPE, st.none() | st.integers(0, 2**40)
+            ),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=8,
+        unique_by=lambda given: given.event.id or object(),
+    )
+)
+def test_an_update_is_read_as_it_was_published(run: Run, updates: list[Update]) -> None:
+    async def scenario(broker: Broker) -> None:
+        ids = [await broker.publish(given) for given in updates]
+        entries = await all_entries(broker)
+        assert [entry.update for entry in entries] == updates
+        assert [entry.id for entry in entries] == ids
+        for entry in entries:
+            if entry.update.event.id:
+                assert await broker.find(entry.update.event.id) == entry
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "lone", [update("\ud800"), update(type="\udfff"), Update(("\ud800",), Event("data"))]
+)
+def test_text_that_utf_8_cannot_carry_is_refused_and_nothing_is_kept(
+    run: Run, lone: Update
+) -> None:
+    async def scenario(broker: Broker) -> None:
+        with pytest.raises(UnicodeEncodeError):
+            await broker.publish(lone)
+        assert await all_entries(broker) == []
+
+    run(scenario)
+
+
+def test_a_large_update_is_kept_whole(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        large = [update(f"{n}" * 2_000_000) for n in range(3)]
+        await asyncio.gather(*map(broker.publish, large))
+        assert [entry.update for entry in await all_entries(broker)] == large
+
+    run(scenario, size=10_000_000)
+
+
+def test_a_broker_can_be_closed_unused_and_twice(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        # Running a scenario closes it once more.
+        await broker.close()
+
+    run(scenario)

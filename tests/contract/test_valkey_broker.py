@@ -1,0 +1,644 @@
+"""What the log in an engine promises beyond what every home does."""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from barestream.broker import valkey
+from barestream.broker.broker import Broker, BrokerAwayError, HistoryBounds
+from barestream.broker.valkey import ValkeyBroker
+from barestream.event_log import Place
+from barestream.frames import Event
+from barestream.update import Entry, Update
+from engine import Engine
+
+LOG = "{barestream}:log"
+BEGIN = Place(0, 0)
+FAR_BOUNDS = HistoryBounds(events=100_000, seconds=3600, bytes=100_000_000)
+
+
+def update(data: str = "data", event_id: str | None = None) -> Update:
+    return Update(("topic",), Event(data, event_id))
+
+
+def run(
+    engine: Engine,
+    scenario: Callable[[ValkeyBroker], Awaitable[None]],
+    bounds: HistoryBounds = FAR_BOUNDS,
+    url: str | None = None,
+) -> None:
+    async def act() -> None:
+        broker = ValkeyBroker(url or engine.url, bounds, engine.password)
+        try:
+            await scenario(broker)
+        finally:
+            await broker.close()
+
+    asyncio.run(act())
+
+
+async def all_entries(broker: Broker) -> list[Entry]:
+    return (await broker.read(BEGIN, 100_000)).entries
+
+
+def texts(entries: list[Entry]) -> list[str]:
+    return [entry.update.event.data for entry in entries]
+
+
+def calls(engine: Engine, command: str) -> int:
+    stats = engine.ask("INFO", "commandstats")
+    return int(stats.get(f"cmdstat_{command}", {"calls": 0})["calls"])
+
+
+QUESTIONS: dict[str, Callable[[Broker], Coroutine[Any, Any, object]]] = {
+    "publish": lambda broker: broker.publish(update()),
+    "newest": lambda broker: broker.newest(10, 1000),
+    "read": lambda broker: broker.read(BEGIN, 10),
+    "find": lambda broker: broker.find("id"),
+    "trim": lambda broker: broker.trim(),
+    "wait": lambda broker: broker.wait(BEGIN, 10),
+}
+
+
+async def away(question: Coroutine[Any, Any, object]) -> float:
+    """Return how many seconds it took until the question found the engine away."""
+    start = time.monotonic()
+    with pytest.raises(BrokerAwayError):
+        await question
+    return time.monotonic() - start
+
+
+# --- what is kept ---
+
+
+def test_what_was_answered_is_there_after_a_crash_of_the_engine(fresh_engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        answered: list[str] = []
+
+        async def publish_on(name: str) -> None:
+            for n in itertools.count():
+                try:
+                    answered.append(await broker.publish(update(event_id=f"{name}{n}")))
+                except BrokerAwayError:
+                    return
+
+        publishers = [asyncio.create_task(publish_on(name)) for name in "abcdefgh"]
+        while len(answered) < 500:
+            await asyncio.sleep(0.001)
+        await asyncio.to_thread(fresh_engine.kill)
+        await asyncio.gather(*publishers)
+        await asyncio.to_thread(fresh_engine.start)
+        entries = await all_entries(broker)
+        kept = [entry.id for entry in entries]
+        assert set(answered) <= set(kept)
+        assert len(kept) == len(set(kept))
+        assert await broker.publish(update(event_id="a0")) == "a0"
+        assert await all_entries(broker) == entries
+
+    run(fresh_engine, scenario)
+
+
+def test_places_go_on_after_a_restart(fresh_engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        before = Place.parse(await broker.publish(update("before")))
+        floor = (await broker.read(BEGIN, 1)).floor
+        await asyncio.to_thread(fresh_engine.stop)
+        await asyncio.to_thread(fresh_engine.start)
+        after = Place.parse(await broker.publish(update("after")))
+        page = await broker.read(BEGIN, 10)
+        assert page.floor == floor
+        assert [entry.place for entry in page.entries] == [before, after]
+
+    run(fresh_engine, scenario)
+
+
+def test_two_workers_share_one_log_and_one_set_of_ids(engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        other = ValkeyBroker(engine.unix_url, FAR_BOUNDS, engine.password)
+        try:
+            await broker.publish(update("one", "id"))
+            assert await other.publish(update("one", "id")) == "id"
+            await other.publish(update("two"))
+            assert texts(await all_entries(broker)) == ["one", "two"]
+            assert await all_entries(other) == await all_entries(broker)
+        finally:
+            await other.close()
+
+    run(engine, scenario)
+
+
+def test_places_go_forward_over_a_clock_that_was_set_back(engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        await broker.read(BEGIN, 1)
+        tomorrow_ms = int(time.time() + 86_400) * 1000
+        engine.ask("XADD", LOG, f"{tomorrow_ms}-7", "topics", "[]", "data", "")
+        assert await broker.publish(update()) == f"#{tomorrow_ms}-8"
+
+    run(engine, scenario)
+
+
+# --- where it begins anew ---
+
+
+@pytest.mark.parametrize("loss", [["FLUSHALL"], ["DEL", LOG], ["DEL", "{barestream}:state"]])
+def test_a_log_that_was_lost_begins_after_every_place_that_it_gave(
+    engine: Engine, loss: list[str]
+) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        for _ in range(20):
+            last = Place.parse(await broker.publish(update()))
+            await broker.publish(update(event_id="id"))
+            engine.ask(*loss)
+            page = await broker.read(last, 10)
+            assert page.floor > last
+            assert page.entries == []
+            assert await broker.find("id") is None
+            assert Place.parse(await broker.publish(update())) > page.floor
+
+    run(engine, scenario)
+
+
+def test_a_log_that_was_lost_within_a_millisecond_begins_after_it(engine: Engine) -> None:
+    publish_and_lose = """
+        redis.call('FLUSHALL')
+        local place = redis.call('XADD', KEYS[1], '*', 'topics', '[]', 'data', '')
+        redis.call('FLUSHALL')
+        return place
+    """
+
+    async def scenario(broker: ValkeyBroker) -> None:
+        for _ in range(100):
+            last = engine.ask("EVAL", publish_and_lose, 1, LOG).decode()
+            assert (await broker.read(BEGIN, 1)).floor > Place.parse(f"#{last}")
+
+    run(engine, scenario)
+
+
+@pytest.mark.parametrize("touch", QUESTIONS)
+def test_whatever_touches_a_lost_log_first_begins_it(engine: Engine, touch: str) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        last = Place.parse(await broker.publish(update()))
+        engine.ask("FLUSHALL")
+        await QUESTIONS[touch](broker)
+        floor = engine.ask("HGET", "{barestream}:state", "floor").decode()
+        assert last < Place.parse(f"#{floor}")
+        assert (await broker.read(BEGIN, 1)).floor == Place.parse(f"#{floor}")
+
+    run(engine, scenario)
+
+
+def test_a_wait_tells_that_the_log_was_lost_meanwhile(engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        last = Place.parse(await broker.publish(update("before")))
+        waiter = asyncio.create_task(broker.wait(last, 10))
+        while not calls(engine, "xread") and engine.ask("INFO", "clients")["blocked_clients"] < 1:
+            await asyncio.sleep(0.01)
+        engine.ask("FLUSHALL")
+        await broker.publish(update("after"))
+        page = await waiter
+        assert page.floor > last
+        assert texts(page.entries) == ["after"]
+
+    run(engine, scenario)
+
+
+# --- what others wrote ---
+
+
+def test_an_entry_of_another_release_is_read(engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        await broker.read(BEGIN, 1)
+        newer = ("v", "2", "new", b"\xff", "topics", '["t"]', "data", "x", "private", "1")
+        engine.ask("XADD", LOG, "*", *newer)
+        engine.ask("XADD", LOG, "*", "data", "y", "topics", '["\\u00e9"]', "retry", "7")
+        assert [entry.update for entry in await all_entries(broker)] == [
+            Update(("t",), Event("x"), private=True),
+            Update(("é",), Event("y", retry_ms=7)),
+        ]
+
+    run(engine, scenario)
+
+
+UNREADABLE = [
+    ("topics", '["t"]'),
+    ("data", "secret"),
+    ("topics", "secret", "data", "x"),
+    ("topics", '"secret"', "data", "x"),
+    ("topics", "[1]", "data", "x"),
+    ("topics", '["\\ud800"]', "data", "x"),
+    ("topics", "[" * 100_000, "data", "x"),
+    ("topics", '["t"]', "data", b"secret\xff"),
+    ("topics", '["t"]', "data", "x", "retry", "secret"),
+    ("topics", '["t"]', "data", "x", "retry", "-1"),
+    ("topics", '["t"]', "data", "x", "type", "secret\n"),
+]
+
+
+def test_an_entry_that_cannot_be_read_is_passed_and_logged_once(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        first = Place.parse(await broker.publish(update("first")))
+        places = [engine.ask("XADD", LOG, "*", *fields).decode() for fields in UNREADABLE]
+        await broker.publish(update("last"))
+        for page in (
+            await broker.read(BEGIN, 100),
+            await broker.newest(100, 1_000_000),
+            await broker.wait(Place(first.ms, first.seq - 1), 100),
+        ):
+            unread = page.entries[1:-1]
+            assert texts([page.entries[0], page.entries[-1]]) == ["first", "last"]
+            assert [str(entry.place) for entry in unread] == [f"#{place}" for place in places]
+            assert {entry.update for entry in unread} == {Update((), Event())}
+        assert [record.place for record in caplog.records] == [f"#{place}" for place in places]
+        assert {record.levelno for record in caplog.records} == {logging.ERROR}
+        assert "secret" not in "".join(str(vars(record)) for record in caplog.records)
+
+    run(engine, scenario)
+
+
+def test_entries_that_were_never_counted_are_trimmed_all_the_same(engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        await broker.publish(update("first"))
+        for fields in UNREADABLE:
+            engine.ask("XADD", LOG, "*", *fields)
+        await broker.publish(update("last"))
+        assert texts(await all_entries(broker)) == ["last"]
+        size = int(engine.ask("HGET", "{barestream}:state", "bytes"))
+        assert 0 <= size <= 100
+
+    run(engine, scenario, HistoryBounds(events=1, seconds=3600, bytes=1000))
+
+
+# --- how it trims ---
+
+
+def test_a_history_with_smaller_bounds_shrinks_by_a_hundred_with_each_publish(
+    engine: Engine,
+) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        many = (broker.publish(update(f"{n}", f"{n}")) for n in range(500))
+        await asyncio.gather(*many)
+        smaller = ValkeyBroker(
+            engine.url, HistoryBounds(events=10, seconds=3600, bytes=10_000), engine.password
+        )
+        try:
+            await smaller.publish(update("500", "500"))
+            assert engine.ask("XLEN", LOG) == 401
+            assert engine.ask("HLEN", "{barestream}:ids") == 401
+            for n in range(501, 506):
+                await smaller.publish(update(f"{n}", f"{n}"))
+            page = await broker.read(BEGIN, 1000)
+            assert texts(page.entries) == [f"{n}" for n in range(496, 506)]
+            assert engine.ask("HKEYS", "{barestream}:ids") == [b"%d" % n for n in range(496, 506)]
+        finally:
+            await smaller.close()
+
+    run(engine, scenario)
+
+
+def test_a_trim_removes_all_that_is_beyond_the_bounds(engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        many = (broker.publish(update(f"{n}", f"{n}")) for n in range(500))
+        places = await asyncio.gather(*many)
+        assert len(places) == 500
+        smaller = ValkeyBroker(
+            engine.url, HistoryBounds(events=10, seconds=3600, bytes=10_000), engine.password
+        )
+        try:
+            await smaller.trim()
+            assert engine.ask("XLEN", LOG) == engine.ask("HLEN", "{barestream}:ids") == 10
+        finally:
+            await smaller.close()
+
+    run(engine, scenario)
+
+
+def test_the_newest_are_whole_where_the_history_is_trimmed_from_page_to_page(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        given = [Place.parse(await broker.publish(update())) for _ in range(50)]
+
+        async def publish_on() -> None:
+            while True:
+                given.append(Place.parse(await broker.publish(update())))
+
+        publisher = asyncio.create_task(publish_on())
+        lengths = []
+        for _ in range(20):
+            page = await broker.newest(100, 1_000_000)
+            places = [page.floor, *(entry.place for entry in page.entries)]
+            first = given.index(page.floor)
+            # A publish that is in the log may not have been answered yet.
+            assert given[first : first + len(places)] == places[: len(given) - first]
+            lengths.append(len(page.entries))
+        publisher.cancel()
+        assert 0 < min(lengths) < 50
+
+    monkeypatch.setattr(valkey, "NEWEST_PAGE_EVENTS", 1)
+    run(engine, scenario, HistoryBounds(events=50, seconds=3600, bytes=1_000_000))
+
+
+# --- how it publishes ---
+
+
+def test_publishes_that_arrive_together_go_together(engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        await broker.publish(update())
+        engine.ask("CONFIG", "RESETSTAT")
+        await asyncio.gather(*(broker.publish(update()) for _ in range(500)))
+        assert calls(engine, "exec") == 2
+        assert len(await all_entries(broker)) == 501
+
+    run(engine, scenario)
+
+
+def test_large_publishes_go_in_batches_of_bounded_bytes(engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        await broker.publish(update())
+        engine.ask("CONFIG", "RESETSTAT")
+        await asyncio.gather(*(broker.publish(update("x" * 400_000)) for _ in range(6)))
+        assert calls(engine, "exec") == 3
+
+    run(engine, scenario)
+
+
+def test_a_publisher_that_leaves_takes_nobody_with_it(engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        await broker.publish(update("first"))
+        engine.pause()
+        sent = [asyncio.create_task(broker.publish(update(f"sent {n}"))) for n in range(3)]
+        await asyncio.sleep(0.1)
+        behind = [asyncio.create_task(broker.publish(update(f"behind {n}"))) for n in range(3)]
+        await asyncio.sleep(0.1)
+        sent[1].cancel()
+        behind[1].cancel()
+        await asyncio.sleep(0)
+        engine.resume()
+        answers = await asyncio.gather(*sent, *behind, return_exceptions=True)
+        left = [isinstance(answer, asyncio.CancelledError) for answer in answers]
+        assert left == [False, True, False, False, True, False]
+        # What was sent is taken; what was not is never sent.
+        expected = ["first", "sent 0", "sent 1", "sent 2", "behind 0", "behind 2"]
+        assert texts(await all_entries(broker)) == expected
+
+    try:
+        run(engine, scenario)
+    finally:
+        engine.resume()
+
+
+def test_an_engine_that_forgot_the_script_takes_each_publish_once(engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        for n in range(20):
+            engine.ask("SCRIPT", "FLUSH")
+            pair = (broker.publish(update(f"{2 * n + odd}")) for odd in range(2))
+            await asyncio.gather(*pair)
+        assert texts(await all_entries(broker)) == [f"{n}" for n in range(40)]
+
+    run(engine, scenario)
+
+
+def test_more_questions_than_connections_wait_for_their_turn(engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        await broker.publish(update(event_id="id"))
+        found = await asyncio.gather(*(broker.find("id") for _ in range(100)))
+        assert all(entry is not None for entry in found)
+        held = engine.ask("CLIENT", "LIST").count(b"name=barestream")
+        assert held == 1 + valkey.MOST_CONNECTIONS
+
+    run(engine, scenario)
+
+
+# --- where the engine is away ---
+
+
+def test_without_an_engine_every_question_says_so_at_once_and_works_when_it_is_back(
+    fresh_engine: Engine,
+) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        for question in QUESTIONS.values():
+            await question(broker)
+        await asyncio.to_thread(fresh_engine.kill)
+        for question in QUESTIONS.values():
+            assert await away(question(broker)) < 1
+        await asyncio.to_thread(fresh_engine.start)
+        for question in QUESTIONS.values():
+            await question(broker)
+
+    run(fresh_engine, scenario)
+
+
+@pytest.mark.parametrize("kind", ["url", "unix_url"])
+def test_an_engine_that_stands_still_is_away_for_every_question_within_its_time(
+    engine: Engine, kind: str
+) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        for question in QUESTIONS.values():
+            await question(broker)
+        place = Place.parse(await broker.publish(update()))
+        engine.pause()
+        waiter = asyncio.create_task(away(broker.wait(place, 10)))
+        # The second has everything ahead of it, and more than a socket's buffer holds.
+        publishers = [away(broker.publish(update("x" * 2_000_000))) for _ in range(2)]
+        others = [away(QUESTIONS[name](broker)) for name in QUESTIONS.keys() - {"wait"}]
+        asked = await asyncio.gather(*publishers, *others)
+        assert max(asked) < valkey.ANSWER_SECONDS + 1
+        assert await waiter < 8.5
+        engine.resume()
+        for question in QUESTIONS.values():
+            await question(broker)
+
+    try:
+        run(engine, scenario, url=getattr(engine, kind))
+    finally:
+        engine.resume()
+
+
+def test_a_publish_in_flight_when_the_engine_dies_says_so_at_once(fresh_engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        await broker.publish(update())
+        fresh_engine.pause()
+        flights = [asyncio.create_task(away(broker.publish(update()))) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        flights += [asyncio.create_task(away(broker.publish(update())))]
+        await asyncio.to_thread(fresh_engine.kill)
+        assert max(await asyncio.gather(*flights)) < 1
+
+    run(fresh_engine, scenario)
+
+
+def test_more_than_may_wait_is_refused_at_once(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        engine.pause()
+        waiting = [asyncio.create_task(broker.publish(update("x" * 400))) for _ in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(BrokerAwayError, match="too much waits"):
+            await broker.publish(update("x" * 400))
+        engine.resume()
+        await asyncio.gather(*waiting)
+        await broker.publish(update("x" * 400))
+
+    monkeypatch.setattr(valkey, "PENDING_MOST_BYTES", 1600)
+    try:
+        run(engine, scenario)
+    finally:
+        engine.resume()
+
+
+def test_an_engine_that_refuses_to_write_is_away_and_says_why(engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        await broker.publish(update("before", "id"))
+        engine.ask("CONFIG", "SET", "maxmemory", "1")
+        with pytest.raises(BrokerAwayError, match="maxmemory"):
+            await broker.publish(update("full"))
+        # What is there can be read, and can be made less.
+        for name in QUESTIONS.keys() - {"publish"}:
+            await QUESTIONS[name](broker)
+        assert texts(await all_entries(broker)) == ["before"]
+        engine.ask("CONFIG", "SET", "maxmemory", "0")
+        engine.ask("REPLICAOF", "127.0.0.1", "1")
+        with pytest.raises(BrokerAwayError, match="read only replica"):
+            await broker.publish(update("replica"))
+        engine.ask("REPLICAOF", "NO", "ONE")
+        await broker.publish(update("after"))
+        assert texts(await all_entries(broker)) == ["before", "after"]
+
+    try:
+        run(engine, scenario)
+    finally:
+        engine.ask("CONFIG", "SET", "maxmemory", "0")
+        engine.ask("REPLICAOF", "NO", "ONE")
+
+
+def test_a_key_that_is_no_stream_is_told(engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        await broker.publish(update())
+        engine.ask("SET", LOG, "no stream")
+        for question in (broker.publish(update()), broker.read(BEGIN, 10)):
+            with pytest.raises(BrokerAwayError, match="WRONGTYPE"):
+                await question
+
+    run(engine, scenario)
+
+
+def test_closing_tells_those_who_still_wait(engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        engine.pause()
+        sent = asyncio.create_task(away(broker.publish(update())))
+        await asyncio.sleep(0.1)
+        behind = asyncio.create_task(away(broker.publish(update())))
+        await asyncio.sleep(0.1)
+        await broker.close()
+        assert await sent < 1
+        assert await behind < 1
+
+    try:
+        run(engine, scenario)
+    finally:
+        engine.resume()
+
+
+def test_what_a_stopped_engine_has_not_read_keeps_no_connection_open(engine: Engine) -> None:
+    def sockets() -> set[int]:
+        files = Path("/proc/self/fd").iterdir()
+        return {file.stat().st_ino for file in files if file.is_socket()}
+
+    async def scenario(broker: ValkeyBroker) -> None:
+        before = sockets()
+        await broker.publish(update())
+        engine.pause()
+        # More than the buffers of both ends hold.
+        publisher = asyncio.create_task(away(broker.publish(update("x" * 20_000_000))))
+        await asyncio.sleep(0.2)
+        await broker.close()
+        await publisher
+        assert sockets() <= before
+
+    try:
+        run(engine, scenario)
+    finally:
+        engine.resume()
+
+
+# --- how it is reached ---
+
+
+@pytest.mark.parametrize("password", ["wrong-secret", "", None])
+def test_a_wrong_password_is_told_without_it(engine: Engine, password: str | None) -> None:
+    async def scenario() -> None:
+        broker = ValkeyBroker(engine.url, FAR_BOUNDS, password)
+        for question in QUESTIONS.values():
+            with pytest.raises(BrokerAwayError, match=r"(?i)password|auth") as caught:
+                await question(broker)
+            assert "wrong-secret" not in str(caught.value)
+        await broker.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("scheme", ["redis", "valkey"])
+def test_the_password_may_stand_in_the_url(engine: Engine, scheme: str) -> None:
+    async def scenario() -> None:
+        quoted = "correct%20horse%2Fbattery%3Astaple%40%2541"
+        broker = ValkeyBroker(f"{scheme}://:{quoted}@127.0.0.1:{engine.port}", FAR_BOUNDS)
+        assert await broker.publish(update(event_id="id")) == "id"
+        await broker.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "secret",
+        "http://:secret@host",
+        "redis://",
+        "redis://:secret@",
+        "redis://:secret@:6379",
+        "redis://:secret@host:port",
+        "redis://:secret@host:99999",
+        "redis://:12#secret@host:6379",
+        "redis://u:12/secret@host:6379",
+        "redis://u:12?secret@host:6379",
+        "redis://:sec/ret@host",
+        "redis://:secret@host/name",
+        "redis://:secret@[::1",
+        "redis://:secret@host?db=x",
+        "redis://:secret@host?socket_timeout=1",
+        "redis://:secret@host?retry_on_timeout=true",
+        "rediss://:secret@host?ssl_cert_reqs=none",
+        "unix://",
+        "unix:///path?password=secret",
+    ],
+)
+def test_a_malformed_url_is_refused_without_naming_what_may_be_the_password(url: str) -> None:
+    with pytest.raises(ValueError, match="not the URL of an engine") as caught:
+        ValkeyBroker(url, FAR_BOUNDS)
+    assert "sec" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://host",
+        "redis://user:secret@host:6380/3",
+        "REDIS://host/",
+        "rediss://[::1]:6379?ssl_ca_certs=/etc/ca.pem",
+        "valkey://host?db=3",
+        "valkeys://host",
+        "unix:///run/valkey.sock?db=1",
+    ],
+)
+def test_making_a_broker_does_not_connect(url: str) -> None:
+    ValkeyBroker(url, FAR_BOUNDS, "password")

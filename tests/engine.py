@@ -1,0 +1,119 @@
+"""A private Valkey (or Redis) server that keeps what it answered, in a folder of its own."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import valkey
+
+from programs import give_up
+from service import free_port, wait_for
+
+_CONFIG = """
+bind 127.0.0.1
+port {port}
+unixsocket {folder}/engine.sock
+dir {folder}
+requirepass {password}
+appendonly yes
+appendfsync always
+save ""
+daemonize no
+"""
+
+
+class Engine:
+    """A server process on a free port; its data outlive it until the context ends."""
+
+    def __init__(self) -> None:
+        self._binary = (
+            shutil.which("valkey-server")
+            or shutil.which("redis-server")
+            or give_up("no engine: apt-get install valkey-server, or redis-server")
+        )
+        self._folder = tempfile.TemporaryDirectory(prefix="bs-engine-")
+        self.folder = Path(self._folder.name)
+        self.port = free_port()
+        self.password = "correct horse/battery:staple@%41"
+        self._process: subprocess.Popen[bytes] | None = None
+        config = _CONFIG.format(port=self.port, folder=self.folder, password=f'"{self.password}"')
+        (self.folder / "engine.conf").write_text(config)
+
+    @property
+    def url(self) -> str:
+        """Where it is, without its password."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def unix_url(self) -> str:
+        """The same by its unix socket."""
+        return f"unix://{self.folder}/engine.sock"
+
+    def __enter__(self) -> "Engine":
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self.kill()
+        self._folder.cleanup()
+
+    def start(self) -> None:
+        """Start it, on the data that it had, and wait until it answers."""
+        with (self.folder / "engine.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._binary, self.folder / "engine.conf"], stdout=log, stderr=log
+            )
+        wait_for("the engine", self._answers)
+
+    def stop(self) -> None:
+        """End it properly."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Stop it where it is: its connections stay, and nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def ask(self, *command: object) -> Any:
+        """Return the engine's answer to a command."""
+        client = valkey.Valkey(port=self.port, password=self.password, protocol=2)
+        try:
+            return client.execute_command(*command)
+        finally:
+            client.close()
+
+    def _answers(self) -> bool:
+        process = self._process
+        assert process is not None
+        assert process.poll() is None, (self.folder / "engine.log").read_text()
+        try:
+            return bool(self.ask("PING"))
+        except valkey.ConnectionError:
+            return False
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, number)
+
+    def _end(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._signal(number)
+        # A paused process dies of SIGKILL, but hears nothing else.
+        self._process.wait(10)
+        self._process = None

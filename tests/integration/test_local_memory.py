@@ -1,0 +1,44 @@
+"""The log in a worker's own memory, over far more events than it keeps."""
+
+import asyncio
+import os
+import time
+
+from barestream.broker.broker import HistoryBounds
+from barestream.broker.local import LocalBroker
+from barestream.event_log import EventLog, Place
+from barestream.feed import Feed
+from barestream.frames import Event
+from barestream.metrics import Metrics
+from barestream.tail import Tail
+from barestream.update import Update
+from service import private_kb
+
+EVENTS = 1_000_000
+HISTORY_EVENTS = 10_000
+ROUND = 100_000
+
+
+def test_a_million_events_through_a_history_of_ten_thousand_leave_no_trace() -> None:
+    async def main() -> list[int]:
+        broker = LocalBroker(HistoryBounds(HISTORY_EVENTS, 3600, 10**9), time.time)
+        ring = EventLog(HISTORY_EVENTS, Place(0, 0))
+        tail = Tail(broker, Feed(ring, Metrics(), time.time), HISTORY_EVENTS, 10**9)
+        following = asyncio.create_task(tail.run())
+        used_kb = []
+        for number in range(1, EVENTS + 1):
+            # Every other one has an id of its own, so that those are let go of too.
+            own_id = f"urn:{number}" if number % 2 else None
+            await broker.publish(Update((f"topic/{number % 1000}",), Event(str(number), own_id)))
+            if number % 100 == 0:
+                await asyncio.sleep(0)
+            if number % ROUND == 0:
+                used_kb.append(private_kb(os.getpid()))
+        assert len(ring) == len((await broker.newest(EVENTS, 10**9)).entries) == HISTORY_EVENTS
+        following.cancel()
+        await asyncio.wait([following])
+        return used_kb
+
+    used_kb = asyncio.run(main())
+    print(f"memory after each {ROUND} events, KB: {used_kb}")
+    assert max(used_kb[-5:]) <= 1.05 * min(used_kb[-5:])
