@@ -1,6 +1,8 @@
 """The application, wired: the only place where the parts meet."""
 
 import asyncio
+import logging
+import signal
 import time
 from typing import Any
 
@@ -29,6 +31,8 @@ from barestream.web.publish import Publish, PublishLimits
 from barestream.web.router import Router
 from barestream.web.scrape import Scrape
 from barestream.web.subscribe import Subscribe
+
+logger = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings | None = None) -> Application:
@@ -79,6 +83,8 @@ def create_app(settings: Settings | None = None) -> Application:
         take_part_in_drain(hub, request.scope)
         works = (clock.run(), hub.run(), tail.run(), tail.trim())
         running.extend(map(asyncio.create_task, works))
+        for task in running:
+            task.add_done_callback(_end_if_broken)
 
     async def stop(_request: LifespanRequest) -> None:
         # Another server than ours asks for no drain; what it left open ends here.
@@ -108,6 +114,13 @@ def create_app(settings: Settings | None = None) -> Application:
     if settings.allowed_origins:
         app.http_router.add({"OPTIONS"}, MERCURE, cors.preflight)
     return app
+
+
+def _end_if_broken(task: asyncio.Task[None]) -> None:
+    """Have this process drain and end where its own work broke: a supervisor starts another."""
+    if not task.cancelled() and (error := task.exception()):
+        logger.critical("a task of the worker broke", exc_info=error)
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _verifier(key: SecretStr | None, algorithm: str) -> Verifier | None:

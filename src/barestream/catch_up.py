@@ -1,13 +1,17 @@
 """Brings followers on that have far to go: a step at a time, and out of the broker's history."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from barestream.broker.broker import Broker, BrokerAwayError
 from barestream.event_log import Record
 from barestream.feed import Follower
 from barestream.frames import Event, encode
+from barestream.stream import EndReason
 from barestream.update import Entry
+
+logger = logging.getLogger(__name__)
 
 # Reads of old history at once. Each holds one page, and the engine serves one after the other
 # anyway: more would only put the newest events behind the oldest.
@@ -60,6 +64,9 @@ class CatchUp:
                     follower.step()
                 # The newest events go first.
                 await self._sleep(0)
+        except Exception:
+            logger.exception("catching up failed", extra=dict(follower.stream.labels))
+            follower.stream.end(EndReason.ERROR)
         finally:
             follower.catching_up = False
 

@@ -7,6 +7,7 @@ from barestream.event_log import EventLog, Place
 from barestream.feed import STEP_RECORDS, Feed
 from barestream.frames import Event
 from barestream.metrics import Metrics
+from barestream.stream import EndReason
 from barestream.subscription import Subscription
 from barestream.topics import Selectors
 from barestream.update import Entry, Update
@@ -21,6 +22,7 @@ class SlowBroker(LocalBroker):
     def __init__(self, history_events: int = 1000) -> None:
         super().__init__(HistoryBounds(history_events, 1e9, 10**9), FakeClock(1.0))
         self.failures = 0
+        self.failure: Exception = BrokerAwayError("away")
         self.reads = self.at_once = self.most_at_once = 0
 
     async def read(self, after: Place, most_events: int) -> Page:
@@ -31,7 +33,7 @@ class SlowBroker(LocalBroker):
         self.at_once -= 1
         if self.failures:
             self.failures -= 1
-            raise BrokerAwayError("away")
+            raise self.failure
         return await super().read(after, most_events)
 
 
@@ -154,6 +156,21 @@ def test_without_the_broker_it_waits_and_asks_again() -> None:
             await settle()
         assert [seconds for seconds in slept if seconds] == [1.0, 1.0, 1.0]
         assert numbers(outlet) == list(range(100))
+
+    asyncio.run(main())
+
+
+def test_where_it_breaks_the_stream_ends_so_that_its_client_comes_back() -> None:
+    async def main() -> None:
+        broker = SlowBroker()
+        broker.failures, broker.failure = 1, ZeroDivisionError()
+        feed = feed_on(broker, 10)
+        await fill(broker, feed, range(100))
+        stream, outlet = fake_stream()
+        with feed.follow(stream, Place(1000, 0)):
+            await settle()
+        assert stream.end_reason is EndReason.ERROR
+        assert outlet.closed
 
     asyncio.run(main())
 
