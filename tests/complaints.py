@@ -7,12 +7,15 @@ _ALARMING = re.compile(
     r"warn|error|crit|alert|emerg|fatal|exception|traceback|fail|kill", re.IGNORECASE
 )
 
+# Valkey's advice about the host, which a container cannot follow.
+_ABOUT_THE_HOST = "Memory overcommit must be enabled!"
+
 
 def complaints(log: str) -> list[str]:
     """Return the lines of a log that look like an error, to a program or to a person."""
     # Compose 2.26 erases the terminal's line before each of its own, even with --ansi never.
     lines = log.replace("\x1b[2K", "").splitlines()
-    return [line for line in lines if _looks_like_an_error(line)]
+    return [line for line in lines if _looks_like_an_error(line) and _ABOUT_THE_HOST not in line]
 
 
 def _looks_like_an_error(line: str) -> bool:

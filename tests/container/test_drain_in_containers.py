@@ -176,7 +176,8 @@ def test_the_end_of_the_whole_stack_ends_every_stream_cleanly(
         ends = asyncio.run(ends_by(fresh_stack, lambda: command(fresh_stack)))
     figure(str(ends))
     ends.assert_clean()
-    assert fresh_stack.deaths(began_at, expected=2) == [("app", 0), ("nginx", 0)]
+    ended = [("app", 0), ("nginx", 0), ("valkey", 0)]
+    assert fresh_stack.deaths(began_at, expected=3) == ended
     assert log.read_text().count('"reason": "drained"') == STREAMS
     assert complaints(log.read_text()) == []
 

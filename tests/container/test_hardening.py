@@ -7,7 +7,8 @@ import pytest
 
 from compose import Stack, docker, inspect
 
-each_service = pytest.mark.parametrize("service", ["app", "nginx"])
+SERVICES = ["app", "nginx", "valkey"]
+each_service = pytest.mark.parametrize("service", SERVICES)
 
 
 @each_service
@@ -47,7 +48,7 @@ def test_the_root_cannot_be_written_to_even_by_root(stack: Stack, service: str) 
 def test_what_is_mounted_from_the_host_is_read_only_and_never_the_engines_socket(
     stack: Stack,
 ) -> None:
-    for service in ("app", "nginx"):
+    for service in SERVICES:
         mounts = stack.inspect(service)["Mounts"]
         assert all(not mount["RW"] for mount in mounts if mount["Type"] == "bind")
         assert not any("docker.sock" in mount["Source"] for mount in mounts)
@@ -55,6 +56,9 @@ def test_what_is_mounted_from_the_host_is_read_only_and_never_the_engines_socket
     [sockets] = [m for m in stack.inspect("nginx")["Mounts"] if m["Type"] == "volume"]
     assert sockets["Destination"] == "/run/barestream"
     assert sockets["RW"] is False
+    # The app reads the engine's password; it gives none.
+    [engine] = [m for m in stack.inspect("app")["Mounts"] if "engine" in m["Destination"]]
+    assert engine["RW"] is False
 
 
 def test_the_whole_stack_publishes_one_port(stack: Stack) -> None:
@@ -67,7 +71,9 @@ def test_the_whole_stack_publishes_one_port(stack: Stack) -> None:
     assert published == [("nginx", "80/tcp", str(stack.port))]
 
 
-@pytest.mark.parametrize(("service", "pids", "memory"), [("app", 128, 1024), ("nginx", 256, 512)])
+@pytest.mark.parametrize(
+    ("service", "pids", "memory"), [("app", 128, 1024), ("nginx", 256, 512), ("valkey", 64, 1024)]
+)
 def test_pids_memory_files_and_logs_are_limited(
     stack: Stack, service: str, pids: int, memory: int, figure: Callable[[str], None]
 ) -> None:
@@ -88,7 +94,7 @@ def test_pids_memory_files_and_logs_are_limited(
 
 def test_the_limit_of_open_files_is_a_setting() -> None:
     with Stack(nofile=2048) as small:
-        for service in ("app", "nginx"):
+        for service in SERVICES:
             limits = small.exec(service, "cat", "/proc/1/limits").stdout
             assert re.search(r"^Max open files +2048 +2048 ", limits, re.MULTILINE)
 
@@ -113,7 +119,10 @@ def test_the_image_holds_no_compiler_and_no_cache_of_packages(
     [
         ("app", "BARESTREAM_CLOCK_SECONDS", "abc", "a whole number of seconds from 1 to 86400"),
         ("app", "BARESTREAM_WORKERS", "0", "a whole number from 1 to 64"),
+        ("app", "BARESTREAM_ANONYMOUS", "perhaps", "true or false"),
         ("nginx", "BARESTREAM_WORKERS", "two", "a whole number above 0"),
+        ("nginx", "BARESTREAM_PUBLISH_RATE", "0", "a whole number above 0"),
+        ("nginx", "BARESTREAM_CORS_ORIGINS", "a;b", "origins, or *"),
     ],
 )
 def test_a_wrong_setting_stops_the_start(
