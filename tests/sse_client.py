@@ -1,10 +1,14 @@
 """A client of Server-Sent Events that sees what a browser hides: chunks, ends, arrival times."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+# What the service says between events.
+_BARE_LINE = re.compile(rb"(:|retry: (?P<ms>\d+))\n")
 
 
 @dataclass
@@ -86,9 +90,12 @@ class SseClient:
         *blocks, self._text = (self._text + body).split(b"\n\n")
         for block in blocks:
             self._dispatch(block.decode(), at)
-        while self._text.startswith(b":\n"):
-            self.heartbeats += 1
-            self._text = self._text[2:]
+        while line := _BARE_LINE.match(self._text):
+            if line["ms"]:
+                self.retries_ms.append(int(line["ms"]))
+            else:
+                self.heartbeats += 1
+            self._text = self._text[line.end() :]
 
     def _dispatch(self, block: str, at: float) -> None:
         fields: dict[str, list[str]] = {}

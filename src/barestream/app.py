@@ -6,7 +6,7 @@ import signal
 import time
 from typing import Any
 
-from bareasgi import Application, LifespanRequest
+from bareasgi import LifespanRequest
 from pydantic import SecretStr
 
 from barestream.broker.broker import Broker, HistoryBounds
@@ -14,13 +14,14 @@ from barestream.broker.local import LocalBroker
 from barestream.broker.valkey import ValkeyBroker
 from barestream.catch_up import CatchUp
 from barestream.clock import Clock
-from barestream.event_log import EventLog, Place
+from barestream.event_log import BEGIN, EventLog
 from barestream.feed import Feed
 from barestream.hub import Hub, HubLimits
 from barestream.metrics import Metrics
 from barestream.settings import Settings, load
 from barestream.tail import Tail
 from barestream.tokens import Verifier
+from barestream.web.application import Application
 from barestream.web.authorization import Authorization
 from barestream.web.clock_stream import ClockStream
 from barestream.web.cors import ANY_ORIGIN, Cors
@@ -30,7 +31,7 @@ from barestream.web.pages import MERCURE, Pages
 from barestream.web.publish import Publish, PublishLimits
 from barestream.web.router import Router
 from barestream.web.scrape import Scrape
-from barestream.web.subscribe import Subscribe
+from barestream.web.subscribe import Subscribe, SubscribeLimits
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def create_app(settings: Settings | None = None) -> Application:
     hub = Hub(limits, time.monotonic, metrics)
     clock = Clock(settings.clock_seconds, settings.clock_history, time.time, metrics)
     broker = _broker(settings)
-    ring = EventLog(settings.ring_events, Place(0, 0), settings.ring_bytes)
+    ring = EventLog(settings.ring_events, BEGIN, settings.ring_bytes)
     feed = Feed(ring, metrics, time.time, catch_up=CatchUp(broker))
     tail = Tail(broker, feed, settings.ring_events, settings.ring_bytes)
     publisher = _verifier(settings.token_key, settings.token_algorithm)
@@ -74,7 +75,13 @@ def create_app(settings: Settings | None = None) -> Application:
         metrics,
         PublishLimits(settings.data_bytes, settings.topics_per_event),
     )
-    subscribe = Subscribe(tail, hub, authorization, settings.topics_per_stream, time.time)
+    subscribe = Subscribe(
+        tail,
+        hub,
+        authorization,
+        SubscribeLimits(settings.topics_per_stream, settings.templates_per_stream),
+        time.time,
+    )
     health = Health(hub, tail)
     pages = Pages()
     running: list[asyncio.Task[None]] = []

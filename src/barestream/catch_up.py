@@ -5,11 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from barestream.broker.broker import Broker, BrokerAwayError
-from barestream.event_log import Record
 from barestream.feed import Follower
-from barestream.frames import Event, encode
-from barestream.stream import EndReason
-from barestream.update import Entry
+from barestream.stream import MARK_BYTES, EndReason
 
 logger = logging.getLogger(__name__)
 
@@ -17,20 +14,12 @@ logger = logging.getLogger(__name__)
 # anyway: more would only put the newest events behind the oldest.
 MOST_READS = 4
 
-# What a page should hold: two writes of a catching-up stream. Pages are asked for by count, so
-# a page of larger events than usual is larger.
-PAGE_BYTES = 128 * 1024
+# What a page holds: two writes of a stream that catches up, or one larger event.
+PAGE_BYTES = 2 * MARK_BYTES
 PAGE_MOST_EVENTS = 500
 
 # Until the engine is asked again for a page that it did not give.
 RETRY_SECONDS = 1.0
-
-
-def record_of(entry: Entry) -> Record:
-    """Return the entry as a log keeps it: its event encoded, with the id that clients see."""
-    event = entry.update.event
-    body = encode(Event(event.data, entry.id, event.type, event.retry_ms))
-    return Record(entry.place, body, entry.update.topics, entry.update.private, event.id)
 
 
 class CatchUp:
@@ -72,13 +61,12 @@ class CatchUp:
 
     async def _read_page(self, follower: Follower) -> None:
         log = follower.feed.log
-        most_events = min(PAGE_MOST_EVENTS, PAGE_BYTES // max(log.mean_bytes, 1) + 1)
         try:
             async with self._reads:
                 # Its turn may have come when its client has left.
                 if follower.place is None:
                     return
-                page = await self._broker.read(follower.place, most_events)
+                page = await self._broker.read(follower.place, PAGE_MOST_EVENTS, PAGE_BYTES)
         except BrokerAwayError:
             await self._sleep(RETRY_SECONDS)
             return
@@ -90,4 +78,4 @@ class CatchUp:
             return
         if page.floor > follower.place:
             follower.miss(str(follower.place), page.floor)
-        follower.send(record_of(entry) for entry in page.entries)
+        follower.send(entry.record for entry in page.entries)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from barestream.metrics import METRICS_FOLDER
 from barestream.server.readiness import unready, unready_at
 from barestream.server.socket_folder import SocketFolder
 from barestream.settings import Row, Settings, SettingsError, load, rows
@@ -28,7 +29,7 @@ def serve() -> None:
     _checked_settings()
     # prometheus_client asks for it when it is imported: too early for Gunicorn's configuration,
     # which removes it at the end.
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="barestream-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=METRICS_FOLDER)
     os.execvp(sys.executable, [sys.executable, "-m", "gunicorn", "-c", _CONFIG])  # noqa: S606
 
 

@@ -37,6 +37,10 @@ class Place(NamedTuple):
         return cls(int(match[1]), int(match[2]))
 
 
+# Before every place that a log gives.
+BEGIN = Place(0, 0)
+
+
 class Record(NamedTuple):
     """An event as the log keeps it.
 
@@ -85,11 +89,6 @@ class EventLog:
     def __len__(self) -> int:
         return self._end - self._first
 
-    @property
-    def mean_bytes(self) -> int:
-        """How large an event is on average; 0 where there is none."""
-        return self._size_bytes // max(len(self), 1)
-
     def before(self, events: int) -> Place:
         """Return the place that a reader of the newest ``events`` events starts from."""
         ordinal = self._end - 1 - events
@@ -114,6 +113,11 @@ class EventLog:
         if self._capacity_bytes is not None:
             while self._size_bytes > self._capacity_bytes and len(self) > 1:
                 self._drop_first()
+
+    def drop(self, upto: Place) -> None:
+        """Let go of the events up to a place; the log is whole from there on."""
+        while len(self) and self._at(self._first).place <= upto:
+            self._drop_first()
 
     def after(self, place: Place) -> Iterator[Record]:
         """Yield the events that follow a place, oldest first; the log must not change meanwhile.

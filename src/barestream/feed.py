@@ -13,15 +13,12 @@ from barestream.audience import Audience
 from barestream.event_log import EventLog, Place, Record
 from barestream.frames import Event, Frame, encode, frame
 from barestream.metrics import Metrics
-from barestream.stream import Stream
+from barestream.stream import MARK_BYTES, Stream
 from barestream.subscription import EVERYTHING_PUBLIC, Subscription
 
-# A stream catches up by writes of at most this: uvloop's own mark, above which it says "paused".
-CATCH_UP_BYTES = 64 * 1024
-
-# How many records are looked through at once: a few ms with many selectors, which holds up
-# nobody's event for long.
-STEP_RECORDS = 500
+# How many records are looked through at once: a few ms with as many templates as a stream may
+# have, which holds up nobody's event for long.
+STEP_RECORDS = 100
 
 # A client may come from a machine whose clock is ahead of ours, or from a worker that is: it
 # waits for what follows its place. Further ahead than any synchronised clock the place is not
@@ -61,6 +58,7 @@ class Follower:
 
     def advance(self) -> None:
         """Send what follows the place, for as long as the client takes it."""
+        self._settle()
         while self.can_advance and not self.catching_up:
             self.step()
             if self.can_advance and self.feed.catch_up is not None:
@@ -74,19 +72,19 @@ class Follower:
             return
         if self.place >= log.floor:
             self.send(islice(log.after(self.place), STEP_RECORDS))
-            if self.place == log.last:
-                self.place = None
         elif self.feed.catch_up is None:
             self.miss(str(self.place), log.floor)
 
     def send(self, records: Iterable[Record]) -> None:
-        """Send those records that it wants, until the client takes no more; move the place."""
+        """Send those records that it wants, by writes of at most the mark, until the client
+        takes no more; move the place.
+        """
         bodies: list[bytes] = []
         size_bytes = 0
         for record in records:
             if self.subscription.covers(record):
                 size_bytes += len(record.body)
-                if bodies and size_bytes > CATCH_UP_BYTES:
+                if bodies and size_bytes > MARK_BYTES:
                     self._write(bodies)
                     bodies, size_bytes = [], len(record.body)
                     if self.stream.paused:
@@ -95,6 +93,7 @@ class Follower:
             self.place = record.place
         if bodies:
             self._write(bodies)
+        self._settle()
 
     def miss(self, seen: str, floor: Place) -> None:
         """Tell the client that what came after the id it saw, up to a place, is gone."""
@@ -102,11 +101,17 @@ class Follower:
         self.stream.write(frame(encode(gap)), events=1)
         self.feed.metrics.gaps.inc()
         self.place = floor
+        self._settle()
 
     def heartbeat(self) -> Frame:
         """Return an event that says how far the client has come."""
         at = self.place or self.feed.log.last
         return frame(encode(Event(id=str(at), type=HEARTBEAT_TYPE)))
+
+    def _settle(self) -> None:
+        # With a place of its own it would seem to fall behind by each event that it does not want.
+        if self.place == self.feed.log.last:
+            self.place = None
 
     def _write(self, bodies: list[bytes]) -> None:
         joined = frame(b"".join(bodies))
@@ -142,12 +147,18 @@ class Feed:
         self._now = now
         self._count = count
         self._followers: dict[Follower, None] = {}
+        # Those whose client was told of events by a worker that is further.
+        self._ahead: dict[Follower, None] = {}
         self._audience: Audience[Follower] = Audience()
 
     def append(self, record: Record) -> None:
         """Add an event to the log, and send it to each follower that wants it and keeps up."""
         before = self.log.last
         self.log.append(record)
+        for follower in tuple(self._ahead):
+            if follower.place is None or follower.place < record.place:
+                follower.place = None
+                del self._ahead[follower]
         live = frame(record.body)
         sent = 0
         for follower in self._audience.wanting(record.topics):
@@ -160,6 +171,10 @@ class Feed:
             else:
                 follower.stream.write(live, events=1)
                 sent += 1
+        for follower in tuple(self._ahead):
+            if follower.place == record.place:
+                follower.place = None
+                del self._ahead[follower]
         if sent:
             self.metrics.delivered(sent, sent * len(record.body))
             self.metrics.lag_seconds.observe(max(0.0, self._now() - record.place.ms / 1000))
@@ -171,7 +186,9 @@ class Feed:
         for follower in tuple(self._followers):
             if follower.place is None:
                 follower.place = before
-                follower.advance()
+            if follower.place <= floor:
+                self._ahead.pop(follower, None)
+            follower.advance()
 
     def is_place_to_come_from(self, place: Place) -> bool:
         """Return whether a client can have been told this place."""
@@ -203,6 +220,8 @@ class Feed:
             stream.heartbeat = follower.heartbeat
         self._followers[follower] = None
         self._audience.add(follower, subscription.topics)
+        if place is not None and place > self.log.last:
+            self._ahead[follower] = None
         try:
             if missed_after is not None and place is not None:
                 follower.miss(missed_after, place)
@@ -214,6 +233,7 @@ class Feed:
         finally:
             follower.place = None
             self._audience.discard(follower, subscription.topics)
+            self._ahead.pop(follower, None)
             del self._followers[follower]
 
     def gap(self, seen: str, floor: Place) -> Event:

@@ -22,7 +22,7 @@ class Event:
     It always has data: an event with an id alone fires in some clients and not in others.
 
     Attributes:
-        data: Any text; its line ends (CRLF, CR, LF) arrive as LF.
+        data: Any text without NUL; its line ends (CRLF, CR, LF) arrive as LF.
         id: What a client sends back as Last-Event-ID; without CR, LF and NUL.
         type: The event type that listeners name, "message" where absent; without CR, LF and NUL.
         retry_ms: The client's reconnection delay from here on, in milliseconds.
@@ -50,8 +50,8 @@ def encode(event: Event) -> bytes:
     """Return the event's bytes: UTF-8, LF alone, ended by a blank line.
 
     Raises:
-        InvalidEventError: CR, LF or NUL in the id or type, a retry below 0, or text that
-            UTF-8 cannot carry (a lone surrogate).
+        InvalidEventError: CR, LF or NUL in the id or type, NUL in the data, a retry below 0,
+            or text that UTF-8 cannot carry (a lone surrogate).
     """
     lines = []
     for name, value in (("id", event.id), ("event", event.type)):
@@ -63,6 +63,9 @@ def encode(event: Event) -> bytes:
         if event.retry_ms < 0:
             raise InvalidEventError(f"retry is below 0: {event.retry_ms}")
         lines.append(f"retry: {event.retry_ms}\n")
+    # Firefox leaves it out.
+    if "\0" in event.data:
+        raise InvalidEventError("data holds NUL")
     lines.extend(f"data: {line}\n" for line in _LINE_END.split(event.data))
     lines.append("\n")
     try:
@@ -79,8 +82,12 @@ def frame(body: bytes) -> Frame:
 
 
 def retry(delay_ms: int) -> Frame:
-    """Return the frame that sets the client's reconnection delay and dispatches nothing."""
-    return frame(b"retry: %d\n\n" % delay_ms)
+    """Return the frame that sets the client's reconnection delay and dispatches nothing.
+
+    One bare line, as a heartbeat is: with a blank line after it, httpx-sse fires an empty message,
+    on a new connection with an empty id, and who takes that for the last id resumes nowhere.
+    """
+    return frame(b"retry: %d\n" % delay_ms)
 
 
 # One bare line: with a blank line after it, one popular client fires an empty message.

@@ -10,6 +10,9 @@ import os
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+# How the folder begins that is made for the processes of one service.
+METRICS_FOLDER = "barestream-metrics-"
+
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 # From a worker beside its engine on an idle machine to one that is far too busy.
@@ -21,6 +24,7 @@ class Metrics:
 
     Attributes:
         streams: Open streams.
+        paused: Those of them whose client takes less than it is sent.
         ended: Streams that ended, by reason.
         published: Updates that were taken.
         refused: Publishes that were not, by status.

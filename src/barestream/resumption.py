@@ -2,15 +2,12 @@
 
 from typing import NamedTuple
 
-from barestream.catch_up import record_of
-from barestream.event_log import Place
+from barestream.event_log import BEGIN, Place
 from barestream.subscription import Subscription
 from barestream.tail import Tail
 
 # The spec's word for the begin of the history.
 EARLIEST = "earliest"
-
-_BEGIN = Place(0, 0)
 
 
 class Resumption(NamedTuple):
@@ -48,10 +45,10 @@ async def resumption(
     if last_event_id is None:
         return Resumption(None)
     if last_event_id == EARLIEST:
-        return Resumption(await _floor(tail, _BEGIN), EARLIEST)
+        return Resumption(await _floor(tail, BEGIN), EARLIEST)
     place = await _find(tail, subscription, last_event_id)
     if place is None or not tail.feed.is_place_to_come_from(place):
-        return Resumption(await _floor(tail, _BEGIN), EARLIEST, last_event_id)
+        return Resumption(await _floor(tail, BEGIN), EARLIEST, last_event_id)
     if place < tail.feed.log.floor and await _floor(tail, place) > place:
         # The gap is told when the stream gets there.
         return Resumption(place, EARLIEST)
@@ -59,7 +56,7 @@ async def resumption(
 
 
 async def _floor(tail: Tail, place: Place) -> Place:
-    return (await tail.broker.read(place, 1)).floor
+    return (await tail.broker.read(place, 0)).floor
 
 
 async def _find(tail: Tail, subscription: Subscription, event_id: str) -> Place | None:
@@ -70,5 +67,5 @@ async def _find(tail: Tail, subscription: Subscription, event_id: str) -> Place 
     record = tail.feed.log.find(event_id)
     if record is None:
         entry = await tail.broker.find(event_id)
-        record = record_of(entry) if entry else None
+        record = entry.record if entry else None
     return record.place if record and subscription.may_read(record) else None

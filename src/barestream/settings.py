@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from barestream.broker.valkey import connection_options
 from barestream.tokens import ALGORITHMS, InvalidKeyError, Verifier
 
 PREFIX = "BARESTREAM_"
@@ -137,7 +137,7 @@ class Settings(BaseSettings):
     )
     app_memory: str = _setting(
         "1g",
-        "Memory of the app's container; about 20 KB a stream, and 50 MB a worker.",
+        "Memory of the app's container; about 20 KB a stream, and 100 MB a worker.",
         "a number and a unit b, k, m or g, such as 512m",
         pattern=r"^[0-9]+[bkmg]$",
     )
@@ -229,8 +229,8 @@ class Settings(BaseSettings):
         ge=65_536,
     )
     data_bytes: int = _setting(
-        524_288,
-        "How large an update's data may be; some clients' buffers end at a line of 512 KB.",
+        512_000,
+        "How large an update's data may be; some clients read no line of 512 KiB.",
         "a whole number of bytes from 1 to 16777216",
         "bytes",
         ge=1,
@@ -250,6 +250,14 @@ class Settings(BaseSettings):
         "a whole number from 1 to 1000",
         "topics",
         ge=1,
+        le=1000,
+    )
+    templates_per_stream: int = _setting(
+        10,
+        "How many of those may be URI templates: each is tried for each update.",
+        "a whole number from 0 to 1000",
+        "templates",
+        ge=0,
         le=1000,
     )
     streams_per_worker: int = _setting(
@@ -321,12 +329,7 @@ class Settings(BaseSettings):
     def _is_local_or_an_address(cls, url: SecretStr) -> SecretStr:
         text = url.get_secret_value()
         if text != LOCAL_BROKER:
-            parts = urlsplit(text)
-            # Reading the port is what checks it.
-            if not text.startswith(_BROKER_SCHEMES) or parts.port == 0:
-                raise ValueError
-            if not (parts.path if parts.scheme == "unix" else parts.hostname):
-                raise ValueError
+            connection_options(text)
         return url
 
     @property
@@ -423,12 +426,15 @@ def _from_files(environment: Mapping[str, str]) -> dict[str, Any]:
         path = environment.get(variable + FILE_SUFFIX)
         if not path:
             continue
+        # What is set itself goes before what stands in a file, such as Compose's own.
         if environment.get(variable):
-            raise SettingsError(
-                f"{variable} and {variable}{FILE_SUFFIX} are both set: expected one of them"
-            )
+            continue
         try:
-            found[name] = Path(path).read_text().rstrip("\r\n")
+            text = Path(path).read_text().rstrip("\r\n")
+            # Without its secret a protection would be off.
+            if not text:
+                raise OSError("it is empty")
+            found[name] = text
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(
                 f"{variable}{FILE_SUFFIX}={path!r}: expected a file that can be read ({error})"

@@ -6,6 +6,9 @@ from typing import Protocol
 
 from barestream.frames import HEARTBEAT, Frame
 
+# What waits for a client before it counts as slow: uvloop's and asyncio's own high-water mark.
+MARK_BYTES = 64 * 1024
+
 
 class EndReason(StrEnum):
     """Why a stream ended, as its log line says it."""

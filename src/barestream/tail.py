@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from barestream.broker.broker import Broker, BrokerAwayError
-from barestream.catch_up import record_of
+from barestream.event_log import BEGIN
 from barestream.feed import Feed
 
 logger = logging.getLogger(__name__)
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 FIRST_RETRY_SECONDS = 0.1
 MOST_RETRY_SECONDS = 2.0
 
-# How many updates one answer may hold: at most so many bodies are in memory beside the log's.
+# How many updates one answer may hold, before other work has its turn.
 MOST_EVENTS = 100
 
 # How often the history's age is looked after where nobody publishes.
@@ -30,6 +30,9 @@ class Tail:
         feed: Where its updates go.
         fill_events: How many of the newest are read at the start.
         fill_bytes: How large they may be together.
+
+    Attributes:
+        filled: Whether the feed has its start.
     """
 
     def __init__(self, broker: Broker, feed: Feed, fill_events: int, fill_bytes: int) -> None:
@@ -65,6 +68,7 @@ class Tail:
             if self._following:
                 try:
                     await self.broker.trim()
+                    self.feed.log.drop((await self.broker.read(BEGIN, 0)).floor)
                 except BrokerAwayError as error:
                     logger.warning("history not trimmed", extra={"why": str(error)})
 
@@ -73,7 +77,7 @@ class Tail:
         log = self.feed.log
         log.restart(page.floor)
         for entry in page.entries:
-            log.append(record_of(entry))
+            log.append(entry.record)
         self.filled = True
 
     async def _read_on(self) -> None:
@@ -82,7 +86,7 @@ class Tail:
         if page.floor > log.last:
             self.feed.restart(page.floor)
         for entry in page.entries:
-            self.feed.append(record_of(entry))
+            self.feed.append(entry.record)
 
     def _note(self, *, following: bool, why: str = "") -> None:
         if following is self._following:

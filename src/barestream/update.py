@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from barestream.event_log import Place
-from barestream.frames import Event
+from barestream.event_log import Place, Record
+from barestream.frames import Event, encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +37,10 @@ class Entry(NamedTuple):
     def id(self) -> str:
         """The id that clients see: the publisher's own, else the place."""
         return self.update.event.id or str(self.place)
+
+    @property
+    def record(self) -> Record:
+        """The entry as a worker's log keeps it: its event encoded, with the id that clients see."""
+        event = self.update.event
+        body = encode(Event(event.data, self.id, event.type, event.retry_ms))
+        return Record(self.place, body, self.update.topics, self.update.private, event.id)

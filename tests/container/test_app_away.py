@@ -36,7 +36,7 @@ def test_a_stream_is_told_to_retry(halved: Stack, method: str, path: str, accept
     if method == "GET":
         field, _, milliseconds = answer.text.partition(": ")
         assert field == "retry"
-        assert answer.text.endswith("\n\n")
+        assert answer.text.endswith("\n")
         assert 2000 <= int(milliseconds) <= 4000
 
 

@@ -1,8 +1,8 @@
 import asyncio
 
-from barestream.broker.broker import BrokerAwayError, HistoryBounds, Page
+from barestream.broker.broker import MOST_PAGE_BYTES, BrokerAwayError, HistoryBounds, Page
 from barestream.broker.local import LocalBroker
-from barestream.catch_up import MOST_READS, CatchUp, record_of
+from barestream.catch_up import MOST_READS, CatchUp
 from barestream.event_log import EventLog, Place
 from barestream.feed import STEP_RECORDS, Feed
 from barestream.frames import Event
@@ -25,7 +25,7 @@ class SlowBroker(LocalBroker):
         self.failure: Exception = BrokerAwayError("away")
         self.reads = self.at_once = self.most_at_once = 0
 
-    async def read(self, after: Place, most_events: int) -> Page:
+    async def read(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         self.reads += 1
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -34,13 +34,13 @@ class SlowBroker(LocalBroker):
         if self.failures:
             self.failures -= 1
             raise self.failure
-        return await super().read(after, most_events)
+        return await super().read(after, most_events, most_bytes)
 
 
 async def fill(broker: LocalBroker, feed: Feed, numbers: range, topic: str = "a") -> None:
     for number in numbers:
         place = Place.parse(await broker.publish(Update((topic,), Event(str(number)))))
-        feed.append(record_of(Entry(place, Update((topic,), Event(str(number))))))
+        feed.append(Entry(place, Update((topic,), Event(str(number)))).record)
 
 
 def numbers(outlet: FakeOutlet) -> list[int]:

@@ -44,7 +44,6 @@ def test_an_empty_log_has_its_floor_as_last_place_and_gives_nothing() -> None:
     assert log.last == FLOOR
     assert log.before(1) == FLOOR
     assert after(log, FLOOR) == b""
-    assert log.mean_bytes == 0
 
 
 def test_a_read_gives_what_follows_the_place_in_order() -> None:
@@ -72,7 +71,6 @@ def test_beyond_its_bytes_the_oldest_go_but_the_newest_stays_whatever_its_size()
     log.append(record(104, b"x" * 50))
     assert log.floor == Place(103, 0)
     assert len(log) == 1
-    assert log.mean_bytes == 50
 
 
 def test_an_event_is_found_by_its_publishers_id_for_as_long_as_it_is_kept() -> None:
@@ -90,6 +88,15 @@ def test_an_event_is_found_by_its_publishers_id_for_as_long_as_it_is_kept() -> N
     assert found is not None
     assert found.place == Place(104, 0)
     assert log.find("never") is None
+
+
+def test_what_is_dropped_is_let_go_of_up_to_a_place() -> None:
+    log = log_of(101, 102, 103)
+    log.drop(Place(102, 0))
+    assert log.floor == Place(102, 0)
+    assert after(log, log.floor) == b"<103>"
+    log.drop(Place(101, 0))
+    assert log.floor == Place(102, 0)
 
 
 def test_a_place_never_goes_back() -> None:

@@ -1,14 +1,20 @@
 import json
 from itertools import pairwise
 
+import pytest
+
 from barestream.event_log import EventLog, Place, Record
-from barestream.feed import CATCH_UP_BYTES, STEP_RECORDS, Feed, Follower
+from barestream.feed import STEP_RECORDS, Feed, Follower
 from barestream.metrics import Metrics
+from barestream.stream import MARK_BYTES
 from barestream.subscription import Subscription
 from barestream.topics import Selectors
 from fake_outlet import FakeClock, FakeOutlet, fake_stream
 
 FLOOR = Place(100, 0)
+
+
+QUIET = Subscription(Selectors(["quiet"]), Selectors(()))
 
 
 def place(ms: int) -> Place:
@@ -102,7 +108,7 @@ def test_a_paused_follower_is_not_written_to_and_catches_up_when_it_resumes() ->
 def test_a_paused_follower_of_a_quiet_topic_is_not_behind() -> None:
     feed = feed_of(capacity=2)
     stream, outlet = fake_stream()
-    with feed.follow(stream, None, Subscription(Selectors(["quiet"]), Selectors(()))):
+    with feed.follow(stream, None, QUIET):
         feed.append(record(101, "quiet"))
         outlet.take_bytes = 0
         stream.write(stream.heartbeat())
@@ -125,7 +131,7 @@ def test_a_write_to_catch_up_is_at_most_the_mark() -> None:
             sizes.append(outlet.pending_bytes)
             outlet.drain()
     assert sum(sizes) == 1_000_000
-    assert max(sizes) <= CATCH_UP_BYTES
+    assert max(sizes) <= MARK_BYTES
 
 
 def test_a_follower_that_the_ring_has_passed_is_told_of_the_gap_then_goes_on() -> None:
@@ -168,11 +174,56 @@ def test_a_log_that_begins_anew_tells_its_followers_what_they_missed() -> None:
 def test_a_heartbeat_event_says_how_far_the_client_has_come() -> None:
     feed = feed_of(101)
     stream, outlet = fake_stream()
-    quiet = Subscription(Selectors(["quiet"]), Selectors(()))
-    with feed.follow(stream, None, quiet, heartbeat_events=True):
+    with feed.follow(stream, None, QUIET, heartbeat_events=True):
         assert outlet.body == b"id: #101-0\nevent: barestream.heartbeat\ndata: \n\n"
         feed.append(record(102, "loud"))
         assert stream.heartbeat().body.startswith(b"id: #102-0\n")
+
+
+def test_who_resumes_at_the_end_is_not_behind_by_what_it_does_not_want() -> None:
+    feed = feed_of(101, capacity=2)
+    stream, outlet = fake_stream()
+    with feed.follow(stream, place(101), QUIET, heartbeat_events=True):
+        assert outlet.body.startswith(b"id: #101-0\nevent: barestream.heartbeat\n")
+        for ms in range(102, 110):
+            feed.append(record(ms, "loud"))
+        assert stream.heartbeat().body.startswith(b"id: #109-0\n")
+        feed.append(record(110, "quiet"))
+    assert gaps(outlet) == []
+    assert outlet.body.endswith(b"\n\n<110>")
+
+
+def test_who_catches_up_with_the_end_is_not_behind_by_what_it_does_not_want() -> None:
+    feed = feed_of(capacity=2)
+    feed.append(record(101, "quiet"))
+    stream, outlet = fake_stream()
+    with feed.follow(stream, FLOOR, QUIET):
+        for ms in range(102, 110):
+            feed.append(record(ms, "loud"))
+        feed.append(record(110, "quiet"))
+    assert outlet.body == b"<101><110>"
+
+
+@pytest.mark.parametrize("ahead", [103, 105, 107])
+def test_who_is_ahead_is_overtaken_by_what_it_does_not_want_and_misses_nothing(ahead: int) -> None:
+    feed = feed_of(101, capacity=2)
+    stream, outlet = fake_stream()
+    with feed.follow(stream, place(ahead), QUIET):
+        for ms in range(102, 120):
+            feed.append(record(ms, "quiet" if ms in (103, 106, 119) else "loud"))
+    assert gaps(outlet) == []
+    expected = [b"<%d>" % ms for ms in (103, 106, 119) if ms > ahead]
+    assert outlet.body == b"".join(expected)
+
+
+def test_who_is_ahead_of_a_log_that_begins_anew_behind_it_is_told() -> None:
+    feed = feed_of(101)
+    stream, outlet = fake_stream()
+    with feed.follow(stream, place(110)):
+        feed.restart(place(120))
+        feed.append(record(121))
+    assert gaps(outlet) == [{"from": "#110-0", "to": "#120-0", "missed": None}]
+    assert outlet.body.endswith(b"<121>")
 
 
 def test_what_is_far_behind_is_handed_over_and_not_advanced_twice() -> None:

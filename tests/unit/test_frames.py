@@ -34,6 +34,11 @@ def test_an_id_or_type_that_would_break_its_line_is_refused(text: str) -> None:
             encode(event)
 
 
+def test_a_nul_in_data_is_refused() -> None:
+    with pytest.raises(InvalidEventError, match="data holds NUL"):
+        encode(Event("a\0b"))
+
+
 def test_a_lone_surrogate_is_refused() -> None:
     with pytest.raises(InvalidEventError, match="UTF-8"):
         encode(Event("\ud800"))
@@ -53,10 +58,10 @@ def test_a_heartbeat_is_a_bare_comment_line_without_a_blank_one() -> None:
 
 
 def test_a_retry_dispatches_nothing() -> None:
-    assert retry(1200).body == b"retry: 1200\n\n"
+    assert retry(1200).body == b"retry: 1200\n"
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"])))
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 def test_any_text_comes_back_by_the_parsing_rules_of_the_specification(text: str) -> None:
     lines = encode(Event(text)).decode().split("\n")
     assert lines[-2:] == ["", ""]

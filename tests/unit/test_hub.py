@@ -31,7 +31,7 @@ def open_streams(hub: Hub, now: FakeClock, number: int) -> list[tuple[Stream, Fa
 
 def test_a_stream_starts_with_a_reconnection_delay(hub: Hub, now: FakeClock) -> None:
     [(_, outlet)] = open_streams(hub, now, 1)
-    assert outlet.body == b"retry: 2000\n\n"
+    assert outlet.body == b"retry: 2000\n"
 
 
 def test_delays_are_drawn_around_their_mean() -> None:
@@ -42,7 +42,7 @@ def test_delays_are_drawn_around_their_mean() -> None:
         return low
 
     hub = Hub(LIMITS, FakeClock(), Metrics(), uniform)
-    assert hub.retry().body == b"retry: 1000\n\n"
+    assert hub.retry().body == b"retry: 1000\n"
     assert drawn == [(1000, 3000)]
 
 
@@ -79,7 +79,7 @@ def test_a_client_that_takes_a_little_is_not_cut(hub: Hub, now: FakeClock) -> No
         outlet.pending_bytes -= second % 20 == 0
         hub.sweep()
     assert not outlet.aborted
-    assert b":\n" not in outlet.body[len(b"retry: 2000\n\n") :]
+    assert b":\n" not in outlet.body[len(b"retry: 2000\n") :]
 
 
 def test_a_drain_ends_all_streams_evenly_with_a_delay(hub: Hub, now: FakeClock) -> None:
@@ -95,7 +95,7 @@ def test_a_drain_ends_all_streams_evenly_with_a_delay(hub: Hub, now: FakeClock) 
 
     asyncio.run(hub.drain(sleep=sleep))
     assert [round(at, 1) for at in ended_at] == [0.5, 1.0, 1.5, 1.5]
-    assert all(outlet.body.endswith(b"retry: 2000\n\n" * 2) for _, outlet in opened)
+    assert all(outlet.body.endswith(b"retry: 2000\n" * 2) for _, outlet in opened)
     assert {stream.end_reason for stream, _ in opened} == {EndReason.DRAINED}
 
 
@@ -125,7 +125,7 @@ def test_a_stream_that_does_not_flush_is_cut_at_the_end_of_the_drain(
 def test_a_stream_that_comes_while_draining_is_told_to_retry(hub: Hub, now: FakeClock) -> None:
     asyncio.run(hub.drain(sleep=now.sleep))
     [(_, outlet)] = open_streams(hub, now, 1)
-    assert outlet.body == b"retry: 2000\n\n"
+    assert outlet.body == b"retry: 2000\n"
     assert outlet.closed
 
 
@@ -140,7 +140,7 @@ def test_a_streams_end_is_logged_once_with_what_it_was(
     [record] = caplog.records
     assert record.getMessage() == "stream ended"
     found = {name: getattr(record, name) for name in ("route", "seconds", "events", "bytes")}
-    assert found == {"route": "/test", "seconds": 2.5, "events": 1, "bytes": 18}
+    assert found == {"route": "/test", "seconds": 2.5, "events": 1, "bytes": 17}
     assert record.reason == "client left"  # type: ignore[attr-defined]
     assert len(hub) == 0
 
@@ -167,7 +167,7 @@ def test_one_stream_too_many_is_told_to_come_back(now: FakeClock) -> None:
     [_, (second, _), (third, outlet)] = open_streams(hub, now, 3)
     assert second.end_reason is None
     assert third.end_reason is EndReason.FULL
-    assert outlet.body == b"retry: 2000\n\n"
+    assert outlet.body == b"retry: 2000\n"
     assert outlet.closed
 
 

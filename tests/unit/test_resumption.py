@@ -4,7 +4,7 @@ import pytest
 
 from barestream.broker.broker import HistoryBounds
 from barestream.broker.local import LocalBroker
-from barestream.catch_up import CatchUp, record_of
+from barestream.catch_up import CatchUp
 from barestream.event_log import EventLog, Place
 from barestream.feed import Feed
 from barestream.frames import Event
@@ -29,7 +29,7 @@ async def tail_of_ten() -> Tail:
         own_id = {2: OLD, 8: SECRET, 11: NEWEST}.get(number)
         update = Update(("a",), Event(str(number), own_id), private=number == 8)
         await broker.publish(update)
-        feed.append(record_of(Entry(Place(1000, number), update)))
+        feed.append(Entry(Place(1000, number), update).record)
     return Tail(broker, feed, 5, 10**6)
 
 

@@ -71,7 +71,16 @@ def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    "url", ["valkey", "http://host", "redis://", "redis://:hush@:6379", "redis://h:hush", "unix://"]
+    "url",
+    [
+        "valkey",
+        "http://host",
+        "redis://",
+        "redis://:hush@:6379",
+        "redis://h:hush",
+        "unix://",
+        "redis://h/0?x=1",
+    ],
 )
 def test_a_bad_address_of_the_broker_is_refused_without_being_shown(
     monkeypatch: pytest.MonkeyPatch, url: str
@@ -126,12 +135,21 @@ def test_a_secrets_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPat
         load()
 
 
-def test_a_secret_is_not_given_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_secret_goes_before_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BARESTREAM_BROKER_PASSWORD", "hush")
+    monkeypatch.setenv("BARESTREAM_BROKER_PASSWORD_FILE", "/nowhere")
+    password = load().broker_password
+    assert password is not None
+    assert password.get_secret_value() == "hush"
+
+
+def test_a_secrets_file_that_is_empty_switches_nothing_off(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     secret = tmp_path / "key"
-    secret.write_text(KEY)
-    monkeypatch.setenv("BARESTREAM_TOKEN_KEY", KEY)
-    monkeypatch.setenv("BARESTREAM_TOKEN_KEY_FILE", str(secret))
-    with pytest.raises(SettingsError, match="both set"):
+    secret.write_text("\n")
+    monkeypatch.setenv("BARESTREAM_SUBSCRIBER_TOKEN_KEY_FILE", str(secret))
+    with pytest.raises(SettingsError, match=r"expected a file that can be read \(it is empty\)"):
         load()
 
 

@@ -1,7 +1,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 
-from barestream.broker.broker import BrokerAwayError, HistoryBounds, Page
+from barestream.broker.broker import MOST_PAGE_BYTES, BrokerAwayError, HistoryBounds, Page
 from barestream.broker.local import LocalBroker
 from barestream.catch_up import CatchUp
 from barestream.event_log import EventLog, Place
@@ -24,9 +24,9 @@ class FlakyBroker(LocalBroker):
         self._answer()
         return await super().newest(most_events, most_bytes)
 
-    async def wait(self, after: Place, most_events: int) -> Page:
+    async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         self._answer()
-        page = await super().wait(after, most_events)
+        page = await super().wait(after, most_events, most_bytes)
         self._answer()
         return page
 
@@ -168,3 +168,23 @@ def test_what_the_history_let_go_during_an_absence_is_told() -> None:
     numbers = [line for line in outlet.body.splitlines() if line.startswith(b"data: ")]
     assert numbers[0] == b"data: 1"
     assert numbers[2:] == [b"data: %d" % number for number in range(20, 30)]
+
+
+def test_what_is_too_old_for_the_history_leaves_the_ring_too() -> None:
+    clock = FakeClock(1.0)
+    broker = LocalBroker(HistoryBounds(1000, 60, 10**9), clock)
+    tail = tail_of(broker)
+
+    async def then(_slept: list[float]) -> None:
+        await publish(broker, 1, 2)
+        clock.seconds = 50
+        await publish(broker, 3)
+        await settle()
+        assert bodies(tail) == [b"1", b"2", b"3"]
+        clock.seconds = 90
+        trimming = asyncio.create_task(tail.trim(lambda _: asyncio.sleep(0)))
+        await settle()
+        trimming.cancel()
+        assert bodies(tail) == [b"3"]
+
+    running(tail, then)

@@ -10,6 +10,9 @@ from barestream.update import Entry, Update
 # How long a wait lasts at most where nothing follows.
 WAIT_SECONDS = 5.0
 
+# What one answer holds: it is in memory whole, and takes its time on the way.
+MOST_PAGE_BYTES = 1024 * 1024
+
 
 class BrokerAwayError(Exception):
     """The log cannot be reached, or has not answered in time; the message says why.
@@ -78,13 +81,13 @@ class Broker(Protocol):
         One update at least, if one is asked for, however large it is.
         """
 
-    async def read(self, after: Place, most_events: int) -> Page:
-        """Return the updates that follow a place.
+    async def read(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
+        """Return the updates that follow a place; with the one that reaches a bound they end.
 
         The floor is the place itself, or the history's own where the place is before it.
         """
 
-    async def wait(self, after: Place, most_events: int) -> Page:
+    async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return what read does as soon as something follows; maybe nothing, after a while.
 
         The floor tells whether the log has let go, or has lost, what stood between the place

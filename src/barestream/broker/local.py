@@ -4,7 +4,14 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Callable
 
-from barestream.broker.broker import WAIT_SECONDS, HistoryBounds, IdTakenError, Page, size_bytes
+from barestream.broker.broker import (
+    MOST_PAGE_BYTES,
+    WAIT_SECONDS,
+    HistoryBounds,
+    IdTakenError,
+    Page,
+    size_bytes,
+)
 from barestream.event_log import Place
 from barestream.update import Entry, Update
 
@@ -60,15 +67,21 @@ class LocalBroker:
         floor = self._entries[start - 1].place if start > self._first else self._floor
         return Page(floor, [self._entries[n] for n in range(start, self._end)])
 
-    async def read(self, after: Place, most_events: int) -> Page:
+    async def read(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return the updates that follow a place (see Broker)."""
         start = self._first + bisect_right(
             range(self._first, self._end), after, key=lambda n: self._entries[n].place
         )
-        end = min(start + most_events, self._end)
-        return Page(max(after, self._floor), [self._entries[n] for n in range(start, end)])
+        entries: list[Entry] = []
+        page_bytes = 0
+        for n in range(start, min(start + most_events, self._end)):
+            entries.append(self._entries[n])
+            page_bytes += size_bytes(entries[-1].update)
+            if page_bytes >= most_bytes:
+                break
+        return Page(max(after, self._floor), entries)
 
-    async def wait(self, after: Place, most_events: int) -> Page:
+    async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return what follows a place as soon as something does (see Broker)."""
         if self._last <= after:
             try:
@@ -76,7 +89,7 @@ class LocalBroker:
                     await self._news.wait()
             except TimeoutError:
                 pass
-        return await self.read(after, most_events)
+        return await self.read(after, most_events, most_bytes)
 
     async def find(self, event_id: str) -> Entry | None:
         """Return the update with this id of its publisher's (see Broker)."""

@@ -31,6 +31,7 @@ from valkey.asyncio.connection import ConnectionPool, UnixDomainSocketConnection
 from valkey.exceptions import ResponseError, ValkeyError
 
 from barestream.broker.broker import (
+    MOST_PAGE_BYTES,
     WAIT_SECONDS,
     BrokerAwayError,
     HistoryBounds,
@@ -103,10 +104,8 @@ local function begin()
 end
 """
 
-# One call removes 100 entries at most, so that none holds the engine for long. The history
-# still shrinks to smaller bounds: each publish adds one entry and removes up to 100.
 # The size is that of size_bytes; an entry that was added by hand was never counted.
-_TRIM = (
+_SIZE = (
     _BEGIN
     + """
 local function size(fields)
@@ -118,7 +117,14 @@ local function size(fields)
   end
   return bytes, id
 end
+"""
+)
 
+# One call removes 100 entries at most, so that none holds the engine for long. The history
+# still shrinks to smaller bounds: each publish adds one entry and removes up to 100.
+_TRIM = (
+    _SIZE
+    + """
 local function trim(most_events, most_bytes, most_ms)
   local oldest_ms = now_ms() - most_ms
   local kept = redis.call('XLEN', log)
@@ -143,8 +149,6 @@ local function trim(most_events, most_bytes, most_ms)
 end
 """
 )
-
-_FLOOR_SCRIPT = (_BEGIN + "return begin()").encode()
 
 _TRIM_SCRIPT = (
     _TRIM
@@ -176,12 +180,27 @@ return place
 ).encode()
 _PUBLISH_SHA = hashlib.sha1(_PUBLISH_SCRIPT, usedforsecurity=False).hexdigest().encode()
 
-# Floor and entries of one moment. In a script and not a transaction: an engine whose memory is
-# full refuses transactions, and what is there can be read all the same.
+# Floor and entries of one moment, and whether they end where the log does. A few at a time,
+# since they may be large. In a script and not a transaction: an engine whose memory is full
+# refuses transactions, and what is there can be read all the same.
 _READ_SCRIPT = (
-    _BEGIN
+    _SIZE
     + """
-return {begin(), redis.call(ARGV[1], log, unpack(ARGV, 2))}
+local command, from, to = ARGV[1], ARGV[2], ARGV[3]
+local most_events, most_bytes = tonumber(ARGV[4]), tonumber(ARGV[5])
+local floor, rows, bytes = begin(), {}, 0
+while #rows < most_events and bytes < most_bytes do
+  local asked = math.min(16, most_events - #rows)
+  local some = redis.call(command, log, from, to, 'COUNT', asked)
+  for _, row in ipairs(some) do
+    if bytes >= most_bytes then break end
+    rows[#rows + 1], bytes, from = row, bytes + size(row[2]), '(' .. row[1]
+  end
+  if #some < asked and (#some == 0 or from == '(' .. some[#some][1]) then
+    return {floor, rows, 1}
+  end
+end
+return {floor, rows, 0}
 """
 ).encode()
 
@@ -226,7 +245,7 @@ class ValkeyBroker:
     """
 
     def __init__(self, url: str, bounds: HistoryBounds, password: str | None = None) -> None:
-        options = _connection_options(url)
+        options = connection_options(url)
         if password is not None:
             options.setdefault("password", password)
         self._bounds = (
@@ -272,8 +291,8 @@ class ValkeyBroker:
         total_bytes = 0
         upto = b"+"
         while True:
-            floor, rows = await self._read_from_floor(
-                b"XREVRANGE", upto, b"-", b"COUNT", b"%d" % NEWEST_PAGE_EVENTS
+            floor, rows, is_all = await self._read(
+                b"XREVRANGE", upto, b"-", NEWEST_PAGE_EVENTS, MOST_PAGE_BYTES
             )
             for row in rows:
                 entry = _entry(row)
@@ -281,29 +300,29 @@ class ValkeyBroker:
                 if len(found) == most_events or (found and total_bytes > most_bytes):
                     return Page(entry.place, found[::-1])
                 found.append(entry)
-            if len(rows) < NEWEST_PAGE_EVENTS:
+            if is_all:
                 return Page(floor, [entry for entry in reversed(found) if entry.place > floor])
             upto = b"(" + rows[-1][0]
 
-    async def read(self, after: Place, most_events: int) -> Page:
+    async def read(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return the updates that follow a place (see Broker)."""
-        floor, rows = await self._read_from_floor(
-            b"XRANGE", b"(" + _stream_id(after), b"+", b"COUNT", b"%d" % most_events
-        )
+        start = b"(" + _stream_id(after)
+        floor, rows, _ = await self._read(b"XRANGE", start, b"+", most_events, most_bytes)
         return Page(max(after, floor), [_entry(row) for row in rows])
 
-    async def wait(self, after: Place, most_events: int) -> Page:
+    async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return what follows a place as soon as something does (see Broker)."""
-        # Nothing may block in a transaction. The engine takes the second command when the
-        # first has its answer: a floor that is not after the place then was not before either.
+        # No script may block: the first command waits, and the engine takes the second when it
+        # has answered the first.
+        stream_id = _stream_id(after)
         block_ms = b"%d" % (WAIT_SECONDS * 1000)
-        follow = (b"XREAD", b"COUNT", b"%d" % most_events, b"BLOCK", block_ms, b"STREAMS", _LOG)
-        streams, floor = _checked(
-            await self._waiting.ask((*follow, _stream_id(after)), (b"EVAL", _FLOOR_SCRIPT, *_KEYS))
+        _, (floor, rows, _) = _checked(
+            await self._waiting.ask(
+                (b"XREAD", b"COUNT", b"1", b"BLOCK", block_ms, b"STREAMS", _LOG, stream_id),
+                _read_command(b"XRANGE", b"(" + stream_id, b"+", most_events, most_bytes),
+            )
         )
-        if _place(floor) > after:
-            return await self.read(after, most_events)
-        return Page(after, [_entry(row) for _, rows in streams or () for row in rows])
+        return Page(max(after, _place(floor)), [_entry(row) for row in rows])
 
     async def find(self, event_id: str) -> Entry | None:
         """Return the update with this id of its publisher's (see Broker)."""
@@ -329,12 +348,14 @@ class ValkeyBroker:
         for connections in (self._publishing, self._reading, self._waiting):
             await connections.close()
 
-    async def _read_from_floor(self, *command: bytes) -> tuple[Place, list[Any]]:
-        """Return the floor, and the entries that the command gives, of one moment."""
-        ((floor, rows),) = _checked(
-            await self._reading.ask((b"EVAL", _READ_SCRIPT, *_KEYS, *command))
+    async def _read(
+        self, command: bytes, start: bytes, end: bytes, most_events: int, most_bytes: int
+    ) -> tuple[Place, list[Any], bool]:
+        """Return the floor, the entries that the command gives, and whether there are no more."""
+        ((floor, rows, is_all),) = _checked(
+            await self._reading.ask(_read_command(command, start, end, most_events, most_bytes))
         )
-        return _place(floor), rows
+        return _place(floor), rows, is_all == 1
 
     async def _send(self) -> None:
         """Send what is pending: whatever arrives while a batch is under way goes with the next."""
@@ -462,7 +483,7 @@ def _fail(publishes: Iterable[_Pending], why: str) -> None:
             pending.place.set_exception(BrokerAwayError(why))
 
 
-def _connection_options(url: str) -> dict[str, Any]:
+def connection_options(url: str) -> dict[str, Any]:
     """Return what a connection pool is made with.
 
     Raises:
@@ -493,6 +514,13 @@ def _connection_options(url: str) -> dict[str, Any]:
         options["ssl_check_hostname"] = True
     # A question has one deadline, for all that it takes together.
     return options | {"client_name": "barestream", "socket_timeout": None}
+
+
+def _read_command(
+    command: bytes, start: bytes, end: bytes, most_events: int, most_bytes: int
+) -> tuple[bytes, ...]:
+    bounds = (b"%d" % most_events, b"%d" % most_bytes)
+    return (b"EVAL", _READ_SCRIPT, *_KEYS, command, start, end, *bounds)
 
 
 def _fields(update: Update) -> list[bytes]:

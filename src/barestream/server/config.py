@@ -9,11 +9,13 @@ import shutil
 import signal
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from prometheus_client.multiprocess import mark_process_dead
 
 from barestream.hub import FLUSH_SECONDS
+from barestream.metrics import METRICS_FOLDER
 from barestream.server.logs import log_config
 from barestream.server.server import ACCEPTED_GRACE_SECONDS, REQUEST_GRACE_SECONDS
 from barestream.server.socket_folder import SocketFolder
@@ -87,5 +89,7 @@ def child_exit(_server: Any, worker: Any) -> None:
 
 
 def on_exit(_server: Any) -> None:
-    """Remove the folder of the figures."""
-    shutil.rmtree(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""), ignore_errors=True)
+    """Remove the folder of the figures where ``barestream serve`` made it."""
+    folder = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""))
+    if folder.name.startswith(METRICS_FOLDER):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -64,6 +64,11 @@ class Protocol(HttpToolsProtocol):
     server_state: DrainState
     direct_response: DirectResponse | None = None
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # uvicorn knows the newest alone.
+        self._unanswered: list[RequestResponseCycle] = []
+
     def on_headers_complete(self) -> None:
         """Begin a request, with our extension in its scope."""
         super().on_headers_complete()
@@ -73,9 +78,23 @@ class Protocol(HttpToolsProtocol):
             self.scope["extensions"] = extensions
             if self.server_state.draining:
                 self.cycle.keep_alive = False
+            open_before = [cycle for cycle in self._unanswered if not cycle.response_complete]
+            self._unanswered = [*open_before, self.cycle]
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP in the form of every other error, and close."""
+        """Answer what is no HTTP in the form of every other error, and close.
+
+        The requests before it are answered first, and the connection ends with the last of them.
+        """
+        whole = None
+        for cycle in self._unanswered:
+            if cycle.more_body:
+                _disconnect(cycle)
+            elif not cycle.response_complete:
+                whole = cycle
+        if whole is not None:
+            whole.keep_alive = False
+            return
         body = content(HTTPStatus.BAD_REQUEST, msg)
         self.transport.write(
             b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n"
@@ -90,15 +109,18 @@ class Protocol(HttpToolsProtocol):
             self.direct_response.on_resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let the open response know, also where a pipelined request came behind it."""
+        """Let every open response know, also where a pipelined request came behind it."""
         super().connection_lost(exc)
-        if self.direct_response is not None:
-            cycle = self.direct_response.cycle
-            cycle.disconnected = not cycle.response_complete
-            cycle.message_event.set()
-            self.direct_response = None
+        for cycle in self._unanswered:
+            _disconnect(cycle)
+        self.direct_response = None
 
     @property
     def is_awaited(self) -> bool:
         """Whether a request may be on its way: the connection has had none so far."""
         return self.cycle is None and not self.transport.is_closing()
+
+
+def _disconnect(cycle: RequestResponseCycle) -> None:
+    cycle.disconnected = not cycle.response_complete
+    cycle.message_event.set()

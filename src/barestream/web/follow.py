@@ -59,9 +59,10 @@ def follow(
             if expiry is not None:
                 expiry.cancel()
 
+    if last_event_id(request) is not None:
+        feed.metrics.replays.inc()
     headers = []
     if start.preceding_id is not None:
-        feed.metrics.replays.inc()
         headers.append((b"last-event-id", start.preceding_id.encode("ascii")))
     return open_stream(request, source, headers)
 

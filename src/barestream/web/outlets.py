@@ -5,12 +5,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from barestream.frames import Frame
+from barestream.stream import MARK_BYTES
 
 # The key of our extension in an ASGI scope's "extensions".
 EXTENSION = "barestream.response"
-
-# What may wait for a send, as on a transport: uvloop's and asyncio's own high-water mark.
-MARK_BYTES = 64 * 1024
 
 # How often a closed outlet looks whether its last bytes have left: mostly they have at once.
 FLUSH_POLL_SECONDS = 0.01

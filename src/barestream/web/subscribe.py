@@ -5,6 +5,7 @@ Source: https://mercure.rocks/spec#subscription, as of version 0.24 of the refer
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from bareasgi import HttpRequest, HttpResponse
@@ -23,6 +24,19 @@ from barestream.web.form import Form, MalformedFormError, query
 from barestream.web.problems import Refused
 
 
+@dataclass(frozen=True, slots=True)
+class SubscribeLimits:
+    """What a stream may ask for.
+
+    Attributes:
+        topics: How many topic selectors.
+        templates: How many of them may be URI templates.
+    """
+
+    topics: int
+    templates: int
+
+
 class Subscribe:
     """The handler.
 
@@ -30,7 +44,7 @@ class Subscribe:
         tail: What fills the feed that the streams follow.
         hub: Where streams are turned away that cannot be served yet.
         authorization: Who may read what.
-        most_topics: How many topic selectors a stream may have.
+        limits: What a stream may ask for.
         now: The wall clock, in seconds since 1970-01-01 UTC.
     """
 
@@ -39,13 +53,13 @@ class Subscribe:
         tail: Tail,
         hub: Hub,
         authorization: Authorization,
-        most_topics: int,
+        limits: SubscribeLimits,
         now: Callable[[], float],
     ) -> None:
         self._tail = tail
         self._hub = hub
         self._authorization = authorization
-        self._most_topics = most_topics
+        self._limits = limits
         self._now = now
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -77,8 +91,12 @@ class Subscribe:
         topics = form.get("topic", [])
         if not topics:
             raise _bad("Expected at least one topic in the query.")
-        if len(topics) > self._most_topics:
-            raise _bad(f"There are {len(topics)} topics; {self._most_topics} are allowed.")
+        if len(topics) > self._limits.topics:
+            raise _bad(f"There are {len(topics)} topics; {self._limits.topics} are allowed.")
+        # Before they are read, which is work too.
+        templates = sum("{" in topic for topic in topics)
+        if templates > self._limits.templates:
+            raise _bad(f"There are {templates} templates; {self._limits.templates} are allowed.")
         try:
             return Selectors(topics)
         except InvalidSelectorError as error:

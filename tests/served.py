@@ -1,0 +1,105 @@
+"""An application on a real uvicorn in this process, with our protocol or without it."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import uvicorn
+import uvloop
+
+from barestream.server.protocol import Protocol
+from barestream.server.server import DrainingServer
+from publisher import PATH
+from sse_client import SseClient
+
+
+class Served:
+    """A server in a thread of its own.
+
+    Args:
+        app: The ASGI application.
+        ours: Whether it runs on our server, protocol and loop, or on uvicorn's own.
+    """
+
+    def __init__(self, app: Any, *, ours: bool) -> None:
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        http: Any = Protocol if ours else "httptools"
+        config = uvicorn.Config(
+            app, http=http, ws="none", log_config=None, timeout_graceful_shutdown=5
+        )
+        self._server = DrainingServer(config, lambda: None) if ours else uvicorn.Server(config)
+        # The loop of our workers: it differs in what a closed transport does.
+        self._run_loop = uvloop.run if ours else asyncio.run
+        self._thread = threading.Thread(target=self._run)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        host, port = self._socket.getsockname()
+        return (host, port)
+
+    @property
+    def url(self) -> str:
+        """The same, for a client of HTTP."""
+        host, port = self.address
+        return f"http://{host}:{port}"
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has no connection, and answers no request."""
+        state = self._server.server_state
+        return not state.connections and not state.tasks
+
+    def _run(self) -> None:
+        self._run_loop(self._server.serve([self._socket]))
+
+    def __enter__(self) -> "Served":
+        self._thread.start()
+        while not self._server.started:
+            assert self._thread.is_alive()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+        self._socket.close()
+        assert not self._thread.is_alive()
+
+
+async def until(condition: Callable[[], Any], seconds: float = 10) -> None:
+    """Wait until something is so; fail where it is not in time."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def following(
+    target: tuple[str, int] | Path,
+    *topics: str,
+    headers: dict[str, str] | None = None,
+    **query: str,
+) -> AsyncIterator[SseClient]:
+    """Follow topics of the hub: the context begins with the answer's head, and closes it.
+
+    Args:
+        target: As of SseClient.
+        topics: Topic selectors.
+        headers: Those of the request, beside the usual ones.
+        query: What the query has beside the topics.
+    """
+    parameters = [*(("topic", topic) for topic in topics), *query.items()]
+    client = SseClient(target, f"{PATH}?{urlencode(parameters)}", headers or {})
+    running = asyncio.create_task(client.run())
+    try:
+        await until(lambda: client.opened.is_set() or running.done())
+        yield client
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
