@@ -1,7 +1,6 @@
 """The service as `make up` runs it, and the browsers."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
-from chromium import ChromiumTab, running_chromium
+from chromium import running_chromium
+from chromium_tab import ChromiumTab
 from firefox import Firefox, running_firefox
 from live_page import WATCH
+from programs import path_of
 from service import Service
 
 
@@ -29,34 +30,24 @@ def fresh_service() -> Iterator[Service]:
         yield running
 
 
-def _path_of(program: str, package: str) -> str:
-    """Return where a program is; without it skip, but never on CI."""
-    if path := shutil.which(program):
-        return path
-    sentence = f"{program} is missing: apt-get install {package}"
-    if os.environ.get("CI") == "true":
-        pytest.fail(sentence, pytrace=False)
-    pytest.skip(sentence)
-
-
 @pytest.fixture(scope="session")
 def node() -> str:
     """Return the path of Node.js."""
-    return _path_of("node", "nodejs")
+    return path_of("node", "nodejs")
 
 
 # Not for the session: tests of other folders call asyncio.run.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Return a headless Chromium."""
-    with running_chromium(_path_of("chromium", "chromium")) as browser:
+    with running_chromium(path_of("chromium", "chromium")) as browser:
         yield browser
 
 
 @pytest.fixture(scope="module")
 def firefox() -> Iterator[Firefox]:
     """Return a headless Firefox that writes down what a page shows."""
-    with running_firefox(_path_of("firefox-esr", "firefox-esr")) as browser:
+    with running_firefox(path_of("firefox-esr", "firefox-esr")) as browser:
         browser.before_each_page(WATCH)
         yield browser
 

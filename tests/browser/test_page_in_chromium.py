@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Route
 
-from chromium import ChromiumTab
+from chromium_tab import ChromiumTab
 from live_page import are_whole, seconds_of
 from service import Service, open_connections, wait_for
 

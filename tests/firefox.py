@@ -71,7 +71,8 @@ def running_firefox(program: str) -> Iterator[Firefox]:
         ):
             try:
                 address = wait_for("Firefox", lambda: _address(log), _STARTS_WITHIN_SECONDS)
-                with connect(f"{address}/session", proxy=None) as socket:
+                # What a page hands over may be of any size. Default 1 MiB.
+                with connect(f"{address}/session", proxy=None, max_size=None) as socket:
                     browser = Firefox(socket)
                     yield browser
                     browser.command("session.end")

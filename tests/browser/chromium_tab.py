@@ -1,35 +1,13 @@
-"""Chromium by Playwright, and what one of its tabs reports of itself."""
+"""A tab of Chromium, and what it reports of itself."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, Request
 
 from live_page import PATIENCE_SECONDS, WATCH, LivePage
 from service import wait_for
-
-
-@contextmanager
-def running_chromium(program: str) -> Iterator[Browser]:
-    """Run a headless Chromium as long as the context lasts.
-
-    In that time `asyncio.run` fails in the same thread: Playwright has a loop there.
-    """
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program,
-            args=[
-                "--no-sandbox",
-                "--disable-quic",
-                "--disable-background-networking",
-                "--disable-gpu",
-                "--no-first-run",
-            ],
-        )
-        yield browser
-        browser.close()
 
 
 class ChromiumTab(LivePage):

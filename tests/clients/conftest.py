@@ -1,0 +1,110 @@
+"""The service with a hub of one worker, and the clients that people use."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from chromium import running_chromium
+from firefox import Firefox, running_firefox
+from followers import Follow, follow_by_browser, follow_by_program
+from programs import give_up, path_of
+from publisher import KEY
+from service import Service
+from updates import LONGEST_LINE_BYTES
+
+_HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[Service]:
+    """Return a running service that heartbeats often and calls clients back at once."""
+    with Service(
+        workers=1,
+        token_key=KEY,
+        data_bytes=LONGEST_LINE_BYTES,
+        heartbeat_seconds=0.2,
+        retry_ms=100,
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def node_packages() -> None:
+    """Have the packages of package-lock.json beside it."""
+    npm = path_of("npm", "npm")
+    lock = (_HERE / "package-lock.json").read_bytes()
+    installed = _HERE / "node_modules" / ".installed-from"
+    if installed.exists() and installed.read_bytes() == lock:
+        return
+    options = ["--ignore-scripts", "--no-audit", "--no-fund"]
+    done = subprocess.run(
+        [npm, "ci", *options], cwd=_HERE, capture_output=True, text=True, timeout=300, check=False
+    )
+    if done.returncode:
+        give_up(f"npm ci: {done.returncode}\n{done.stdout}{done.stderr}")
+    installed.write_bytes(lock)
+
+
+# Not for the session: tests of other folders call asyncio.run.
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Return a headless Chromium."""
+    with running_chromium(path_of("chromium", "chromium")) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def firefox() -> Iterator[Firefox]:
+    """Return a headless Firefox."""
+    with running_firefox(path_of("firefox-esr", "firefox-esr")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def by_curl(tmp_path: Path) -> Follow:
+    """Return a function that follows by curl."""
+    path_of("curl", "curl")
+    return follow_by_program(sys.executable, "follow_by_curl.py", tmp_path)
+
+
+@pytest.fixture
+def by_httpx_sse(tmp_path: Path) -> Follow:
+    """Return a function that follows by httpx-sse."""
+    return follow_by_program(sys.executable, "follow_by_httpx_sse.py", tmp_path)
+
+
+@pytest.fixture
+def by_aiohttp_sse_client(tmp_path: Path) -> Follow:
+    """Return a function that follows by aiohttp-sse-client."""
+    return follow_by_program(sys.executable, "follow_by_aiohttp_sse_client.py", tmp_path)
+
+
+@pytest.fixture
+def by_eventsource(node_packages: None, tmp_path: Path) -> Follow:  # noqa: ARG001 (for its effect)
+    """Return a function that follows by npm's eventsource."""
+    return follow_by_program(path_of("node", "nodejs"), "follow_by_eventsource.mjs", tmp_path)
+
+
+@pytest.fixture
+def by_eventsource_client(node_packages: None, tmp_path: Path) -> Follow:  # noqa: ARG001 (as above)
+    """Return a function that follows by npm's eventsource-client."""
+    node = path_of("node", "nodejs")
+    return follow_by_program(node, "follow_by_eventsource_client.mjs", tmp_path)
+
+
+@pytest.fixture
+def by_chromium(chromium: Browser) -> Iterator[Follow]:
+    """Return a function that follows in a tab of Chromium."""
+    page = chromium.new_page()
+    yield follow_by_browser(page.goto, page.evaluate)
+    page.close()
+
+
+@pytest.fixture
+def by_firefox(firefox: Firefox) -> Follow:
+    """Return a function that follows in Firefox's tab."""
+    return follow_by_browser(firefox.navigate, firefox.evaluate)

@@ -1,0 +1,117 @@
+"""A line between a client and the service that can be cut."""
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from service import Answering
+
+STREAM_PATH = "/.well-known/mercure"
+
+
+@dataclass(frozen=True)
+class StreamRequest:
+    """A client's request for a stream.
+
+    Attributes:
+        at: When it came; monotonic, in seconds.
+        last_event_id: Its header Last-Event-ID.
+    """
+
+    at: float
+    last_event_id: str | None
+
+
+class Relay(Answering):
+    """Passes bytes on in both directions, and cuts the first streams where a mark comes.
+
+    Args:
+        to: Where the service is.
+        cut_after: The mark of each of them: a pattern of at most 32 bytes of the answer, after
+            which no other byte passes.
+    """
+
+    def __init__(self, to: tuple[str, int], cut_after: Sequence[bytes]) -> None:
+        super().__init__()
+        self.requests: list[StreamRequest] = []
+        self.cut_at: float | None = None
+        self._to = to
+        self._marks = [re.compile(mark) for mark in cut_after]
+        self._listener = socket.create_server(self.address)
+        self._open: list[socket.socket] = []
+
+    def __enter__(self) -> "Relay":
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in (self._listener, *self._open):
+            _end(each)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            service = socket.create_connection(self._to)
+            self._open += [client, service]
+            for target in (self._upwards, self._downwards):
+                threading.Thread(target=target, args=(client, service), daemon=True).start()
+
+    def _upwards(self, client: socket.socket, service: socket.socket) -> None:
+        while received := _receive(client):
+            # A request without a body is one piece.
+            if received.startswith(f"GET {STREAM_PATH}?".encode()):
+                self.requests.append(StreamRequest(time.monotonic(), _last_event_id(received)))
+            _send(service, received)
+        _end(service)
+
+    def _downwards(self, client: socket.socket, service: socket.socket) -> None:
+        # The mark may come in two pieces.
+        before = b""
+        while received := _receive(service):
+            seen = before + received
+            mark = self._marks[0].search(seen) if self._marks else None
+            if mark:
+                del self._marks[0]
+                self.cut_at = time.monotonic()
+                _send(client, received[: mark.end() - len(before)])
+                break
+            _send(client, received)
+            before = seen[-32:]
+        _end(service)
+        _end(client)
+
+
+def _last_event_id(request: bytes) -> str | None:
+    for line in request.decode("latin-1").split("\r\n"):
+        name, _, value = line.partition(":")
+        if name.lower() == "last-event-id":
+            return value.strip()
+    return None
+
+
+def _receive(peer: socket.socket) -> bytes:
+    try:
+        return peer.recv(65_536)
+    except OSError:
+        return b""
+
+
+def _send(peer: socket.socket, data: bytes) -> None:
+    try:
+        peer.sendall(data)
+    except OSError:
+        _end(peer)
+
+
+def _end(peer: socket.socket) -> None:
+    """End a connection for the threads too that wait in it, which closing it alone does not."""
+    with suppress(OSError):
+        peer.shutdown(socket.SHUT_RDWR)
+    peer.close()

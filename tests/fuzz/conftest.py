@@ -1,0 +1,34 @@
+"""A server whose log is watched."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from barestream.app import create_app
+from barestream.settings import Settings
+from exchange import HISTORY_EVENTS, Watched
+from publisher import KEY
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Watched]:
+    """Return a running server."""
+    settings = Settings(
+        token_key=KEY,
+        data_bytes=10_000,
+        history_events=HISTORY_EVENTS,
+        ring_events=HISTORY_EVENTS,
+        cors_origins="https://shop.example",
+    )
+    errors: list[str] = []
+
+    class Watch(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            errors.append(self.format(record))
+
+    watch = Watch(logging.ERROR)
+    logging.getLogger().addHandler(watch)
+    with Watched(create_app(settings), errors) as running:
+        yield running
+    logging.getLogger().removeHandler(watch)

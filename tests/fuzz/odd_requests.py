@@ -1,0 +1,304 @@
+"""Requests to the hub that are nearly right: each part is mostly as it should be, then mutated."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from urllib.parse import quote_from_bytes
+
+from hypothesis import strategies as st
+
+from publisher import KEY, PATH, token
+
+TOPIC = b"https://example.com/books/1"
+
+Fields = list[tuple[bytes, bytes]]
+
+
+# Not an end of the range, which Hypothesis tries more often.
+ONE_IN_EIGHT = st.integers(0, 7).map(lambda die: die == 5)
+
+
+def _mostly(
+    usual: st.SearchStrategy[bytes], odd: st.SearchStrategy[bytes]
+) -> st.SearchStrategy[bytes]:
+    """Return a strategy that is odd now and then, so that what lies behind is reached."""
+    return ONE_IN_EIGHT.flatmap(lambda is_odd: odd if is_odd else usual)
+
+
+# As they stand in a query or a form, percent-encoded or not at all.
+ODD_VALUES = st.one_of(
+    st.sampled_from(
+        [
+            *(b"", b"*", b"+", b"%", b"%zz", b"%4", b"%00", b"%0d%0a", b"%ff", b"%ED%A0%80", b"="),
+            *(b"%C3%A9", b"\xc3\xa9", b"\xff", b"#1-0", b"%231-0", b"earliest", b"%2599", b";"),
+            *(b"{", b"{}", b"{a}", b"{+a*,b:3}", b"{?x*}" * 50, b"%7Bid%7D", b"{a}{b}" * 300),
+            *(b"a" * 3000, b"1" * 400, b"-1", b"0", b"event", b"[" * 2000, b"%E2%98%83" * 700),
+        ]
+    ),
+    st.binary(max_size=12),
+    st.text(max_size=12).map(lambda text: quote_from_bytes(text.encode(errors="replace")).encode()),
+    st.integers(0, 10**16).map(lambda ms: b"%%23%d-%d" % (ms, ms % 7)),
+)
+TOPICS = st.sampled_from([TOPIC, b"a", b"https://example.com/books/{id}", b"*", b"b"])
+
+
+# Signed with the server's key, so that what they claim is read.
+def _signed(header: bytes, claims: bytes) -> bytes:
+    signing = b".".join(map(_base64url, (header, claims)))
+    signature = hmac.digest(KEY.encode(), signing, hashlib.sha256)
+    return b".".join((signing, _base64url(signature)))
+
+
+def _base64url(content: bytes) -> bytes:
+    return base64.urlsafe_b64encode(content).rstrip(b"=")
+
+
+VALID_TOKEN = token().encode()
+JSON_LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**20), 10**20),
+    st.floats(),
+    st.just(time.time() + 3600),
+    st.text(max_size=8),
+    st.sampled_from(["*", "{a}", "a" * 3000, "HS256", "none", "\ud800"]),
+)
+JSON = st.recursive(
+    JSON_LEAVES,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(["publish", "subscribe", "payload", "mercure", "exp"]), inner
+        ),
+    ),
+    max_leaves=6,
+)
+CLAIMS = st.one_of(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "mercure": st.one_of(
+                JSON,
+                st.fixed_dictionaries(
+                    {}, optional={"publish": JSON, "subscribe": JSON, "payload": JSON}
+                ),
+            ),
+            **dict.fromkeys(("exp", "nbf", "iat"), JSON),
+        },
+    ).map(lambda claims: json.dumps(claims).encode()),
+    st.binary(max_size=20),
+    st.sampled_from(
+        [b"[" * 3000, b'{"a":' * 2000, b'{"exp":1' + b"0" * 4000 + b"}", b'{"exp":1e999}', b"{}"]
+    ),
+)
+HEADERS = st.one_of(
+    st.just(b'{"alg":"HS256"}'),
+    st.fixed_dictionaries(
+        {"alg": JSON_LEAVES | st.just("HS256")},
+        optional=dict.fromkeys(("kid", "crit", "b64", "typ", "jku", "zip"), JSON),
+    ).map(lambda header: json.dumps(header).encode()),
+    st.sampled_from([b"[" * 3000, b'{"alg":' * 2000, b"", b"null", b'{"alg":1' + b"0" * 5000]),
+)
+ODD_TOKENS = st.one_of(
+    st.builds(_signed, st.just(b'{"alg":"HS256"}'), CLAIMS),
+    st.builds(_signed, HEADERS, CLAIMS),
+    st.sampled_from(
+        [b"", b".", b"..", b"...", VALID_TOKEN[:-1], VALID_TOKEN + b".", b"\xff.\xff."]
+    ),
+    st.binary(max_size=30),
+)
+TOKENS = _mostly(st.just(VALID_TOKEN), ODD_TOKENS)
+
+QUERY_FIELDS: st.SearchStrategy[Fields] = st.lists(
+    st.one_of(
+        st.tuples(st.just(b"topic"), _mostly(TOPICS, ODD_VALUES)),
+        st.tuples(st.just(b"lastEventID"), ODD_VALUES),
+        st.tuples(st.just(b"authorization"), TOKENS),
+        st.tuples(st.just(b"heartbeat"), st.just(b"event") | ODD_VALUES),
+        st.tuples(ODD_VALUES, ODD_VALUES),
+    ),
+    max_size=4,
+)
+FORM_FIELDS: st.SearchStrategy[Fields] = st.lists(
+    st.one_of(
+        st.tuples(st.just(b"topic"), _mostly(TOPICS, ODD_VALUES)),
+        st.tuples(st.just(b"data"), _mostly(st.binary(max_size=30), ODD_VALUES)),
+        st.tuples(st.just(b"id"), _mostly(st.sampled_from([b"1", b"urn:x", b"2"]), ODD_VALUES)),
+        st.tuples(st.just(b"type"), ODD_VALUES),
+        st.tuples(st.just(b"retry"), _mostly(st.sampled_from([b"1", b"86400000"]), ODD_VALUES)),
+        st.tuples(st.just(b"private"), ODD_VALUES),
+        st.tuples(ODD_VALUES, ODD_VALUES),
+    ),
+    max_size=5,
+)
+
+
+def _joined(fields: Fields) -> bytes:
+    return b"&".join(name + b"=" + value for name, value in fields)
+
+
+# What a field may hold, RFC 9110, section 5.5, and now and then more; what would end it comes by
+# the mutations.
+FIELD_BYTES = _mostly(
+    st.text(
+        st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_categories=["Cc"]),
+        max_size=20,
+    ).map(lambda text: text.encode("latin-1")),
+    st.binary(max_size=20).map(lambda value: value.translate(None, b"\r\n")),
+)
+FIELD_NAMES = _mostly(
+    st.text("!#$%&'*+-.^_`|~09azAZ", min_size=1, max_size=8).map(str.encode),
+    st.binary(min_size=1, max_size=8),
+)
+NO_PATHS = (
+    b"",
+    b"*",
+    b"?",
+    b"http://x",
+    b"//",
+    b"x",
+    b"/%",
+    b"/%ff/%00",
+    b"/\xc3\xa9",
+    b"/events/",
+)
+PATHS = st.sampled_from(
+    [
+        *(PATH.encode(), b"http://hub.example" + PATH.encode(), b"/.well-known/mercur%65", b"/"),
+        *(b"/events", b"/static/x/%2e%2e%2fapp.py", b"/static/a/b/c", PATH.encode() + b"/"),
+        *NO_PATHS,
+    ]
+)
+METHODS = st.sampled_from(
+    [b"GET", b"POST", b"HEAD", b"OPTIONS", b"PUT", b"CONNECT", b"PRI", b"get", b"QUERY", b""]
+)
+VERSIONS = st.sampled_from([b"HTTP/1.0", b"HTTP/1.1", b"HTTP/2.0", b"HTTP/0.9", b"", b"HTTP/1.1 "])
+ORIGINS = st.sampled_from(
+    [b"https://shop.example", b"http://hub.example", b"null", b"https://evil.example", b"://", b""]
+)
+FORM_TYPE = b"application/x-www-form-urlencoded"
+
+COMMON_HEADERS = st.one_of(
+    st.tuples(st.just(b"Origin"), ORIGINS | FIELD_BYTES),
+    st.tuples(st.just(b"Referer"), ORIGINS | FIELD_BYTES),
+    st.tuples(
+        st.just(b"Cookie"),
+        TOKENS.map(lambda sent: b"a=b; mercureAuthorization=" + sent.translate(None, b"\r\n"))
+        | FIELD_BYTES,
+    ),
+    st.tuples(
+        st.just(b"Authorization"),
+        st.sampled_from([b"Basic eDp5", b"Bearer", b"", b"bearer  x y"]) | FIELD_BYTES,
+    ),
+    st.tuples(
+        st.just(b"Last-Event-ID"), FIELD_BYTES | st.sampled_from([b"earliest", b"#1-0", b"1"])
+    ),
+    st.tuples(
+        st.just(b"Connection"),
+        st.sampled_from([b"close", b"keep-alive", b"upgrade", b"Upgrade, close", b"x"]),
+    ),
+    st.tuples(st.just(b"Upgrade"), st.sampled_from([b"websocket", b"h2c", b""])),
+    st.tuples(st.just(b"Expect"), st.sampled_from([b"100-continue", b"200-ok"])),
+    st.tuples(st.just(b"X-Forwarded-For"), FIELD_BYTES | st.just(b"1.2.3.4, 5.6.7.8")),
+    st.tuples(st.just(b"X-Forwarded-Proto"), FIELD_BYTES | st.just(b"https")),
+    st.tuples(st.just(b"X-Request-ID"), FIELD_BYTES),
+    st.tuples(st.just(b"Host"), FIELD_BYTES),
+    st.tuples(st.just(b"Content-Type"), FIELD_BYTES | st.just(FORM_TYPE + b"; charset=\xff")),
+    st.tuples(st.just(b"Access-Control-Request-Method"), FIELD_BYTES),
+    st.tuples(st.just(b"X-Giant"), st.just(b"x" * 70_000)),
+    st.tuples(FIELD_NAMES, FIELD_BYTES),
+)
+MORE_HEADERS: st.SearchStrategy[Fields] = st.lists(COMMON_HEADERS, max_size=2)
+
+WRONG_LENGTHS = st.sampled_from(
+    [b"0", b"1", b"99999", b"-1", b"x", b"1, 1", b"0x5", b"9" * 30, b""]
+)
+
+
+@st.composite
+def _framed(draw: st.DrawFn, body: bytes) -> tuple[Fields, bytes]:
+    """Return a body as it is sent, and the headers that say how."""
+    match draw(st.integers(0, 11)):
+        case 5:
+            return [(b"Content-Length", draw(WRONG_LENGTHS))], body
+        case 6:
+            return [], body
+        case 7 | 8 | 9:
+            size = draw(st.integers(1, 50))
+            extension = draw(st.sampled_from([b"", b"", b";x=y", b" ", b";"]))
+            pieces = [body[start : start + size] for start in range(0, len(body), size)]
+            chunks = [b"%x%b\r\n%b\r\n" % (len(piece), extension, piece) for piece in pieces]
+            end = draw(
+                st.sampled_from([b"0\r\n\r\n", b"0\r\n\r\n", b"0\r\nX: y\r\n\r\n", b"g\r\n"])
+            )
+            coding = draw(
+                st.sampled_from([b"chunked", b"chunked", b"gzip, chunked", b"chunked, x"])
+            )
+            both = [(b"Content-Length", b"5")] if draw(ONE_IN_EIGHT) else []
+            return [*both, (b"Transfer-Encoding", coding)], b"".join(chunks) + end
+        case _:
+            return [(b"Content-Length", b"%d" % len(body))], body
+
+
+@st.composite
+def _mutated(draw: st.DrawFn, sent: bytes) -> bytes:
+    """Return the bytes with up to three of them, or stretches of them, changed."""
+    if not draw(ONE_IN_EIGHT):
+        return sent
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(sent)))
+        until = min(len(sent), at + draw(st.integers(0, 20)))
+        piece = sent[at:until]
+        match draw(st.integers(0, 4)):
+            case 0:
+                sent = sent[:at] + draw(st.binary(min_size=1, max_size=4)) + sent[at:]
+            case 1:
+                sent = sent[:at] + sent[until:]
+            case 2:
+                sent = sent[:until] + piece * draw(st.integers(1, 30)) + sent[until:]
+            case 3:
+                odd = st.sampled_from([b"\r\n", b"\n", b"\0", b" ", b":", b"\r\n\r\n", b"\r", b"%"])
+                sent = sent[:at] + draw(odd) + sent[until:]
+            case _:
+                sent = sent[:at]
+    return sent
+
+
+@st.composite
+def requests(draw: st.DrawFn, method: bytes) -> bytes:
+    """Return the bytes of a request."""
+    is_publish = method == b"POST"
+    target = draw(_mostly(st.just(PATH.encode()), PATHS))
+    fields = draw(QUERY_FIELDS)
+    if not is_publish and not draw(ONE_IN_EIGHT):
+        fields = [(b"topic", TOPIC), *fields]
+    if fields:
+        target += b"?" + _joined(fields)
+    headers: Fields = [(b"Host", b"hub.example")]
+    if not draw(ONE_IN_EIGHT):
+        headers.append((b"Authorization", b"Bearer " + draw(TOKENS).translate(None, b"\r\n")))
+    body = b""
+    if is_publish:
+        form = draw(FORM_FIELDS)
+        if not draw(ONE_IN_EIGHT):
+            form = [(b"topic", TOPIC), *form]
+        if not draw(ONE_IN_EIGHT):
+            headers.append((b"Content-Type", FORM_TYPE))
+        body = _joined(form)
+        if draw(ONE_IN_EIGHT) and draw(ONE_IN_EIGHT):
+            body += b"&data=" + b"x" * draw(st.sampled_from([9_000, 20_000, 100_000]))
+    headers += draw(MORE_HEADERS)
+    framing: Fields = []
+    if is_publish or draw(ONE_IN_EIGHT):
+        framing, body = draw(_framed(body))
+    first = b" ".join(
+        (
+            draw(_mostly(st.just(method), METHODS)),
+            target,
+            draw(_mostly(st.just(b"HTTP/1.1"), VERSIONS)),
+        )
+    )
+    lines = [first, *(name + b": " + value for name, value in [*headers, *framing])]
+    return draw(_mutated(b"\r\n".join(lines) + b"\r\n\r\n" + body))

@@ -1,0 +1,40 @@
+"""Whatever is sent to the hub is answered, and leaves neither an error nor anything else behind."""
+
+from hypothesis import event as note
+from hypothesis import given
+from hypothesis import strategies as st
+
+from examples import share
+from exchange import Expectation, Watched, answer_to
+from odd_requests import requests
+
+
+def assert_answered(server: Watched, sent: bytes) -> None:
+    status = answer_to(server.address, sent)
+    # How deep the examples get, with --hypothesis-show-statistics.
+    note(f"{status}, {'no HTTP' if Expectation(sent).broken else 'HTTP'}")
+    # 303: a path may be mutated to the root, which leads to the page.
+    assert status in (None, 303) or 200 <= status < 300 or 400 <= status < 500, status
+    server.assert_well()
+
+
+@share(0.25)
+@given(requests(b"POST"))
+def test_any_publish_is_answered(server: Watched, sent: bytes) -> None:
+    assert_answered(server, sent)
+
+
+@share(0.25)
+@given(requests(b"GET"))
+def test_any_subscription_is_answered(server: Watched, sent: bytes) -> None:
+    assert_answered(server, sent)
+
+
+@share(0.1)
+@given(
+    st.lists(requests(b"GET") | requests(b"POST") | st.binary(max_size=50), min_size=2, max_size=3)
+)
+def test_requests_that_come_on_the_heels_of_others_are_answered(
+    server: Watched, sent: list[bytes]
+) -> None:
+    assert_answered(server, b"".join(sent))

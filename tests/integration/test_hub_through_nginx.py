@@ -1,0 +1,223 @@
+"""The hub as clients reach it: what nginx adds, passes on, and says in the app's place."""
+
+import asyncio
+import json
+import re
+import signal
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from publisher import KEY, PATH, Publisher, token
+from served import following, until
+from service import Service, wait_for
+from sse_client import SseClient
+
+AUTHORIZATION = {"Authorization": f"Bearer {token()}"}
+PAGE, FOREIGN = "https://shop.example", "https://evil.example"
+FORM = "application/x-www-form-urlencoded"
+MOST_DATA_BYTES = 512_000
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Service]:
+    with Service(workers=1, token_key=KEY, cors_origins=f"{PAGE},http://localhost:3000") as running:
+        yield running
+
+
+def assert_problem(answer: httpx.Response, status: int) -> None:
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+
+
+def test_an_update_goes_through_at_once_and_is_resumed_from(hub: Service) -> None:
+    async def act() -> None:
+        async with (
+            following(hub.address, "a/{id}") as live,
+            Publisher(hub.url) as publisher,
+        ):
+            first = await publisher.publish("a/1", data="1")
+            await until(lambda: live.events, 1)
+            await publisher.publish("a/2", data="2")
+            async with following(hub.address, "a/{id}", lastEventID=first) as resumed:
+                await until(lambda: resumed.events)
+            assert resumed.response_headers["last-event-id"] == first
+            assert [event.data for event in resumed.events] == ["2"]
+
+    asyncio.run(act())
+
+
+def test_the_largest_update_that_the_app_takes_fits_through(hub: Service) -> None:
+    # Each byte as three, percent-encoded: the worst that a publisher may do.
+    largest = b"topic=large&data=" + b"%7E" * MOST_DATA_BYTES
+    headers = {**AUTHORIZATION, "Content-Type": FORM}
+    taken = httpx.post(hub.url + PATH, content=largest, headers=headers, timeout=30)
+    assert taken.status_code == 200
+    over = httpx.post(hub.url + PATH, content=largest + b"%7E", headers=headers, timeout=30)
+    assert_problem(over, 413)
+    far_over = httpx.post(hub.url + PATH, content=b"x" * 2_000_000, headers=headers, timeout=30)
+    assert_problem(far_over, 413)
+
+
+def test_the_apps_word_on_origins_goes_through_once(hub: Service) -> None:
+    with httpx.Client(base_url=hub.url, headers=AUTHORIZATION) as client:
+        for answer in (
+            client.post(PATH, data={"topic": "a"}, headers={"Origin": PAGE}),
+            client.post(PATH, data={}, headers={"Origin": PAGE}),
+            client.get(PATH, headers={"Origin": PAGE}),
+            client.head(f"{PATH}?topic=a", headers={"Origin": PAGE}),
+            client.options(PATH, headers={"Origin": PAGE}),
+        ):
+            assert answer.headers.get_list("access-control-allow-origin") == [PAGE]
+            assert answer.headers.get_list("access-control-allow-credentials") == ["true"]
+        foreign = client.post(PATH, data={"topic": "a"}, headers={"Origin": FOREIGN})
+        assert "access-control-allow-origin" not in foreign.headers
+
+
+def test_the_pages_name_the_hub(hub: Service) -> None:
+    for path in ("/", "/test"):
+        assert httpx.get(hub.url + path).headers["link"] == f'<{PATH}>; rel="mercure"'
+
+
+def metrics(service: Service) -> dict[str, float]:
+    transport = httpx.HTTPTransport(uds=str(service.folder / "sockets/metrics.sock"))
+    with httpx.Client(transport=transport, base_url="http://inside") as inside:
+        assert inside.get("/").status_code == 404
+        assert inside.get(PATH, params={"topic": "a"}).status_code == 404
+        answer = inside.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = [line for line in answer.text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def test_the_figures_are_there_on_the_inside_alone(hub: Service) -> None:
+    for path in ("/metrics", "//metrics", "/x/../metrics", "/%6detrics", "/metrics?x"):
+        answer = httpx.get(hub.url + path)
+        assert_problem(answer, 404)
+        assert "barestream_" not in answer.text
+
+    async def act() -> dict[str, float]:
+        async with following(hub.address, "figures") as client, Publisher(hub.url) as publisher:
+            await publisher.publish("figures")
+            await until(lambda: client.events)
+            return metrics(hub)
+
+    before, during = metrics(hub), asyncio.run(act())
+    for name, more in {
+        "barestream_streams": 1,
+        "barestream_events_published_total": 1,
+        "barestream_events_delivered_total": 1,
+        "barestream_delivery_lag_seconds_count": 1,
+    }.items():
+        assert during[name] - before.get(name, 0) == more
+    assert during["barestream_engine_up"] == 1
+    ended = 'barestream_streams_ended_total{reason="client left"}'
+    wait_for("the end", lambda: metrics(hub).get(ended, 0) > before.get(ended, 0))
+
+
+def test_publishes_above_the_rate_are_told_to_come_again() -> None:
+    with Service(workers=1, token_key=KEY, publish_rate=2) as service:
+        with httpx.Client(base_url=service.url, headers=AUTHORIZATION) as client:
+            answers = [client.post(PATH, data={"topic": "a"}) for _ in range(12)]
+            statuses = [answer.status_code for answer in answers]
+            # One, and as many at once as the rate is.
+            assert statuses[:3] == [200, 200, 200]
+            assert set(statuses[3:]) <= {200, 429}
+            refused = answers[statuses.index(429)]
+            assert_problem(refused, 429)
+            assert refused.json()["detail"]
+            assert refused.headers["retry-after"] == "1"
+            # Streams and other paths are none of its business.
+            assert client.head(f"{PATH}?topic=a").status_code == 200
+            assert client.post("/nope").status_code == 404
+            wait_for(
+                "room for one", lambda: client.post(PATH, data={"topic": "a"}).status_code == 200
+            )
+        published = metrics(service)["barestream_events_published_total"]
+        assert published == statuses.count(200) + 1
+
+
+def retry_answer(service: Service, origin: str | None, **headers: str) -> httpx.Response:
+    sent = {**headers, **({"Origin": origin} if origin else {})}
+    answer = httpx.get(f"{service.url}{PATH}?topic=a", headers=sent)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert re.fullmatch(r"retry: [0-9]{4}\n", answer.text)
+    assert answer.headers["cache-control"] == "no-store"
+    return answer
+
+
+def test_with_the_app_away_a_publish_fails_and_a_stream_is_told_to_retry() -> None:
+    with Service(workers=1, token_key=KEY, cors_origins=PAGE) as service:
+        service.signal(signal.SIGTERM)
+        wait_for("the app's end", lambda: not service.is_app_running())
+        with httpx.Client(base_url=service.url, headers=AUTHORIZATION) as client:
+            for headers in ({}, {"Accept": "text/event-stream"}, {"Origin": PAGE}):
+                publish = client.post(PATH, data={"topic": "a"}, headers=headers)
+                assert_problem(publish, 502)
+                assert publish.json()["detail"]
+            assert client.head(f"{PATH}?topic=a").status_code == 200
+            assert_problem(client.options(PATH), 502)
+        allowed = retry_answer(service, PAGE).headers
+        assert allowed["access-control-allow-origin"] == PAGE
+        assert allowed["access-control-allow-credentials"] == "true"
+        for origin in (None, FOREIGN, "null", PAGE + ".evil.example"):
+            for name in ("access-control-allow-origin", "access-control-allow-credentials"):
+                assert name not in retry_answer(service, origin).headers
+        service.start_app()
+
+        async def act() -> None:
+            async with (
+                following(service.address, "a") as client,
+                Publisher(service.url) as publisher,
+            ):
+                await publisher.publish("a", data="again")
+                await until(lambda: client.events)
+
+        asyncio.run(act())
+
+
+def test_where_any_origin_is_allowed_the_answer_in_the_apps_place_says_so_too() -> None:
+    with Service(workers=1, token_key=KEY, cors_origins="*") as service:
+        service.signal(signal.SIGTERM)
+        wait_for("the app's end", lambda: not service.is_app_running())
+        for origin in (PAGE, FOREIGN, "null"):
+            headers = retry_answer(service, origin).headers
+            assert headers["access-control-allow-origin"] == "*"
+            assert "access-control-allow-credentials" not in headers
+
+
+def test_a_publisher_that_leaves_in_the_middle_leaves_no_error_behind(hub: Service) -> None:
+    body = b"topic=left&data=" + b"x" * 500_000
+    head = [f"POST {PATH} HTTP/1.1", "Host: x", f"Content-Type: {FORM}"]
+    head += [f"Content-Length: {len(body)}", f"Authorization: Bearer {token()}"]
+    for sent in (len(body), len(body) - 1, 100_000, 0):
+        for _ in range(5):
+            with socket.create_connection(hub.address, timeout=5) as connection:
+                connection.sendall("\r\n".join([*head, "", ""]).encode() + body[:sent])
+    with httpx.Client(base_url=hub.url) as client:
+        wait_for("an idle app", lambda: client.get("/readyz").status_code == 200)
+    assert hub.complaints() == []
+
+
+def test_each_line_of_nginxs_log_is_whole_with_the_app_away_too() -> None:
+    with Service(workers=1) as service:
+        asyncio.run(SseClient(service.address).run(0.2))
+        service.signal(signal.SIGTERM)
+        wait_for("the app's end", lambda: not service.is_app_running())
+        log = service.folder / "nginx.log"
+        for number in range(20):
+            httpx.get(f"{service.url}/asked-{number}")
+        wait_for("the last line", lambda: '"/asked-19"' in log.read_text())
+        lines = log.read_text().splitlines()
+    paths = []
+    for line in lines:
+        if not re.match("[0-9]{4}/[0-9]{2}/[0-9]{2} ", line):
+            assert line.startswith("{"), line
+            paths.append(json.loads(line)["path"])
+    assert [path for path in paths if path.startswith("/asked")] == [
+        f"/asked-{number}" for number in range(20)
+    ]
