@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs test test-containers check lock
+.PHONY: help up down logs test test-containers drill fuzz check lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -14,11 +14,17 @@ down: ## stop it, ending every stream properly
 logs: ## follow its logs
 	@deploy/local logs
 
-test: .venv/dev ## run the tests that need no containers: unit, contract, integration, browser
-	@tests/run unit contract integration browser
+test: .venv/dev ## run the tests that need no containers: unit to browser
+	@tests/run unit contract integration fuzz clients browser
 
 test-containers: .venv/dev ## run the tests on containers, on a real engine
 	@tests/run container
+
+drill: .venv/dev ## faults under 1,000 clients, on a real engine: what is lost, doubled, out of order
+	@.venv/bin/python tests/drill
+
+fuzz: .venv/dev ## 20,000 examples of odd events and odd requests
+	@FUZZ_EXAMPLES=20000 tests/run fuzz
 
 check: .venv/dev ## lint, types, shell, Dockerfile, nginx, Compose
 	@tests/check

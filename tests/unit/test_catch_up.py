@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import ExitStack
 
 from barestream.broker.broker import MOST_PAGE_BYTES, BrokerAwayError, HistoryBounds, Page
 from barestream.broker.local import LocalBroker
@@ -117,6 +118,25 @@ def test_reads_of_old_history_are_bounded() -> None:
         assert broker.most_at_once == MOST_READS
         for each in following:
             each.__exit__(None, None, None)
+
+    asyncio.run(main())
+
+
+def test_clients_that_return_together_share_what_is_read_for_them() -> None:
+    async def main() -> None:
+        broker = SlowBroker(history_events=5000)
+        feed = feed_on(broker, 10)
+        await fill(broker, feed, range(3000))
+        streams = [fake_stream() for _ in range(100)]
+        with ExitStack() as following:
+            for number, (stream, _) in enumerate(streams):
+                following.enter_context(feed.follow(stream, Place(1000, number)))
+            for _ in range(20):
+                await settle()
+        for number, (_, outlet) in enumerate(streams):
+            assert numbers(outlet) == list(range(number, 3000))
+        # A stream alone takes 6 pages of 500.
+        assert broker.reads < 30
 
     asyncio.run(main())
 

@@ -1,0 +1,39 @@
+"""``python tests/drill``: run it, print its table, and exit with 1 where anything went wrong."""
+
+import argparse
+import json
+import random
+import resource
+import sys
+from pathlib import Path
+
+# What pytest has on its path, for a program that needs no more than an interpreter.
+TESTS = Path(__file__).parent.parent
+sys.path[:0] = [str(folder) for folder in (TESTS.parent / "src", TESTS, TESTS / "container")]
+
+from drill.course import Plan, run  # noqa: E402
+from drill.report import as_json, summary, table  # noqa: E402
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="drill")
+    parser.add_argument("--clients", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--events-per-second", type=float, default=50)
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was found")
+    options = parser.parse_args()
+    # A file for each client.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    plan = Plan(options.clients, options.seconds, options.events_per_second, options.seed)
+    outcome = run(plan, lambda text: print(f"drill: {text}", file=sys.stderr, flush=True))
+    print(f"{plan.clients} clients, {plan.events_per_second:g} events/s, seed {plan.seed}\n")
+    print(table(outcome), summary(outcome), sep="\n\n")
+    if options.json:
+        options.json.write_text(json.dumps(as_json(outcome), indent=1) + "\n")
+    return 0 if outcome.is_well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""What publishers do over faults: retry what is safe to retry, and send anew what is not."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import httpx
+
+from publisher import Publisher
+
+TOPICS = [f"https://drill.example/rooms/{nth}" for nth in range(10)]
+
+# A client of these two alone lives on heartbeats between their events.
+QUIET = (8, 9)
+BUSY = range(8)
+QUIET_SECONDS = 2
+
+# One that waits for an answer must not hold up the others' events.
+PUBLISHER_SECONDS = 1
+
+# The app's own deadline for the engine is 5 s.
+ANSWER_SECONDS = 10
+PAUSE_SECONDS = 0.5
+
+# Some do not wait for the answer: most of their events are taken all the same.
+HASTY_SHARE = 0.05
+HASTY_SECONDS = 0.1
+
+# What a reload, a proxy without its app and an engine that is away answer: it may be taken.
+AMBIGUOUS = {502, 503, 504}
+
+# Some events are large, so that a kill meets streams in the middle of one.
+FILLER_BYTES = (20, 20, 20, 20, 20, 200, 200, 4000)
+
+
+@dataclass
+class Post:
+    """An event as its publisher knows it.
+
+    Attributes:
+        topics: What it is about, as indexes of TOPICS.
+        data: Its topics, number and moment (time.monotonic), and a filler.
+        publisher: Who posts one event after the other.
+        phase: In which it was made.
+        own_id: The id that its publisher gave it.
+        accepted: Whether it was answered with 200.
+    """
+
+    number: int
+    topics: tuple[int, ...]
+    data: str
+    publisher: int
+    phase: int
+    own_id: str | None
+    accepted: bool = False
+
+
+@dataclass
+class Ledger:
+    """Every event of a run, by number, and how the posting of them went.
+
+    Attributes:
+        phase: The one that is under way.
+        accepted: The events taken, by the phase in which they were.
+        retried: The events that were not taken at once, by phase; without those whose publisher
+            did not wait for the answer.
+        unsettled: Why the fate of an event was not known, each time, with the phase.
+        refused: The answers by which an event was refused for good.
+    """
+
+    posts: list[Post] = field(default_factory=list)
+    phase: int = 0
+    accepted: Counter[int] = field(default_factory=Counter)
+    retried: Counter[int] = field(default_factory=Counter)
+    unsettled: list[tuple[int, str]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    def new(
+        self, topics: tuple[int, ...], publisher: int, *, own_id: bool, filler_bytes: int = 0
+    ) -> Post:
+        """Enter an event."""
+        number = len(self.posts)
+        about = ",".join(map(str, topics))
+        data = f"{about} {number} {time.monotonic():.6f} {'.' * filler_bytes}"
+        name = f"urn:drill:{publisher}/{number}" if own_id else None
+        post = Post(number, topics, data, publisher, self.phase, name)
+        self.posts.append(post)
+        return post
+
+
+class Publishing:
+    """Posts events at an even rate, each publisher one after the other.
+
+    Args:
+        publisher: The way to the hub.
+        ledger: Where they are entered.
+        events_per_second: How many are due, one a second from each publisher; those that an
+            outage has held up follow at once.
+        seed: Of the random choices.
+    """
+
+    def __init__(
+        self, publisher: Publisher, ledger: Ledger, events_per_second: float, seed: int
+    ) -> None:
+        self._publisher = publisher
+        self._ledger = ledger
+        self._events_per_second = events_per_second
+        self._publishers = max(1, round(PUBLISHER_SECONDS * events_per_second))
+        self._cycle_events = round(QUIET_SECONDS * events_per_second)
+        self._seed = seed
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Publish until stopped, and until each event under way has its answer."""
+        began_at = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            for nth in range(self._publishers):
+                group.create_task(self._publish(nth, began_at))
+
+    def stop(self) -> None:
+        """Let each publisher end after its event."""
+        self._stopping = True
+
+    async def post_to_all(self) -> Post:
+        """Post an event of every topic that must be taken, and return it."""
+        post = self._ledger.new(tuple(range(len(TOPICS))), self._publishers, own_id=True)
+        if not await self._is_settled(post):
+            await self._settle(post)
+        return post
+
+    async def _publish(self, nth: int, began_at: float) -> None:
+        rng = random.Random(f"{self._seed}/publisher/{nth}")
+        slot = nth
+        while not self._stopping:
+            due_at = began_at + slot / self._events_per_second
+            await asyncio.sleep(max(0.0, due_at - time.monotonic()))
+            topics = self._topics(slot, rng)
+            own_id = rng.random() < 0.5
+            filler_bytes = rng.choice(FILLER_BYTES)
+            post = self._ledger.new(topics, nth, own_id=own_id, filler_bytes=filler_bytes)
+            is_hasty = rng.random() < HASTY_SHARE
+            patience_seconds = rng.uniform(0, HASTY_SECONDS) if is_hasty else ANSWER_SECONDS
+            if not await self._is_settled(post, patience_seconds):
+                self._ledger.retried[self._ledger.phase] += not is_hasty
+                await self._settle(post, filler_bytes)
+            slot += self._publishers
+
+    async def _settle(self, post: Post, filler_bytes: int = 0) -> None:
+        """Post until it is taken an event that may have been taken already."""
+        is_settled = False
+        while not is_settled:
+            await asyncio.sleep(PAUSE_SECONDS)
+            # Only under an id of its own can it be sent again.
+            if post.own_id is None:
+                post = self._ledger.new(
+                    post.topics, post.publisher, own_id=False, filler_bytes=filler_bytes
+                )
+            is_settled = await self._is_settled(post)
+
+    def _topics(self, slot: int, rng: random.Random) -> tuple[int, ...]:
+        in_cycle = slot % self._cycle_events
+        if in_cycle == 0:
+            return (QUIET[0],)
+        if in_cycle == self._cycle_events // 2:
+            return (QUIET[1],)
+        # Who follows both of an event's topics still gets it once.
+        return tuple(rng.sample(BUSY, 2 if rng.random() < 0.1 else 1))
+
+    async def _is_settled(self, post: Post, patience_seconds: float = ANSWER_SECONDS) -> bool:
+        """Post the event, and return whether it is known to be taken, or refused for good."""
+        topics = [TOPICS[nth] for nth in post.topics]
+        own_id = {"id": post.own_id} if post.own_id else {}
+        try:
+            async with asyncio.timeout(patience_seconds):
+                answer = await self._publisher.post(*topics, data=post.data, **own_id)
+        except (httpx.TransportError, TimeoutError) as error:
+            return self._unsettled(type(error).__name__)
+        if answer.status_code in AMBIGUOUS:
+            return self._unsettled(str(answer.status_code))
+        if answer.status_code == 200:
+            post.accepted = True
+            self._ledger.accepted[self._ledger.phase] += 1
+        else:
+            self._ledger.refused.append(f"{answer.status_code} {answer.text}")
+        return True
+
+    def _unsettled(self, why: str) -> bool:
+        self._ledger.unsettled.append((self._ledger.phase, why))
+        return False
