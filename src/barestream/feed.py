@@ -147,7 +147,8 @@ class Feed:
         self._now = now
         self._count = count
         self._followers: dict[Follower, None] = {}
-        # Those whose client was told of events by a worker that is further.
+        # Those whose client was told of events by a worker that is further: up to their place
+        # nothing is theirs to get, and with the first event after it they stand at the end.
         self._ahead: dict[Follower, None] = {}
         self._audience: Audience[Follower] = Audience()
 
@@ -171,10 +172,6 @@ class Feed:
             else:
                 follower.stream.write(live, events=1)
                 sent += 1
-        for follower in tuple(self._ahead):
-            if follower.place == record.place:
-                follower.place = None
-                del self._ahead[follower]
         if sent:
             self.metrics.delivered(sent, sent * len(record.body))
             self.metrics.lag_seconds.observe(max(0.0, self._now() - record.place.ms / 1000))

@@ -11,7 +11,7 @@ from bareasgi import HttpRequest
 
 from barestream.tokens import ANONYMOUS, Bearer, InvalidTokenError, Verifier
 from barestream.web.form import MalformedFormError, query
-from barestream.web.problems import Refused
+from barestream.web.problems import Refused, bad_request
 
 _COOKIE = "mercureAuthorization"
 
@@ -134,7 +134,7 @@ def _bearer_token(request: HttpRequest) -> str | None:
     try:
         tokens = query(request).get("authorization", [])
     except MalformedFormError as error:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"The query cannot be read. {error}") from None
+        raise bad_request(f"The query cannot be read. {error}") from None
     if len(tokens) > 1:
         raise _invalid("There is more than one authorization parameter.")
     return tokens[0] if tokens else None

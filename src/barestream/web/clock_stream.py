@@ -1,14 +1,12 @@
 """GET /events: the time, as a stream that can be resumed."""
 
-from http import HTTPStatus
-
 from bareasgi import HttpRequest, HttpResponse
 
 from barestream.clock import Clock
 from barestream.resumption import Resumption
 from barestream.web.follow import follow, last_event_id
 from barestream.web.form import MalformedFormError
-from barestream.web.problems import problem
+from barestream.web.problems import bad_request
 
 
 class ClockStream:
@@ -25,4 +23,4 @@ class ClockStream:
             preceding = max(place, feed.log.floor)
             return follow(request, feed, Resumption(place, str(preceding)))
         except MalformedFormError as error:
-            return problem(HTTPStatus.BAD_REQUEST, f"The query cannot be read. {error}")
+            return bad_request(f"The query cannot be read. {error}").response()

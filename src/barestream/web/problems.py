@@ -54,3 +54,8 @@ class Refused(Exception):  # noqa: N818 (an answer, not a fault of ours)
     def response(self) -> HttpResponse:
         """Return the answer."""
         return problem(self.status, self._detail, self._headers)
+
+
+def bad_request(detail: str) -> Refused:
+    """Return the refusal of input that is not of its form."""
+    return Refused(HTTPStatus.BAD_REQUEST, detail)

@@ -18,13 +18,12 @@ from barestream.topics import MOST_CHARACTERS
 from barestream.update import Update
 from barestream.web.authorization import Authorization
 from barestream.web.form import Form, MalformedFormError, body
-from barestream.web.problems import Refused
+from barestream.web.problems import Refused, bad_request
 
 _CONTENT_TYPE = b"application/x-www-form-urlencoded"
 
 # An id goes into the Last-Event-ID header of every client; ASCII without spaces at the edge is
-# what all of them send back as it was. 255 bytes are the spec's example of a long one, a UUID
-# IRI, five times.
+# what all of them send back as it was. 255 bytes hold a UUID's IRI five times.
 _ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 _ID_FORM = "1 to 255 printable ASCII characters without a space at the edge"
 
@@ -138,11 +137,11 @@ class Publish:
     def _update(self, form: Form) -> Update:
         topics = tuple(dict.fromkeys(form.get("topic", ())))
         if not topics or not all(topics):
-            raise _bad("Expected at least one topic, and none that is empty.")
+            raise bad_request("Expected at least one topic, and none that is empty.")
         if len(topics) > self._limits.topics:
-            raise _bad(f"There are {len(topics)} topics; {self._limits.topics} are allowed.")
+            raise bad_request(f"There are {len(topics)} topics; {self._limits.topics} are allowed.")
         if any(len(topic) > MOST_CHARACTERS for topic in topics):
-            raise _bad(f"A topic is longer than {MOST_CHARACTERS} characters.")
+            raise bad_request(f"A topic is longer than {MOST_CHARACTERS} characters.")
         data = _only(form, "data") or ""
         if len(data.encode()) > self._limits.data_bytes:
             raise Refused(
@@ -153,7 +152,7 @@ class Publish:
         try:
             encode(event)
         except InvalidEventError as error:
-            raise _bad(f"{error}.") from None
+            raise bad_request(f"{error}.") from None
         return Update(topics, event, private="private" in form)
 
 
@@ -161,18 +160,14 @@ def _form(encoded: bytes) -> Form:
     try:
         return body(encoded)
     except MalformedFormError as error:
-        raise _bad(f"The form cannot be read. {error}") from None
-
-
-def _bad(detail: str) -> Refused:
-    return Refused(HTTPStatus.BAD_REQUEST, detail)
+        raise bad_request(f"The form cannot be read. {error}") from None
 
 
 def _only(form: Form, name: str) -> str | None:
     """Return the value of a name that may be given once; an empty one counts as none."""
     values = form.get(name, ())
     if len(values) > 1:
-        raise _bad(f"{name} is given {len(values)} times.")
+        raise bad_request(f"{name} is given {len(values)} times.")
     return values[0] or None if values else None
 
 
@@ -180,11 +175,11 @@ def _own_id(form: Form) -> str | None:
     own_id = _only(form, "id")
     if own_id is not None:
         if own_id.startswith("#"):
-            raise _bad("id starts with #: such ids are the hub's own.")
+            raise bad_request("id starts with #: such ids are the hub's own.")
         if own_id == EARLIEST:
-            raise _bad(f"id is {EARLIEST}: that word is reserved.")
+            raise bad_request(f"id is {EARLIEST}: that word is reserved.")
         if not _ID.fullmatch(own_id):
-            raise _bad(f"id: expected {_ID_FORM}.")
+            raise bad_request(f"id: expected {_ID_FORM}.")
     return own_id
 
 
@@ -192,9 +187,9 @@ def _type(form: Form) -> str | None:
     kind = _only(form, "type")
     if kind is not None:
         if len(kind) > _MOST_TYPE_CHARACTERS:
-            raise _bad(f"type is longer than {_MOST_TYPE_CHARACTERS} characters.")
+            raise bad_request(f"type is longer than {_MOST_TYPE_CHARACTERS} characters.")
         if kind.startswith(_OWN_TYPES):
-            raise _bad(f"type starts with {_OWN_TYPES}: such types are the hub's own.")
+            raise bad_request(f"type starts with {_OWN_TYPES}: such types are the hub's own.")
     return kind
 
 
@@ -203,6 +198,6 @@ def _retry_ms(form: Form) -> int | None:
     if retry is None:
         return None
     if not re.fullmatch(r"[0-9]{1,9}", retry) or int(retry) > _MOST_RETRY_MS:
-        raise _bad(f"retry: expected a whole number of milliseconds up to {_MOST_RETRY_MS}.")
+        raise bad_request(f"retry: expected a whole number of milliseconds up to {_MOST_RETRY_MS}.")
     # Publishers send 0 for "none"; on the wire it would have browsers reconnect in a hot loop.
     return int(retry) or None

@@ -6,7 +6,6 @@ Source: https://mercure.rocks/spec#subscription, as of version 0.24 of the refer
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 
 from bareasgi import HttpRequest, HttpResponse
 
@@ -21,7 +20,7 @@ from barestream.web.authorization import Authorization
 from barestream.web.event_stream import open_stream
 from barestream.web.follow import follow, last_event_id
 from barestream.web.form import Form, MalformedFormError, query
-from barestream.web.problems import Refused
+from barestream.web.problems import Refused, bad_request
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class Subscribe:
         except Refused as refused:
             return refused.response()
         except MalformedFormError as error:
-            return _bad(f"The query cannot be read. {error}").response()
+            return bad_request(f"The query cannot be read. {error}").response()
         except BrokerAwayError:
             return self._come_back(request)
         expires_in_seconds = None
@@ -90,17 +89,19 @@ class Subscribe:
     def _topics(self, form: Form) -> Selectors:
         topics = form.get("topic", [])
         if not topics:
-            raise _bad("Expected at least one topic in the query.")
+            raise bad_request("Expected at least one topic in the query.")
         if len(topics) > self._limits.topics:
-            raise _bad(f"There are {len(topics)} topics; {self._limits.topics} are allowed.")
+            raise bad_request(f"There are {len(topics)} topics; {self._limits.topics} are allowed.")
         # Before they are read, which is work too.
         templates = sum("{" in topic for topic in topics)
         if templates > self._limits.templates:
-            raise _bad(f"There are {templates} templates; {self._limits.templates} are allowed.")
+            raise bad_request(
+                f"There are {templates} templates; {self._limits.templates} are allowed."
+            )
         try:
             return Selectors(topics)
         except InvalidSelectorError as error:
-            raise _bad(str(error)) from None
+            raise bad_request(str(error)) from None
 
     def _come_back(self, request: HttpRequest) -> HttpResponse:
         @asynccontextmanager
@@ -109,7 +110,3 @@ class Subscribe:
             yield
 
         return open_stream(request, turn_away)
-
-
-def _bad(detail: str) -> Refused:
-    return Refused(HTTPStatus.BAD_REQUEST, detail)
