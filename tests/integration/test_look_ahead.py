@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from statistics import median
 
 import pytest
 from bareasgi import Application, HttpRequest, HttpResponse
@@ -39,11 +40,12 @@ def test_a_chunk_waits_for_the_next_one_unless_that_comes_at_once(
     nudge: bytes | None, delay_seconds: float, extra_bytes: int
 ) -> None:
     with Served(app_that_yields(nudge), ours=False) as server:
-        client = asyncio.run(SseClient(server.address).run(3.5 * TICK_SECONDS))
+        client = asyncio.run(SseClient(server.address).run(5.5 * TICK_SECONDS))
     delays = [event.at - float(event.data) for event in client.events]
     print(f"then {nudge!r}: late by {[round(delay, 3) for delay in delays]} s")
     assert len(delays) >= 3
-    assert all(abs(delay - delay_seconds) < 0.4 * TICK_SECONDS for delay in delays)
+    # The middle one: a machine that is held up for a moment makes one late, not most.
+    assert abs(median(delays) - delay_seconds) < 0.4 * TICK_SECONDS
     payload = sum(len(f"data: {event.data}\n\n") for event in client.events)
     assert client.wire_bytes - payload in (
         extra_bytes * len(client.events),
