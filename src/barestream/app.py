@@ -15,10 +15,12 @@ from barestream.broker.valkey import ValkeyBroker
 from barestream.catch_up import CatchUp
 from barestream.clock import Clock
 from barestream.event_log import BEGIN, EventLog
+from barestream.fan_out import FanOut
 from barestream.feed import Feed
 from barestream.hub import Hub, HubLimits
 from barestream.metrics import Metrics
 from barestream.settings import Settings, load
+from barestream.slices import Slices
 from barestream.tail import Tail
 from barestream.tokens import Verifier
 from barestream.web.application import Application
@@ -88,7 +90,15 @@ def create_app(settings: Settings | None = None) -> Application:
 
     async def start(request: LifespanRequest) -> None:
         take_part_in_drain(hub, request.scope)
-        works = (clock.run(), hub.run(), tail.run(), tail.trim())
+        slices = Slices(time.monotonic, settings.slice_ms / 1000)
+        works = (
+            clock.run(),
+            FanOut(clock.feed, slices).run(),
+            tail.run(),
+            FanOut(feed, slices).run(),
+            tail.trim(),
+            hub.run(slices),
+        )
         running.extend(map(asyncio.create_task, works))
         for task in running:
             task.add_done_callback(_end_if_broken)

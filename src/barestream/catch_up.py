@@ -65,7 +65,7 @@ class CatchUp:
     async def _run(self, follower: Follower) -> None:
         try:
             while follower.can_advance:
-                if follower.place is not None and follower.place < follower.feed.log.floor:
+                if follower.place < follower.feed.log.floor:
                     await self._read_page(follower)
                 else:
                     follower.step()
@@ -83,13 +83,13 @@ class CatchUp:
             async with self._reads:
                 # Its turn may have come when its client has left, or when another's page holds
                 # what it needs.
-                if follower.place is None or self._send_known(follower):
+                if not follower.can_advance or self._send_known(follower):
                     return
                 page = await self._broker.read(follower.place, PAGE_MOST_EVENTS, PAGE_BYTES)
         except BrokerAwayError:
             await self._sleep(RETRY_SECONDS)
             return
-        if follower.place is None:
+        if not follower.can_advance:
             return
         if not page.entries:
             # What the log has let go, the history has too.
@@ -104,7 +104,7 @@ class CatchUp:
         """Send what follows the place in one of the newest pages; return whether one has it."""
         place = follower.place
         for page in self._pages:
-            if place is not None and page.after <= place < page.records[-1].place:
+            if page.after <= place < page.records[-1].place:
                 start = bisect_right(page.records, place, key=lambda record: record.place)
                 follower.send(page.records[start:])
                 return True

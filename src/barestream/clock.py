@@ -40,6 +40,7 @@ class Clock:
         log = EventLog(history_events, _place(floor))
         self.feed = Feed(log, metrics, now, count=self._count)
         self.fill(at)
+        self.feed.flush()
 
     def fill(self, at: float) -> None:
         """Append every tick whose second has come by this time of the wall clock.

@@ -1,15 +1,17 @@
 """A log and the streams that follow it: live and replay are one path.
 
-A follower that keeps up has no place of its own: it stands at the log's end, and what it does
-not want costs it nothing. One that is behind has a place, and reads on from there.
+A follower that keeps up is live: it stands where the last broadcast ended, and what it does not
+want costs it nothing. One that is behind has a place of its own, and reads on from there.
 """
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
 from barestream.audience import Audience
+from barestream.broadcast import Broadcast, Listener
 from barestream.event_log import EventLog, Place, Record
 from barestream.frames import Event, Frame, encode, frame
 from barestream.metrics import Metrics
@@ -33,25 +35,45 @@ class Follower:
     """A stream that follows a feed.
 
     Attributes:
-        place: Up to where it has been sent the log; None where that is the log's end.
+        place: Up to where it has been sent the log, at least.
+        is_live: Whether it stands where the feed's last broadcast ended, if that is further.
         catching_up: Whether somebody else advances it for now.
+        has_left: Whether its stream is over.
     """
 
+    __slots__ = (
+        "catching_up",
+        "feed",
+        "has_left",
+        "is_live",
+        "place",
+        "stream",
+        "subscription",
+    )
+
     def __init__(
-        self, feed: "Feed", stream: Stream, subscription: Subscription, place: Place | None
+        self, feed: "Feed", stream: Stream, subscription: Subscription, place: Place
     ) -> None:
         self.feed = feed
         self.stream = stream
         self.subscription = subscription
         self.place = place
+        self.is_live = False
         self.catching_up = False
+        self.has_left = False
+
+    @property
+    def position(self) -> Place:
+        """Up to where everything that it wants has been sent."""
+        return max(self.place, self.feed.sent) if self.is_live else self.place
 
     @property
     def can_advance(self) -> bool:
         """Whether something follows its place, and the client takes it."""
         return (
-            self.place is not None
-            and self.place < self.feed.log.last
+            not self.is_live
+            and self.place < self.feed.target
+            and not self.has_left
             and not self.stream.paused
             and self.stream.end_reason is None
         )
@@ -68,7 +90,7 @@ class Follower:
     def step(self) -> None:
         """Send of what follows the place what the log still holds, a few records on."""
         log = self.feed.log
-        if self.place is None:
+        if self.is_live or self.has_left:
             return
         if self.place >= log.floor:
             self.send(islice(log.after(self.place), STEP_RECORDS))
@@ -82,6 +104,9 @@ class Follower:
         bodies: list[bytes] = []
         size_bytes = 0
         for record in records:
+            # What comes after it is the next broadcast's.
+            if record.place > self.feed.target:
+                break
             if self.subscription.covers(record):
                 size_bytes += len(record.body)
                 if bodies and size_bytes > MARK_BYTES:
@@ -103,15 +128,25 @@ class Follower:
         self.place = floor
         self._settle()
 
+    def fall_behind(self, place: Place) -> None:
+        """Go on from this place when the client takes more again."""
+        self.is_live = False
+        self.place = place
+
     def heartbeat(self) -> Frame:
         """Return an event that says how far the client has come."""
-        at = self.place or self.feed.log.last
-        return frame(encode(Event(id=str(at), type=HEARTBEAT_TYPE)))
+        return frame(encode(Event(id=str(self.position), type=HEARTBEAT_TYPE)))
+
+    def leave(self) -> None:
+        """Send nothing more."""
+        self.has_left = True
+        self.is_live = False
 
     def _settle(self) -> None:
-        # With a place of its own it would seem to fall behind by each event that it does not want.
-        if self.place == self.feed.log.last:
-            self.place = None
+        if not self.is_live and not self.has_left and self.place >= self.feed.target:
+            # With a place of its own it would seem to fall behind by each event that it does
+            # not want.
+            self.is_live = self.feed.take_in(self)
 
     def _write(self, bodies: list[bytes]) -> None:
         joined = frame(b"".join(bodies))
@@ -122,6 +157,10 @@ class Follower:
 class Feed:
     """One source's log, written to every stream that follows it.
 
+    Events go out in broadcasts: one writes to each stream all that there is for it, and what is
+    appended meanwhile goes with the next. So a burst costs less an event the denser it is, and a
+    lone event waits for no timer.
+
     Args:
         log: The newest events.
         metrics: Where deliveries are counted.
@@ -130,6 +169,10 @@ class Feed:
             although the log no longer holds them.
         catch_up: Takes over a follower that has far to go, or further back than the log holds;
             without it, what the log does not hold is gone.
+
+    Attributes:
+        sent: Up to where every live follower has been sent the log.
+        on_append: Called when there is something to send.
     """
 
     def __init__(
@@ -144,47 +187,100 @@ class Feed:
         self.log = log
         self.metrics = metrics
         self.catch_up = catch_up
+        self.sent = log.last
+        self.on_append: Callable[[], None] = lambda: None
         self._now = now
         self._count = count
         self._followers: dict[Follower, None] = {}
-        # Those whose client was told of events by a worker that is further: up to their place
-        # nothing is theirs to get, and with the first event after it they stand at the end.
-        self._ahead: dict[Follower, None] = {}
-        self._audience: Audience[Follower] = Audience()
+        # Those who are at the running broadcast's end already, or further: by a worker that was, or
+        # because they came after the events had. Each broadcast may reach them.
+        self._further: dict[Follower, None] = {}
+        self._audience: Audience[Listener] = Audience()
+        self._pending: deque[Record] = deque()
+        self._broadcast: Broadcast | None = None
+        self._steps: Iterator[None] = iter(())
+
+    @property
+    def target(self) -> Place:
+        """Where the live followers stand once the running broadcast is over."""
+        return self._broadcast.end if self._broadcast else self.sent
+
+    def fill(self, floor: Place, records: Iterable[Record]) -> None:
+        """Begin with what was there before anybody followed."""
+        self.log.restart(floor)
+        for record in records:
+            self.log.append(record)
+        self.sent = self.log.last
 
     def append(self, record: Record) -> None:
-        """Add an event to the log, and send it to each follower that wants it and keeps up."""
-        before = self.log.last
+        """Add an event to the log; the next broadcast sends it to the live who want it."""
         self.log.append(record)
-        for follower in tuple(self._ahead):
-            if follower.place is None or follower.place < record.place:
-                follower.place = None
-                del self._ahead[follower]
-        live = frame(record.body)
-        sent = 0
-        for follower in self._audience.wanting(record.topics):
-            if not follower.subscription.may_read(record):
-                continue
-            if follower.place is not None:
-                follower.advance()
-            elif follower.stream.paused:
-                follower.place = before
-            else:
-                follower.stream.write(live, events=1)
-                sent += 1
-        if sent:
-            self.metrics.delivered(sent, sent * len(record.body))
-            self.metrics.lag_seconds.observe(max(0.0, self._now() - record.place.ms / 1000))
+        self._pending.append(record)
+        self.on_append()
+
+    @property
+    def is_outrun(self) -> bool:
+        """Whether there is more to send than the running broadcast does.
+
+        Whoever appends without end waits for it, or outruns the streams.
+        """
+        return bool(self._pending)
+
+    def flush(self) -> None:
+        """Send at once what is pending, however long it takes."""
+        while self.step():
+            pass
+
+    def step(self) -> bool:
+        """Send a little of what is pending; return whether there was something to send."""
+        if self._broadcast is None:
+            if not self._pending:
+                return False
+            self._broadcast = Broadcast(self._batch(), self._audience, self.sent)
+            self._steps = self._broadcast.steps()
+        for _ in self._steps:
+            return True
+        self._finish(self._broadcast)
+        return True
+
+    def _batch(self) -> list[Record]:
+        """Take of what is pending as much as one write may hold."""
+        batch = [self._pending.popleft()]
+        size_bytes = len(batch[0].body)
+        while self._pending and size_bytes + len(self._pending[0].body) <= MARK_BYTES:
+            batch.append(self._pending.popleft())
+            size_bytes += len(batch[-1].body)
+        return batch
+
+    def _finish(self, done: Broadcast) -> None:
+        self._broadcast = None
+        self.sent = done.end
+        if done.sent_events:
+            self.metrics.delivered(done.sent_events, done.sent_bytes)
+            at = self._now()
+            for record in done.records:
+                self.metrics.lag_seconds.observe(max(0.0, at - record.place.ms / 1000))
+        for follower in tuple(self._further):
+            del self._further[follower]
+            follower.advance()
+
+    def take_in(self, follower: Follower) -> bool:
+        """Return whether a follower that reached the target is live; if not, it is asked again."""
+        if self._broadcast is None and follower.place == self.sent:
+            return True
+        self._further[follower] = None
+        return False
 
     def restart(self, floor: Place) -> None:
         """Go on after a place with nothing before it: what lies between is told as a gap."""
-        before = self.log.last
+        self.flush()
+        before = self.sent
         self.log.restart(floor)
+        self.sent = floor
         for follower in tuple(self._followers):
-            if follower.place is None:
-                follower.place = before
-            if follower.place <= floor:
-                self._ahead.pop(follower, None)
+            if follower.is_live:
+                follower.fall_behind(before)
+            self._further.pop(follower, None)
             follower.advance()
 
     def is_place_to_come_from(self, place: Place) -> bool:
@@ -211,26 +307,25 @@ class Feed:
                 the place are gone.
             heartbeat_events: Whether heartbeats are events, with the client's place as id.
         """
-        follower = Follower(self, stream, subscription, place)
+        at = self.log.last if place is None else place
+        follower = Follower(self, stream, subscription, at)
         stream.on_resume(follower.advance)
         if heartbeat_events:
             stream.heartbeat = follower.heartbeat
         self._followers[follower] = None
         self._audience.add(follower, subscription.topics)
-        if place is not None and place > self.log.last:
-            self._ahead[follower] = None
         try:
-            if missed_after is not None and place is not None:
-                follower.miss(missed_after, place)
+            if missed_after is not None:
+                follower.miss(missed_after, at)
             follower.advance()
-            if heartbeat_events and follower.place is None:
+            if heartbeat_events and follower.position >= self.target:
                 # A cursor from the start, for a client whose topics are quiet.
                 stream.write(follower.heartbeat())
             yield
         finally:
-            follower.place = None
+            follower.leave()
             self._audience.discard(follower, subscription.topics)
-            self._ahead.pop(follower, None)
+            self._further.pop(follower, None)
             del self._followers[follower]
 
     def gap(self, seen: str, floor: Place) -> Event:

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from barestream.frames import Frame, retry
 from barestream.metrics import Metrics
+from barestream.slices import Slices
 from barestream.stream import EndReason, Stream
 
 logger = logging.getLogger(__name__)
@@ -104,11 +105,12 @@ class Hub:
         mean_ms = self._limits.retry_ms
         return retry(round(self._uniform(0.5 * mean_ms, 1.5 * mean_ms)))
 
-    def sweep(self) -> None:
-        """Send heartbeats into silence, and cut the clients that take nothing."""
+    def sweep(self) -> Iterator[None]:
+        """Send heartbeats into silence, and cut the clients that take nothing, one at a time."""
         silent_since = self.now() - self._limits.heartbeat_seconds
         paused = 0
         for stream in tuple(self._streams):
+            yield
             paused += stream.paused
             if stream.stalled_seconds() >= self._limits.slow_seconds:
                 stream.abort(EndReason.TOO_SLOW)
@@ -116,11 +118,14 @@ class Hub:
                 stream.write(stream.heartbeat())
         self._metrics.paused.set(paused)
 
-    async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Sweep until cancelled."""
+    async def run(
+        self, slices: Slices, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        """Sweep, in slices, until cancelled."""
         while True:
             await sleep(SWEEP_SECONDS)
-            self.sweep()
+            for _ in self.sweep():
+                await slices.step()
 
     async def drain(
         self, *, quick: bool = False, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -93,6 +93,15 @@ class Settings(BaseSettings):
         ge=0.1,
         le=30,
     )
+    slice_ms: float = _setting(
+        5,
+        "How long a worker writes to streams before accepts, publishes and heartbeats have their "
+        "turn. Shorter is more prompt, and costs more.",
+        "a number of milliseconds from 0.1 to 1000",
+        "ms",
+        ge=0.1,
+        le=1000,
+    )
     retry_ms: int = _setting(
         2000,
         "Mean reconnection delay that clients are given; each gets 0.5 to 1.5 times this.",

@@ -74,10 +74,7 @@ class Tail:
 
     async def _fill(self) -> None:
         page = await self.broker.newest(self._fill_events, self._fill_bytes)
-        log = self.feed.log
-        log.restart(page.floor)
-        for entry in page.entries:
-            log.append(entry.record)
+        self.feed.fill(page.floor, (entry.record for entry in page.entries))
         self.filled = True
 
     async def _read_on(self) -> None:
@@ -87,6 +84,8 @@ class Tail:
             self.feed.restart(page.floor)
         for entry in page.entries:
             self.feed.append(entry.record)
+        while self.feed.is_outrun:
+            await asyncio.sleep(0)
 
     def _note(self, *, following: bool, why: str = "") -> None:
         if following is self._following:

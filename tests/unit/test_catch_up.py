@@ -42,6 +42,7 @@ async def fill(broker: LocalBroker, feed: Feed, numbers: range, topic: str = "a"
     for number in numbers:
         place = Place.parse(await broker.publish(Update((topic,), Event(str(number)))))
         feed.append(Entry(place, Update((topic,), Event(str(number)))).record)
+        feed.flush()
 
 
 def numbers(outlet: FakeOutlet) -> list[int]:

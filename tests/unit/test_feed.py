@@ -25,10 +25,15 @@ def record(ms: int, topic: str = "a", *, private: bool = False) -> Record:
     return Record(place(ms), b"<%d>" % ms, (topic,), private)
 
 
+def send(feed: Feed, event: Record) -> None:
+    feed.append(event)
+    feed.flush()
+
+
 def feed_of(*events: int, capacity: int = 10) -> Feed:
     feed = Feed(EventLog(capacity, FLOOR), Metrics(), FakeClock())
     for ms in events:
-        feed.append(record(ms))
+        send(feed, record(ms))
     return feed
 
 
@@ -42,9 +47,9 @@ def test_a_follower_gets_what_it_missed_then_what_comes() -> None:
     stream, outlet = fake_stream()
     with feed.follow(stream, place(101)):
         assert outlet.body == b"<102><103>"
-        feed.append(record(104))
+        send(feed, record(104))
         assert outlet.body == b"<102><103><104>"
-    feed.append(record(105))
+    send(feed, record(105))
     assert outlet.body == b"<102><103><104>"
     assert stream.sent_events == 3
 
@@ -53,7 +58,7 @@ def test_a_follower_without_a_place_starts_at_the_end() -> None:
     feed = feed_of(101, 102)
     stream, outlet = fake_stream()
     with feed.follow(stream, None):
-        feed.append(record(103))
+        send(feed, record(103))
     assert outlet.body == b"<103>"
 
 
@@ -62,29 +67,29 @@ def test_a_follower_from_ahead_waits_for_what_follows_its_place() -> None:
     stream, outlet = fake_stream()
     with feed.follow(stream, place(103)):
         for ms in (102, 103, 104):
-            feed.append(record(ms))
+            send(feed, record(ms))
     assert outlet.body == b"<104>"
 
 
 def test_a_follower_gets_the_topics_that_it_wants_live_and_replayed() -> None:
     feed = feed_of()
-    feed.append(record(101, "a"))
-    feed.append(record(102, "b"))
+    send(feed, record(101, "a"))
+    send(feed, record(102, "b"))
     stream, outlet = fake_stream()
     with feed.follow(stream, FLOOR, Subscription(Selectors(["b", "c/{id}"]), Selectors(()))):
         for ms, topic in enumerate(("a", "b", "c/7", "c/7/8"), 103):
-            feed.append(record(ms, topic))
+            send(feed, record(ms, topic))
     assert outlet.body == b"<102><104><105>"
 
 
 def test_a_private_event_goes_to_those_alone_who_may_read_it_live_and_replayed() -> None:
     feed = feed_of()
-    feed.append(record(101, private=True))
+    send(feed, record(101, private=True))
     bodies = []
     for readable in ((), ("b",), ("a",)):
         stream, outlet = fake_stream()
         with feed.follow(stream, FLOOR, Subscription(Selectors(["*"]), Selectors(readable))):
-            feed.append(record(feed.log.last.ms + 1, private=True))
+            send(feed, record(feed.log.last.ms + 1, private=True))
         bodies.append(outlet.body)
     assert bodies == [b"", b"", b"<101><102><103><104>"]
 
@@ -95,12 +100,12 @@ def test_a_paused_follower_is_not_written_to_and_catches_up_when_it_resumes() ->
     with feed.follow(stream, None):
         outlet.take_bytes = 0
         for ms in range(101, 106):
-            feed.append(record(ms))
+            send(feed, record(ms))
         assert outlet.body == b"<101>"
         outlet.drain()
         assert outlet.body == b"<101><102><103><104><105>"
         assert outlet.writes == 2
-        feed.append(record(106))
+        send(feed, record(106))
         outlet.drain()
     assert outlet.body == b"<101><102><103><104><105><106>"
 
@@ -109,20 +114,20 @@ def test_a_paused_follower_of_a_quiet_topic_is_not_behind() -> None:
     feed = feed_of(capacity=2)
     stream, outlet = fake_stream()
     with feed.follow(stream, None, QUIET):
-        feed.append(record(101, "quiet"))
+        send(feed, record(101, "quiet"))
         outlet.take_bytes = 0
         stream.write(stream.heartbeat())
         for ms in range(102, 110):
-            feed.append(record(ms, "loud"))
+            send(feed, record(ms, "loud"))
         outlet.drain()
-        feed.append(record(110, "quiet"))
+        send(feed, record(110, "quiet"))
     assert outlet.body == b"<101>:\n<110>"
 
 
 def test_a_write_to_catch_up_is_at_most_the_mark() -> None:
     feed = Feed(EventLog(100, FLOOR), Metrics(), FakeClock())
     for ms in range(101, 201):
-        feed.append(Record(place(ms), b"x" * 10_000, ("a",)))
+        send(feed, Record(place(ms), b"x" * 10_000, ("a",)))
     stream, outlet = fake_stream()
     outlet.take_bytes = 0
     sizes = []
@@ -166,7 +171,7 @@ def test_a_log_that_begins_anew_tells_its_followers_what_they_missed() -> None:
     stream, outlet = fake_stream()
     with feed.follow(stream, None):
         feed.restart(place(500))
-        feed.append(record(501))
+        send(feed, record(501))
     assert gaps(outlet) == [{"from": "#101-0", "to": "#500-0", "missed": None}]
     assert outlet.body.endswith(b"<501>")
 
@@ -176,7 +181,7 @@ def test_a_heartbeat_event_says_how_far_the_client_has_come() -> None:
     stream, outlet = fake_stream()
     with feed.follow(stream, None, QUIET, heartbeat_events=True):
         assert outlet.body == b"id: #101-0\nevent: barestream.heartbeat\ndata: \n\n"
-        feed.append(record(102, "loud"))
+        send(feed, record(102, "loud"))
         assert stream.heartbeat().body.startswith(b"id: #102-0\n")
 
 
@@ -186,21 +191,21 @@ def test_who_resumes_at_the_end_is_not_behind_by_what_it_does_not_want() -> None
     with feed.follow(stream, place(101), QUIET, heartbeat_events=True):
         assert outlet.body.startswith(b"id: #101-0\nevent: barestream.heartbeat\n")
         for ms in range(102, 110):
-            feed.append(record(ms, "loud"))
+            send(feed, record(ms, "loud"))
         assert stream.heartbeat().body.startswith(b"id: #109-0\n")
-        feed.append(record(110, "quiet"))
+        send(feed, record(110, "quiet"))
     assert gaps(outlet) == []
     assert outlet.body.endswith(b"\n\n<110>")
 
 
 def test_who_catches_up_with_the_end_is_not_behind_by_what_it_does_not_want() -> None:
     feed = feed_of(capacity=2)
-    feed.append(record(101, "quiet"))
+    send(feed, record(101, "quiet"))
     stream, outlet = fake_stream()
     with feed.follow(stream, FLOOR, QUIET):
         for ms in range(102, 110):
-            feed.append(record(ms, "loud"))
-        feed.append(record(110, "quiet"))
+            send(feed, record(ms, "loud"))
+        send(feed, record(110, "quiet"))
     assert outlet.body == b"<101><110>"
 
 
@@ -210,7 +215,7 @@ def test_who_is_ahead_is_overtaken_by_what_it_does_not_want_and_misses_nothing(a
     stream, outlet = fake_stream()
     with feed.follow(stream, place(ahead), QUIET):
         for ms in range(102, 120):
-            feed.append(record(ms, "quiet" if ms in (103, 106, 119) else "loud"))
+            send(feed, record(ms, "quiet" if ms in (103, 106, 119) else "loud"))
     assert gaps(outlet) == []
     expected = [b"<%d>" % ms for ms in (103, 106, 119) if ms > ahead]
     assert outlet.body == b"".join(expected)
@@ -221,7 +226,7 @@ def test_who_is_ahead_of_a_log_that_begins_anew_behind_it_is_told() -> None:
     stream, outlet = fake_stream()
     with feed.follow(stream, place(110)):
         feed.restart(place(120))
-        feed.append(record(121))
+        send(feed, record(121))
     assert gaps(outlet) == [{"from": "#110-0", "to": "#120-0", "missed": None}]
     assert outlet.body.endswith(b"<121>")
 
@@ -231,12 +236,12 @@ def test_what_is_far_behind_is_handed_over_and_not_advanced_twice() -> None:
     log = EventLog(10 * STEP_RECORDS, FLOOR)
     feed = Feed(log, Metrics(), FakeClock(), catch_up=handed.append)
     for ms in range(101, 101 + 2 * STEP_RECORDS):
-        feed.append(record(ms))
+        send(feed, record(ms))
     stream, _ = fake_stream()
     with feed.follow(stream, FLOOR):
         assert stream.sent_events == STEP_RECORDS
         assert len(handed) == 1
-        feed.append(record(9999))
+        send(feed, record(9999))
         assert stream.sent_events == STEP_RECORDS
         handed[0].step()
         handed[0].step()
@@ -248,7 +253,7 @@ def test_what_the_log_no_longer_holds_is_left_to_the_one_who_catches_up() -> Non
     handed: list[Follower] = []
     feed = Feed(EventLog(2, FLOOR), Metrics(), FakeClock(), catch_up=handed.append)
     for ms in range(101, 106):
-        feed.append(record(ms))
+        send(feed, record(ms))
     stream, outlet = fake_stream()
     with feed.follow(stream, place(101)):
         assert [follower.place for follower in handed] == [place(101)]
@@ -264,7 +269,7 @@ def test_many_leavers_at_random_times_each_see_every_event_once() -> None:
         stream, outlet = fake_stream()
         with feed.follow(stream, cursor):
             for ms in range(start, end):
-                feed.append(record(ms))
+                send(feed, record(ms))
         seen += outlet.body
         cursor = feed.log.last
     numbers = [int(text) for text in seen.decode()[1:-1].split("><")]

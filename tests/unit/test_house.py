@@ -16,9 +16,11 @@ FLOORS = [
     {"tail"},
     {"catch_up"},
     {"broker", "clock"},
+    {"fan_out"},
     {"feed", "hub"},
+    {"broadcast"},
     {"audience", "stream", "subscription", "tokens", "update"},
-    {"event_log", "frames", "metrics", "topics"},
+    {"event_log", "frames", "metrics", "slices", "topics"},
 ]
 READ_SETTINGS = {"app.py", "cli.py", "server/config.py"}
 
@@ -68,7 +70,7 @@ def test_settings_are_read_where_the_parts_are_wired_alone() -> None:
 def test_the_pure_parts_know_no_loop_socket_or_clock() -> None:
     impure = {"asyncio", "socket", "time", "uvicorn", "gunicorn", "bareasgi"}
     for name in (
-        *("audience.py", "event_log.py", "feed.py", "frames.py", "stream.py"),
+        *("audience.py", "broadcast.py", "event_log.py", "feed.py", "frames.py", "stream.py"),
         *("subscription.py", "tokens.py", "topics.py", "update.py"),
     ):
         tree = ast.parse((SOURCE / name).read_text())

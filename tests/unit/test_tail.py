@@ -6,9 +6,11 @@ from barestream.broker.broker import MOST_PAGE_BYTES, BrokerAwayError, HistoryBo
 from barestream.broker.local import LocalBroker
 from barestream.catch_up import CatchUp
 from barestream.event_log import EventLog, Place
+from barestream.fan_out import FanOut
 from barestream.feed import Feed
 from barestream.frames import Event
 from barestream.metrics import Metrics
+from barestream.slices import Slices
 from barestream.tail import MOST_RETRY_SECONDS, Tail
 from barestream.update import Update
 from fake_outlet import FakeClock, fake_stream
@@ -52,11 +54,13 @@ def running(tail: Tail, then: Callable[[list[float]], Coroutine[None, None, None
             slept.append(seconds)
             await asyncio.sleep(0)
 
-        task = asyncio.create_task(tail.run(sleep))
+        works = (tail.run(sleep), FanOut(tail.feed, Slices(FakeClock())).run())
+        tasks = [asyncio.create_task(work) for work in works]
         await settle()
         await then(slept)
-        task.cancel()
-        await asyncio.wait([task])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
     asyncio.run(main())
 

@@ -14,6 +14,7 @@ from bareutils import header
 from barestream.frames import Event, encode, frame
 from barestream.hub import Hub, HubLimits
 from barestream.metrics import Metrics
+from barestream.slices import Slices
 from barestream.stream import EndReason, Stream
 from barestream.web.outlets import EXTENSION, BufferedOutlet, DirectOutlet
 
@@ -133,7 +134,7 @@ def _hub_of(request: HttpRequest) -> Hub:
     hub: Hub | None = request.info.get(HUB)
     if hub is None:
         hub = request.info[HUB] = Hub(HubLimits(), time.monotonic, Metrics())
-        request.info[_SWEEPING] = asyncio.create_task(hub.run())
+        request.info[_SWEEPING] = asyncio.create_task(hub.run(Slices(time.monotonic)))
         take_part_in_drain(hub, request.scope)
     return hub
 

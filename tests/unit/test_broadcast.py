@@ -1,0 +1,200 @@
+"""Live events reach whoever keeps up by one write, however they and the streams come and go."""
+
+import re
+from contextlib import ExitStack
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule
+
+from barestream.broadcast import STEP_WRITES
+from barestream.event_log import EventLog, Place, Record
+from barestream.feed import Feed
+from barestream.metrics import Metrics
+from barestream.stream import MARK_BYTES
+from barestream.subscription import Subscription
+from barestream.topics import Selectors
+from fake_outlet import FakeClock, fake_stream
+
+FLOOR = Place(100, 0)
+TOPICS = ("a", "b", "c")
+
+
+def feed_of(ring_events: int = 1000) -> Feed:
+    return Feed(EventLog(ring_events, FLOOR), Metrics(), FakeClock())
+
+
+def append(feed: Feed, *numbers: int, topic: str = "a", private: bool = False) -> None:
+    for ms in numbers:
+        feed.append(Record(Place(ms, 0), b"<%d>" % ms, (topic,), private))
+
+
+class Client:
+    """A stream's client, which has to get what it wants once and in order, from where it stood."""
+
+    def __init__(
+        self, feed: Feed, topic: str = "a", place: Place | None = None, readable: str = "none"
+    ) -> None:
+        self.topic = topic
+        self.since = feed.log.last if place is None else place
+        self.stream, self.outlet = fake_stream()
+        self.outlet.take_bytes = 10**9
+        self.context = ExitStack()
+        wanted = Subscription(Selectors([topic]), Selectors([readable]))
+        self.context.enter_context(feed.follow(self.stream, place, wanted, heartbeat_events=True))
+
+        # Without its cursor from the start.
+        self.outlet.body = self.outlet.body.partition(b"id: ")[0]
+        self.outlet.writes = 0
+
+    @property
+    def got(self) -> list[int]:
+        return [int(number) for number in re.findall(rb"<([0-9]+)>", self.outlet.body)]
+
+    def due(self, published: dict[int, str]) -> list[int]:
+        wanted = (ms for ms, topic in published.items() if topic == self.topic)
+        return [ms for ms in wanted if ms > self.since.ms]
+
+
+def test_what_is_pending_reaches_each_stream_by_one_write() -> None:
+    feed = feed_of()
+    clients = [Client(feed) for _ in range(3)]
+    append(feed, 101, 102, 103)
+    assert all(client.outlet.writes == 0 for client in clients)
+    feed.flush()
+    assert all(client.outlet.body == b"<101><102><103>" for client in clients)
+    assert all(client.outlet.writes == 1 for client in clients)
+
+
+def test_what_comes_during_a_broadcast_goes_with_the_next() -> None:
+    feed = feed_of()
+    clients = [Client(feed) for _ in range(2 * STEP_WRITES)]
+    append(feed, 101)
+    feed.step()
+    append(feed, 102, 103)
+    assert feed.is_outrun
+    feed.flush()
+    assert not feed.is_outrun
+    assert all(client.outlet.body == b"<101><102><103>" for client in clients)
+    assert all(client.outlet.writes == 2 for client in clients)
+
+
+def test_a_write_holds_at_most_the_mark() -> None:
+    feed = feed_of()
+    client = Client(feed)
+    outlet = client.outlet
+    outlet.take_bytes = outlet.pending_bytes = 0
+    for ms in range(101, 111):
+        feed.append(Record(Place(ms, 0), b"x" * (MARK_BYTES // 4), ("a",)))
+    feed.flush()
+    assert len(outlet.body) == MARK_BYTES
+    for _ in range(9):
+        outlet.drain()
+        assert outlet.pending_bytes <= MARK_BYTES
+    assert len(outlet.body) == 10 * (MARK_BYTES // 4)
+
+
+def test_each_gets_of_a_batch_what_it_wants_and_may_read() -> None:
+    feed = feed_of()
+    clients = [
+        Client(feed, wanted, readable=readable)
+        for wanted, readable in (("a", "none"), ("b", "b"), ("*", "b"), ("*", "*"))
+    ]
+    append(feed, 101)
+    append(feed, 102, topic="b")
+    append(feed, 103, topic="b", private=True)
+    append(feed, 104, private=True)
+    feed.flush()
+    assert [client.got for client in clients] == [
+        [101],
+        [102, 103],
+        [101, 102, 103],
+        [101, 102, 103, 104],
+    ]
+    assert all(client.outlet.writes == 1 for client in clients)
+
+
+def test_who_leaves_in_the_middle_gets_no_more_of_it() -> None:
+    feed = feed_of()
+    clients = [Client(feed) for _ in range(STEP_WRITES + 1)]
+    append(feed, 101)
+    feed.step()
+    clients[-1].context.close()
+    feed.flush()
+    assert [client.got for client in clients] == [[101]] * STEP_WRITES + [[]]
+
+
+def test_a_heartbeat_during_a_broadcast_claims_no_more_than_was_sent() -> None:
+    feed = feed_of()
+    clients = [Client(feed) for _ in range(STEP_WRITES + 1)]
+    append(feed, 101, 102)
+    feed.step()
+    assert clients[0].stream.heartbeat().body.startswith(b"id: #102-0\n")
+    assert clients[-1].stream.heartbeat().body.startswith(b"id: #100-0\n")
+    feed.flush()
+    assert clients[-1].stream.heartbeat().body.startswith(b"id: #102-0\n")
+
+
+class Comings(RuleBasedStateMachine):
+    """Events and clients come, pause and go in any order, at any step of a broadcast."""
+
+    clients = Bundle("clients")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.feed = feed_of()
+        self.published: dict[int, str] = {}
+        # So that a broadcast takes two steps.
+        self.crowd = [Client(self.feed, "a", None) for _ in range(STEP_WRITES)]
+
+    @rule(topic=st.sampled_from(TOPICS))
+    def append(self, topic: str) -> None:
+        ms = self.feed.log.last.ms + 1
+        self.published[ms] = topic
+        append(self.feed, ms, topic=topic)
+
+    @rule()
+    def step(self) -> None:
+        self.feed.step()
+
+    @rule(target=clients, topic=st.sampled_from(TOPICS))
+    def join(self, topic: str) -> Client:
+        return Client(self.feed, topic, None)
+
+    # From another worker, which may be behind this one or ahead of it.
+    @rule(target=clients, topic=st.sampled_from(TOPICS), further=st.integers(-3, 3))
+    def come_back(self, topic: str, further: int) -> Client:
+        return Client(self.feed, topic, max(FLOOR, Place(self.feed.log.last.ms + further, 0)))
+
+    @rule(client=clients)
+    def pause(self, client: Client) -> None:
+        client.outlet.take_bytes = 0
+
+    @rule(client=clients)
+    def resume(self, client: Client) -> None:
+        client.outlet.drain()
+        client.outlet.take_bytes = 10**9
+
+    @rule(client=consumes(clients))
+    def leave(self, client: Client) -> None:
+        client.context.close()
+        got = client.got
+        self.feed.flush()
+        assert client.got == got == client.due(self.published)[: len(got)]
+
+    @rule(client=clients)
+    def beat(self, client: Client) -> None:
+        [place] = re.findall(rb"id: #([0-9]+)-0", client.stream.heartbeat().body)
+        due = client.due(self.published)
+        assert client.got == [ms for ms in due if ms <= int(place)]
+
+    @rule(clients=st.lists(clients))
+    def settle(self, clients: list[Client]) -> None:
+        self.feed.flush()
+        for client in [*self.crowd, *clients]:
+            self.resume(client)
+            assert client.got == client.due(self.published)
+
+
+TestComings = Comings.TestCase
+TestComings.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
