@@ -79,18 +79,27 @@ class Broadcast:
     def _send(self, numbers: int, listeners: Sequence[Listener]) -> Iterator[None]:
         bodies = [record.body for n, record in enumerate(self.records) if numbers >> n & 1]
         joined = frame(b"".join(bodies))
-        events = len(bodies)
+        events, size_bytes, end = len(bodies), len(joined.body), self.end
         for first in range(0, len(listeners), STEP_WRITES):
+            at = listeners[first].stream.now()
+            sent = 0
+            # What Stream.write does, without the calls: with them Python took as long again.
             for listener in listeners[first : first + STEP_WRITES]:
-                if not listener.is_live:
+                stream = listener.stream
+                if not listener.is_live or stream.end_reason is not None:
                     continue
-                if listener.stream.paused:
+                outlet = stream.outlet
+                if outlet.paused:
                     listener.fall_behind(self.start)
-                else:
-                    listener.place = self.end
-                    listener.stream.write(joined, events)
-                    self.sent_events += events
-                    self.sent_bytes += len(joined.body)
+                    continue
+                listener.place = end
+                outlet.write(joined)
+                stream.written_at = at
+                stream.sent_events += events
+                stream.sent_bytes += size_bytes
+                sent += 1
+            self.sent_events += sent * events
+            self.sent_bytes += sent * size_bytes
             yield
 
     @property

@@ -46,6 +46,10 @@ class Outlet(Protocol):
         """Cut the connection at once, whatever is waiting."""
 
 
+def _comment() -> Frame:
+    return HEARTBEAT
+
+
 class Stream:
     """A response that stays open, to one client.
 
@@ -55,34 +59,49 @@ class Stream:
         labels: What its log line says of the request beside what became of it.
 
     Attributes:
+        outlet: The way to the client, for a broadcast: everything else writes by ``write``.
         heartbeat: Returns what is sent into silence.
     """
 
+    __slots__ = (
+        "_pending_bytes",
+        "_progress_at",
+        "end_reason",
+        "heartbeat",
+        "labels",
+        "now",
+        "opened_at",
+        "outlet",
+        "sent_bytes",
+        "sent_events",
+        "written_at",
+    )
+
     def __init__(self, outlet: Outlet, now: Callable[[], float], labels: Mapping[str, str]) -> None:
-        self._outlet = outlet
-        self._now = now
+        self.outlet = outlet
+        self.now = now
         self.labels = labels
         self.opened_at = self.written_at = self._progress_at = now()
         self._pending_bytes = 0
         self.sent_events = 0
         self.sent_bytes = 0
         self.end_reason: EndReason | None = None
-        self.heartbeat: Callable[[], Frame] = lambda: HEARTBEAT
+        self.heartbeat: Callable[[], Frame] = _comment
 
     @property
     def paused(self) -> bool:
         """Whether to hold back: the client takes less than it is sent."""
-        return self._outlet.paused
+        return self.outlet.paused
 
     def on_resume(self, callback: Callable[[], None]) -> None:
         """Call back each time that the client has caught up with what was sent."""
-        self._outlet.on_resume = callback
+        self.outlet.on_resume = callback
 
     def write(self, frame: Frame, events: int = 0) -> None:
         """Send a frame that holds so many events; nothing happens once the stream has ended."""
         if self.end_reason is None:
-            self._outlet.write(frame)
-            self.written_at = self._now()
+            self.outlet.write(frame)
+            self.written_at = self.now()
             self.sent_events += events
             self.sent_bytes += len(frame.body)
 
@@ -92,20 +111,20 @@ class Stream:
             self.write(last)
         if self.end_reason is None:
             self.end_reason = reason
-            self._outlet.close()
+            self.outlet.close()
 
     def abort(self, reason: EndReason) -> None:
         """Cut the connection."""
         if self.end_reason is None:
             self.end_reason = reason
-        self._outlet.abort()
+        self.outlet.abort()
 
     def stalled_seconds(self) -> float:
         """Return for how long the client has taken nothing while something waits for it."""
-        pending_bytes, before = self._outlet.pending_bytes, self._pending_bytes
+        pending_bytes, before = self.outlet.pending_bytes, self._pending_bytes
         self._pending_bytes = pending_bytes
-        if pending_bytes == 0 or pending_bytes < before or not self._outlet.paused:
-            self._progress_at = self._now()
+        if pending_bytes == 0 or pending_bytes < before or not self.outlet.paused:
+            self._progress_at = self.now()
         # Whoever is written to had room: what it took may have been filled up again since.
         self._progress_at = max(self._progress_at, self.written_at)
-        return self._now() - self._progress_at
+        return self.now() - self._progress_at

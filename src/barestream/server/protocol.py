@@ -3,6 +3,8 @@
 The extension's contract is OpenResponse in barestream.web.outlets.
 """
 
+import asyncio
+import os
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
@@ -11,8 +13,12 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from barestream.frames import Frame
 from barestream.web.outlets import EXTENSION
 from barestream.web.problems import CONTENT_TYPE, content
+
+# How often a closed response looks whether its last bytes have left: mostly they have at once.
+FLUSH_POLL_SECONDS = 0.01
 
 
 class DrainState(ServerState):
@@ -24,38 +30,93 @@ class DrainState(ServerState):
 
 
 class DirectResponse:
-    """One response whose bytes are written straight to the transport."""
+    """One response whose bytes go straight to the socket.
+
+    While nothing of it waits in the transport. uvloop's own write puts the bytes by until the end
+    of the loop's turn: 9.1 us a write against 7.1, of which the kernel takes nearly all.
+    """
+
+    __slots__ = (
+        "_fd",
+        "_is_behind_transport",
+        "_is_chunked",
+        "_over",
+        "_transport",
+        "on_resume",
+        "paused",
+    )
 
     def __init__(self, protocol: "Protocol", cycle: RequestResponseCycle) -> None:
-        self.on_resume: Callable[[], None] = lambda: None
-        self.cycle = cycle
-        self._transport = protocol.transport
-        self._flow = protocol.flow
-        protocol.direct_response = self
-        if cycle.scope["http_version"] == "1.0":
+        self.on_resume: Callable[[], None] = _nothing
+        self.paused = protocol.flow.write_paused
+        self._transport = transport = protocol.transport
+        # Its head may wait there; with TLS, all has to go that way.
+        self._is_behind_transport = True
+        self._fd: int | None = None
+        if transport.get_extra_info("sslcontext") is None:
+            self._fd = transport.get_extra_info("socket").fileno()
+        self._is_chunked = cycle.scope["http_version"] != "1.0"
+        if not self._is_chunked:
             # uvicorn would chunk, which a client of HTTP/1.0 cannot read (RFC 9112, section 6.1):
             # the end of the connection ends this body.
             cycle.chunked_encoding = False
-
-    @property
-    def paused(self) -> bool:
-        """Whether more is waiting in the transport than its mark."""
-        return self._flow.write_paused
+        self._over = protocol.loop.create_future()
+        protocol.direct_response = self
 
     @property
     def pending_bytes(self) -> int:
         """How much is waiting in the transport; nothing once it is closed."""
-        # uvloop raises on a closed transport.
-        return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
+        if not self._is_behind_transport or self._transport.is_closing():
+            return 0
+        return self._transport.get_write_buffer_size()
 
-    def write(self, body: bytes, chunk: bytes) -> None:
-        """Send bytes, given bare and as a chunk; nothing happens once the connection closes."""
-        if not self._transport.is_closing():
-            self._transport.write(chunk if self.cycle.chunked_encoding else body)
+    def write(self, frame: Frame) -> None:
+        """Send a frame; nothing happens once the connection closes."""
+        data = frame.chunk if self._is_chunked else frame.body
+        if self._is_behind_transport:
+            if self._transport.is_closing():
+                # uvloop raises on a closed transport.
+                return
+            if self._fd is None or self._transport.get_write_buffer_size():
+                self._transport.write(data)
+                return
+            self._is_behind_transport = False
+        try:
+            sent_bytes = os.write(self._fd, data)  # type: ignore[arg-type]  # it was seen above
+        except BlockingIOError:
+            sent_bytes = 0
+        except OSError:
+            # The transport hears of it as well, and ends the connection.
+            return
+        if sent_bytes < len(data):
+            self._is_behind_transport = True
+            self._transport.write(data[sent_bytes:])
+
+    def close(self) -> None:
+        """Let the response end."""
+        if not self._over.done():
+            self._over.set_result(None)
 
     def abort(self) -> None:
         """Cut the connection: close() would wait for a client that does not read."""
         self._transport.abort()
+
+    def lose(self) -> None:
+        """Take note that the connection is lost: its descriptor may be another's any moment."""
+        self._is_behind_transport = True
+        self._fd = None
+        self.close()
+
+    async def over(self) -> None:
+        """Wait until the response was closed and its bytes have left, or the client has gone."""
+        await self._over
+        # Open until its bytes have left, so that a client that does not read can still be cut.
+        while self.pending_bytes:
+            await asyncio.sleep(FLUSH_POLL_SECONDS)
+
+
+def _nothing() -> None:
+    pass
 
 
 class Protocol(HttpToolsProtocol):
@@ -102,10 +163,17 @@ class Protocol(HttpToolsProtocol):
         )
         self.transport.close()
 
+    def pause_writing(self) -> None:
+        """Have the response hold back: the transport is above its mark."""
+        super().pause_writing()
+        if self.direct_response is not None:
+            self.direct_response.paused = True
+
     def resume_writing(self) -> None:
         """Let the response go on: the transport has drained."""
         super().resume_writing()
         if self.direct_response is not None:
+            self.direct_response.paused = False
             self.direct_response.on_resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -113,7 +181,9 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
         for cycle in self._unanswered:
             _disconnect(cycle)
-        self.direct_response = None
+        if self.direct_response is not None:
+            self.direct_response.lose()
+            self.direct_response = None
 
     @property
     def is_awaited(self) -> bool:

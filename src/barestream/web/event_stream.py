@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from barestream.hub import Hub, HubLimits
 from barestream.metrics import Metrics
 from barestream.slices import Slices
 from barestream.stream import EndReason, Stream
-from barestream.web.outlets import EXTENSION, BufferedOutlet, DirectOutlet
+from barestream.web.outlets import EXTENSION, BufferedOutlet, OpenResponse
 
 logger = logging.getLogger(__name__)
 
@@ -57,35 +57,64 @@ def open_stream(
             long as the stream.
         headers: Response headers beside those of every stream.
     """
-    extensions: dict[str, Any] = request.scope.get("extensions") or {}
-    open_response = extensions.get(EXTENSION)
-    outlet = DirectOutlet(open_response()) if open_response else BufferedOutlet()
-    return HttpResponse(
-        200,
-        [
-            (b"content-type", b"text/event-stream; charset=utf-8"),
-            (b"cache-control", b"no-store"),
-            (b"x-accel-buffering", b"no"),
-            *headers,
-        ],
-        _body(request, outlet, source),
-    )
+    return StreamResponse(request, source, headers)
 
 
-async def _body(
-    request: HttpRequest, outlet: DirectOutlet | BufferedOutlet, source: Source
-) -> AsyncIterator[bytes]:
-    hub = _hub_of(request)
-    stream = Stream(outlet, hub.now, _labels(request))
-    hub.open(stream)
-    try:
-        async with source(stream):
-            async for chunk in outlet.chunks():
-                yield chunk
-                # bareASGI sends a chunk when the next one is there: an empty one is enough.
-                yield b""
-    finally:
-        hub.close(stream)
+class StreamResponse(HttpResponse):
+    """A response that stays open.
+
+    bareASGI sends its body like any other. Our application sends it with ``respond``, where the
+    server lets it: that spares two tasks a stream.
+    """
+
+    def __init__(
+        self, request: HttpRequest, source: Source, headers: Iterable[tuple[bytes, bytes]]
+    ) -> None:
+        extensions: dict[str, Any] = request.scope.get("extensions") or {}
+        open_response = extensions.get(EXTENSION)
+        self._direct: OpenResponse | None = open_response() if open_response else None
+        self._hub = _hub_of(request)
+        self._labels = _labels(request)
+        self._source = source
+        super().__init__(
+            200,
+            [
+                (b"content-type", b"text/event-stream; charset=utf-8"),
+                (b"cache-control", b"no-store"),
+                (b"x-accel-buffering", b"no"),
+                *headers,
+            ],
+            self._body(),
+        )
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether its bytes go past the ASGI sends."""
+        return self._direct is not None
+
+    async def respond(self, send: Callable[[Any], Awaitable[None]]) -> None:
+        """Send it, and return when it is over; it must be direct."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.headers})
+        async for _ in self._body():
+            pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _body(self) -> AsyncIterator[bytes]:
+        outlet = self._direct or BufferedOutlet()
+        stream = Stream(outlet, self._hub.now, self._labels)
+        self._hub.open(stream)
+        try:
+            async with self._source(stream):
+                if isinstance(outlet, BufferedOutlet):
+                    async for chunk in outlet.chunks():
+                        yield chunk
+                        # bareASGI sends a chunk when the next one is there: an empty one is
+                        # enough.
+                        yield b""
+                else:
+                    await outlet.over()
+        finally:
+            self._hub.close(stream)
 
 
 def _labels(request: HttpRequest) -> dict[str, str]:
