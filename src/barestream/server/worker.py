@@ -1,6 +1,7 @@
 """The Gunicorn worker."""
 
 import asyncio
+import gc
 import signal
 import sys
 from typing import Any, ClassVar
@@ -38,6 +39,10 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
 
     async def _serve(self) -> None:
         self.config.app = self.wsgi
+        # What was loaded stays: looked through by each full collection, its pages would be copied
+        # from the master's, and with many streams the loop is held up for it.
+        gc.collect()
+        gc.freeze()
         server = DrainingServer(self.config, self.notify)
         # Gunicorn's master stops its workers by QUIT where it got INT itself.
         asyncio.get_running_loop().add_signal_handler(

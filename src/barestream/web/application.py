@@ -29,8 +29,7 @@ class Application(bareasgi.Application):
 
 
 class _Instance(HttpInstance):
-    async def _send_response(self, receive: Any, send: Any, response: Any) -> None:
+    def _send_response(self, receive: Any, send: Any, response: Any) -> Any:
         if isinstance(response, StreamResponse) and response.is_direct:
-            await response.respond(send)
-        else:
-            await super()._send_response(receive, send, response)
+            return response.respond(send)
+        return super()._send_response(receive, send, response)
