@@ -1,20 +1,48 @@
 """The command ``barestream``."""
 
+import json
+import math
 import os
+import re
+import secrets
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TextIO
 
 import click
 
+from barestream.load.plan import Plan, Publishing, TooFewFilesError, allow_files
+from barestream.load.progress import ProgressBar
+from barestream.load.report import as_json, remarks, table
+from barestream.load.run import BrokenRunError, run
+from barestream.load.stamp import MOST_BYTES
+from barestream.load.target import InvalidTargetError, target
 from barestream.metrics import METRICS_FOLDER
 from barestream.server.readiness import unready, unready_at
 from barestream.server.socket_folder import SocketFolder
-from barestream.settings import Row, Settings, SettingsError, load, rows
+from barestream.settings import Row, Settings, SettingsError, rows
+from barestream.settings import load as load_settings
 from barestream.tokens import InvalidKeyError, sign
 
 _CONFIG = "python:barestream.server.config"
+
+# nginx as shipped allows one address 500 streams (BARESTREAM_STREAMS_PER_ADDRESS).
+_STREAMS_PER_SOURCE = 400
+
+# A connect costs a worker of ours about 0.4 ms: so many leave it time for its streams.
+_OPENED_PER_SECOND = 500
+
+# A field's name is a token (RFC 9110, section 5.1); a line end would begin another field.
+_FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*")
+
+
+def _fields(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    for field in given:
+        if not _FIELD.fullmatch(field):
+            raise click.BadParameter(f"{field!r}: expected 'Name: value' in ASCII.")
+    return given
 
 
 @click.group()
@@ -62,18 +90,162 @@ def token(
 
     A SELECTOR is a topic, a URI template or *; each option can be given several times.
     """
+    click.echo(_signed(publish, subscribe, minutes, key_file, "give --key-file"))
+
+
+def _signed(
+    publish: tuple[str, ...],
+    subscribe: tuple[str, ...],
+    minutes: float | None,
+    key_file: Path | None,
+    otherwise: str,
+) -> str:
     found = _checked_settings()
     if key_file:
         key = key_file.read_text().rstrip("\r\n")
     elif found.token_key:
         key = found.token_key.get_secret_value()
     else:
-        sys.exit("There is no key: set BARESTREAM_TOKEN_KEY, or give --key-file.")
+        sys.exit(f"There is no key: set BARESTREAM_TOKEN_KEY, or {otherwise}.")
     expires_at = time.time() + 60 * minutes if minutes else None
     try:
-        click.echo(sign(key, found.token_algorithm, publish, subscribe, expires_at))
+        return sign(key, found.token_algorithm, publish, subscribe, expires_at)
     except InvalidKeyError as error:
         sys.exit(f"This key cannot sign: {error}")
+
+
+@main.command()
+@click.argument("url")
+@click.option(
+    "--streams",
+    type=click.IntRange(1, 1_000_000),
+    default=100,
+    show_default=True,
+    help="How many are held open.",
+)
+@click.option(
+    "--ramp",
+    "ramp_seconds",
+    type=click.FloatRange(0, 3600),
+    metavar="SECONDS",
+    help="Over which they are opened evenly.  [default: 1 for each 500]",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1, 86_400),
+    default=10,
+    show_default=True,
+    help="For how long it goes on once they are open.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 256),
+    help="Among which the streams are shared.  [default: one a core]",
+)
+@click.option(
+    "--sources",
+    type=click.IntRange(1, 65_000),
+    help="Addresses, from 127.0.0.1 on, from which streams of this machine itself are opened.  "
+    "[default: one for each 400]",
+)
+@click.option(
+    "--unix",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A unix socket to go to in place of the URL's host.",
+)
+@click.option("--topic", "topics", multiple=True, help="For the query of a hub; repeatable.")
+@click.option(
+    "--header",
+    "fields",
+    multiple=True,
+    metavar="'NAME: VALUE'",
+    callback=_fields,
+    help="For each stream's request; repeatable.",
+)
+@click.option(
+    "--publish",
+    "events_per_second",
+    type=click.FloatRange(0, 1_000_000, min_open=True),
+    metavar="RATE",
+    help="Publish so many events a second meanwhile, to the topics in turn.",
+)
+@click.option(
+    "--publishers",
+    type=click.IntRange(1, 10_000),
+    default=1,
+    show_default=True,
+    help="How many publish at the same time, each one event after the other.",
+)
+@click.option(
+    "--bytes",
+    "data_bytes",
+    type=click.IntRange(MOST_BYTES, 16_777_216),
+    default=130,
+    show_default=True,
+    help="The size of a published event's data.",
+)
+@click.option(
+    "--token",
+    envvar="BARESTREAM_TOKEN",
+    help="Of the publishers.  [default: BARESTREAM_TOKEN, or one that BARESTREAM_TOKEN_KEY signs]",
+)
+@click.option(
+    "--json", "json_file", type=click.File("w"), metavar="FILE|-", help="Write all that was found."
+)
+def load(  # noqa: PLR0913, PLR0917 (one for each option)
+    url: str,
+    streams: int,
+    ramp_seconds: float | None,
+    seconds: float,
+    processes: int | None,
+    sources: int | None,
+    unix: Path | None,
+    topics: tuple[str, ...],
+    fields: tuple[str, ...],
+    events_per_second: float | None,
+    publishers: int,
+    data_bytes: int,
+    token: str | None,
+    json_file: TextIO | None,
+) -> None:
+    """Hold many streams of a URL open, and tell what came through them.
+
+    With --publish it also says how long events took, and what was lost. URL is that of any
+    Server-Sent Events over http://, or of a hub. Exits with 1 where a stream was not opened or was
+    cut, or an event was lost, came twice or out of order, or was not taken.
+    """
+    publishing = None
+    if events_per_second:
+        topics = topics or ("barestream/load",)
+        token = token or _signed(topics, (), None, None, "give --token")
+        publishing = Publishing(events_per_second, publishers, topics, data_bytes, token)
+    try:
+        plan = Plan(
+            url,
+            target(url, topics, unix, sources or math.ceil(streams / _STREAMS_PER_SOURCE)),
+            fields,
+            secrets.token_hex(4).encode(),
+            streams,
+            min(streams, processes or os.cpu_count() or 1),
+            streams / _OPENED_PER_SECOND if ramp_seconds is None else ramp_seconds,
+            seconds,
+            publishing,
+        )
+        allow_files(plan)
+        with ProgressBar(plan) as bar:
+            outcome = run(plan, bar)
+    except InvalidTargetError as error:
+        raise click.BadParameter(f"{url!r}: {error}", param_hint="URL") from None
+    except TooFewFilesError as error:
+        raise click.UsageError(str(error)) from None
+    except BrokenRunError as error:
+        sys.exit(str(error))
+    if json_file:
+        json.dump(as_json(plan, outcome), json_file, indent=1)
+        json_file.write("\n")
+    told = "\n".join([table(plan, outcome), *remarks(plan, outcome)])
+    click.echo(told, err=json_file is not None and json_file.name == "<stdout>")
+    sys.exit(0 if outcome.is_well else 1)
 
 
 @main.command()
@@ -85,7 +257,7 @@ def settings(as_env: bool) -> None:
 
 def _checked_settings() -> Settings:
     try:
-        return load()
+        return load_settings()
     except SettingsError as error:
         sys.exit(str(error))
 

@@ -1,0 +1,1 @@
+"""``barestream load``: many streams at once, and what came through them."""

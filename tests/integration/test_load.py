@@ -1,0 +1,234 @@
+"""``barestream load``: what it finds on a service that is well, and on hubs that are not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broken_hub import BrokenHub, Treatment
+from publisher import KEY, token
+from service import Service, children, free_port, wait_for
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Service]:
+    with Service(workers=1, token_key=KEY) as running:
+        yield running
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "barestream", "load", *map(str, arguments)]
+
+
+def environment(**settings: str) -> dict[str, str]:
+    inherited = {key: value for key, value in os.environ.items() if "BARESTREAM" not in key}
+    return {**inherited, "PYTHONPATH": os.pathsep.join(sys.path), **settings}
+
+
+def load(*arguments: object, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments),
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def found(*arguments: object) -> tuple[int, dict[str, Any]]:
+    """Return the exit code and what was found, of a short load by ten streams."""
+    short = ("--streams", 10, "--seconds", 1, "--token", token(), "--json", "-")
+    done = load(*arguments, *short)
+    assert "Traceback" not in done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def counts(all_found: dict[str, Any]) -> dict[str, int]:
+    return {name: all_found["events"][name] for name in ("lost", "twice", "out_of_order")}
+
+
+def test_nothing_is_lost_on_a_service_that_is_well(hub: Service) -> None:
+    code, all_found = found(
+        *(hub.url, "--publish", 50, "--publishers", 3, "--topic", "a", "--topic", "/b/{c}")
+    )
+    events, taken = all_found["events"], all_found["published"]["taken"]
+    assert code == 0
+    assert all_found["well"] is True
+    assert 45 <= taken <= 60
+    assert events["received"] == 10 * taken
+    assert counts(all_found) == {"lost": 0, "twice": 0, "out_of_order": 0}
+    assert 0 < events["latency_us"]["p50"] <= events["latency_us"]["max"]
+    assert events["own_wait_us"]["p50"] <= events["latency_us"]["max"]
+    assert [each["process"] for each in all_found["own_cpu"]][-1] == "3 publishers"
+
+
+def test_streams_that_nothing_is_published_to_are_held_against_each_other(hub: Service) -> None:
+    code, all_found = found(f"{hub.url}/events", "--processes", 2)
+    assert code == 0
+    assert all_found["streams"]["opened"] == 10
+    assert all_found["events"]["lost"] == 0
+    assert all_found["events"]["latency_us"] is None
+    assert all_found["published"] is None
+
+
+def test_a_unix_socket_is_a_way_there(hub: Service) -> None:
+    path = hub.current_sockets[0]
+    code, all_found = found("http://localhost", "--publish", 20, "--unix", path)
+    assert code == 0
+    assert all_found["events"]["received"] >= 150
+
+
+def test_more_streams_than_nginx_allows_one_address_come_from_several(hub: Service) -> None:
+    done = load(f"{hub.url}/events", "--streams", 900, "--seconds", 1, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["streams"]["opened"] == 900
+
+
+FAULTS: list[tuple[Treatment, str]] = [
+    (lambda nth: [] if nth == 3 else [nth], "lost"),
+    (lambda nth: [nth, nth] if nth == 3 else [nth], "twice"),
+    (lambda nth: {3: [], 4: [4, 3]}.get(nth, [nth]), "out_of_order"),
+]
+
+
+@pytest.mark.parametrize(("treatment", "what"), FAULTS)
+def test_what_a_broken_hub_does_to_one_stream_is_seen(treatment: Treatment, what: str) -> None:
+    with BrokenHub(treatment) as broken:
+        code, all_found = found(broken.url, "--publish", 20)
+    assert counts(all_found) == {"lost": 0, "twice": 0, "out_of_order": 0, what: 1}
+    assert all_found["well"] is False
+    assert code == 1
+
+
+@pytest.mark.parametrize(("treatment", "what"), FAULTS)
+def test_what_one_stream_lacks_is_seen_by_the_ids_of_the_others(
+    treatment: Treatment, what: str
+) -> None:
+    with BrokenHub(treatment) as broken:
+        arguments = (f"{broken.url}/hub", "--streams", 10, "--processes", 1, "--json", "-")
+        running = subprocess.Popen(
+            command(*arguments, "--seconds", 1), env=environment(), stdout=subprocess.PIPE
+        )
+        wait_for("the streams", lambda: broken.streams == 10)
+        for nth in range(6):
+            broken.publish(str(nth))
+            # Each in a write of its own.
+            time.sleep(0.05)
+        told, _ = running.communicate(timeout=20)
+    assert counts(json.loads(told)) == {"lost": 0, "twice": 0, "out_of_order": 0, what: 1}
+    assert running.returncode == 1
+
+
+def test_the_last_event_is_owed_too() -> None:
+    with BrokenHub(lambda nth: [nth] if nth < 5 else []) as broken:
+        code, all_found = found(broken.url, "--publish", 20)
+    assert all_found["events"]["lost"] == all_found["published"]["taken"] - 5
+    assert code == 1
+
+
+@pytest.mark.parametrize(("is_clean", "code"), [(True, 0), (False, 1)])
+def test_streams_that_the_server_ends_are_counted_and_not_opened_again(
+    *, is_clean: bool, code: int
+) -> None:
+    with BrokenHub(ends_after=5, is_clean=is_clean) as broken:
+        done, all_found = found(broken.url, "--publish", 20)
+    ended = [all_found["streams"][name] for name in ("ended", "cut")]
+    assert ended == ([10, 0] if is_clean else [0, 10])
+    assert all_found["events"]["lost"] == 0
+    assert all_found["events"]["received"] == 50
+    assert done == code
+
+
+@pytest.mark.parametrize(
+    ("path", "why"), [("/nothing", "404 Not Found"), ("/.well-known/mercure", "400 Bad Request")]
+)
+def test_an_answer_that_is_no_stream_is_told_once(hub: Service, path: str, why: str) -> None:
+    done = load(hub.url + path, "--seconds", 1)
+    assert done.returncode == 1
+    assert done.stdout.count(f"100 streams were not opened: the answer was {why}.") == 1
+    assert done.stdout.count(why) == 1
+    assert done.stderr == ""
+
+
+def test_publishes_that_are_refused_are_told_once(hub: Service) -> None:
+    done = load(hub.url, "--publish", 20, "--seconds", 1, "--token", "x")
+    assert done.returncode == 1
+    assert done.stdout.count("publishes were not taken: 401 Unauthorized.") == 1
+
+
+def test_a_refused_connection_is_a_counted_failure() -> None:
+    done = load(f"http://127.0.0.1:{free_port()}/events", "--seconds", 30)
+    assert done.returncode == 1
+    assert "100 streams were not opened: Connection refused." in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_token_is_made_with_the_key_of_the_settings(hub: Service) -> None:
+    arguments = (hub.url, "--publish", 20, "--seconds", 1, "--streams", 2)
+    made = load(*arguments, BARESTREAM_TOKEN_KEY=KEY, BARESTREAM_WORKERS="1")
+    assert made.returncode == 0, made.stdout + made.stderr
+    without = load(*arguments)
+    assert without.returncode == 1
+    assert without.stderr == "There is no key: set BARESTREAM_TOKEN_KEY, or give --token.\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_the_table_so_far(hub: Service, number: signal.Signals) -> None:
+    arguments = (hub.url, "--publish", 50, "--seconds", 60, "--token", token())
+    running = subprocess.Popen(
+        command(*arguments),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for("its processes", lambda: len(children(running.pid)) >= 2)
+    time.sleep(1.5)
+    # As a terminal does: to all of them.
+    os.killpg(running.pid, signal.SIGINT) if number == signal.SIGINT else running.terminate()
+    table, complaints = running.communicate(timeout=20)
+    assert running.returncode == 0, table
+    assert "| streams opened" in table
+    assert complaints == ""
+
+
+def test_its_processes_do_not_outlive_it(hub: Service) -> None:
+    arguments = (hub.url, "--publish", 50, "--seconds", 60, "--processes", 3, "--token", token())
+    running = subprocess.Popen(command(*arguments), env=environment())
+    own = wait_for("its processes", lambda: len(found := children(running.pid)) == 4 and found)
+    time.sleep(1)
+    running.kill()
+    running.wait()
+    wait_for("their end", lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in own))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["https://127.0.0.1/events"], "URL: 'https://127.0.0.1/events': expected http://host"),
+        (["http://127.0.0.1"], "such as /events, or a --topic"),
+        (["http://127.0.0.1/events", "--streams", "0"], "'--streams': 0 is not in the range 1<=x"),
+        (["http://127.0.0.1/events", "--seconds", "x"], "'--seconds': 'x' is not a valid float"),
+        (["http://127.0.0.1/events", "--header", "x"], "'x': expected 'Name: value' in ASCII"),
+        (["http://127.0.0.1/events", "--unix", "/nowhere"], "'/nowhere' does not exist"),
+        (
+            ["http://127.0.0.1/events", "--streams", "1000000", "--processes", "1"],
+            "--streams 1000000: expected at most",
+        ),
+    ],
+)
+def test_a_bad_option_is_named_with_its_value_and_what_is_expected(
+    arguments: list[str], told: str
+) -> None:
+    done = load(*arguments)
+    assert done.returncode == 2
+    assert told in done.stderr.replace("\n", " ")
