@@ -218,25 +218,29 @@ class Crowd:
         if now_ns - stream.heard_ns > 1000 * self._found.silence_us:
             self._found.silence_us = (now_ns - stream.heard_ns) // 1000
         stream.heard_ns = now_ns
-        if self._take(fd, stream, data, now_ns):
-            self._found.own_wait.record((now_ns - since_ns) // 1000)
+        sent_ns = self._take(fd, stream, data, now_ns)
+        if sent_ns is not None:
+            # It cannot have waited before it was sent.
+            self._found.own_wait.record((now_ns - max(since_ns, sent_ns)) // 1000)
 
-    def _take(self, fd: int, stream: Stream, data: bytes, now_ns: int) -> bool:
-        """Enter what came; return whether there was an event in it."""
+    def _take(self, fd: int, stream: Stream, data: bytes, now_ns: int) -> int | None:
+        """Enter what came; return when the last stamped event in it was sent, if there is one."""
         body = stream.body
         if body is None:
-            return False
+            return None
         self._found.wire_bytes += len(data)
         try:
             events = stream.read(body, data, self._reader)
         except InvalidResponseError:
             self._end(fd, is_whole=False)
-            return False
+            return None
+        sent_ns = None
         for event in events:
             stamp = event.stamp
             if stamp is not None and stamp.run == self._plan.run:
                 stream.sequence(stamp.publisher).take(stamp.number)
-                self._found.latency.record((now_ns - stamp.sent_ns) // 1000)
+                sent_ns = stamp.sent_ns
+                self._found.latency.record((now_ns - sent_ns) // 1000)
             else:
                 self._take_unstamped(stream, event)
         if events:
@@ -244,7 +248,7 @@ class Crowd:
             stream.had_event = True
         if body.is_over:
             self._end(fd, is_whole=True)
-        return bool(events)
+        return sent_ns
 
     def _take_unstamped(self, stream: Stream, event: Event) -> None:
         if event.type.startswith(_OWN_TYPES):
