@@ -1,0 +1,38 @@
+"""better-sse: a library of Node."""
+
+import shutil
+from pathlib import Path
+
+from bench.servers.cache import made_from, program, run
+from bench.servers.peer import Peer
+from bench.servers.process import Process
+
+_HERE = Path(__file__).parent / "better-sse"
+_LOCK = _HERE / "package-lock.json"
+_SERVER = _HERE / "server.mjs"
+
+
+class BetterSse(Peer):
+    """`better-sse/server.mjs`."""
+
+    name = "better-sse"
+
+    @classmethod
+    def install(cls, cache: Path) -> Path:
+        """Have its packages."""
+        program("node", "nodejs")
+        program("npm", "npm")
+        return made_from(_LOCK, cache / "better-sse", _install)
+
+    def process(self, _: Path) -> Process:
+        """Return what is to run."""
+        # Node looks for packages above the program.
+        script = shutil.copy(_SERVER, self._installed)
+        place = str(self._socket or self._port)
+        return Process(program("node", "nodejs"), script, place, NODE_ENV="production")
+
+
+def _install(folder: Path) -> None:
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(_HERE / name, folder)
+    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=folder)

@@ -1,0 +1,89 @@
+"""Ours, as it is shipped."""
+
+import sys
+from contextlib import ExitStack
+from typing import Self
+from urllib.parse import urlencode
+
+from bench.servers.environment import variables
+from bench.servers.limits import WIDE
+from bench.servers.process import Process
+from bench.servers.server import Address, answers, request, tree
+from engine import Engine
+from publisher import KEY, PATH, token
+from service import ROOT, Service, free_port
+
+
+class Ours:
+    """Gunicorn on a port, or behind nginx as `make up` has it.
+
+    Args:
+        workers: How many; more than one needs Valkey, and nginx to spread the streams.
+        behind_nginx: Whether nginx is in front.
+        broker: Where the log is: "local" or "valkey".
+        settings: Any others.
+    """
+
+    def __init__(
+        self,
+        workers: int = 1,
+        behind_nginx: bool = False,
+        broker: str = "local",
+        **settings: object,
+    ) -> None:
+        self.name = "barestream behind nginx" if behind_nginx else "barestream"
+        self._behind_nginx = behind_nginx
+        self._engine = Engine() if broker == "valkey" else None
+        self._settings = {**WIDE, "token_key": KEY, "workers": workers, **settings}
+        self._running = ExitStack()
+        self._token = token()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            if self._engine:
+                stack.enter_context(self._engine)
+                self._settings["broker_url"] = self._engine.url
+                self._settings["broker_password"] = self._engine.password
+            if self._behind_nginx:
+                self._start_service(stack)
+            else:
+                self._start_alone(stack)
+            self._running = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def _start_service(self, stack: ExitStack) -> None:
+        service = stack.enter_context(Service(**self._settings))
+        self.address: Address = service.address
+        self._roots = [service.app_pid, service.nginx_pid]
+
+    def _start_alone(self, stack: ExitStack) -> None:
+        host, port = self.address = ("127.0.0.1", free_port())
+        settings = {**self._settings, "bind": f"{host}:{port}"}
+        command = (sys.executable, "-m", "barestream", "serve")
+        process = stack.enter_context(
+            Process(*command, PYTHONPATH=str(ROOT / "src"), **variables(settings))
+        )
+        # Until it is ready it opens streams only to have them come again.
+        process.wait_until(self.name, lambda: answers(self.address, "/readyz"))
+        self._roots = [process.pid]
+
+    def get(self, topic: str) -> str:
+        """Return a stream's request target."""
+        return f"{PATH}?{urlencode({'topic': topic})}"
+
+    def post(self, topic: str, data: str) -> bytes:
+        """Return a publish."""
+        return request(
+            PATH,
+            urlencode({"topic": topic, "data": data}),
+            "Content-Type: application/x-www-form-urlencoded",
+            f"Authorization: Bearer {self._token}",
+        )
+
+    def pids(self) -> list[int]:
+        """Return all its processes, with Valkey's where it keeps the log."""
+        engine = [int(self._engine.ask("INFO", "server")["process_id"])] if self._engine else []
+        return [*(pid for root in self._roots for pid in tree(root)), *engine]
