@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs test test-containers drill fuzz check lock
+.PHONY: help up down logs test test-containers drill bench bench-quick fuzz check lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -22,6 +22,12 @@ test-containers: .venv/dev ## run the tests on containers, on a real engine
 
 drill: .venv/dev ## faults under 1,000 clients, on a real engine: what is lost, doubled, out of order
 	@.venv/bin/python tests/drill
+
+bench: .venv/dev ## what a delivery costs, beside nchan, better-sse, sse-starlette and a floor in C
+	@.venv/bin/python tests/bench
+
+bench-quick: .venv/dev ## the same in two minutes: a first impression
+	@.venv/bin/python tests/bench --quick
 
 fuzz: .venv/dev ## 20,000 examples of odd events and odd requests
 	@FUZZ_EXAMPLES=20000 tests/run fuzz

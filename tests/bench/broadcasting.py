@@ -1,0 +1,89 @@
+"""Loads whose streams all get every event."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from bench import servers
+from bench.client import SEQUENCE, STAMP, Load, Target
+from bench.measurement import Measurement, NotServedError, Stand
+from bench.rounds import Figures, Job
+from bench.servers import Server
+
+# What an event has on the wire, its framing included.
+EVENT_BYTES = 130
+
+# Until a server answers, its rehearsal, and its end.
+START_SECONDS = 5
+
+# Enough streams and events to tell what an event's framing takes, and to have a server load what
+# it loads for its first stream.
+_REHEARSAL = Load(
+    streams=20, publishers=1, events_per_second=40, warm_up_seconds=0.1, measure_seconds=0.4
+)
+
+# It ends as padding does, and not with a space, which a server may strip.
+LEAST_DATA = f"{SEQUENCE} {STAMP} ."
+
+
+def broadcast_job(
+    stand: Stand,
+    make: Callable[[], Server],
+    load: Load,
+    figures: Callable[[Measurement], Figures],
+    *,
+    pinned: bool,
+    row: str | None = None,
+) -> Job:
+    """Return the job of a load.
+
+    Args:
+        stand: Where it is done.
+        make: Makes the server.
+        load: The load, without its targets and its request.
+        figures: What of it is asked for.
+        pinned: As for Stand.measure.
+        row: The row's name, where it is not the server's.
+    """
+
+    def run() -> Figures:
+        with make() as server:
+            padded = _with_requests(load, server, _framing_bytes(stand, server))
+            return figures(stand.measure(server, padded, pinned=pinned))
+
+    return Job(row or make().name, load.seconds + START_SECONDS, run)
+
+
+def alone(
+    stand: Stand, cache: Path, load: Load, figures: Callable[[Measurement], Figures]
+) -> list[Job]:
+    """Return the job of a load on each server without a proxy."""
+    return [broadcast_job(stand, make, load, figures, pinned=True) for make in servers.alone(cache)]
+
+
+def behind_nginx(
+    stand: Stand, cache: Path, load: Load, figures: Callable[[Measurement], Figures]
+) -> list[Job]:
+    """Return the job of a load on each server behind nginx, which has all cores."""
+    return [
+        broadcast_job(stand, make, load, figures, pinned=False)
+        for make in servers.behind_nginx(cache)
+    ]
+
+
+def _framing_bytes(stand: Stand, server: Server) -> int:
+    """Return what a server puts around an event's data; it is warm then."""
+    rehearsal = _with_requests(_REHEARSAL, server, EVENT_BYTES)
+    found = stand.client.run(server.address, rehearsal).measured
+    if not found.delivered:
+        raise NotServedError("nothing was delivered at the rehearsal")
+    return round(found.bytes / found.delivered) - len(LEAST_DATA)
+
+
+def _with_requests(load: Load, server: Server, framing_bytes: int) -> Load:
+    padding = "." * (EVENT_BYTES - framing_bytes - len(LEAST_DATA))
+    return replace(
+        load,
+        targets=[Target(server.get("bench"))],
+        request=server.post("bench", LEAST_DATA + padding),
+    )

@@ -1,0 +1,99 @@
+"""From 1,000 streams to 10,000: whether a delivery costs the same."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from bench import servers
+from bench.broadcasting import broadcast_job
+from bench.client import Load
+from bench.measurement import Measurement, Stand
+from bench.rounds import Column, Course, Job, Table
+
+NAME = "growth"
+
+STREAMS = (1000, 2000, 5000, 10_000)
+QUICK_STREAMS = (1000, 5000)
+
+# What tells how each grows; those between are for the lines that are to be compared.
+ENDS = (STREAMS[0], STREAMS[-1])
+COMPARED = {"barestream", "nchan", "C floor"}
+
+# Two nginx workers of 20,000 files each hold 9,500 streams with room for an uneven share.
+NGINX_STREAMS = (1000, 9500)
+NGINX_SECONDS = 60
+
+# Faster than any of the servers accepts none is in time.
+CONNECTS_PER_SECOND = 2000
+
+
+def course(stand: Stand, cache: Path) -> Course:
+    """Return the course."""
+    columns = [
+        Column("CPU a delivery", "cpu_us", "{:.1f} us"),
+        Column("p50", "p50_ms", "{:.0f} ms"),
+        Column("p99", "p99_ms", "{:.0f} ms"),
+        Column("max", "max_ms", "{:.0f} ms"),
+        Column("failed", "failed", "{:,.0f}"),
+        Column("lost", "lost", "{:,.0f}"),
+        Column("twice", "twice", "{:,.0f}"),
+    ]
+    title = "1 event/s of 130 bytes"
+    tables = [Table(f"Growth, app alone: {title}", list(_alone(stand, cache)), columns)]
+    if not stand.is_quick:
+        jobs = list(_behind_nginx(stand))
+        tables.append(Table(f"Growth, behind nginx: {title}, {NGINX_SECONDS} s", jobs, columns))
+    return Course(NAME, tables)
+
+
+def row(name: str, streams: int) -> str:
+    """Return the name of a server's row."""
+    return f"{name}, {streams:,} streams"
+
+
+def server_of(name: str) -> str:
+    """Return whose a row is."""
+    return name.rpartition(", ")[0]
+
+
+def _alone(stand: Stand, cache: Path) -> Iterator[Job]:
+    for make in servers.alone(cache):
+        name = make().name
+        sizes: tuple[int, ...]
+        if stand.is_quick:
+            sizes = QUICK_STREAMS if name == "barestream" else ()
+        else:
+            sizes = STREAMS if name in COMPARED else ENDS
+        for streams in sizes:
+            yield broadcast_job(
+                stand,
+                make,
+                _load(streams, 3 if stand.is_quick else 8),
+                Measurement.deliveries,
+                pinned=True,
+                row=row(name, streams),
+            )
+
+
+def _behind_nginx(stand: Stand) -> Iterator[Job]:
+    make = partial(servers.Ours, behind_nginx=True)
+    for streams in NGINX_STREAMS:
+        yield broadcast_job(
+            stand,
+            make,
+            _load(streams, NGINX_SECONDS),
+            Measurement.deliveries,
+            pinned=False,
+            row=row(make().name, streams),
+        )
+
+
+def _load(streams: int, measure_seconds: float) -> Load:
+    return Load(
+        streams=streams,
+        ramp_seconds=streams / CONNECTS_PER_SECOND,
+        publishers=1,
+        events_per_second=1,
+        warm_up_seconds=1,
+        measure_seconds=measure_seconds,
+    )

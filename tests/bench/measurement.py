@@ -1,0 +1,134 @@
+"""A load put on a server, and what the server's processes used for it."""
+
+from dataclasses import dataclass
+
+from bench import processes
+from bench.client import Client, Load, Result
+from bench.rounds import Figures
+from bench.servers import Server
+
+
+class NotServedError(Exception):
+    """A server did not do what is measured at all; the message says what it did instead."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What came of a load.
+
+    Attributes:
+        result: What the client found.
+        cpu_seconds: What the server's processes had used by each of the client's marks.
+        streams_bytes: By how much their memory grew from before the first stream to all of them.
+    """
+
+    result: Result
+    cpu_seconds: dict[str, float]
+    streams_bytes: int
+
+    def used_seconds(self, begin: str, end: str) -> float:
+        """Return the server's CPU time between two marks."""
+        return self.cpu_seconds[end] - self.cpu_seconds[begin]
+
+    def faults(self) -> Figures:
+        """Return what went wrong, each kind by its name."""
+        result = self.result
+        return {
+            "failed": result.failed + result.ended_early,
+            "lost": result.lost,
+            "twice": result.twice,
+            "out_of_order": result.out_of_order,
+            "foreign": result.foreign,
+            "refused": result.refused + result.unanswered,
+        }
+
+    def cores(self) -> Figures:
+        """Return how many cores were at work while it was measured."""
+        measured = self.result.measured
+        return {
+            "server_cores": self.used_seconds("start", "end") / measured.seconds,
+            "client_cores": measured.client_cpu_seconds / measured.seconds,
+        }
+
+    def deliveries(self) -> Figures:
+        """Return what a delivery cost, how long it took, and how many there were."""
+        measured, latency = self.result.measured, self.result.delivery_ms
+        if latency is None or not measured.delivered:
+            raise NotServedError(f"nothing was delivered: {self.result}")
+        return {
+            "streams": self.result.opened,
+            "cpu_us": 1e6 * self.used_seconds("start", "end") / measured.delivered,
+            "p50_ms": latency.p50,
+            "p99_ms": latency.p99,
+            "p999_ms": latency.p999,
+            "max_ms": latency.max,
+            "delivered_per_second": measured.delivered / measured.seconds,
+            "wire_bytes": measured.bytes / measured.delivered,
+            **self.faults(),
+            **self.cores(),
+        }
+
+    def connects(self) -> Figures:
+        """Return what a stream cost to open, and what it holds."""
+        opened, latency = self.result.opened, self.result.connect_ms
+        if latency is None:
+            raise NotServedError(f"no stream was opened: {self.result.first_failure}")
+        return {
+            "streams": opened,
+            "connect_us": 1e6 * self.used_seconds("opening", "open") / opened,
+            "stream_kb": self.streams_bytes / 1024 / opened,
+            "p50_ms": latency.p50,
+            "p99_ms": latency.p99,
+            **self.faults(),
+        }
+
+    def publishes(self) -> Figures:
+        """Return what a publish cost, how long it took, and how many there were."""
+        measured, latency = self.result.measured, self.result.answer_ms
+        if latency is None or not measured.accepted:
+            raise NotServedError(f"nothing was accepted: {self.result}")
+        return {
+            "accepted_per_second": measured.accepted / measured.seconds,
+            "cpu_us": 1e6 * self.used_seconds("start", "end") / measured.accepted,
+            "p50_ms": latency.p50,
+            "p99_ms": latency.p99,
+            "delivered": measured.delivered / measured.accepted,
+            **self.faults(),
+            **self.cores(),
+        }
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Where servers are measured.
+
+    Args:
+        client: Puts the load on them.
+        is_quick: Whether a first impression is enough.
+    """
+
+    client: Client
+    is_quick: bool = False
+
+    def measure(self, server: Server, load: Load, *, pinned: bool) -> Measurement:
+        """Put a load on a server that runs.
+
+        Args:
+            server: The server.
+            load: The load.
+            pinned: Whether the server keeps to one core and the client to another one.
+        """
+        server_core, client_core = processes.cores_apart() if pinned else (None, None)
+        if server_core is not None:
+            processes.pin(server.pids(), server_core)
+        cpu_seconds: dict[str, float] = {}
+        pss_bytes = [processes.pss_bytes(server.pids())]
+
+        def look(mark: str) -> None:
+            cpu_seconds[mark] = processes.cpu_seconds(server.pids())
+            if mark == "drained":
+                pss_bytes.append(processes.pss_bytes(server.pids()))
+
+        result = self.client.run(server.address, load, on_mark=look, core=client_core)
+        before, after = pss_bytes
+        return Measurement(result, cpu_seconds, after - before)

@@ -1,0 +1,220 @@
+"""The bench's client finds what is wrong, and nothing where all is right."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from bench.client import SEQUENCE, STAMP, TOPIC, Client, Load, Result, Target
+from bench.servers import Ours
+from programs import path_of
+from served import until
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+STREAMS = 5
+EVENTS = 20
+LOAD = Load(
+    streams=STREAMS,
+    targets=[Target("/")],
+    publishers=1,
+    events_per_second=2 * EVENTS,
+    settle_seconds=0.1,
+    measure_seconds=0.5,
+    drain_seconds=0.3,
+)
+
+# Which events a stream is sent when an event is published, both by their numbers.
+Plan = Callable[[int, int], Iterable[int]]
+
+
+def well(_stream: int, event: int) -> list[int]:
+    return [event]
+
+
+@dataclass
+class OddServer:
+    """Sends its streams what a plan says.
+
+    Attributes:
+        plan: The plan.
+        piece_bytes: How large the chunks are that an event is sent in.
+        end_at: The event after which each stream ends.
+        refused: The publishes that are refused, although they are sent on.
+    """
+
+    plan: Plan = well
+    piece_bytes: int = 1000
+    end_at: int | None = None
+    refused: frozenset[int] = frozenset()
+    connections: int = 0
+    _published: list[bytes] = field(default_factory=list)
+    _streams: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of a connection."""
+        self.connections += 1
+        await self._answer(reader, writer)
+        writer.close()
+        self.connections -= 1
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await _head(reader):
+            if head.startswith(b"GET"):
+                writer.write(HEAD)
+                self._streams.append(writer)
+                continue
+            length = int(head.partition(b"Content-Length: ")[2].split(b"\r\n")[0])
+            self._send(await reader.readexactly(length))
+            status = 503 if len(self._published) - 1 in self.refused else 201
+            writer.write(b"HTTP/1.1 %d .\r\nContent-Length: 2\r\n\r\nok" % status)
+
+    def _send(self, data: bytes) -> None:
+        self._published.append(data)
+        event = len(self._published) - 1
+        for nth, stream in enumerate(self._streams):
+            for number in self.plan(nth, event):
+                text = b"id: x\nevent: y\ndata: %b\n\n" % self._published[number]
+                for at in range(0, len(text), self.piece_bytes):
+                    piece = text[at : at + self.piece_bytes]
+                    stream.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            if event == self.end_at:
+                stream.write(b"0\r\n\r\n")
+
+
+async def _head(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readuntil(b"\r\n\r\n")
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return b""
+
+
+@asynccontextmanager
+async def listening(server: OddServer, socket: Path) -> AsyncIterator[None]:
+    listener = await asyncio.start_unix_server(server.meet, socket)
+    try:
+        yield
+    finally:
+        listener.close()
+        await until(lambda: not server.connections)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Client:
+    path_of("cc", "gcc")
+    return Client(tmp_path_factory.mktemp("bench"))
+
+
+def request() -> bytes:
+    data = f"{SEQUENCE} {STAMP} ."
+    return f"POST / HTTP/1.1\r\nContent-Length: {len(data)}\r\n\r\n{data}".encode()
+
+
+@pytest.fixture
+def found(client: Client, tmp_path: Path) -> Callable[[OddServer], Result]:
+    """What the client finds at an odd server."""
+
+    async def run(server: OddServer) -> Result:
+        async with listening(server, tmp_path / "socket"):
+            load = replace(LOAD, request=request())
+            return await asyncio.to_thread(client.run, tmp_path / "socket", load)
+
+    return lambda server: asyncio.run(run(server))
+
+
+def test_it_finds_nothing_where_each_stream_gets_each_event_once(
+    found: Callable[[OddServer], Result],
+) -> None:
+    result = found(OddServer())
+    assert result.accepted == EVENTS
+    assert result.delivered == result.owed == STREAMS * EVENTS
+    assert result.faults == 0
+
+
+def test_it_reads_events_that_come_in_pieces(found: Callable[[OddServer], Result]) -> None:
+    result = found(OddServer(piece_bytes=1))
+    assert result.delivered == STREAMS * EVENTS
+    assert result.faults == 0
+
+
+def test_it_counts_what_a_stream_did_not_get(found: Callable[[OddServer], Result]) -> None:
+    result = found(OddServer(lambda nth, event: [] if nth == 1 and event in (3, 7) else [event]))
+    assert (result.lost, result.faults) == (2, 2)
+
+
+def test_it_counts_what_a_stream_got_twice(found: Callable[[OddServer], Result]) -> None:
+    result = found(OddServer(lambda nth, event: [event, 0] if (nth, event) == (2, 5) else [event]))
+    assert (result.twice, result.faults) == (1, 1)
+
+
+def test_it_counts_what_came_too_late(found: Callable[[OddServer], Result]) -> None:
+    swapped = {5: [], 6: [6, 5]}
+    plan: Plan = lambda nth, event: swapped.get(event, [event]) if nth == 3 else [event]  # noqa: E731
+    result = found(OddServer(plan))
+    assert (result.out_of_order, result.faults) == (1, 1)
+
+
+def test_it_owes_what_was_refused_and_came_all_the_same(
+    found: Callable[[OddServer], Result],
+) -> None:
+    partly = OddServer(
+        lambda nth, event: [] if event == 4 and nth > 0 else [event], refused=frozenset({4})
+    )
+    result = found(partly)
+    assert result.refused == 1
+    assert (result.lost, result.faults) == (STREAMS - 1, STREAMS - 1)
+
+
+def test_it_does_not_owe_what_was_refused(found: Callable[[OddServer], Result]) -> None:
+    result = found(
+        OddServer(lambda _, event: [] if event == 4 else [event], refused=frozenset({4}))
+    )
+    assert (result.refused, result.faults) == (1, 0)
+
+
+def test_it_counts_streams_that_end_and_what_they_miss(
+    found: Callable[[OddServer], Result],
+) -> None:
+    result = found(OddServer(end_at=EVENTS - 3))
+    assert result.ended_early == STREAMS
+    assert result.first_failure == "the response ended"
+    assert result.lost == 2 * STREAMS
+
+
+def test_ours_gives_fifty_streams_all_they_are_owed(client: Client) -> None:
+    with Ours() as server:
+        load = Load(
+            streams=50,
+            targets=[Target(server.get("bench"))],
+            request=server.post("bench", f"{SEQUENCE} {STAMP} ."),
+            publishers=8,
+            events_per_second=400,
+            together=True,
+            measure_seconds=1,
+        )
+        result = client.run(server.address, load)
+    assert result.opened == 50
+    assert result.accepted == result.published == 400
+    assert result.delivered == 50 * 400
+    assert result.faults == 0
+
+
+def test_a_stream_of_some_topics_is_owed_their_events_alone(client: Client) -> None:
+    with Ours() as server:
+        topics = [server.get(f"{nth:0{len(TOPIC)}}") for nth in range(10)]
+        load = Load(
+            streams=20,
+            targets=[Target(topic, nth, 1) for nth, topic in enumerate(topics)],
+            request=server.post(TOPIC, f"{SEQUENCE} {STAMP} ."),
+            publishers=1,
+            events_per_second=100,
+            topics=10,
+            measure_seconds=1,
+        )
+        result = client.run(server.address, load)
+    assert result.accepted == 100
+    assert result.delivered == 2 * 100
+    assert result.faults == 0

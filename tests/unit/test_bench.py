@@ -1,0 +1,133 @@
+import os
+import time
+from collections.abc import Callable
+from xml.etree import ElementTree as ET
+
+from bench import plot, processes, report, rounds
+from bench.client import Result
+from bench.rounds import Column, Course, Figures, Job, Table
+
+COLUMNS = [Column("cost", "cost", "{:.1f} us"), Column("to b", "cost", "{:.2f}", "b")]
+
+
+def courses(a: Callable[[], Figures], b: Callable[[], Figures]) -> list[Course]:
+    jobs = [Job("a", 1, a), Job("b", 1, b)]
+    return [Course("race", [Table("Race", jobs, COLUMNS)])]
+
+
+def costs(*values: float) -> Callable[[], Figures]:
+    left = list(values)
+    return lambda: {"cost": left.pop(0)}
+
+
+def silent(_: str) -> None:
+    pass
+
+
+def test_each_round_has_every_job_once() -> None:
+    done = []
+
+    def job(name: str) -> Callable[[], Figures]:
+        return lambda: done.append(name) or {"cost": 1}  # type: ignore[func-returns-value]
+
+    rounds.run(courses(job("a"), job("b")), 3, silent)
+    assert done == ["a", "b"] * 3
+
+
+def test_a_table_holds_medians_and_their_ratios() -> None:
+    race = courses(costs(9, 1, 2), costs(4, 4, 5))
+    table = report.tables(race, rounds.run(race, 3, silent))
+    assert table.splitlines() == [
+        "**Race**",
+        "",
+        "|  | cost | to b |",
+        "| --- | ---: | ---: |",
+        "| a | 2.0 us | 0.50 |",
+        "| b | 4.0 us | 1.00 |",
+    ]
+
+
+def test_a_job_that_fails_fails_its_own_row() -> None:
+    def broken() -> Figures:
+        raise OSError("it is gone\nfor good")
+
+    race = courses(costs(3), broken)
+    found = rounds.run(race, 1, silent)
+    assert report.tables(race, found).splitlines()[4:] == [
+        "| a | 3.0 us | - |",
+        "| b | - | - |",
+        "",
+        "b failed in 1 of 1 rounds: OSError: it is gone",
+    ]
+    assert report.as_json({}, race, found)["courses"]["race"]["b"]["failures"]
+
+
+def test_what_is_left_follows_how_long_it_took_so_far() -> None:
+    said: list[str] = []
+    race = courses(costs(1), lambda: time.sleep(0.01) or {"cost": 1})
+    rounds.run(race, 1, said.append)
+    assert said == [
+        "0:02 left: race, round 1 of 1: a",
+        "0:00 left: race, round 1 of 1: b",
+    ]
+
+
+def test_a_picture_has_a_bar_for_each_server_and_a_line_for_each_that_grew() -> None:
+    def row(cost_us: float, streams: int = 0) -> object:
+        return {"medians": {"cpu_us": cost_us, "streams": streams}}
+
+    drawn = plot.draw(
+        {
+            "courses": {
+                "fan-out": {"barestream": row(9), "nchan": row(11), "nchan behind nginx": row(20)},
+                "growth": {
+                    "barestream, 1,000 streams": row(9, 1000),
+                    "barestream, 10,000 streams": row(10, 10_000),
+                },
+            }
+        }
+    )
+    picture = ET.fromstring(drawn)
+    names = [element.tag.rpartition("}")[2] for element in picture.iter()]
+    assert (names.count("rect"), names.count("polyline")) == (3, 1)
+
+
+def test_a_picture_leaves_out_what_was_not_measured() -> None:
+    failed = {"medians": {}}
+    ET.fromstring(plot.draw({"courses": {"fan-out": {"nchan": failed}}}))
+
+
+def test_a_process_that_works_has_used_the_time() -> None:
+    before = processes.cpu_seconds([os.getpid()])
+    until = time.process_time() + 0.05
+    while time.process_time() < until:
+        pass
+    assert 0.05 <= processes.cpu_seconds([os.getpid()]) - before < 1
+
+
+def test_a_process_has_memory() -> None:
+    assert processes.pss_bytes([os.getpid()]) > 1024 * 1024
+
+
+def test_faults_are_all_that_a_stream_did_not_get_right() -> None:
+    phase = {"seconds": 1, "delivered": 0, "bytes": 0, "accepted": 0, "client_cpu_seconds": 0}
+    counts = {"failed": 1, "ended_early": 2, "lost": 4, "twice": 8, "out_of_order": 16}
+    result = Result(
+        opened=0,
+        first_failure="",
+        owed=0,
+        delivered=0,
+        foreign=32,
+        published=0,
+        accepted=0,
+        refused=64,
+        unanswered=128,
+        bytes=0,
+        connect_ms=None,
+        delivery_ms=None,
+        answer_ms=None,
+        measured=phase,  # type: ignore[arg-type]
+        client_cpu_seconds=0,
+        **counts,
+    )
+    assert result.faults == 63
