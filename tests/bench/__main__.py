@@ -11,12 +11,12 @@ sys.path[:0] = [str(folder) for folder in (TESTS.parent / "src", TESTS)]
 
 from bench import machine, plot, report, rounds  # noqa: E402
 from bench.client import Client  # noqa: E402
-from bench.courses import COURSES  # noqa: E402
+from bench.courses import COURSES, QUICK  # noqa: E402
 from bench.cross_check import cross_check  # noqa: E402
 from bench.measurement import Stand  # noqa: E402
 from bench.servers.cache import MissingError  # noqa: E402
 
-CACHE = Path(__file__).parent / ".cache"
+CACHE = Path(__file__).resolve().parent / ".cache"
 
 ROUNDS = 3
 
@@ -24,7 +24,13 @@ ROUNDS = 3
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench")
     parser.add_argument("--quick", action="store_true", help="one short round of each")
-    parser.add_argument("--only", nargs="+", choices=COURSES, default=list(COURSES))
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=COURSES,
+        metavar="COURSE",
+        help=f"of {', '.join(COURSES)}; quick: {', '.join(QUICK)}",
+    )
     parser.add_argument("--rounds", type=int, metavar="N", help=f"default {ROUNDS}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write each round's figures")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them, as SVG")
@@ -46,7 +52,8 @@ def run(options: argparse.Namespace) -> int:
         check = cross_check(stand.client)
         print(check)
         return 0 if check.agrees else 1
-    courses = [COURSES[name](stand, CACHE) for name in options.only]
+    names = options.only or (QUICK if options.quick else COURSES)
+    courses = [COURSES[name](stand, CACHE) for name in names]
     found = rounds.run(courses, options.rounds or (1 if options.quick else ROUNDS), say)
     about = machine.describe(CACHE)
     print(", ".join(f"{name} {value}" for name, value in about.items()), end="\n\n")

@@ -111,7 +111,7 @@ static double own_cpu_seconds(void)
     return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
 }
 
-/* --- Histograms: 64 buckets for each power of two, so that a value is at most 1.6 % off ---------- */
+/* --- Histograms: 64 buckets for each power of two, so that a value is at most 1.6 % off ------- */
 
 #define BUCKET_BITS 6
 #define BUCKETS ((64 - BUCKET_BITS + 1) << BUCKET_BITS)
@@ -185,7 +185,7 @@ static void add(struct set *set, uint64_t number)
     set->words[word] |= UINT64_C(1) << number % 64;
 }
 
-/* --- Text: bytes somewhere, and lines that may come in pieces ---------------------------------- */
+/* --- Text: bytes somewhere, and lines that may come in pieces --------------------------------- */
 
 struct span {
     const char *at;
@@ -418,7 +418,7 @@ static const char USAGE[] =
     "usage: client (--tcp ADDRESS:PORT | --unix PATH) [OPTION...]\n"
     "  --sources N         streams come from so many addresses, 127.0.0.2 and on\n"
     "  --streams N         how many are opened\n"
-    "  --targets FILE      a line each: TARGET, or TARGET<tab>FIRST<tab>COUNT, the topics it wants;\n"
+    "  --targets FILE      a line each: TARGET, or with the topics TARGET<tab>FIRST<tab>COUNT;\n"
     "                      stream i asks for line i modulo their number\n"
     "  --ramp S            over which they are opened\n"
     "  --open-timeout S    after which those that are not open have failed\n"
@@ -541,7 +541,7 @@ static char *read_file(const char *path)
     return text;
 }
 
-/* --- Targets: what streams ask for, and which topics they get by it ------------------------------ */
+/* --- Targets: what streams ask for, and which topics they get by it --------------------------- */
 
 struct target {
     char *request;
@@ -565,8 +565,9 @@ static struct target parse_target(char *line, unsigned topics)
         if (target.first_topic + target.topics > topics)
             die("--targets: more topics than there are, with %s", line);
     }
-    int bytes = asprintf(&target.request,
-                         "GET %s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n", line);
+    static const char request[] =
+        "GET %s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n";
+    int bytes = asprintf(&target.request, request, line);
     target.request_bytes = (size_t)checked(bytes, "asprintf");
     return target;
 }
@@ -589,7 +590,7 @@ static struct targets read_targets(const struct options *options)
     return targets;
 }
 
-/* --- The request that publishes ----------------------------------------------------------------- */
+/* --- The request that publishes --------------------------------------------------------------- */
 
 struct request {
     char *text;
@@ -623,7 +624,7 @@ static void fill(char *at, const char *placeholder, uint64_t number)
         at[digit] = (char)('0' + number % 10);
 }
 
-/* --- Events: all that were published, by sequence number ------------------------------------------ */
+/* --- Events: all that were published, by sequence number -------------------------------------- */
 
 /* Neighbours in sequence are far apart in topic; a prime, so that all topics have their turn. */
 #define TOPIC_STRIDE 7919
@@ -670,7 +671,7 @@ static bool is_owed(const struct event *event)
     return event->accepted || event->seen;
 }
 
-/* --- Connections ------------------------------------------------------------------------------- */
+/* --- Connections ------------------------------------------------------------------------------ */
 
 struct connection {
     enum { STREAM, PUBLISHER } kind;
@@ -696,11 +697,15 @@ struct publisher {
     uint64_t slot;     /* Its next one, of all its own. */
 };
 
-/* --- The run ------------------------------------------------------------------------------------ */
+/* --- The run ---------------------------------------------------------------------------------- */
 
 enum phase { OPENING, SETTLING, WARMING_UP, MEASURING, DRAINING, LINGERING, OVER };
 
-static const char *const MARKS[] = {"opening", "open", "publishing", "start", "end", "drained", "over"};
+/* What each begins with, for whoever watches from outside. */
+static const char *const MARKS[] = {
+    [OPENING] = "opening", [SETTLING] = "open", [WARMING_UP] = "publishing", [MEASURING] = "start",
+    [DRAINING] = "end", [LINGERING] = "drained", [OVER] = "over",
+};
 
 /* What has happened so far. */
 struct tally {
@@ -716,7 +721,7 @@ struct run {
     struct ledger ledger;
 
     struct stream *streams;
-    unsigned begun, opened, failed, ended;
+    unsigned begun, opened, failed, ended; /* How many of them. */
     char first_failure[120];
     struct publisher *publishers;
     uint64_t refused, unanswered;
@@ -751,7 +756,7 @@ static struct run *new_run(struct options options)
     return run;
 }
 
-/* --- Connecting --------------------------------------------------------------------------------- */
+/* --- Connecting ------------------------------------------------------------------------------- */
 
 /* One address has some 28,000 ports, and servers may limit the streams of one. */
 static void bind_source(int fd, unsigned nth, unsigned sources)
@@ -816,7 +821,7 @@ static int socket_error(int fd)
     return error;
 }
 
-/* --- Streams ------------------------------------------------------------------------------------ */
+/* --- Streams ---------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 3, 4))) static void
 end_stream(struct run *run, struct stream *stream, const char *format, ...)
@@ -835,12 +840,14 @@ static void ask_for_stream(struct run *run, struct stream *stream)
 {
     struct connection *connection = &stream->connection;
     int error = socket_error(connection->fd);
-    if (error)
-        return end_stream(run, stream, "connect: %s", strerror(error));
-    if (!send_all(connection, stream->target->request, stream->target->request_bytes))
-        return end_stream(run, stream, "request: %s", strerror(errno));
-    connection->state = CONNECTED;
-    watch(run, connection, EPOLL_CTL_MOD, EPOLLIN);
+    if (error) {
+        end_stream(run, stream, "connect: %s", strerror(error));
+    } else if (!send_all(connection, stream->target->request, stream->target->request_bytes)) {
+        end_stream(run, stream, "request: %s", strerror(errno));
+    } else {
+        connection->state = CONNECTED;
+        watch(run, connection, EPOLL_CTL_MOD, EPOLLIN);
+    }
 }
 
 static bool wants(const struct stream *stream, uint64_t topic)
@@ -905,8 +912,10 @@ static void read_stream(struct run *run, struct stream *stream)
     int64_t read_ns = now_ns();
     if (bytes < 0 && errno == EAGAIN)
         return;
-    if (bytes <= 0)
-        return end_stream(run, stream, "%s", bytes < 0 ? strerror(errno) : "the server closed");
+    if (bytes <= 0) {
+        end_stream(run, stream, "%s", bytes < 0 ? strerror(errno) : "the server closed");
+        return;
+    }
     run->tally.bytes += (uint64_t)bytes;
     struct span text = {run->buffer, (size_t)bytes};
     while (text.bytes) {
@@ -924,7 +933,7 @@ static void read_stream(struct run *run, struct stream *stream)
         end_stream(run, stream, "the response ended");
 }
 
-/* --- Publishers --------------------------------------------------------------------------------- */
+/* --- Publishers ------------------------------------------------------------------------------- */
 
 static bool is_publishing(const struct run *run)
 {
@@ -1007,8 +1016,10 @@ static void read_answer(struct run *run, struct publisher *publisher)
     ssize_t bytes = read(publisher->connection.fd, run->buffer, BUFFER_BYTES);
     if (bytes < 0 && errno == EAGAIN)
         return;
-    if (bytes <= 0)
-        return hang_up(run, publisher);
+    if (bytes <= 0) {
+        hang_up(run, publisher);
+        return;
+    }
     struct span text = {run->buffer, (size_t)bytes};
     while (text.bytes)
         next_body(response, &text);
@@ -1027,7 +1038,7 @@ static void meet_publisher(struct run *run, struct publisher *publisher)
     watch(run, &publisher->connection, EPOLL_CTL_MOD, EPOLLIN);
 }
 
-/* --- Accounts ----------------------------------------------------------------------------------- */
+/* --- Accounts --------------------------------------------------------------------------------- */
 
 static struct tally tally_now(const struct run *run, int64_t at_ns)
 {
@@ -1060,7 +1071,7 @@ static uint64_t owed_deliveries(const struct run *run)
     return owed;
 }
 
-/* --- Phases ------------------------------------------------------------------------------------- */
+/* --- Phases ----------------------------------------------------------------------------------- */
 
 static void enter_phase(struct run *run, enum phase phase, int64_t at_ns)
 {
@@ -1183,7 +1194,7 @@ static void go(struct run *run)
     }
 }
 
-/* --- The report --------------------------------------------------------------------------------- */
+/* --- The report ------------------------------------------------------------------------------- */
 
 static void print_histogram(const char *name, const struct histogram *histogram)
 {

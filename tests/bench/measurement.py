@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bench import processes
 from bench.client import Client, Load, Result
-from bench.rounds import Figures
+from bench.rounds import STOLEN, Figures
 from bench.servers import Server
 
 
@@ -19,11 +19,13 @@ class Measurement:
     Attributes:
         result: What the client found.
         cpu_seconds: What the server's processes had used by each of the client's marks.
+        stolen_seconds: What the machine's host took from it by each of them.
         streams_bytes: By how much their memory grew from before the first stream to all of them.
     """
 
     result: Result
     cpu_seconds: dict[str, float]
+    stolen_seconds: dict[str, float]
     streams_bytes: int
 
     def used_seconds(self, begin: str, end: str) -> float:
@@ -48,6 +50,7 @@ class Measurement:
         return {
             "server_cores": self.used_seconds("start", "end") / measured.seconds,
             "client_cores": measured.client_cpu_seconds / measured.seconds,
+            STOLEN: (self.stolen_seconds["end"] - self.stolen_seconds["start"]) / measured.seconds,
         }
 
     def deliveries(self) -> Figures:
@@ -122,13 +125,15 @@ class Stand:
         if server_core is not None:
             processes.pin(server.pids(), server_core)
         cpu_seconds: dict[str, float] = {}
+        stolen_seconds: dict[str, float] = {}
         pss_bytes = [processes.pss_bytes(server.pids())]
 
         def look(mark: str) -> None:
             cpu_seconds[mark] = processes.cpu_seconds(server.pids())
+            stolen_seconds[mark] = processes.stolen_seconds()
             if mark == "drained":
                 pss_bytes.append(processes.pss_bytes(server.pids()))
 
         result = self.client.run(server.address, load, on_mark=look, core=client_core)
         before, after = pss_bytes
-        return Measurement(result, cpu_seconds, after - before)
+        return Measurement(result, cpu_seconds, stolen_seconds, after - before)

@@ -117,19 +117,18 @@ def _growth(curves: Mapping[str, Curve], top: float) -> tuple[list[str], float]:
     parts = [_text(0, top, "The same by the number of streams, 1 event/s", "title")]
     top += MARGIN
     bottom, right = top + GROWTH_HEIGHT, WIDTH - 200
-    most_streams = max(streams for curve in curves.values() for streams, _ in curve)
     most_us = 1.1 * max(cost for curve in curves.values() for _, cost in curve)
 
     def place(point: tuple[float, float]) -> tuple[float, float]:
         streams, cost_us = point
-        x = 50 + (right - 50) * streams / most_streams
+        x = 50 + (right - 50) * streams / growth.STREAMS[-1]
         return x, bottom - GROWTH_HEIGHT * cost_us / most_us
 
     for cost_us in _ticks(most_us):
         _, y = place((0, cost_us))
         parts.append(f'<path class="grid" d="M50 {y:.1f}H{right}"/>')
         parts.append(_text(42, y + 4, f"{cost_us:g} µs", "faint", "end"))
-    for streams in sorted({streams for curve in curves.values() for streams, _ in curve}):
+    for streams in growth.STREAMS:
         x, _ = place((streams, 0))
         parts.append(_text(x, bottom + 18, f"{streams:,.0f}", "faint", "middle"))
     names = _apart({name: place(curve[-1])[1] for name, curve in curves.items()})
@@ -140,7 +139,7 @@ def _growth(curves: Mapping[str, Curve], top: float) -> tuple[list[str], float]:
         parts.extend(
             f'<circle class="{_kind(name)}dot" cx="{x:.1f}" cy="{y:.1f}" r="4"/>' for x, y in points
         )
-        parts.append(_text(points[-1][0] + 12, names[name] + 5, name))
+        parts.append(_text(right + 12, names[name] + 5, name))
     return parts, bottom + TITLE_STEP
 
 

@@ -18,6 +18,12 @@ def pss_bytes(pids: Iterable[int]) -> int:
     return sum(_pss_bytes(pid) for pid in pids)
 
 
+def stolen_seconds() -> float:
+    """Return how long this machine had to wait for its host, all cores together."""
+    cores = Path("/proc/stat").read_text().partition("\n")[0].split()
+    return int(cores[8]) / _TICKS_PER_SECOND
+
+
 def pin(pids: Iterable[int], core: int) -> None:
     """Keep processes, and whatever they start from now on, on one core."""
     for pid in pids:

@@ -1,9 +1,9 @@
 """What a run found, as tables for people and as JSON for programs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.rounds import Column, Course, Row, Rows, Table
+from bench.rounds import MOST_STOLEN, STOLEN, Column, Course, Row, Rows, Table
 
 MISSING = "-"
 
@@ -28,17 +28,30 @@ def _table(table: Table, of_course: Rows) -> str:
             for name, row in rows.items()
         ),
         *_failures(rows),
+        *_disturbances(rows),
     ]
     return "\n".join(lines)
 
 
-def _failures(rows: Rows) -> Iterable[str]:
+def _failures(rows: Rows) -> Iterator[str]:
     failed = {name: row.failures for name, row in rows.items() if row.failures}
     if failed:
         yield ""
     for name, failures in failed.items():
         first = failures[0].splitlines()[0]
         yield f"{name} failed in {len(failures)} of {row_count(rows[name])} rounds: {first}"
+
+
+def _disturbances(rows: Rows) -> Iterator[str]:
+    stolen = {
+        name: max(each.get(STOLEN, 0) for each in row.rounds)
+        for name, row in rows.items()
+        if row.rounds
+    }
+    worst = max(stolen, key=stolen.__getitem__, default="")
+    if stolen and stolen[worst] > MOST_STOLEN:
+        yield ""
+        yield f"The machine's host took up to {stolen[worst]:.0%} of a core from it ({worst})."
 
 
 def row_count(row: Row) -> int:

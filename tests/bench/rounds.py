@@ -3,7 +3,6 @@
 import sys
 import time
 import traceback
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -11,6 +10,13 @@ from typing import NamedTuple
 
 # What a job measured, by name.
 Figures = dict[str, float]
+
+# The name of a figure that a job may have: how many cores' time the machine's host took from it
+# meanwhile, for other machines. It spoils latencies first.
+STOLEN = "stolen_cores"
+
+# From here on a job is done again; on a quiet machine it is 0.01 or 0.02.
+MOST_STOLEN = 0.05
 
 
 class Job(NamedTuple):
@@ -100,28 +106,44 @@ def run(courses: Sequence[Course], count: int, say: Callable[[str], None]) -> di
     """Run each course so many rounds, and return its rows by its name.
 
     A machine's speed wanders over minutes: so each round has every job once, and no job has its
-    rounds one after the other.
+    rounds one after the other. A job that the machine's host disturbed is done once more at the
+    end of its round, and the less disturbed of the two counts.
     """
     left_seconds = count * sum(job.seconds for course in courses for job in course.jobs)
     pace = _Pace(left_seconds)
     found: dict[str, Rows] = {}
     for course in courses:
-        rows = found[course.name] = defaultdict(Row)
+        rows = found[course.name] = {job.row: Row() for job in course.jobs}
         for nth in range(count):
+            taken: dict[str, Figures | None] = {}
             for job in course.jobs:
                 say(f"{pace.left()}: {course.name}, round {nth + 1} of {count}: {job.row}")
-                _do(job, rows[job.row])
+                taken[job.row] = _take(job, rows[job.row])
                 pace.passed(job)
+            for job in course.jobs:
+                first = taken[job.row]
+                if first and _stolen(first) > MOST_STOLEN:
+                    say(f"once more, since the host took {_stolen(first):.0%}: {job.row}")
+                    again = _take(job, rows[job.row]) or first
+                    taken[job.row] = min(first, again, key=_stolen)
+            for row, figures in taken.items():
+                if figures:
+                    rows[row].rounds.append(figures)
     return found
 
 
-def _do(job: Job, row: Row) -> None:
+def _stolen(figures: Figures) -> float:
+    return figures.get(STOLEN, 0)
+
+
+def _take(job: Job, row: Row) -> Figures | None:
     try:
-        row.rounds.append(job.run())
+        return job.run()
     # A server that fails fails its own row, and not an hour's work.
     except Exception as error:
         traceback.print_exc(file=sys.stderr)
         row.failures.append(f"{type(error).__name__}: {error}")
+        return None
 
 
 class _Pace:

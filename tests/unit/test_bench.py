@@ -62,6 +62,19 @@ def test_a_job_that_fails_fails_its_own_row() -> None:
     assert report.as_json({}, race, found)["courses"]["race"]["b"]["failures"]
 
 
+def test_a_job_that_the_host_disturbed_is_done_once_more_at_the_end_of_its_round() -> None:
+    done = []
+
+    def disturbed() -> Figures:
+        done.append("a")
+        return {"cost": len(done), rounds.STOLEN: 0.5 / len(done)}
+
+    race = courses(disturbed, lambda: {"cost": done.append("b") or 1})
+    row = rounds.run(race, 1, silent)["race"]["a"]
+    assert done == ["a", "b", "a"]
+    assert [each["cost"] for each in row.rounds] == [3]
+
+
 def test_what_is_left_follows_how_long_it_took_so_far() -> None:
     said: list[str] = []
     race = courses(costs(1), lambda: time.sleep(0.01) or {"cost": 1})

@@ -44,7 +44,7 @@ def _jobs(stand: Stand, cache: Path) -> Iterator[Job]:
                 Load(
                     publishers=publishers,
                     warm_up_seconds=0.5,
-                    measure_seconds=1 if stand.is_quick else 4,
+                    measure_seconds=1 if stand.is_quick else 2,
                 ),
                 Measurement.publishes,
                 pinned=pinned,
