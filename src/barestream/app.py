@@ -116,15 +116,16 @@ def create_app(settings: Settings | None = None) -> Application:
     app = Application(
         http_router=Router(), startup_handlers=[start], shutdown_handlers=[stop], info=info
     )
+    # They are tried in this order: streams come by the thousand.
     for path, handler in (
+        (MERCURE, cors.allowing(subscribe)),
+        ("/events", ClockStream(clock)),
         ("/", pages.index),
         ("/test", pages.test),
         ("/static/{version}/{name}", pages.static),
-        ("/events", ClockStream(clock)),
         ("/healthz", health.alive),
         ("/readyz", health.ready),
         ("/metrics", Scrape(metrics)),
-        (MERCURE, cors.allowing(subscribe)),
     ):
         app.http_router.add({"GET"}, path, handler)
     app.http_router.add({"POST"}, MERCURE, cors.allowing(publish))

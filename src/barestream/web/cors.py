@@ -32,8 +32,9 @@ class Cors:
 
         async def allowed(request: HttpRequest) -> HttpResponse:
             response = await handler(request)
-            headers = [*(response.headers or ()), *self._headers(request)]
-            return HttpResponse(response.status, headers, response.body, response.pushes)
+            # The same response: a stream's is of a kind of its own.
+            response.headers = [*(response.headers or ()), *self._headers(request)]
+            return response
 
         return allowed
 

@@ -76,7 +76,7 @@ class StreamResponse(HttpResponse):
         self._hub = _hub_of(request)
         self._labels = _labels(request)
         self._source = source
-        self._request_headers: list[Any] = request.scope["headers"]  # type: ignore[assignment]
+        self._scope: Any = request.scope
         super().__init__(
             200,
             [
@@ -96,8 +96,9 @@ class StreamResponse(HttpResponse):
     async def respond(self, send: Callable[[Any], Awaitable[None]]) -> None:
         """Send it, and return when it is over; it must be direct."""
         await send({"type": "http.response.start", "status": 200, "headers": self.headers})
-        # A browser's are larger than all else that a stream holds here.
-        self._request_headers.clear()
+        # A browser's headers are as large as all else that a stream holds here.
+        self._scope["headers"].clear()
+        self._scope.pop("extensions")
         async for _ in self._body():
             pass
         await send({"type": "http.response.body", "body": b"", "more_body": False})

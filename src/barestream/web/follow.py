@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from bareasgi import HttpRequest, HttpResponse
 from bareutils import header
@@ -38,33 +39,44 @@ def follow(
         expires_in_seconds: When the stream ends for good.
     """
     heartbeat_events = query(request).get("heartbeat") == ["event"]
-
-    @asynccontextmanager
-    async def source(stream: Stream) -> AsyncIterator[None]:
-        expiry = None
-        if expires_in_seconds is not None:
-            expiry = asyncio.get_running_loop().call_later(
-                min(expires_in_seconds, _MOST_TIMER_SECONDS), stream.end, EndReason.EXPIRED
-            )
-        try:
-            with feed.follow(
-                stream,
-                start.place,
-                subscription,
-                missed_after=start.missed_after,
-                heartbeat_events=heartbeat_events,
-            ):
-                yield
-        finally:
-            if expiry is not None:
-                expiry.cancel()
-
+    source = _Following(feed, start, subscription, heartbeat_events, expires_in_seconds)
     if last_event_id(request) is not None:
         feed.metrics.replays.inc()
     headers = []
     if start.preceding_id is not None:
         headers.append((b"last-event-id", start.preceding_id.encode("ascii")))
     return open_stream(request, source, headers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Following:
+    """What a stream follows, and until when: a source."""
+
+    feed: Feed
+    start: Resumption
+    subscription: Subscription
+    heartbeat_events: bool
+    expires_in_seconds: float | None
+
+    @asynccontextmanager
+    async def __call__(self, stream: Stream) -> AsyncIterator[None]:
+        expiry = None
+        if self.expires_in_seconds is not None:
+            expiry = asyncio.get_running_loop().call_later(
+                min(self.expires_in_seconds, _MOST_TIMER_SECONDS), stream.end, EndReason.EXPIRED
+            )
+        try:
+            with self.feed.follow(
+                stream,
+                self.start.place,
+                self.subscription,
+                missed_after=self.start.missed_after,
+                heartbeat_events=self.heartbeat_events,
+            ):
+                yield
+        finally:
+            if expiry is not None:
+                expiry.cancel()
 
 
 def last_event_id(request: HttpRequest) -> str | None:

@@ -1,6 +1,6 @@
 """bareASGI's router, with HEAD for every GET, 405, and a 404 that has a body each time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -34,13 +34,11 @@ class Router(BasicHttpRouter):
 
     def _find(
         self, method: str, path: str
-    ) -> list[tuple[str, HttpRequestCallback, Mapping[str, Any]]]:
-        found = []
+    ) -> Iterator[tuple[str, HttpRequestCallback, Mapping[str, Any]]]:
         for definition, handler in self._routes.get(method, ()):
             is_match, matches = definition.match(path)
             if is_match:
-                found.append((method, handler, matches))
-        return found
+                yield method, handler, matches
 
 
 async def _read_to_the_end(handler: HttpRequestCallback, request: HttpRequest) -> HttpResponse:
