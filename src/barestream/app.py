@@ -93,9 +93,9 @@ def create_app(settings: Settings | None = None) -> Application:
         slices = Slices(time.monotonic, settings.slice_ms / 1000)
         works = (
             clock.run(),
-            FanOut(clock.feed, slices).run(),
+            FanOut(clock.feed, slices, time.monotonic).run(),
             tail.run(),
-            FanOut(feed, slices).run(),
+            FanOut(feed, slices, time.monotonic).run(),
             tail.trim(),
             hub.run(slices),
         )

@@ -172,6 +172,7 @@ class Feed:
 
     Attributes:
         sent: Up to where every live follower has been sent the log.
+        pending_bytes: How much no broadcast has begun to send.
         on_append: Called when there is something to send.
     """
 
@@ -197,6 +198,7 @@ class Feed:
         self._further: dict[Follower, None] = {}
         self._audience: Audience[Listener] = Audience()
         self._pending: deque[Record] = deque()
+        self.pending_bytes = 0
         self._broadcast: Broadcast | None = None
         self._steps: Iterator[None] = iter(())
 
@@ -216,23 +218,16 @@ class Feed:
         """Add an event to the log; the next broadcast sends it to the live who want it."""
         self.log.append(record)
         self._pending.append(record)
+        self.pending_bytes += len(record.body)
         self.on_append()
-
-    @property
-    def is_outrun(self) -> bool:
-        """Whether there is more to send than the running broadcast does.
-
-        Whoever appends without end waits for it, or outruns the streams.
-        """
-        return bool(self._pending)
 
     def flush(self) -> None:
         """Send at once what is pending, however long it takes."""
-        while self.step():
-            pass
+        while self.pending_bytes or self._broadcast:
+            self.step()
 
     def step(self) -> bool:
-        """Send a little of what is pending; return whether there was something to send."""
+        """Go on with a broadcast of what is pending; return whether there is more of it to do."""
         if self._broadcast is None:
             if not self._pending:
                 return False
@@ -241,7 +236,7 @@ class Feed:
         for _ in self._steps:
             return True
         self._finish(self._broadcast)
-        return True
+        return False
 
     def _batch(self) -> list[Record]:
         """Take of what is pending as much as one write may hold."""
@@ -250,6 +245,7 @@ class Feed:
         while self._pending and size_bytes + len(self._pending[0].body) <= MARK_BYTES:
             batch.append(self._pending.popleft())
             size_bytes += len(batch[-1].body)
+        self.pending_bytes -= size_bytes
         return batch
 
     def _finish(self, done: Broadcast) -> None:

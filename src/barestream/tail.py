@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from barestream.broker.broker import Broker, BrokerAwayError
 from barestream.event_log import BEGIN
 from barestream.feed import Feed
+from barestream.stream import MARK_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -17,6 +18,13 @@ MOST_RETRY_SECONDS = 2.0
 
 # How many updates one answer may hold, before other work has its turn.
 MOST_EVENTS = 100
+
+# So much may wait for the streams, 16 writes of each, before no more is read: a worker that cannot
+# send as fast as is published holds no more of it than that, and its streams fall behind together.
+MOST_PENDING_BYTES = 16 * MARK_BYTES
+
+# Less than a broadcast of that takes.
+PENDING_POLL_SECONDS = 0.005
 
 # How often the history's age is looked after where nobody publishes.
 TRIM_SECONDS = 60.0
@@ -84,8 +92,8 @@ class Tail:
             self.feed.restart(page.floor)
         for entry in page.entries:
             self.feed.append(entry.record)
-        while self.feed.is_outrun:
-            await asyncio.sleep(0)
+        while self.feed.pending_bytes > MOST_PENDING_BYTES:
+            await asyncio.sleep(PENDING_POLL_SECONDS)
 
     def _note(self, *, following: bool, why: str = "") -> None:
         if following is self._following:

@@ -72,9 +72,9 @@ def test_what_comes_during_a_broadcast_goes_with_the_next() -> None:
     append(feed, 101)
     feed.step()
     append(feed, 102, 103)
-    assert feed.is_outrun
+    assert feed.pending_bytes == len(b"<102><103>")
     feed.flush()
-    assert not feed.is_outrun
+    assert feed.pending_bytes == 0
     assert all(client.outlet.body == b"<101><102><103>" for client in clients)
     assert all(client.outlet.writes == 2 for client in clients)
 

@@ -54,7 +54,7 @@ def running(tail: Tail, then: Callable[[list[float]], Coroutine[None, None, None
             slept.append(seconds)
             await asyncio.sleep(0)
 
-        works = (tail.run(sleep), FanOut(tail.feed, Slices(FakeClock())).run())
+        works = (tail.run(sleep), FanOut(tail.feed, Slices(FakeClock()), FakeClock()).run())
         tasks = [asyncio.create_task(work) for work in works]
         await settle()
         await then(slept)

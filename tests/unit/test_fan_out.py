@@ -1,0 +1,75 @@
+import asyncio
+
+from barestream.event_log import EventLog, Place, Record
+from barestream.fan_out import MOST_REST_SECONDS, REST_RATIO, FanOut
+from barestream.feed import Feed
+from barestream.metrics import Metrics
+from barestream.slices import Slices
+from barestream.stream import MARK_BYTES
+from fake_outlet import FakeClock, FakeOutlet, fake_stream
+
+FLOOR = Place(100, 0)
+
+
+class SlowOutlet(FakeOutlet):
+    """Takes a while for each write."""
+
+    def __init__(self, now: FakeClock, write_seconds: float) -> None:
+        super().__init__()
+        self._now = now
+        self._write_seconds = write_seconds
+
+    def write(self, frame: object) -> None:
+        super().write(frame)  # type: ignore[arg-type]
+        self._now.seconds += self._write_seconds
+
+
+def rests(write_seconds: float, bursts: list[int]) -> tuple[list[float], FakeOutlet]:
+    """Append bursts of events, each in the rest after the one before; return the rests."""
+    now = FakeClock()
+    feed = Feed(EventLog(1000, FLOOR), Metrics(), FakeClock())
+    outlet = SlowOutlet(now, write_seconds)
+    rested: list[float] = []
+
+    def append(events: int) -> None:
+        for _ in range(events):
+            feed.append(Record(Place(feed.log.last.ms + 1, 0), b"<>", ("a",)))
+
+    async def rest(seconds: float) -> None:
+        rested.append(seconds)
+        if len(rested) < len(bursts):
+            append(bursts[len(rested)])
+        await asyncio.sleep(0)
+
+    async def main() -> None:
+        stream, _ = fake_stream()
+        stream.outlet = outlet
+        running = asyncio.create_task(FanOut(feed, Slices(now), now, rest).run())
+        with feed.follow(stream, None):
+            await asyncio.sleep(0)
+            append(bursts[0])
+            for _ in range(10):
+                await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running])
+
+    asyncio.run(main())
+    return rested, outlet
+
+
+def test_what_comes_in_the_rest_after_a_broadcast_goes_out_together() -> None:
+    rested, outlet = rests(0.001, [1, 5, 3])
+    assert rested == [REST_RATIO * 0.001] * 3
+    assert outlet.writes == 3
+    assert outlet.body == b"<>" * 9
+
+
+def test_a_rest_has_an_end_however_long_the_broadcast_took() -> None:
+    rested, _ = rests(1.0, [1])
+    assert rested == [MOST_REST_SECONDS]
+
+
+def test_what_is_more_than_one_write_waits_for_no_further_event() -> None:
+    _, outlet = rests(0.0, [MARK_BYTES])
+    assert outlet.writes == 2
+    assert len(outlet.body) == 2 * MARK_BYTES
