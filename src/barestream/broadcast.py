@@ -1,6 +1,6 @@
 """One pass over the streams: each is written to once, whatever there is for it. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Protocol
 
 from barestream.audience import Audience
@@ -11,6 +11,9 @@ from barestream.subscription import Subscription
 
 # Writes between two looks at the time: some 0.2 ms, which a slice may be longer by.
 STEP_WRITES = 16
+
+# Looks at whether a stream may read a private event: as long.
+STEP_READERS = 50
 
 
 class Listener(Protocol):
@@ -64,11 +67,11 @@ class Broadcast:
         by_wish: dict[int, list[Listener]] = {}
         if self._is_of_one_kind:
             everything = (1 << len(self.records)) - 1
-            by_wish[everything] = self._wanting(self.records[0])
+            by_wish[everything] = yield from self._wanting(self.records[0])
         else:
             wishes: dict[Listener, int] = {}
             for kind, numbers in self._kinds().items():
-                for listener in self._wanting(self.records[kind]):
+                for listener in (yield from self._wanting(self.records[kind])):
                     wishes[listener] = wishes.get(listener, 0) | numbers
                 yield
             for listener, numbers in wishes.items():
@@ -122,8 +125,14 @@ class Broadcast:
             kinds[first] = kinds.get(first, 0) | 1 << number
         return kinds
 
-    def _wanting(self, record: Record) -> list[Listener]:
+    def _wanting(self, record: Record) -> Generator[None, None, list[Listener]]:
         listeners = self._audience.wanting(record.topics)
         if not record.private:
             return listeners
-        return [each for each in listeners if each.subscription.may_read(record)]
+        # Up to 5 us each, where the right is a template.
+        readers: list[Listener] = []
+        for first in range(0, len(listeners), STEP_READERS):
+            some = listeners[first : first + STEP_READERS]
+            readers.extend(each for each in some if each.subscription.may_read(record))
+            yield
+        return readers

@@ -28,9 +28,12 @@ class Slices:
         self._now = now
         self._sleep = sleep
         self._ends_at = now() + slice_seconds
+        # One after the other, or each work would begin a slice of its own in the same turn.
+        self._turn = asyncio.Lock()
 
     async def step(self) -> None:
         """Say that a step of the work is done; where the slice is over, wait for the next one."""
         if self._now() >= self._ends_at:
-            await self._sleep(0)
-            self._ends_at = self._now() + self._slice_seconds
+            async with self._turn:
+                await self._sleep(0)
+                self._ends_at = self._now() + self._slice_seconds

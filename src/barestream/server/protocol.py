@@ -62,6 +62,9 @@ class DirectResponse:
             cycle.chunked_encoding = False
         self._over = protocol.loop.create_future()
         protocol.direct_response = self
+        if cycle.disconnected:
+            # The client left before its handler had come so far: nobody will say so again.
+            self.lose()
 
     @property
     def pending_bytes(self) -> int:
@@ -86,11 +89,14 @@ class DirectResponse:
         except BlockingIOError:
             sent_bytes = 0
         except OSError:
-            # The transport hears of it as well, and ends the connection.
+            # The transport may never hear of it: it does not read while a request waits behind
+            # this one, and the error is told once.
+            self._transport.abort()
             return
         if sent_bytes < len(data):
             self._is_behind_transport = True
-            self._transport.write(data[sent_bytes:])
+            # A view: a large event that no client takes at once is held once for all of them.
+            self._transport.write(memoryview(data)[sent_bytes:])
 
     def close(self) -> None:
         """Let the response end."""
@@ -151,8 +157,11 @@ class Protocol(HttpToolsProtocol):
             self.scope["extensions"] = extensions
             if self.server_state.draining:
                 self.cycle.keep_alive = False
-            open_before = [cycle for cycle in self._unanswered if not cycle.response_complete]
-            self._unanswered = [*open_before, self.cycle]
+            # They are answered in their order. Looked through whole, 13,000 requests that came as
+            # one read held up the loop for 5 s.
+            while self._unanswered and self._unanswered[0].response_complete:
+                self._unanswered.pop(0)
+            self._unanswered.append(self.cycle)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP in the form of every other error, and close.

@@ -43,7 +43,8 @@ def event_stream(request: HttpRequest, events: AsyncGenerator[Event]) -> HttpRes
         request: The request that is answered.
         events: The events; the generator starts when the response does.
     """
-    return open_stream(request, partial(_pumped, events))
+    # A generator begins after the response has: it may read them only then.
+    return StreamResponse(request, partial(_pumped, events), (), keeps_headers=True)
 
 
 def open_stream(
@@ -68,15 +69,23 @@ class StreamResponse(HttpResponse):
     """
 
     def __init__(
-        self, request: HttpRequest, source: Source, headers: Iterable[tuple[bytes, bytes]]
+        self,
+        request: HttpRequest,
+        source: Source,
+        headers: Iterable[tuple[bytes, bytes]],
+        *,
+        keeps_headers: bool = False,
     ) -> None:
         extensions: dict[str, Any] = request.scope.get("extensions") or {}
-        open_response = extensions.get(EXTENSION)
+        # A route of a user's own may name HEAD, whose answer has no body (RFC 9110, section 9.3.2).
+        is_head = request.scope["method"] == "HEAD"
+        open_response = None if is_head else extensions.get(EXTENSION)
         self._direct: OpenResponse | None = open_response() if open_response else None
         self._hub = _hub_of(request)
         self._labels = _labels(request)
         self._source = source
         self._scope: Any = request.scope
+        self._keeps_headers = keeps_headers
         super().__init__(
             200,
             [
@@ -85,7 +94,7 @@ class StreamResponse(HttpResponse):
                 (b"x-accel-buffering", b"no"),
                 *headers,
             ],
-            self._body(),
+            None if is_head else self._body(),
         )
 
     @property
@@ -97,7 +106,8 @@ class StreamResponse(HttpResponse):
         """Send it, and return when it is over; it must be direct."""
         await send({"type": "http.response.start", "status": 200, "headers": self.headers})
         # A browser's headers are as large as all else that a stream holds here.
-        self._scope["headers"].clear()
+        if not self._keeps_headers:
+            self._scope["headers"].clear()
         self._scope.pop("extensions")
         async for _ in self._body():
             pass
