@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule
 
-from barestream.broadcast import STEP_WRITES
+from barestream.broadcast import STEP_READERS, STEP_WRITES
 from barestream.event_log import EventLog, Place, Record
 from barestream.feed import Feed
 from barestream.metrics import Metrics
@@ -122,6 +122,18 @@ def test_who_leaves_in_the_middle_gets_no_more_of_it() -> None:
     clients[-1].context.close()
     feed.flush()
     assert [client.got for client in clients] == [[101]] * STEP_WRITES + [[]]
+
+
+def test_who_may_read_a_private_event_is_looked_at_in_steps() -> None:
+    feed = feed_of()
+    clients = [Client(feed, readable="a" if n % 2 else "none") for n in range(10 * STEP_READERS)]
+    append(feed, 101, private=True)
+    # None is written to while the others have not been looked at.
+    for _ in range(10):
+        assert feed.step()
+        assert all(client.outlet.writes == 0 for client in clients)
+    feed.flush()
+    assert [client.got for client in clients] == [[], [101]] * (5 * STEP_READERS)
 
 
 def test_a_heartbeat_during_a_broadcast_claims_no_more_than_was_sent() -> None:
