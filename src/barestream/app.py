@@ -18,6 +18,7 @@ from barestream.event_log import BEGIN, EventLog
 from barestream.fan_out import FanOut
 from barestream.feed import Feed
 from barestream.hub import Hub, HubLimits
+from barestream.loop_lag import LoopLag
 from barestream.metrics import Metrics
 from barestream.settings import Settings, load
 from barestream.slices import Slices
@@ -98,6 +99,7 @@ def create_app(settings: Settings | None = None) -> Application:
             FanOut(feed, slices, time.monotonic).run(),
             tail.trim(),
             hub.run(slices),
+            LoopLag(time.monotonic, metrics).run(),
         )
         running.extend(map(asyncio.create_task, works))
         for task in running:

@@ -31,6 +31,8 @@ class Metrics:
         gaps: Gaps that clients were told of.
         replays: Streams that resumed from an id.
         lag_seconds: From an event's place in time to the end of its broadcast.
+        loop_lag_seconds: By how much the loop comes late to what is due.
+        loop_lag_most_seconds: The most of that since the start, of all processes that live.
         engine_up: Whether the engine answers, 1 or 0; the worst of all processes.
         draining: Workers that drain.
     """
@@ -75,6 +77,18 @@ class Metrics:
             "barestream_delivery_lag_seconds",
             "From an event's place in time to the end of its broadcast.",
             buckets=_LAG_BUCKETS_SECONDS,
+            registry=registry,
+        )
+        self.loop_lag_seconds = Histogram(
+            "barestream_loop_lag_seconds",
+            "By how much a worker's loop comes late to what is due.",
+            buckets=_LAG_BUCKETS_SECONDS,
+            registry=registry,
+        )
+        self.loop_lag_most_seconds = Gauge(
+            "barestream_loop_lag_most_seconds",
+            "The most of that since the start; the worst of all workers.",
+            multiprocess_mode="livemax",
             registry=registry,
         )
         self.engine_up = Gauge(

@@ -19,7 +19,7 @@ FLOORS = [
     {"fan_out"},
     {"feed", "hub"},
     {"broadcast"},
-    {"audience", "stream", "subscription", "tokens", "update"},
+    {"audience", "loop_lag", "stream", "subscription", "tokens", "update"},
     # What loads a service is a client of it, and needs nothing of it.
     {"event_log", "frames", "load", "metrics", "slices", "topics"},
 ]
