@@ -1,10 +1,8 @@
 """Loads whose streams all get every event."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from bench import servers
 from bench.client import SEQUENCE, STAMP, Load, Target
 from bench.measurement import Measurement, NotServedError, Stand
 from bench.rounds import Figures, Job
@@ -14,7 +12,7 @@ from bench.servers import Server
 EVENT_BYTES = 130
 
 # Until a server answers, its rehearsal, and its end.
-START_SECONDS = 5
+START_SECONDS = 4
 
 # Enough streams and events to tell what an event's framing takes, and to have a server load what
 # it loads for its first stream.
@@ -54,20 +52,29 @@ def broadcast_job(
     return Job(row or make().name, load.seconds + START_SECONDS, run)
 
 
-def alone(
-    stand: Stand, cache: Path, load: Load, figures: Callable[[Measurement], Figures]
+def broadcast_jobs(
+    stand: Stand,
+    makes: Sequence[Callable[[], Server]],
+    load: Load,
+    figures: Callable[[Measurement], Figures],
+    *,
+    pinned: bool,
+    peers_load: Load | None = None,
 ) -> list[Job]:
-    """Return the job of a load on each server without a proxy."""
-    return [broadcast_job(stand, make, load, figures, pinned=True) for make in servers.alone(cache)]
+    """Return the jobs of a load on several servers, of which the first is ours.
 
-
-def behind_nginx(
-    stand: Stand, cache: Path, load: Load, figures: Callable[[Measurement], Figures]
-) -> list[Job]:
-    """Return the job of a load on each server behind nginx, which has all cores."""
+    Args:
+        stand: Where they are done.
+        makes: Make the servers.
+        load: The load, as for broadcast_job.
+        figures: What of it is asked for.
+        pinned: As for Stand.measure.
+        peers_load: The peers' where it is another one.
+    """
+    ours, *peers = makes
     return [
-        broadcast_job(stand, make, load, figures, pinned=False)
-        for make in servers.behind_nginx(cache)
+        broadcast_job(stand, ours, load, figures, pinned=pinned),
+        *(broadcast_job(stand, peer, peers_load or load, figures, pinned=pinned) for peer in peers),
     ]
 
 

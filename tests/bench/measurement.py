@@ -6,6 +6,7 @@ from bench import processes
 from bench.client import Client, Load, Result
 from bench.rounds import STOLEN, Figures
 from bench.servers import Server
+from bench.servers.holds import Holds
 
 
 class NotServedError(Exception):
@@ -20,13 +21,16 @@ class Measurement:
         result: What the client found.
         cpu_seconds: What the server's processes had used by each of the client's marks.
         stolen_seconds: What the machine's host took from it by each of them.
-        streams_bytes: By how much their memory grew from before the first stream to all of them.
+        streams_bytes: By how much their memory grew from before the first stream to all of them,
+            each written to.
+        holds: How long its loop was held by each of the marks, where it tells.
     """
 
     result: Result
     cpu_seconds: dict[str, float]
     stolen_seconds: dict[str, float]
     streams_bytes: int
+    holds: dict[str, Holds]
 
     def used_seconds(self, begin: str, end: str) -> float:
         """Return the server's CPU time between two marks."""
@@ -67,6 +71,7 @@ class Measurement:
             "max_ms": latency.max,
             "delivered_per_second": measured.delivered / measured.seconds,
             "wire_bytes": measured.bytes / measured.delivered,
+            **self._holds(),
             **self.faults(),
             **self.cores(),
         }
@@ -80,8 +85,8 @@ class Measurement:
             "streams": opened,
             "connect_us": 1e6 * self.used_seconds("opening", "open") / opened,
             "stream_kb": self.streams_bytes / 1024 / opened,
-            "p50_ms": latency.p50,
-            "p99_ms": latency.p99,
+            "head_p50_ms": latency.p50,
+            "head_p99_ms": latency.p99,
             **self.faults(),
         }
 
@@ -98,6 +103,15 @@ class Measurement:
             "delivered": measured.delivered / measured.accepted,
             **self.faults(),
             **self.cores(),
+        }
+
+    def _holds(self) -> Figures:
+        if not self.holds:
+            return {}
+        arrived, drained = self.holds["publishing"], self.holds["drained"]
+        return {
+            "arrival_hold_ms": 1e3 * arrived.most_seconds,
+            "hold_ms": 1e3 * drained.longest_since(arrived),
         }
 
 
@@ -126,14 +140,19 @@ class Stand:
             processes.pin(server.pids(), server_core)
         cpu_seconds: dict[str, float] = {}
         stolen_seconds: dict[str, float] = {}
+        holds: dict[str, Holds] = {}
         pss_bytes = [processes.pss_bytes(server.pids())]
 
         def look(mark: str) -> None:
             cpu_seconds[mark] = processes.cpu_seconds(server.pids())
             stolen_seconds[mark] = processes.stolen_seconds()
-            if mark == "drained":
+            # Not within what is measured: to ask takes a server some milliseconds.
+            if mark in ("publishing", "drained") and (told := server.holds()):
+                holds[mark] = told
+            # Later a server has garbage of the events too, which is not a stream's.
+            if mark == "start":
                 pss_bytes.append(processes.pss_bytes(server.pids()))
 
         result = self.client.run(server.address, load, on_mark=look, core=client_core)
         before, after = pss_bytes
-        return Measurement(result, cpu_seconds, stolen_seconds, after - before)
+        return Measurement(result, cpu_seconds, stolen_seconds, after - before, holds)

@@ -114,7 +114,7 @@ def _bar(name: str, cost_us: float, most_us: float, y: float) -> Iterator[str]:
 
 def _growth(curves: Mapping[str, Curve], top: float) -> tuple[list[str], float]:
     """Return a line for each server, named at its end, and where the picture ends."""
-    parts = [_text(0, top, "The same by the number of streams, 1 event/s", "title")]
+    parts = [_text(0, top, "The same by the number of streams, at 10,000 deliveries/s", "title")]
     top += MARGIN
     bottom, right = top + GROWTH_HEIGHT, WIDTH - 200
     most_us = 1.1 * max(cost for curve in curves.values() for _, cost in curve)

@@ -72,8 +72,8 @@ class Course:
 
     @property
     def jobs(self) -> list[Job]:
-        """All of them."""
-        return [job for table in self.tables for job in table.jobs]
+        """All of them, each once: two tables may tell of the same ones."""
+        return list({job.row: job for table in self.tables for job in table.jobs}.values())
 
 
 @dataclass

@@ -3,9 +3,11 @@ import time
 from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
+from barestream.metrics import Metrics
 from bench import plot, processes, report, rounds
 from bench.client import Result
 from bench.rounds import Column, Course, Figures, Job, Table
+from bench.servers.holds import Holds
 
 COLUMNS = [Column("cost", "cost", "{:.1f} us"), Column("to b", "cost", "{:.2f}", "b")]
 
@@ -32,6 +34,15 @@ def test_each_round_has_every_job_once() -> None:
 
     rounds.run(courses(job("a"), job("b")), 3, silent)
     assert done == ["a", "b"] * 3
+
+
+def test_a_job_that_two_tables_tell_of_is_done_once_a_round() -> None:
+    done = []
+    jobs = [Job("a", 1, lambda: done.append("a") or {"cost": 1})]  # type: ignore[func-returns-value]
+    rounds.run(
+        [Course("race", [Table("Race", jobs, COLUMNS), Table("Same", jobs, COLUMNS)])], 2, silent
+    )
+    assert done == ["a", "a"]
 
 
 def test_a_table_holds_medians_and_their_ratios() -> None:
@@ -144,3 +155,15 @@ def test_faults_are_all_that_a_stream_did_not_get_right() -> None:
         **counts,
     )
     assert result.faults == 63
+
+
+def test_the_longest_hold_is_told_for_the_time_between_two_looks() -> None:
+    def looked(*late_seconds: float) -> Holds:
+        metrics = Metrics()
+        for late in late_seconds:
+            metrics.loop_lag_seconds.observe(late)
+        metrics.loop_lag_most_seconds.set(max(late_seconds))
+        return Holds.parse(metrics.text().decode())
+
+    before, after = looked(0, 0.2), looked(0, 0.2, 0.003, 0.004)
+    assert (after.most_seconds, after.longest_since(before)) == (0.2, 0.005)

@@ -1,10 +1,8 @@
 """The courses: what is measured, each in a module of its own."""
 
-from bench.courses import burst, connects, fan_out, growth, publishing, topics
+from bench.courses import burst, fan_out, growth, publishing, topics
 
-# What a first impression is of; all of them take half an hour and more.
+# What a first impression is of; all of them take half an hour.
 QUICK = (fan_out.NAME, growth.NAME)
 
-COURSES = {
-    module.NAME: module.course for module in (fan_out, connects, growth, burst, topics, publishing)
-}
+COURSES = {module.NAME: module.course for module in (fan_out, growth, burst, topics, publishing)}

@@ -1,13 +1,21 @@
 """More events than can be written one by one: 32 publishers at once."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.broadcasting import alone, behind_nginx
+from bench import servers
+from bench.broadcasting import broadcast_jobs
 from bench.client import Load
 from bench.measurement import Measurement, Stand
-from bench.rounds import Column, Course, Table
+from bench.rounds import Column, Course, Job, Table
+from bench.servers import Server
 
 NAME = "burst"
+
+MEASURE_SECONDS = 20
+
+# Enough to see who keeps up; what grows with the time is the queue of who does not.
+PEERS_SECONDS = 6
 
 
 def course(stand: Stand, cache: Path) -> Course:
@@ -18,6 +26,8 @@ def course(stand: Stand, cache: Path) -> Course:
         Column("p50", "p50_ms", "{:,.0f} ms"),
         Column("p99", "p99_ms", "{:,.0f} ms"),
         Column("CPU a delivery", "cpu_us", "{:.1f} us"),
+        Column("longest hold", "hold_ms", "<= {:.0f} ms"),
+        Column("at arrival", "arrival_hold_ms", "{:.0f} ms"),
         Column("server", "server_cores", "{:.2f} cores"),
         Column("client", "client_cores", "{:.2f} cores"),
     ]
@@ -26,25 +36,37 @@ def course(stand: Stand, cache: Path) -> Course:
         [
             Table(
                 "Burst, app alone: 1,000 streams, 32 publishers at once, 500 events/s of 130 bytes",
-                alone(stand, cache, _load(stand, 500), Measurement.deliveries),
+                _jobs(stand, servers.alone(cache), 500, pinned=True),
                 columns,
             ),
             Table(
                 "Burst, behind nginx: the same with 250 events/s",
-                behind_nginx(stand, cache, _load(stand, 250), Measurement.deliveries),
+                _jobs(stand, servers.behind_nginx(cache), 250, pinned=False),
                 columns,
             ),
         ],
     )
 
 
-def _load(stand: Stand, events_per_second: float) -> Load:
-    return Load(
-        streams=1000,
-        ramp_seconds=1,
-        publishers=32,
-        events_per_second=events_per_second,
-        together=True,
-        warm_up_seconds=1,
-        measure_seconds=3 if stand.is_quick else 20,
+def _jobs(
+    stand: Stand,
+    makes: Sequence[Callable[[], Server]],
+    events_per_second: float,
+    *,
+    pinned: bool,
+) -> list[Job]:
+    ours, peers = (
+        Load(
+            streams=1000,
+            ramp_seconds=1,
+            publishers=32,
+            events_per_second=events_per_second,
+            together=True,
+            warm_up_seconds=1,
+            measure_seconds=3 if stand.is_quick else measure_seconds,
+        )
+        for measure_seconds in (MEASURE_SECONDS, PEERS_SECONDS)
+    )
+    return broadcast_jobs(
+        stand, makes, ours, Measurement.deliveries, pinned=pinned, peers_load=peers
     )

@@ -1,11 +1,12 @@
-"""Each event to 2,000 streams: what a delivery costs."""
+"""2,000 streams that come and stay, and get each event: what a stream costs, and a delivery."""
 
 from pathlib import Path
 
-from bench.broadcasting import alone, behind_nginx
+from bench import servers
+from bench.broadcasting import broadcast_jobs
 from bench.client import Load
 from bench.measurement import Measurement, Stand
-from bench.rounds import Column, Course, Table
+from bench.rounds import Column, Course, Figures, Table
 
 NAME = "fan-out"
 
@@ -14,42 +15,63 @@ def course(stand: Stand, cache: Path) -> Course:
     """Return the course."""
     load = Load(
         streams=2000,
-        ramp_seconds=2,
+        ramp_seconds=4,
         publishers=1,
         events_per_second=10,
         warm_up_seconds=1,
-        measure_seconds=3 if stand.is_quick else 10,
+        measure_seconds=3 if stand.is_quick else 6,
+    )
+    jobs_alone = broadcast_jobs(stand, servers.alone(cache), load, _figures, pinned=True)
+    jobs_behind_nginx = broadcast_jobs(
+        stand, servers.behind_nginx(cache), load, _figures, pinned=False
     )
     cost = Column("CPU a delivery", "cpu_us", "{:.1f} us")
-    columns = [
+    deliveries = [
         Column("p50", "p50_ms", "{:.0f} ms"),
         Column("p99", "p99_ms", "{:.0f} ms"),
         Column("lost", "lost", "{:,.0f}"),
         Column("on the wire", "wire_bytes", "{:.0f} B"),
         Column("client", "client_cores", "{:.0%} of a core"),
     ]
+    connects = [
+        Column("CPU a connect", "connect_us", "{:.0f} us"),
+        Column("memory a stream", "stream_kb", "{:.1f} KB"),
+        Column("p50 to the head", "head_p50_ms", "{:.1f} ms"),
+        Column("p99", "head_p99_ms", "{:.1f} ms"),
+        Column("failed", "failed", "{:,.0f}"),
+    ]
     return Course(
         NAME,
         [
             Table(
                 "Fan-out, app alone: 2,000 streams, 10 events/s of 130 bytes",
-                alone(stand, cache, load, Measurement.deliveries),
+                jobs_alone,
                 [
                     cost,
                     Column("to the floor", "cpu_us", "{:.2f}", "C floor"),
                     Column("to nchan", "cpu_us", "{:.2f}", "nchan"),
-                    *columns,
+                    *deliveries,
                 ],
             ),
             Table(
                 "Fan-out, behind nginx",
-                behind_nginx(stand, cache, load, Measurement.deliveries),
+                jobs_behind_nginx,
                 [
                     cost,
                     Column("to better-sse", "cpu_us", "{:.2f}", "better-sse behind nginx"),
                     Column("to sse-starlette", "cpu_us", "{:.2f}", "sse-starlette behind nginx"),
-                    *columns,
+                    *deliveries,
                 ],
             ),
+            Table(
+                "Connects and memory, app alone: the same streams, 500 new ones a second",
+                jobs_alone,
+                connects,
+            ),
+            Table("Connects and memory, with nginx", jobs_behind_nginx, connects),
         ],
     )
+
+
+def _figures(measurement: Measurement) -> Figures:
+    return {**measurement.connects(), **measurement.deliveries()}

@@ -67,7 +67,7 @@ def _job(stand: Stand, row: str, topics: int, targets: Sequence[Target]) -> Job:
         events_per_second=200,
         topics=topics,
         warm_up_seconds=1,
-        measure_seconds=3 if stand.is_quick else 10,
+        measure_seconds=3 if stand.is_quick else 5,
     )
 
     def run() -> Figures:

@@ -22,7 +22,7 @@ __all__ = ["Address", "Ours", "Server", "alone", "behind_nginx", "versions"]
 
 
 def alone(cache: Path) -> list[Callable[..., Server]]:
-    """Return what makes each server without a proxy, with the peers installed in a folder.
+    """Return what makes each server without a proxy, ours first, the peers installed in a folder.
 
     Ours takes what `Ours` takes, by keyword; the others take nothing.
     """

@@ -77,3 +77,6 @@ class BehindNginx:
     def pids(self) -> list[int]:
         """Return all processes of both."""
         return [*self._peer.pids(), *tree(self._nginx.pid)]
+
+    def holds(self) -> None:
+        """Return nothing: no peer looks."""

@@ -5,7 +5,10 @@ from contextlib import ExitStack
 from typing import Self
 from urllib.parse import urlencode
 
+import httpx
+
 from bench.servers.environment import variables
+from bench.servers.holds import Holds
 from bench.servers.limits import WIDE
 from bench.servers.process import Process
 from bench.servers.server import Address, answers, request, tree
@@ -57,6 +60,9 @@ class Ours:
     def _start_service(self, stack: ExitStack) -> None:
         service = stack.enter_context(Service(**self._settings))
         self.address: Address = service.address
+        # nginx shows the figures on the inside alone.
+        self._figures_url = f"{service.url}/metrics"
+        self._figures_socket: str | None = f"{service.folder}/sockets/metrics.sock"
         self._roots = [service.app_pid, service.nginx_pid]
 
     def _start_alone(self, stack: ExitStack) -> None:
@@ -68,6 +74,8 @@ class Ours:
         )
         # Until it is ready it opens streams only to have them come again.
         process.wait_until(self.name, lambda: answers(self.address, "/readyz"))
+        self._figures_url = f"http://{host}:{port}/metrics"
+        self._figures_socket = None
         self._roots = [process.pid]
 
     def get(self, topic: str) -> str:
@@ -87,3 +95,9 @@ class Ours:
         """Return all its processes, with Valkey's where it keeps the log."""
         engine = [int(self._engine.ask("INFO", "server")["process_id"])] if self._engine else []
         return [*(pid for root in self._roots for pid in tree(root)), *engine]
+
+    def holds(self) -> Holds:
+        """Return how long its loop was held so far."""
+        with httpx.Client(transport=httpx.HTTPTransport(uds=self._figures_socket)) as client:
+            answer = client.get(self._figures_url).raise_for_status()
+        return Holds.parse(answer.text)

@@ -63,3 +63,6 @@ class Peer:
     def pids(self) -> list[int]:
         """Return all its processes."""
         return tree(self._process.pid)
+
+    def holds(self) -> None:
+        """Return nothing: no peer looks."""

@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 from typing import Protocol, Self
 
+from bench.servers.holds import Holds
 from service import children
 
 # Where it listens: host and port, or the path of a unix socket.
@@ -35,6 +36,9 @@ class Server(Protocol):
 
     def pids(self) -> list[int]:
         """Return all its processes of this moment, with those of the nginx before it."""
+
+    def holds(self) -> Holds | None:
+        """Return how long its loop was held so far, where it tells."""
 
 
 def request(target: str, body: str, *fields: str) -> bytes:
