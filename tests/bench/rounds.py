@@ -102,7 +102,12 @@ class Row:
 Rows = dict[str, Row]
 
 
-def run(courses: Sequence[Course], count: int, say: Callable[[str], None]) -> dict[str, Rows]:
+def run(
+    courses: Sequence[Course],
+    count: int,
+    say: Callable[[str], None],
+    most_stolen: float = MOST_STOLEN,
+) -> dict[str, Rows]:
     """Run each course so many rounds, and return its rows by its name.
 
     A machine's speed wanders over minutes: so each round has every job once, and no job has its
@@ -122,7 +127,7 @@ def run(courses: Sequence[Course], count: int, say: Callable[[str], None]) -> di
                 pace.passed(job)
             for job in course.jobs:
                 first = taken[job.row]
-                if first and _stolen(first) > MOST_STOLEN:
+                if first and _stolen(first) > most_stolen:
                     say(f"once more, since the host took {_stolen(first):.0%}: {job.row}")
                     again = _take(job, rows[job.row]) or first
                     taken[job.row] = min(first, again, key=_stolen)
