@@ -320,6 +320,7 @@ class Feed:
             yield
         finally:
             follower.leave()
+            stream.forget()
             self._audience.discard(follower, subscription.topics)
             self._further.pop(follower, None)
             del self._followers[follower]

@@ -50,6 +50,10 @@ def _comment() -> Frame:
     return HEARTBEAT
 
 
+def _nothing() -> None:
+    pass
+
+
 class Stream:
     """A response that stays open, to one client.
 
@@ -96,6 +100,11 @@ class Stream:
     def on_resume(self, callback: Callable[[], None]) -> None:
         """Call back each time that the client has caught up with what was sent."""
         self.outlet.on_resume = callback
+
+    def forget(self) -> None:
+        """Let go of whoever was called back: a circle of them would wait for a full collection."""
+        self.outlet.on_resume = _nothing
+        self.heartbeat = _comment
 
     def write(self, frame: Frame, events: int = 0) -> None:
         """Send a frame that holds so many events; nothing happens once the stream has ended."""

@@ -65,7 +65,7 @@ class House:
 
     async def _start(self, _: object) -> None:
         self._loop = asyncio.get_running_loop()
-        works = FanOut(self.feed, Slices(time.monotonic)).run()
+        works = FanOut(self.feed, Slices(time.monotonic), time.monotonic).run()
         self._tasks.append(asyncio.create_task(works))
 
     async def _follow(self, request: HttpRequest) -> HttpResponse:

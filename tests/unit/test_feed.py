@@ -1,4 +1,6 @@
+import gc
 import json
+import weakref
 from itertools import pairwise
 
 import pytest
@@ -275,3 +277,17 @@ def test_many_leavers_at_random_times_each_see_every_event_once() -> None:
     numbers = [int(text) for text in seen.decode()[1:-1].split("><")]
     assert numbers[0] == 101
     assert all(after == before + 1 for before, after in pairwise(numbers))
+
+
+def test_a_stream_that_is_over_waits_for_no_collection() -> None:
+    feed = feed_of(101)
+    stream, outlet = fake_stream()
+    gone = weakref.ref(outlet)
+    gc.disable()
+    try:
+        with feed.follow(stream, None, heartbeat_events=True):
+            pass
+        del stream, outlet
+        assert gone() is None
+    finally:
+        gc.enable()

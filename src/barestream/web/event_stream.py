@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from bareasgi import HttpRequest, HttpResponse
 from bareutils import header
@@ -109,7 +109,7 @@ class StreamResponse(HttpResponse):
         if not self._keeps_headers:
             self._scope["headers"].clear()
         self._scope.pop("extensions")
-        async for _ in self._body():
+        async for _ in cast("AsyncIterator[bytes]", self.body):
             pass
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
