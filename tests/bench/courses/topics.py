@@ -72,7 +72,7 @@ def _job(stand: Stand, row: str, topics: int, targets: Sequence[Target]) -> Job:
 
     def run() -> Figures:
         # No heartbeat falls into the measured seconds: those are for streams, not for events.
-        with Ours(heartbeat_seconds=60) as server:
+        with Ours(heartbeat_seconds=30) as server:
             data = f"{SEQUENCE} {STAMP} {'.' * 36}"
             complete = replace(load, request=server.post(_topic(TOPIC), data))
             return stand.measure(server, complete, pinned=True).publishes()
