@@ -50,8 +50,8 @@ def _comment() -> Frame:
     return HEARTBEAT
 
 
-def _nothing() -> None:
-    pass
+def nothing() -> None:
+    """Stand where nobody is to be called back."""
 
 
 class Stream:
@@ -103,7 +103,7 @@ class Stream:
 
     def forget(self) -> None:
         """Let go of whoever was called back: a circle of them would wait for a full collection."""
-        self.outlet.on_resume = _nothing
+        self.outlet.on_resume = nothing
         self.heartbeat = _comment
 
     def write(self, frame: Frame, events: int = 0) -> None:

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from barestream.frames import Frame
+from barestream.stream import nothing
 from barestream.web.outlets import EXTENSION
 from barestream.web.problems import CONTENT_TYPE, content
 
@@ -47,7 +48,7 @@ class DirectResponse:
     )
 
     def __init__(self, protocol: "Protocol", cycle: RequestResponseCycle) -> None:
-        self.on_resume: Callable[[], None] = _nothing
+        self.on_resume: Callable[[], None] = nothing
         self.paused = protocol.flow.write_paused
         self._transport = transport = protocol.transport
         # Its head may wait there; with TLS, all has to go that way.
@@ -119,10 +120,6 @@ class DirectResponse:
         # Open until its bytes have left, so that a client that does not read can still be cut.
         while self.pending_bytes:
             await asyncio.sleep(FLUSH_POLL_SECONDS)
-
-
-def _nothing() -> None:
-    pass
 
 
 class _Pipeline(list[Any]):

@@ -44,21 +44,7 @@ def event_stream(request: HttpRequest, events: AsyncGenerator[Event]) -> HttpRes
         events: The events; the generator starts when the response does.
     """
     # A generator begins after the response has: it may read them only then.
-    return StreamResponse(request, partial(_pumped, events), (), keeps_headers=True)
-
-
-def open_stream(
-    request: HttpRequest, source: Source, headers: Iterable[tuple[bytes, bytes]] = ()
-) -> HttpResponse:
-    """Return a response that stays open and is written to by a source.
-
-    Args:
-        request: The request that is answered.
-        source: Called with the stream once the response has started; the context lasts as
-            long as the stream.
-        headers: Response headers beside those of every stream.
-    """
-    return StreamResponse(request, source, headers)
+    return StreamResponse(request, partial(_pumped, events), keeps_headers=True)
 
 
 class StreamResponse(HttpResponse):
@@ -66,13 +52,20 @@ class StreamResponse(HttpResponse):
 
     bareASGI sends its body like any other. Our application sends it with ``respond``, where the
     server lets it: that spares two tasks a stream.
+
+    Args:
+        request: The request that is answered.
+        source: Called with the stream once the response has started; the context lasts as
+            long as the stream.
+        headers: Response headers beside those of every stream.
+        keeps_headers: Whether the source reads the request's headers.
     """
 
     def __init__(
         self,
         request: HttpRequest,
         source: Source,
-        headers: Iterable[tuple[bytes, bytes]],
+        headers: Iterable[tuple[bytes, bytes]] = (),
         *,
         keeps_headers: bool = False,
     ) -> None:

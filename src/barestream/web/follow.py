@@ -12,7 +12,7 @@ from barestream.feed import Feed
 from barestream.resumption import Resumption
 from barestream.stream import EndReason, Stream
 from barestream.subscription import EVERYTHING_PUBLIC, Subscription
-from barestream.web.event_stream import open_stream
+from barestream.web.event_stream import StreamResponse
 from barestream.web.form import query
 
 # A timer is a 32-bit number of milliseconds in some loops; a stream that has lived for so long
@@ -45,7 +45,7 @@ def follow(
     headers = []
     if start.preceding_id is not None:
         headers.append((b"last-event-id", start.preceding_id.encode("ascii")))
-    return open_stream(request, source, headers)
+    return StreamResponse(request, source, headers)
 
 
 @dataclass(frozen=True, slots=True)

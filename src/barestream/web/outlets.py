@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from barestream.frames import Frame
-from barestream.stream import MARK_BYTES, Outlet
+from barestream.stream import MARK_BYTES, Outlet, nothing
 
 # The key of our extension in an ASGI scope's "extensions".
 EXTENSION = "barestream.response"
@@ -28,7 +28,7 @@ class BufferedOutlet:
     """Hands the bytes to ASGI sends, where the server offers nothing better."""
 
     def __init__(self) -> None:
-        self.on_resume: Callable[[], None] = lambda: None
+        self.on_resume: Callable[[], None] = nothing
         self._pending: list[bytes] = []
         self.pending_bytes = 0
         self._closed = False

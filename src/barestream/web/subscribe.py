@@ -17,7 +17,7 @@ from barestream.subscription import Subscription
 from barestream.tail import Tail
 from barestream.topics import InvalidSelectorError, Selectors
 from barestream.web.authorization import Authorization
-from barestream.web.event_stream import open_stream
+from barestream.web.event_stream import StreamResponse
 from barestream.web.follow import follow, last_event_id
 from barestream.web.form import Form, MalformedFormError, query
 from barestream.web.problems import Refused, bad_request
@@ -109,4 +109,4 @@ class Subscribe:
             self._hub.turn_away(stream, EndReason.UNREADY)
             yield
 
-        return open_stream(request, turn_away)
+        return StreamResponse(request, turn_away)
