@@ -1,0 +1,304 @@
+"""deploy/smoke on the real service, and on services that are broken in one way each."""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import pytest
+
+from publisher import KEY, PATH, token
+from service import ROOT, Service, free_port, wait_for
+
+SMOKE = ROOT / "deploy/smoke"
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Service]:
+    with Service(token_key=KEY, workers=1) as running:
+        yield running
+
+
+def environment(token: str | None) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if "BARESTREAM" not in name}
+    return kept | ({"BARESTREAM_TOKEN": token} if token else {})
+
+
+def smoke(*arguments: str, token: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [SMOKE, *arguments],
+        env=environment(token),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def failure(done: subprocess.CompletedProcess[str]) -> tuple[str, str, str]:
+    """Return the step, the cause and what to do."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = re.fullmatch(
+        r"\nsmoke failed at: (.*)\n  cause:      (.*)\n  what to do: (.*)\n", done.stderr, re.DOTALL
+    )
+    assert found, done.stderr
+    step, cause, remedy = found.groups()
+    return step, cause, remedy
+
+
+def steps(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Return what it says of its way, without the times."""
+    return [line.partition(" s  ")[2] for line in done.stdout.splitlines()]
+
+
+ALL_STEPS = [
+    "the service is ready",
+    "its page's stream answers at once",
+    "publish, receive",
+    "replay",
+]
+
+
+def test_a_service_that_works_is_told_so_within_3_s(hub: Service) -> None:
+    began_at = time.monotonic()
+    done = smoke(hub.url, token=token())
+    assert time.monotonic() - began_at < 3
+    assert (done.returncode, done.stderr) == (0, "")
+    assert steps(done) == [*ALL_STEPS, f"all is well at {hub.url}"]
+
+
+def test_the_token_may_cover_its_topics_alone(hub: Service) -> None:
+    narrow = token(("barestream/smoke/{run}",), ("barestream/smoke/{run}",))
+    assert smoke(f"{hub.url}/", "--token", narrow).returncode == 0
+
+
+def test_a_worker_is_tried_on_its_own_socket(hub: Service) -> None:
+    [path] = hub.current_sockets
+    done = smoke("http://candidate", "--unix-socket", str(path), token=token())
+    assert steps(done)[-1] == "all is well at http://candidate"
+
+
+def test_it_goes_to_the_vm_as_one_stream(hub: Service) -> None:
+    """A shell stands for ssh: nothing of the project is beside it."""
+    send = """
+        here=deploy ssh_command=(env --chdir=/ bash -c) as_root=
+        . deploy/operator/smoke_on_vm.sh
+        smoke_on_vm "$1" "$2" --require-publish
+    """
+    done = subprocess.run(
+        ["bash", "-euc", send, "-", token(), hub.url],
+        env=environment(None),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert steps(done)[-1] == f"all is well at {hub.url}"
+
+
+def test_no_viewer_sees_what_it_publishes(hub: Service) -> None:
+    with subprocess.Popen(
+        ["curl", "-sN", f"{hub.url}{PATH}?topic=*"], stdout=subprocess.PIPE
+    ) as viewer:
+        assert viewer.stdout
+        assert viewer.stdout.readline().startswith(b"retry:")
+        assert smoke(hub.url, token=token()).returncode == 0
+        viewer.terminate()
+        assert b"data" not in viewer.stdout.read()
+
+
+def test_without_a_token_it_says_that_nothing_was_published(hub: Service) -> None:
+    done = smoke(hub.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "nothing was published, for want of a token" in done.stdout
+    step, cause, _ = failure(smoke(hub.url, "--require-publish"))
+    assert (step, cause) == ("publish, receive", "There is no token.")
+
+
+def test_a_token_is_never_on_a_command_line(hub: Service) -> None:
+    secret = token()
+    seen = set()
+    with subprocess.Popen(
+        [SMOKE, hub.url], env=environment(secret), stdout=subprocess.DEVNULL
+    ) as running:
+        while running.poll() is None:
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    seen.add(path.read_bytes())
+                except OSError:
+                    continue
+    assert any(b"curl" in line and hub.url.encode() in line for line in seen)
+    assert not any(secret.encode() in line for line in seen)
+
+
+def test_where_nothing_listens_it_says_so() -> None:
+    port = free_port()
+    step, cause, remedy = failure(smoke(f"http://127.0.0.1:{port}", token=token()))
+    assert step == "the service is ready"
+    assert cause.startswith("GET /readyz was not answered: curl: (7) ")
+    assert "reaches it" in remedy
+
+
+def test_a_token_of_another_key_is_refused_and_how_to_make_one_is_said(hub: Service) -> None:
+    step, cause, remedy = failure(smoke(hub.url, token=token() + "x"))
+    assert step == "publish, receive"
+    assert "was answered with 401: {" in cause
+    assert "barestream token --publish" in remedy
+
+
+def test_a_token_that_may_not_publish_is_refused(hub: Service) -> None:
+    step, cause, _ = failure(smoke(hub.url, token=token(publish=())))
+    assert step == "publish, receive"
+    assert cause.startswith(f"POST {PATH} was answered with 403: {{")
+
+
+def test_a_token_that_may_not_subscribe_receives_nothing(hub: Service) -> None:
+    step, cause, remedy = failure(smoke(hub.url, token=token(subscribe=())))
+    assert step == "publish, receive"
+    assert "did not come through an open stream" in cause
+    assert "may subscribe too" in remedy
+
+
+class Fake(BaseHTTPRequestHandler):
+    """A service that forgets: what is published reaches the streams that are open."""
+
+    protocol_version = "HTTP/1.0"
+    published = threading.Condition()
+    events: list[bytes]
+    moved_to = ""
+    turns_away = False
+    replays = 0
+
+    def do_GET(self) -> None:
+        if self.path == "/readyz":
+            self.answer(200, b"ok\n")
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        # The client publishes as soon as it has the line.
+        seen = len(self.events) - (self.replays if "Last-Event-ID" in self.headers else 0)
+        self.wfile.write(b"retry: 2000\n")
+        if self.turns_away:
+            return
+        with self.published:
+            is_open = True
+            while is_open:
+                self.wfile.write(b"".join(self.events[seen:]))
+                seen = len(self.events)
+                # Longer than smoke's patience.
+                is_open = self.published.wait(8)
+
+    def do_POST(self) -> None:
+        if self.moved_to:
+            self.send_response(308)
+            self.send_header("Location", self.moved_to)
+            self.end_headers()
+            return
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        with self.published:
+            event_id = f"#{len(self.events) + 1}-0"
+            self.events.append(f"id: {event_id}\ndata: {form['data'][0]}\n\n".encode())
+            self.published.notify_all()
+        self.answer(200, event_id.encode())
+
+    def answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def fake(**fields: object) -> Iterator[str]:
+    """Serve a Fake, and give its URL."""
+    handler = type("Handler", (Fake,), {"events": [], **fields})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        # A stream waits for events longer than the test does.
+        server.daemon_threads, server.block_on_close = True, False
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_service_that_is_live_and_does_not_replay_fails() -> None:
+    with fake() as url:
+        step, cause, _ = failure(smoke(url, token=token()))
+    assert step == "replay"
+    assert "#2-0 was missed, and a client that came back with the id #1-0 did not get it" in cause
+
+
+def test_a_replay_of_what_was_received_before_fails() -> None:
+    with fake(replays=2) as url:
+        step, cause, _ = failure(smoke(url, token=token()))
+    assert step == "replay"
+    assert "got #1-0 (message: first), and not #2-0" in cause
+
+
+def test_a_replay_of_what_was_missed_alone_is_well() -> None:
+    with fake(replays=1) as url:
+        assert smoke(url, token=token()).returncode == 0
+
+
+def test_a_stream_that_is_turned_away_fails() -> None:
+    with fake(turns_away=True) as url:
+        step, cause, _ = failure(smoke(url))
+    assert step == "its page's stream answers at once"
+    assert cause == "GET /events was told to come back later."
+
+
+def test_a_publish_follows_no_redirect() -> None:
+    with fake(moved_to="https://events.example/") as url:
+        _, cause, remedy = failure(smoke(url, token=token()))
+    assert cause == f"{url} leads to https://events.example/: a publish is not sent on."
+    assert remedy == "Use the URL that it leads to."
+
+
+def test_stopped_in_the_middle_it_leaves_nothing_behind(tmp_path: Path) -> None:
+    with (
+        fake() as url,
+        subprocess.Popen(
+            [SMOKE, url],
+            env=environment(token()) | {"TMPDIR": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as running,
+    ):
+        assert running.stdout
+        # From there on it waits for seconds.
+        wait_for("the replay", lambda: "replay" in running.stdout.readline())
+        os.killpg(running.pid, signal.SIGINT)
+        running.stdout.read()
+        assert running.wait(5) == 130
+        wait_for("the end of its processes", lambda: not group_lives(running.pid))
+    assert list(tmp_path.iterdir()) == []
+
+
+def group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("arguments", [[], ["ftp://x"], ["http://x", "--token"]])
+def test_misuse_is_told_with_the_usage(arguments: list[str]) -> None:
+    done = smoke(*arguments)
+    assert done.returncode == 2
+    assert "smoke URL [--token TOKEN]" in done.stderr
