@@ -2,9 +2,12 @@
 
 import os
 import shutil
+import subprocess
 from typing import NoReturn
 
 import pytest
+
+from docker_engine import docker_answers
 
 
 def path_of(program: str, package: str) -> str:
@@ -13,6 +16,14 @@ def path_of(program: str, package: str) -> str:
     if path is None:
         give_up(f"{program} is missing: apt-get install {package}")
     return path
+
+
+def require_docker() -> None:
+    """Have an engine with Compose, or give up."""
+    if not docker_answers() and (program := os.environ.get("ENGINE_START")):
+        subprocess.run([program], stdin=subprocess.DEVNULL, timeout=300, check=False)
+    if not docker_answers():
+        give_up("no Docker Engine with Compose v2 answers; ENGINE_START may name a program")
 
 
 def give_up(sentence: str) -> NoReturn:

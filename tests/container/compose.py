@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from docker_engine import docker, inspect
 from service import Answering, wait_for
 
 ROOT = Path(__file__).parent.parent.parent
@@ -190,23 +191,3 @@ class Stack(Answering):
         """Send a signal to a process of the app from inside its container."""
         done = self.exec("app", "sh", "-c", f"kill -{signal} {pid}")
         assert done.returncode == 0, done.stderr
-
-
-def docker(*arguments: str, seconds: float = 120) -> str:
-    """Return what a command of the engine's client writes; it must succeed."""
-    done = subprocess.run(
-        ["docker", *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
-    assert done.returncode == 0, f"docker {arguments}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def inspect(thing: str) -> dict[str, Any]:
-    """Return what the engine says about a container or an image."""
-    found: list[dict[str, Any]] = json.loads(docker("inspect", thing))
-    return found[0]

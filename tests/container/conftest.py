@@ -1,9 +1,6 @@
 """A real engine and the project on it; figures that the tests measure; the long idle stream."""
 
 import asyncio
-import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -11,30 +8,15 @@ import pytest
 
 from compose import Stack
 from idle_stream import IdleStream
+from programs import require_docker
 
 _FIGURES = pytest.StashKey[list[str]]()
-
-
-def _engine_answers() -> bool:
-    if shutil.which("docker") is None:
-        return False
-    commands = (["docker", "version"], ["docker", "compose", "version"])
-    return all(
-        subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
-        for command in commands
-    )
 
 
 @pytest.fixture(scope="session", autouse=True)
 def engine() -> None:
     """Have an engine with Compose; without one skip, but never on CI."""
-    if not _engine_answers() and (program := os.environ.get("ENGINE_START")):
-        subprocess.run([program], stdin=subprocess.DEVNULL, timeout=300, check=False)
-    if not _engine_answers():
-        sentence = "no Docker Engine with Compose v2 answers; ENGINE_START may name a program"
-        if os.environ.get("CI") == "true":
-            pytest.fail(sentence, pytrace=False)
-        pytest.skip(sentence)
+    require_docker()
 
 
 @pytest.fixture(scope="session")

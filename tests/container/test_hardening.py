@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from compose import Stack, docker, inspect
+from compose import Stack
+from docker_engine import docker, inspect
 
 SERVICES = ["app", "nginx", "valkey"]
 each_service = pytest.mark.parametrize("service", SERVICES)

@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from compose import Stack, docker
+from compose import Stack
+from docker_engine import docker
 from publisher import KEY, PATH, Publisher, token
 from service import wait_for
 from sse_client import SseClient
