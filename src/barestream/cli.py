@@ -65,12 +65,15 @@ def serve() -> None:
 def health() -> None:
     """Ask each worker of the running service whether it takes streams."""
     found = _checked_settings()
-    if found.bind:
-        problems = unready_at(found.bind)
-    else:
-        problems = unready(SocketFolder(found.socket_dir, found.instance, found.workers).sockets)
+    problems = unready_at(found.bind) if found.bind else unready(_folder(found).sockets)
     if problems:
         sys.exit("\n".join(problems))
+
+
+@main.command()
+def take_over() -> None:
+    """Lead nginx to this instance, of several that run at once."""
+    _folder(_checked_settings()).take_over()
 
 
 @main.command()
@@ -250,9 +253,13 @@ def load(  # noqa: PLR0913, PLR0917 (one for each option)
 
 @main.command()
 @click.option("--env", "as_env", is_flag=True, help="As an .env file, each line a comment.")
-def settings(as_env: bool) -> None:
+@click.option("--check", is_flag=True, help="Only say what is wrong with the environment's.")
+def settings(as_env: bool, check: bool) -> None:
     """Print every setting: name, type, default, unit, help."""
-    click.echo(_env_file() if as_env else _table())
+    if check:
+        _checked_settings()
+    else:
+        click.echo(_env_file() if as_env else _table())
 
 
 def _checked_settings() -> Settings:
@@ -260,6 +267,10 @@ def _checked_settings() -> Settings:
         return load_settings()
     except SettingsError as error:
         sys.exit(str(error))
+
+
+def _folder(found: Settings) -> SocketFolder:
+    return SocketFolder(found.socket_dir, found.instance, found.workers)
 
 
 def _table() -> str:

@@ -34,8 +34,11 @@ class SocketFolder:
     def become_current(self) -> None:
         """Lead ``current`` here, unless it leads to another instance that listens."""
         first = self.sockets[0].name
-        if _is_answered(self._current / first):
-            return
+        if not _is_answered(self._current / first):
+            self.take_over()
+
+    def take_over(self) -> None:
+        """Lead ``current`` here, wherever it leads."""
         # Renaming is atomic: nginx finds the old link or the new one.
         link = self._folder / "link"
         link.unlink(missing_ok=True)
