@@ -14,8 +14,7 @@ RUN pip --python /opt/barestream/bin/python install \
  && pip install --require-hashes --only-binary :all: -r requirements-build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-RUN pip wheel --no-deps --no-build-isolation --wheel-dir . . \
- && pip --python /opt/barestream/bin/python install --no-deps barestream-*.whl
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir wheel .
 
 FROM ${PYTHON_IMAGE}
 # A fixed id, so that a volume's files keep their owner over releases.
@@ -26,6 +25,10 @@ RUN groupadd --system --gid 10001 barestream \
  && install -d -o barestream -g barestream /run/barestream \
  && install -d -o barestream -g barestream -m 0770 /run/barestream-engine
 COPY --from=build /opt/barestream /opt/barestream
+# A layer of its own: all that differs from one release to the next, as long as the locks do not.
+RUN --mount=type=bind,from=build,source=/build/wheel,target=/wheel \
+    pip --python /opt/barestream/bin/python install --no-cache-dir --disable-pip-version-check \
+        --no-deps /wheel/barestream-*.whl
 ENV PATH=/opt/barestream/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 # Run it with an init (docker run --init): as first process it would ignore TERM until it is up.
