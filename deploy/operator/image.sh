@@ -1,0 +1,68 @@
+# shellcheck shell=bash
+# A version's image and files: made here, and brought to the VM. Needs progress.sh and
+# connection.sh.
+
+look_here() {
+    cd "$here/.."
+    version=$(git rev-parse --verify --quiet --short=12 "$wanted^{commit}") ||
+        fail "git knows no commit $wanted" "Name a commit, a tag or a branch."
+    docker version >/dev/null 2>&1 ||
+        fail "no Docker engine answers here" "Start one: it builds the image."
+    [ "$wanted" != HEAD ] || git diff --quiet HEAD ||
+        say "what is not committed stays out"
+    say "$version $(git log -1 --format=%s "$version")"
+}
+
+# Of the files of that commit, and nothing else.
+build() {
+    attempt "Build it by hand: docker build ." build_image
+}
+
+build_image() {
+    local arguments=()
+    [ -z "${PYTHON_IMAGE:-}" ] || arguments+=(--build-arg PYTHON_IMAGE)
+    [ -z "${PIP_INDEX_URL:-}" ] || arguments+=(--build-arg PIP_INDEX_URL)
+    git archive "$version" | run docker build --quiet "${arguments[@]}" \
+        --label "org.opencontainers.image.revision=$(git rev-parse "$version")" \
+        --tag "barestream:$version" - >/dev/null
+}
+
+ship() {
+    git archive "$version" docker-compose.yml deploy nginx | on_vm release unpack "$version"
+    local images=() image
+    on_vm release has_image "$version" || images=("barestream:$version")
+    if [ -n "${DEPLOY_REGISTRY:-}" ]; then
+        [ ${#images[@]} = 0 ] || attempt "Log in: docker login." ship_by_registry
+        return
+    fi
+    for image in $(on_vm release missing_images "$version"); do
+        docker image inspect "$image" >/dev/null 2>&1 || run docker pull --quiet "$image" >/dev/null
+        images+=("$image")
+    done
+    [ ${#images[@]} = 0 ] || attempt "Has the VM room? df -h /var/lib/docker" ship_by_ssh "${images[@]}"
+}
+
+# Without the layers that the VM has. An engine that does not take such an archive, or writes it
+# in another way, gets all of it.
+ship_by_ssh() {
+    local known
+    known=$(comm -12 <(docker image inspect --format "$layers" "$@" | sort -u) <(on_vm release layers))
+    # shellcheck disable=SC2086  # a word a layer
+    if [ -n "$known" ] && docker save "$@" | tar --delete $known 2>/dev/null | send_image 2>/dev/null; then
+        return
+    fi
+    docker save "$@" | send_image
+}
+
+# As docker save names them.
+layers='{{range .RootFS.Layers}}blobs/{{slice . 0 6}}/{{slice . 7}}{{"\n"}}{{end}}'
+
+# docker load unpacks it by itself.
+send_image() { gzip -1 | on_vm release load; }
+
+ship_by_registry() {
+    local name=$DEPLOY_REGISTRY/barestream:$version
+    docker tag "barestream:$version" "$name"
+    run docker push --quiet "$name"
+    on_vm release pull "$name" "$version"
+}

@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# Progress as steps with their times; errors that name the step, the cause and what to do.
+
+program=$(basename "$0")
+verbose=false
+step_name="reading its arguments"
+began_at_us=${EPOCHREALTIME/[^0-9]/}
+
+# Print what the script says of itself at its top: its comment, as far as the first empty line.
+usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
+
+misused() {
+    printf '%s: %s\n\n' "$program" "$1" >&2
+    usage >&2
+    exit 2
+}
+
+elapsed_seconds() {
+    local ms=$(((${EPOCHREALTIME/[^0-9]/} - began_at_us) / 1000))
+    printf '%d.%d' $((ms / 1000)) $((ms % 1000 / 100))
+}
+
+# step NAME COMMAND...: run a command as a step; it ends the script by fail where it does not
+# succeed, or here.
+step() {
+    step_name=$1
+    shift
+    printf '%6s s  %s\n' "$(elapsed_seconds)" "$step_name"
+    "$@"
+}
+
+# A line of its own below the step's.
+say() { printf '          %s\n' "$*"; }
+
+# fail CAUSE REMEDY: end the script with both.
+fail() {
+    {
+        printf '\n%s failed at: %s\n' "$program" "$step_name"
+        printf '  cause:      %s\n' "${1//$'\n'/$'\n'              }"
+        printf '  what to do: %s\n' "${2//$'\n'/$'\n'              }"
+    } >&2
+    exit 1
+}
+
+finish() { printf '%6s s  %s\n' "$(elapsed_seconds)" "$1"; }
+
+# run COMMAND...: a command that --verbose shows.
+run() {
+    ! $verbose || printf '          + %s\n' "$*" >&2
+    "$@"
+}

@@ -1,0 +1,128 @@
+# shellcheck shell=bash
+# Bringing a version into service, the same for a rollout and a rollback. Needs progress.sh and
+# connection.sh.
+
+vm='' wanted='' url='' replaces_nginx=false
+# As long as Valkey may take to read a long log in (docker-compose.yml), and some more.
+health_seconds=150
+
+# user@host[:port] [VERSION], and options.
+read_release_arguments() {
+    while [ $# != 0 ]; do
+        case $1 in
+        --url | --health-seconds)
+            [ $# -gt 1 ] || misused "$1: a value is missing"
+            if [ "$1" = --url ]; then url=$2; else health_seconds=$2; fi
+            shift
+            ;;
+        --replace-nginx) replaces_nginx=true ;;
+        --verbose) verbose=true ;;
+        --help)
+            usage
+            exit
+            ;;
+        -*) misused "there is no option $1" ;;
+        *)
+            [ -z "$wanted" ] || misused "$1 is one word too many"
+            if [ -z "$vm" ]; then vm=$1; else wanted=$1; fi
+            ;;
+        esac
+        shift
+    done
+    [ -n "$vm" ] || misused "no VM is named"
+}
+
+# lock PURPOSE: nobody else changes this VM until this script is gone, or its connection.
+lock() {
+    local answer
+    coproc LOCK { on_vm lock hold "$(git config user.name || id -un) on $(hostname) for $1"; }
+    read -r answer <&"${LOCK[0]}" || answer="nobody: it gave no answer"
+    [ "$answer" = held ] || fail "locked by $answer" "Wait until that run has ended."
+}
+
+# attempt REMEDY COMMAND...: what it says is shown; where it fails, its errors are the cause.
+attempt() {
+    local remedy=$1 errors code
+    shift
+    errors=$(mktemp)
+    set +e
+    "$@" 2>"$errors" | while IFS= read -r line; do say "$line"; done
+    code=${PIPESTATUS[0]}
+    set -e
+    ! $verbose || cat "$errors" >&2
+    cause=$(tail -n 12 "$errors")
+    rm "$errors"
+    [ "$code" != 255 ] || remedy="Run it again: it clears up what is left, and goes on."
+    [ "$code" = 0 ] || fail "${cause:-exit code $code}" "$remedy"
+}
+
+# Until it is kept, a version leaves nothing behind.
+end() {
+    local code=$?
+    trap '' INT TERM
+    if [ -n "${candidate:-}" ]; then
+        printf '%6s s  taking %s away again\n' "$(elapsed_seconds)" "$candidate" >&2
+        on_vm release undo >&2 || say "the next run will clear up" >&2
+    fi
+    disconnect
+    exit "$code"
+}
+
+look_there() {
+    connect "$vm"
+    attempt "Set it up: deploy/provision $vm" on_vm release preflight
+    url=${url:-$(on_vm release default_url "$vm_host")}
+}
+
+find_version() {
+    local found
+    found=$(on_vm release resolve "$wanted" 2>&1) || fail "$found" "Name one of them, or use deploy/rollout."
+    version=$found
+    say "$version"
+}
+
+# release VERSION: it is on the VM already.
+release() {
+    local version=$1
+    candidate=$version
+    step "checking the configuration" \
+        attempt "Correct /opt/barestream/.env on the VM, or nginx/." on_vm release check "$version"
+    step "starting $version beside what serves" \
+        attempt "What served still does. Try the version by 'make up' here." \
+        on_vm release start "$version" "$health_seconds"
+    step "trying it before anybody else does" try_alone
+    step "leading nginx to it" attempt "What served still does." on_vm release take_over "$version"
+    step "trying it through $url" try_from_here
+    step "keeping it" attempt "Run it again." on_vm release keep "$version"
+    candidate=
+    step "draining what served" attempt "Run it again." on_vm release drain
+    step "letting go of what is not kept" attempt "Run it again." on_vm release settle "$version"
+    if $replaces_nginx; then
+        step "replacing nginx" attempt "See 'deploy/logs $vm nginx'." on_vm release replace_nginx
+    elif on_vm release is_nginx_outdated; then
+        say "nginx's container needs another image, port or limit: once, with --replace-nginx"
+    fi
+}
+
+# On the VM, by its first worker's own socket.
+try_alone() {
+    local socket
+    token=${BARESTREAM_TOKEN:-$(on_vm release token)} ||
+        fail "no token could be signed with the VM's key" \
+            "Set BARESTREAM_TOKEN to one that may publish and subscribe to barestream/smoke/{run}."
+    socket=$(on_vm release socket)
+    attempt "What served still does." smoke_on_vm --unix-socket "$socket" http://localhost
+}
+
+# By standard input: a command line can be read by every user of the VM.
+smoke_on_vm() {
+    {
+        printf 'BARESTREAM_TOKEN=%s\n' "$token"
+        cat "$here/operator/progress.sh" "$here/smoke"
+    } | on_vm_as_root "bash -s -- $(printf '%q ' "$@")"
+}
+
+try_from_here() {
+    BARESTREAM_TOKEN=$token attempt "Is $url where the VM is reached? Else give --url." \
+        "$here/smoke" "$url"
+}

@@ -1,0 +1,335 @@
+# shellcheck shell=bash
+# What a rollout and a rollback do on the VM.
+#
+#   /opt/barestream/.env               the operator's settings
+#   /opt/barestream/release.env        which version serves, and by which name: blue or green
+#   /opt/barestream/versions           those that have served, the newest last
+#   /opt/barestream/releases/VERSION/  what a version has beside its image
+#   /opt/barestream/nginx/             nginx's configuration, as its container has it mounted
+
+cd /opt/barestream || exit
+
+# One to go back to, and one more for when that was a mistake.
+kept_versions=3
+
+version='' serving=''
+# shellcheck source=/dev/null
+if [ -f release.env ]; then . ./release.env && version=$BARESTREAM_VERSION serving=$COMPOSE_PROFILES; fi
+if [ "$serving" = blue ]; then other=green; else other=blue; fi
+
+# A step whose operator was cut off goes on to its end.
+exec 8>step.lock
+if ! flock --nonblock 8; then
+    echo "waiting for a step of an earlier run to end"
+    flock 8
+fi
+
+stop_with() {
+    printf '%s\n' "$1" >&2
+    exit 1
+}
+
+# compose_for VERSION ARGUMENT...: Compose, as if that version served by the other name.
+compose_for() {
+    release_env "$1" >next.env
+    RELEASE_ENV=$PWD/next.env "releases/$1/deploy/vm/compose" --progress quiet "${@:2}"
+}
+
+release_env() {
+    local blue=${BARESTREAM_BLUE:-none} green=${BARESTREAM_GREEN:-none}
+    if [ "$other" = blue ]; then blue=$1; else green=$1; fi
+    cat <<ENV
+# Written by deploy/rollout.
+BARESTREAM_VERSION=$1
+COMPOSE_PROFILES=$other
+BARESTREAM_BLUE=$blue
+BARESTREAM_GREEN=$green
+ENV
+}
+
+container() {
+    docker ps --all --quiet --filter label=com.docker.compose.project=barestream \
+        --filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False
+}
+
+# --- Before anything is changed.
+
+preflight() {
+    local engine free_mb port
+    [ -f .env ] || stop_with "$PWD/.env is missing: the VM was not provisioned"
+    engine=$(docker version --format '{{.Server.Version}}')
+    [ "${engine%%.*}" -ge 25 ] || stop_with "its Docker Engine is $engine: 25 or newer is needed"
+    docker compose version >/dev/null
+    free_mb=$(df --output=avail --block-size=1M /var/lib/docker | tail -n 1 | tr -d ' ')
+    # An image, and its archive while it is unpacked.
+    [ "$free_mb" -gt 2000 ] || stop_with "/var/lib/docker has $free_mb MB left: 2000 are needed"
+    port=$(sed -n 's/^BARESTREAM_PORT=//p' .env)
+    : "${port:=80}"
+    if [ -z "$(container nginx)" ] && (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+        stop_with "port $port is taken by another program"
+    fi
+    echo "engine $engine, $free_mb MB free, serving: ${version:-nothing yet}"
+}
+
+# default_url HOST: where it answers, as far as this machine knows.
+default_url() {
+    local scheme=http port
+    port=$(sed -n 's/^BARESTREAM_PORT=//p' .env)
+    if [ -e certificates/current ]; then
+        scheme=https
+        port=$(sed -n 's/^BARESTREAM_TLS_PORT=//p' .env)
+    fi
+    echo "$scheme://$1${port:+:$port}"
+}
+
+# resolve VERSION: it, or the one before this one; it must be kept.
+resolve() {
+    local wanted=$1
+    [ -f versions ] || stop_with "nothing has served here yet"
+    [ -n "$wanted" ] || wanted=$(tail -n 2 versions | head -n 1)
+    [ "$wanted" != "$version" ] || stop_with "$version serves already, and none before it is kept"
+    grep -qx "$wanted" versions || stop_with "$wanted is not kept here; these are:"$'\n'"$(cat versions)"
+    echo "$wanted"
+}
+
+# What an earlier run left that was cut off: a candidate, or what was to be drained.
+clean_up() {
+    if [ -n "$(container "$other")" ]; then
+        echo "an earlier run was cut off: taking away what it left as $other"
+        [ -z "$serving" ] || restore
+        drain
+    fi
+    forget
+}
+
+# The layers that the engine has, as docker save names them.
+layers() {
+    docker image ls --quiet | sort -u | xargs --no-run-if-empty docker image inspect \
+        --format '{{range .RootFS.Layers}}blobs/{{slice . 0 6}}/{{slice . 7}}{{"\n"}}{{end}}' | sort -u
+}
+
+load() { docker load --quiet; }
+
+# pull IMAGE VERSION: from a registry, and give it the name that it has here.
+pull() {
+    docker pull --quiet "$1"
+    docker tag "$1" "barestream:$2"
+    docker image rm "$1" >/dev/null
+}
+
+has_image() { docker image inspect "barestream:$1" >/dev/null 2>&1; }
+
+# unpack VERSION <TAR
+unpack() {
+    local folder=releases/$1
+    rm -rf "$folder.part" && mkdir -p "$folder.part"
+    tar --extract --no-same-owner --directory "$folder.part"
+    # nginx and Valkey are users of their own.
+    chmod -R u=rwX,go=rX "$folder.part"
+    rm -rf "$folder" && mv "$folder.part" "$folder"
+}
+
+# The images beside the app's own that the engine lacks.
+missing_images() {
+    local image
+    for image in $(base_compose "$1" config --images); do
+        [ "$image" = barestream ] || docker image inspect "$image" >/dev/null 2>&1 || echo "$image"
+    done
+}
+
+# base_compose VERSION ARGUMENT...: as the settings have it, without blue and green.
+base_compose() {
+    local folder=releases/$1 tls=()
+    [ ! -e certificates/current ] || tls=(--file "$folder/deploy/tls.yml")
+    BARESTREAM_CERTIFICATES=$PWD/certificates BARESTREAM_ACME=$PWD/acme \
+        docker compose --progress quiet --project-name barestream --project-directory "$folder" \
+        --env-file .env --file "$folder/docker-compose.yml" "${tls[@]}" "${@:2}"
+}
+
+# start_engine VERSION: Valkey, which is left alone where it runs; the app's checks ask for its
+# password.
+start_engine() {
+    [ -f valkey-start ] || cp "releases/$1/deploy/valkey-start" valkey-start
+    compose_for "$1" up --detach --wait --no-recreate valkey
+}
+
+# check VERSION: whether app and nginx take this machine's settings.
+check() {
+    local folder=releases/$1/nginx
+    start_engine "$1"
+    compose_for "$1" run --rm --no-deps --no-TTY "$other" barestream settings --check
+    base_compose "$1" run --rm --no-deps --no-TTY nginx \
+        nginx -p /run/nginx -c /etc/nginx/nginx.conf -t -q >/dev/null
+    # What its container would be given: a reload reads it from here.
+    base_compose "$1" run --rm --no-deps --no-TTY --entrypoint env nginx |
+        sed -n "/^BARESTREAM_/{s/'/'\\\\''/g;s/=\(.*\)/='\1'/p}" | sort >"$folder/settings.envsh"
+}
+
+# --- A version beside the one that serves.
+
+# start VERSION SECONDS: until each of its workers takes streams, with its ring filled.
+start() {
+    local id state health deadline
+    compose_for "$1" up --no-start --no-deps --no-build "$other"
+    id=$(container "$other")
+    # A machine that restarts meanwhile comes back without it.
+    docker update --restart no "$id" >/dev/null
+    docker start "$id" >/dev/null
+    deadline=$((SECONDS + $2))
+    while [ "$SECONDS" -lt "$deadline" ]; do
+        read -r state health <<<"$(docker inspect --format '{{.State.Status}} {{.State.Health.Status}}' "$id")"
+        case $state:$health in
+        running:healthy) return ;;
+        running:*) sleep 0.2 ;;
+        *) stop_with "it ended with exit code $(docker inspect --format '{{.State.ExitCode}}' "$id"); its last words:"$'\n'"$(last_words)" ;;
+        esac
+    done
+    stop_with "it was not healthy within $2 s:"$'\n'"$(docker exec "$id" barestream health 2>&1)"$'\n'"its last words:"$'\n'"$(last_words)"
+}
+
+last_words() { docker logs --tail 5 "$(container "$other")" 2>&1 | cut -c 1-300; }
+
+# The socket of its first worker.
+socket() { echo "$(docker volume inspect --format '{{.Mountpoint}}' barestream_sockets)/$other/0.sock"; }
+
+# A token for the smoke test; nothing where publishing is off.
+token() {
+    local id
+    id=$(container "$other")
+    # shellcheck disable=SC2016  # the container's variables
+    if docker exec "$id" sh -c '[ -n "$BARESTREAM_TOKEN_KEY$BARESTREAM_TOKEN_KEY_FILE" ]'; then
+        docker exec "$id" barestream token --publish 'barestream/smoke/{+any}' \
+            --subscribe 'barestream/smoke/{+any}' --minutes 15
+    fi
+}
+
+# take_over VERSION: nginx leads to it from here on; what was connected stays where it is.
+take_over() {
+    lead_to "$other"
+    if [ -z "$(container nginx)" ]; then
+        put_nginx "releases/$1/nginx"
+        compose_for "$1" up --detach --wait --no-deps nginx
+    elif ! diff -rq --exclude conf.d "releases/$1/nginx" nginx >/dev/null; then
+        rm -rf nginx.before && cp -a nginx nginx.before
+        put_nginx "releases/$1/nginx"
+        reload_nginx
+        echo "nginx's configuration has changed: reloaded"
+    fi
+}
+
+lead_to() { docker exec "$(container "$1")" barestream take-over; }
+
+# put_nginx FOLDER: in place, because its container has the folder mounted, and in it conf.d.
+put_nginx() {
+    local file
+    mkdir -p nginx
+    cp -a "$1/." nginx/
+    find nginx -type f -not -path 'nginx/conf.d/*' -printf '%P\n' | while IFS= read -r file; do
+        [ -e "$1/$file" ] || rm "nginx/$file"
+    done
+}
+
+reload_nginx() {
+    # shellcheck disable=SC2016  # the container's shell
+    docker exec "$(container nginx)" sh -euc '
+        . /etc/nginx/upstream.envsh
+        /docker-entrypoint.d/20-envsubst-on-templates.sh >/dev/null
+        nginx -p /run/nginx -c /etc/nginx/nginx.conf -t -q
+        kill -HUP "$(cat /run/nginx/nginx.pid)"'
+}
+
+# --- One of the two goes.
+
+# keep VERSION: it serves, also after a restart of the machine.
+keep() {
+    [ -z "$serving" ] || docker update --restart no "$(container "$serving")" >/dev/null
+    docker update --restart always "$(container "$other")" >/dev/null
+    release_env "$1" >next.env && mv next.env release.env
+    cp "releases/$1/deploy/vm/compose" compose.part && mv compose.part compose
+    { [ ! -f versions ] || grep -vx "$1" versions || true; echo "$1"; } >versions.part
+    mv versions.part versions
+    rm -rf nginx.before
+    systemctl start barestream
+}
+
+# Lead back to the one that serves.
+restore() {
+    lead_to "$serving"
+    if [ -d nginx.before ]; then
+        put_nginx nginx.before
+        reload_nginx
+        rm -rf nginx.before
+    fi
+}
+
+# End the other's streams, evenly over BARESTREAM_DRAIN_SECONDS, and take it away.
+drain() {
+    local id stopping seconds=0
+    id=$(container "$other")
+    [ -n "$id" ] || return 0
+    docker stop "$id" >/dev/null &
+    stopping=$!
+    while sleep 1 && kill -0 "$stopping" 2>/dev/null; do
+        [ $((++seconds % 5)) != 0 ] || echo "$(streams_left "$id") streams left"
+    done
+    wait "$stopping"
+    docker rm "$id" >/dev/null
+}
+
+# Each line of the kernel's table that names a worker's socket and is connected (03).
+streams_left() { docker exec "$1" cat /proc/net/unix 2>/dev/null | grep -c " 03 .*/$other/" || true; }
+
+# What came of the candidate goes, and nothing else.
+undo() {
+    local service
+    if [ -n "$serving" ]; then
+        restore
+        drain
+    else
+        for service in "$other" nginx valkey; do
+            [ -z "$(container "$service")" ] || docker stop "$(container "$service")" >/dev/null
+            [ -z "$(container "$service")" ] || docker rm "$(container "$service")" >/dev/null
+        done
+    fi
+    forget
+}
+
+# update_engine VERSION: Valkey, where it has another image; streams stay open meanwhile.
+update_engine() {
+    local wanted
+    wanted=$("$PWD/compose" config --images valkey)
+    [ "$wanted" != "$(docker inspect --format '{{.Config.Image}}' "$(container valkey)")" ] || return 0
+    cp "releases/$1/deploy/valkey-start" valkey-start
+    "$PWD/compose" --progress quiet up --detach --wait --no-deps valkey
+    echo "Valkey was replaced by $wanted"
+}
+
+# settle VERSION: what is left to do when it alone serves.
+settle() {
+    update_engine "$1"
+    forget
+}
+
+# Whether nginx's container is no longer what it would be made as: that takes its end.
+is_nginx_outdated() {
+    local made_as
+    made_as=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$(container nginx)")
+    [ "$("$PWD/compose" config --hash nginx)" != "nginx $made_as" ]
+}
+
+# Its streams are cut, and come back.
+replace_nginx() { "$PWD/compose" --progress quiet up --detach --wait --no-deps --timeout 1 nginx; }
+
+# Let go of the versions that are not kept.
+forget() {
+    local tag folder
+    [ -f versions ] || : >versions
+    tail -n "$kept_versions" versions >versions.part && mv versions.part versions
+    docker image ls --format '{{.Tag}}' barestream | while IFS= read -r tag; do
+        grep -qx "$tag" versions || docker image rm "barestream:$tag" >/dev/null
+    done
+    for folder in releases/*; do
+        [ -d "$folder" ] || continue
+        grep -qx "${folder#releases/}" versions || rm -rf "$folder"
+    done
+}
