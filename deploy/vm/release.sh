@@ -31,8 +31,9 @@ stop_with() {
 
 # compose_for VERSION ARGUMENT...: Compose, as if that version served by the other name.
 compose_for() {
-    release_env "$1" >next.env
-    RELEASE_ENV=$PWD/next.env "releases/$1/deploy/vm/compose" --progress quiet "${@:2}"
+    local state
+    mapfile -t state < <(release_env "$1" | grep =)
+    env "${state[@]}" "releases/$1/deploy/vm/compose" --progress quiet "${@:2}"
 }
 
 release_env() {
@@ -187,7 +188,14 @@ start() {
     stop_with "it was not healthy within $2 s:"$'\n'"$(docker exec "$id" barestream health 2>&1)"$'\n'"its last words:"$'\n'"$(last_words)"
 }
 
-last_words() { docker logs --tail 5 "$(container "$other")" 2>&1 | cut -c 1-300; }
+# Its last errors, or what else it said last: of each the begin, and the end, which has the
+# exception.
+last_words() {
+    local said
+    said=$(docker logs "$(container "$other")" 2>&1)
+    { grep -E '"level": "(ERROR|CRITICAL)"' <<<"$said" || printf '%s\n' "$said"; } |
+        tail -n 5 | sed -E 's/^(.{120}).*(.{200})$/\1 ... \2/'
+}
 
 # The socket of its first worker.
 socket() { echo "$(docker volume inspect --format '{{.Mountpoint}}' barestream_sockets)/$other/0.sock"; }
@@ -244,7 +252,7 @@ reload_nginx() {
 keep() {
     [ -z "$serving" ] || docker update --restart no "$(container "$serving")" >/dev/null
     docker update --restart always "$(container "$other")" >/dev/null
-    release_env "$1" >next.env && mv next.env release.env
+    release_env "$1" >release.env.part && mv release.env.part release.env
     cp "releases/$1/deploy/vm/compose" compose.part && mv compose.part compose
     { [ ! -f versions ] || grep -vx "$1" versions || true; echo "$1"; } >versions.part
     mv versions.part versions
