@@ -23,7 +23,7 @@ connect() {
     [ $# != 0 ] || set -- -o BatchMode=yes -o PreferredAuthentications=publickey
     if ! said=$(run "${ssh_command[@]:0:1}" "$@" -o ControlMaster=yes -o ControlPersist=60 \
         "${ssh_command[@]:1}" id -u 2>&1); then
-        fail "ssh to $target: $said" "See that 'ssh ${target%:*}' works by a key."
+        fail "ssh to $target: $said" "See that ssh to $target works by a key, without a question."
     fi
     as_root=
     if [ "${said##*$'\n'}" != 0 ]; then
@@ -52,3 +52,11 @@ on_vm() {
 }
 
 on_vm_as_root() { "${ssh_command[@]}" "$as_root$1"; }
+
+# lock PURPOSE: nobody else changes this VM until this script is gone, or its connection.
+lock() {
+    local answer
+    coproc LOCK { on_vm lock hold "$(git config user.name || id -un) on $(hostname) for $1"; }
+    read -r answer <&"${LOCK[0]}" || answer="nobody: it gave no answer"
+    [ "$answer" = held ] || fail "locked by $answer" "Wait until that run has ended."
+}

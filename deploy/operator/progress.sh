@@ -15,6 +15,26 @@ misused() {
     exit 2
 }
 
+# read_words MOST ARGUMENT...: the words among the arguments, in words: at least one, at most MOST.
+read_words() {
+    local most=$1 argument
+    shift
+    words=()
+    for argument in "$@"; do
+        case $argument in
+        --help)
+            usage
+            exit
+            ;;
+        --verbose) verbose=true ;;
+        -*) misused "there is no option $argument" ;;
+        *) words+=("$argument") ;;
+        esac
+    done
+    [ ${#words[@]} != 0 ] || misused "no VM is named"
+    [ ${#words[@]} -le "$most" ] || misused "${words[$most]} is one word too many"
+}
+
 elapsed_seconds() {
     local ms=$(((${EPOCHREALTIME/[^0-9]/} - began_at_us) / 1000))
     printf '%d.%d' $((ms / 1000)) $((ms % 1000 / 100))
@@ -48,4 +68,20 @@ finish() { printf '%6s s  %s\n' "$(elapsed_seconds)" "$1"; }
 run() {
     ! $verbose || printf '          + %s\n' "$*" >&2
     "$@"
+}
+
+# attempt REMEDY COMMAND...: what it says is shown; where it fails, its errors are the cause.
+attempt() {
+    local remedy=$1 errors code cause
+    shift
+    errors=$(mktemp)
+    set +e
+    "$@" 2>"$errors" | while IFS= read -r line; do say "$line"; done
+    code=${PIPESTATUS[0]}
+    set -e
+    ! $verbose || cat "$errors" >&2
+    cause=$(sed '/./,$!d' "$errors" | tail -n 12)
+    rm "$errors"
+    [ "$code" != 255 ] || remedy="Run it again: it clears up what is left, and goes on."
+    [ "$code" = 0 ] || fail "${cause:-exit code $code}" "$remedy"
 }

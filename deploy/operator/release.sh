@@ -32,30 +32,6 @@ read_release_arguments() {
     [ -n "$vm" ] || misused "no VM is named"
 }
 
-# lock PURPOSE: nobody else changes this VM until this script is gone, or its connection.
-lock() {
-    local answer
-    coproc LOCK { on_vm lock hold "$(git config user.name || id -un) on $(hostname) for $1"; }
-    read -r answer <&"${LOCK[0]}" || answer="nobody: it gave no answer"
-    [ "$answer" = held ] || fail "locked by $answer" "Wait until that run has ended."
-}
-
-# attempt REMEDY COMMAND...: what it says is shown; where it fails, its errors are the cause.
-attempt() {
-    local remedy=$1 errors code
-    shift
-    errors=$(mktemp)
-    set +e
-    "$@" 2>"$errors" | while IFS= read -r line; do say "$line"; done
-    code=${PIPESTATUS[0]}
-    set -e
-    ! $verbose || cat "$errors" >&2
-    cause=$(tail -n 12 "$errors")
-    rm "$errors"
-    [ "$code" != 255 ] || remedy="Run it again: it clears up what is left, and goes on."
-    [ "$code" = 0 ] || fail "${cause:-exit code $code}" "$remedy"
-}
-
 # Until it is kept, a version leaves nothing behind.
 end() {
     local code=$?

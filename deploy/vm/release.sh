@@ -32,7 +32,7 @@ stop_with() {
 # compose_for VERSION ARGUMENT...: Compose, as if that version served by the other name.
 compose_for() {
     local state
-    mapfile -t state < <(release_env "$1" | grep =)
+    mapfile -t state < <(release_env "$1" | grep '=')
     env "${state[@]}" "releases/$1/deploy/vm/compose" --progress quiet "${@:2}"
 }
 

@@ -1,0 +1,86 @@
+# shellcheck shell=bash
+# The log of updates, as Valkey keeps it, out of a VM and into one.
+
+cd /opt/barestream || exit
+
+stop_with() {
+    printf '%s\n' "$1" >&2
+    exit 1
+}
+
+valkey() {
+    local id
+    id=$([ ! -x compose ] || ./compose ps --all --quiet valkey)
+    [ -n "$id" ] || stop_with "no version has been rolled out here: there is no Valkey"
+    echo "$id"
+}
+
+# Its folder on this machine.
+data() {
+    docker inspect "$1" \
+        --format '{{range .Mounts}}{{if eq .Destination "/data"}}{{.Source}}{{end}}{{end}}'
+}
+
+# A snapshot as Valkey gives it to a replica: whole, and of one moment, while it serves.
+snapshot() {
+    local id folder
+    id=$(valkey)
+    folder=$(data "$id")
+    # shellcheck disable=SC2016  # the container's shell
+    docker exec "$id" sh -c \
+        'REDISCLI_AUTH=$(cat /run/barestream-engine/password) valkey-cli --rdb /data/snapshot.rdb' >/dev/null
+    mv "$folder/snapshot.rdb" history.rdb
+    verify
+    du --human-readable history.rdb | cut -f 1
+}
+
+# Valkey's own look at it, checksum and all.
+verify() {
+    local said
+    said=$(docker run --rm --network none --volume "$PWD/history.rdb:/history.rdb:ro" \
+        --entrypoint valkey-check-rdb "$(docker inspect --format '{{.Config.Image}}' "$(valkey)")" \
+        /history.rdb 2>&1) || {
+        rm history.rdb
+        stop_with "Valkey does not take it for a snapshot: $(grep -v info <<<"$said" | tail -n 2)"
+    }
+}
+
+hand_over() { cat history.rdb && rm history.rdb; }
+
+receive() {
+    valkey >/dev/null
+    cat >history.rdb
+    verify
+}
+
+# Streams stay open on heartbeats meanwhile, and publishers are told to come back.
+put_back() {
+    local id folder said
+    id=$(valkey)
+    folder=$(data "$id")
+    docker stop "$id" >/dev/null
+    rm -rf "$folder/appendonlydir.before"
+    [ ! -d "$folder/appendonlydir" ] || mv "$folder/appendonlydir" "$folder/appendonlydir.before"
+    # What Valkey's log of writes begins with may be a snapshot.
+    mkdir "$folder/appendonlydir"
+    mv history.rdb "$folder/appendonlydir/appendonly.aof.1.base.rdb"
+    echo "file appendonly.aof.1.base.rdb seq 1 type b" >"$folder/appendonlydir/appendonly.aof.manifest"
+    chown -R --reference "$folder" "$folder/appendonlydir"
+    chmod -R go= "$folder/appendonlydir"
+    if ! ./compose --progress quiet up --detach --wait --no-deps --no-recreate valkey; then
+        said=$(docker logs --tail 20 "$id" 2>&1 | grep ' # ' | tail -n 2)
+        docker stop "$id" >/dev/null
+        rm -rf "$folder/appendonlydir"
+        mv "$folder/appendonlydir.before" "$folder/appendonlydir"
+        docker start "$id" >/dev/null
+        stop_with "Valkey did not start on it, and has what it had: $said"
+    fi
+    echo "what was there before is in $folder/appendonlydir.before"
+}
+
+# Its workers hold the newest events: new ones read them from what was put back.
+renew_workers() {
+    local app
+    app=$(./compose ps --quiet "$(sed -n 's/^COMPOSE_PROFILES=//p' release.env)")
+    docker kill --signal HUP "$app" >/dev/null
+}
