@@ -20,11 +20,13 @@ class Publisher:
 
     Args:
         url: Where the hub is, without its path.
+        bearer: Its token; one under the tests' key where none is given.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, bearer: str | None = None) -> None:
+        authorization = f"Bearer {bearer or token()}"
         self._client = httpx.AsyncClient(
-            base_url=url, headers={"Authorization": f"Bearer {token()}"}, timeout=30
+            base_url=url, headers={"Authorization": authorization}, timeout=30
         )
 
     async def __aenter__(self) -> "Publisher":

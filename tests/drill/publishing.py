@@ -1,9 +1,11 @@
 """What publishers do over faults: retry what is safe to retry, and send anew what is not."""
 
 import asyncio
+import itertools
 import random
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import httpx
@@ -90,6 +92,16 @@ class Ledger:
         return post
 
 
+async def due_slots(
+    nth: int, publishers: int, events_per_second: float, began_at: float
+) -> AsyncIterator[int]:
+    """Return a publisher's slots, each when it is due: of all slots, each so manieth is its own."""
+    for slot in itertools.count(nth, publishers):
+        due_at = began_at + slot / events_per_second
+        await asyncio.sleep(max(0.0, due_at - time.monotonic()))
+        yield slot
+
+
 class Publishing:
     """Posts events at an even rate, each publisher one after the other.
 
@@ -132,10 +144,9 @@ class Publishing:
 
     async def _publish(self, nth: int, began_at: float) -> None:
         rng = random.Random(f"{self._seed}/publisher/{nth}")
-        slot = nth
-        while not self._stopping:
-            due_at = began_at + slot / self._events_per_second
-            await asyncio.sleep(max(0.0, due_at - time.monotonic()))
+        async for slot in due_slots(nth, self._publishers, self._events_per_second, began_at):
+            if self._stopping:
+                break
             topics = self._topics(slot, rng)
             own_id = rng.random() < 0.5
             filler_bytes = rng.choice(FILLER_BYTES)
@@ -145,7 +156,6 @@ class Publishing:
             if not await self._is_settled(post, patience_seconds):
                 self._ledger.retried[self._ledger.phase] += not is_hasty
                 await self._settle(post, filler_bytes)
-            slot += self._publishers
 
     async def _settle(self, post: Post, filler_bytes: int = 0) -> None:
         """Post until it is taken an event that may have been taken already."""
