@@ -278,14 +278,14 @@ drain() {
     docker stop "$id" >/dev/null &
     stopping=$!
     while sleep 1 && kill -0 "$stopping" 2>/dev/null; do
-        [ $((++seconds % 5)) != 0 ] || echo "$(streams_left "$id") streams left"
+        [ $((++seconds % 5)) != 0 ] || echo "$(streams_left) streams left"
     done
     wait "$stopping"
     docker rm "$id" >/dev/null
 }
 
-# Each line of the kernel's table that names a worker's socket and is connected (03).
-streams_left() { docker exec "$1" cat /proc/net/unix 2>/dev/null | grep -c " 03 .*/$other/" || true; }
+# By the kernel's table of sockets where nginx is: those that are connected (03) to a worker's.
+streams_left() { docker exec "$(container nginx)" grep -c " 03 .*/$other/" /proc/net/unix || true; }
 
 # What came of the candidate goes, and nothing else.
 undo() {
