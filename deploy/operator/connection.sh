@@ -4,15 +4,23 @@
 #
 # DEPLOY_SSH is the client, ssh, with what options the VM needs.
 
-read -ra ssh_command <<<"${DEPLOY_SSH:-ssh}"
-
-# connect user@host[:port] [OPTION...]: by key alone, unless the options say otherwise.
+# connect user@host[:port]: by key alone.
 connect() {
+    try_connect "$1" -o BatchMode=yes -o PreferredAuthentications=publickey ||
+        fail "ssh to $1: $connection_error" "See that ssh to $1 works by a key, without a question."
+    become_root
+}
+
+# try_connect user@host[:port] [OPTION...]: whether it works; connection_error says why not.
+try_connect() {
     local target=$1 said
     shift
+    vm_name=$target
     vm_host=${target#*@}
     vm_host=${vm_host%:*}
+    disconnect
     connection_folder=$(mktemp -d)
+    read -ra ssh_command <<<"${DEPLOY_SSH:-ssh}"
     ssh_command+=(
         -o "ControlPath=$connection_folder/socket"
         # A network that is gone is noticed in half a minute.
@@ -20,19 +28,27 @@ connect() {
     )
     if [ "${target##*:}" != "$target" ]; then ssh_command+=(-p "${target##*:}"); fi
     ssh_command+=("${target%:*}")
-    [ $# != 0 ] || set -- -o BatchMode=yes -o PreferredAuthentications=publickey
-    if ! said=$(run "${ssh_command[@]:0:1}" "$@" -o ControlMaster=yes -o ControlPersist=60 \
+    if said=$(run "${ssh_command[0]}" "$@" -o ControlMaster=yes -o ControlPersist=60 \
         "${ssh_command[@]:1}" id -u 2>&1); then
-        fail "ssh to $target: $said" "See that ssh to $target works by a key, without a question."
+        user_id=${said##*$'\n'}
+    else
+        connection_error=$said
+        return 1
     fi
+}
+
+become_root() {
     as_root=
-    if [ "${said##*$'\n'}" != 0 ]; then
+    if [ "$user_id" != 0 ]; then
         as_root="sudo -n "
         "${ssh_command[@]}" sudo -n true 2>/dev/null ||
-            fail "$target may not become root by sudo without a password" \
+            fail "$vm_name may not become root by sudo without a password" \
                 "Name root, or a user with NOPASSWD in sudoers."
     fi
 }
+
+# Whether a connection beside this one can be had.
+can_connect_anew() { run "${ssh_command[0]}" "$@" -o ControlPath=none "${ssh_command[@]:1}" true; }
 
 disconnect() {
     [ -n "${connection_folder:-}" ] || return 0
@@ -40,14 +56,15 @@ disconnect() {
     rm -rf "$connection_folder"
 }
 
-# on_vm FILE FUNCTION ARGUMENT...: run a function of deploy/vm/FILE.sh on the VM, as root; its
-# standard input is this one's.
+# on_vm FILE[,FILE] FUNCTION ARGUMENT...: run a function of deploy/vm/FILE.sh on the VM, as root;
+# its standard input is this one's.
 on_vm() {
-    local file=$1
+    local files file script="set -euo pipefail"
+    IFS=, read -ra files <<<"$1"
     shift
     ! $verbose || printf '          + on the VM: %s\n' "$*" >&2
-    local script
-    script="set -euo pipefail; $(cat "$here/vm/$file.sh")"$'\n'"$(printf '%q ' "$@")"
+    for file in "${files[@]}"; do script+=$'\n'$(cat "$here/vm/$file.sh"); done
+    script+=$'\n'$(printf '%q ' "$@")
     on_vm_as_root "bash -c $(printf %q "$script")"
 }
 

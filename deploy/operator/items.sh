@@ -1,0 +1,29 @@
+# shellcheck shell=bash
+# Items of the VM, as deploy/vm/item.sh tells of them. Needs progress.sh and connection.sh.
+
+check=false
+changes=0
+
+# items FILE FUNCTION ARGUMENT...: have the VM compare, and change what differs.
+items() {
+    local line errors=$connection_folder/errors told=0
+    while IFS= read -r line; do
+        case $line in
+        refused:*)
+            line=${line#refused: }
+            fail "${line%%$'\t'*}" "${line#*$'\t'}"
+            ;;
+        changed:* | would\ change:*) changes=$((changes + 1)) ;;
+        esac
+        say "$line"
+    done < <(on_vm "item,$1" converge $check "${@:2}" </dev/null 2> >(keep_errors "$errors"))
+    wait $! || told=$?
+    if [ $told != 0 ]; then
+        fail "exit code $told; $(tail -n 5 "$errors")" \
+            "Run it again with --verbose: what is done already stays, and is not done twice."
+    fi
+}
+
+keep_errors() {
+    if $verbose; then tee "$1" >&2; else cat >"$1"; fi
+}

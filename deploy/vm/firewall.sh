@@ -1,0 +1,103 @@
+# shellcheck shell=bash
+# A firewall that holds for published ports too. Needs item.sh.
+#
+# Docker hands a packet for a published port on before the chain "input", that ufw works by, sees
+# it. This one is earlier: behind conntrack, and before Docker writes the packet's address anew.
+
+firewall_file=/etc/barestream-firewall.nft
+# Not by nftables.service, which begins with `flush ruleset`, and so takes Docker's rules away.
+firewall_unit="[Unit]
+Description=Firewall that holds for published ports too
+DefaultDependencies=no
+Wants=network-pre.target
+After=nftables.service
+Before=network-pre.target shutdown.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/nft --file $firewall_file
+ExecStop=/usr/sbin/nft delete table inet barestream
+
+[Install]
+WantedBy=sysinit.target"
+firewall_undo=barestream-firewall-undo
+
+# open_ports SSH_PORT: the port that this login came by, those of sshd, and the service's.
+open_ports() {
+    {
+        printf '%s\n' "$1" 80 443
+        sshd -T 2>/dev/null | sed -n 's/^port //p'
+        sed -n 's/^BARESTREAM_\(TLS_\)\?PORT=\([0-9]*\).*/\2/p' /opt/barestream/.env 2>/dev/null || true
+    } | sort -nu | paste -sd ' ' | sed 's/ /, /g'
+}
+
+# The first two lines make the third replace what is there, at once.
+rules() {
+    cat <<NFT
+table inet barestream
+delete table inet barestream
+table inet barestream {
+    chain from_outside {
+        type filter hook prerouting priority mangle; policy drop;
+        ct state established,related accept
+        iifname { "lo", "docker0", "br-*" } accept
+        meta l4proto { icmp, ipv6-icmp } accept
+        ip6 saddr fe80::/10 udp dport 546 accept
+        tcp dport { $(open_ports "$1") } accept
+    }
+}
+NFT
+}
+
+# As nft writes them, from a network of their own: what is loaded can be compared with that.
+canonical() {
+    unshare --net sh -c 'nft --file - && nft --stateless list table inet barestream' <<<"$1"
+}
+
+loaded() { nft --stateless list table inet barestream 2>/dev/null || true; }
+
+# Load the rules for a minute; firewall_on_boot is for who can still log in then.
+load_firewall() {
+    local wanted
+    wanted=$(rules "$1")
+    if command -v nft >/dev/null && [ "$(canonical "$wanted")" = "$(loaded)" ]; then
+        ok "firewall: open are $(open_ports "$1")"
+    else
+        change "firewall: open are $(open_ports "$1")" load_for_now "$wanted"
+    fi
+}
+
+load_for_now() {
+    forget_undo
+    systemd-run --quiet --unit $firewall_undo --on-active=60 --timer-property=AccuracySec=1s \
+        sh -c "nft delete table inet barestream; if [ -e $firewall_file ]; then nft --file $firewall_file; fi"
+    nft --file - <<<"$1"
+}
+
+forget_undo() { systemctl stop $firewall_undo.timer 2>/dev/null || true; }
+
+undo_firewall() {
+    systemctl start $firewall_undo.service
+    forget_undo
+}
+
+firewall_on_boot() {
+    local wanted
+    wanted=$(rules "$1")
+    $check || forget_undo
+    if is_file $firewall_file 644 "$wanted" && is_enabled barestream-firewall &&
+        is_file /etc/systemd/system/barestream-firewall.service 644 "$firewall_unit"; then
+        ok "barestream-firewall.service"
+    else
+        change "barestream-firewall.service on boot" enable_firewall "$wanted"
+    fi
+}
+
+enable_firewall() {
+    write_file $firewall_file 644 "$1"
+    write_file /etc/systemd/system/barestream-firewall.service 644 "$firewall_unit"
+    systemctl daemon-reload
+    systemctl enable --now barestream-firewall
+}

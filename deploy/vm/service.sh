@@ -1,0 +1,68 @@
+# shellcheck shell=bash
+# The service's folder, its settings, and its start on boot. Needs item.sh.
+
+home=/opt/barestream
+# Compose's longest stop_grace_period (the app's, 620 s), then Valkey's (30 s), and some air.
+unit="[Unit]
+Description=barestream
+Documentation=file:$home/releases
+# Not Requires: the engine is restarted under running containers, and streams go on.
+Wants=docker.service network-online.target
+After=docker.service network-online.target
+ConditionPathExists=$home/release.env
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+WorkingDirectory=$home
+ExecStart=$home/compose up --detach --no-build --no-recreate
+# Streams are ended evenly while the engine is still there.
+ExecStop=$home/compose stop
+TimeoutStopSec=680
+
+[Install]
+WantedBy=multi-user.target"
+
+service() {
+    if [ "$(stat -c '%a %u %g' $home 2>/dev/null)" = "755 0 0" ]; then
+        ok "$home"
+    else
+        change "$home" install -d -o root -g root -m 0755 $home
+    fi
+    if [ -e $home/.env ]; then
+        ok "$home/.env"
+    else
+        change "$home/.env: a new key for tokens, a drain of 30 s" make_settings
+    fi
+    if is_file /etc/systemd/system/barestream.service 644 "$unit" && is_enabled barestream; then
+        ok "barestream.service"
+    else
+        change "barestream.service on boot" enable_service
+    fi
+}
+
+make_settings() {
+    local key
+    key=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
+    write_file $home/.env 600 "# Settings of the service: .env.example of a release lists them.
+BARESTREAM_TOKEN_KEY=$key
+BARESTREAM_DRAIN_SECONDS=30
+BARESTREAM_NOFILE=$(open_files)"
+}
+
+# What a container can be given: not more than the engine has.
+open_files() {
+    local wanted=65536 hard
+    hard=$(awk '/^Max open files/ {print $5}' "/proc/$(systemctl show --property MainPID --value docker)/limits")
+    if [ "$hard" != unlimited ] && [ "$hard" -lt $wanted ]; then
+        echo "$hard"
+    else
+        echo $wanted
+    fi
+}
+
+enable_service() {
+    write_file /etc/systemd/system/barestream.service 644 "$unit"
+    systemctl daemon-reload
+    systemctl enable barestream
+}

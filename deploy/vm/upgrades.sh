@@ -1,0 +1,25 @@
+# shellcheck shell=bash
+# Security upgrades by themselves. Needs item.sh.
+
+upgrades_file=/etc/apt/apt.conf.d/20auto-upgrades
+
+upgrades() {
+    if are_periodic; then
+        ok "security upgrades, daily"
+    else
+        change "security upgrades, daily" make_periodic
+    fi
+}
+
+are_periodic() {
+    local lists=0 upgrade=0
+    eval "$(apt-config shell lists APT::Periodic::Update-Package-Lists \
+        upgrade APT::Periodic::Unattended-Upgrade)"
+    [ "$lists" != 0 ] && [ "$upgrade" != 0 ]
+}
+
+make_periodic() {
+    write_file "$upgrades_file" 644 'APT::Periodic::Update-Package-Lists "1";
+APT::Periodic::Unattended-Upgrade "1";'
+    are_periodic || refuse "a file after $upgrades_file turns upgrades off" "apt-config dump APT::Periodic"
+}
