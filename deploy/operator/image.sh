@@ -2,15 +2,16 @@
 # A version's image and files: made here, and brought to the VM. Needs progress.sh and
 # connection.sh.
 
+repository() { git -C "$here/.." "$@"; }
+
 look_here() {
-    cd "$here/.."
-    version=$(git rev-parse --verify --quiet --short=12 "$wanted^{commit}") ||
+    version=$(repository rev-parse --verify --quiet --short=12 "$wanted^{commit}") ||
         fail "git knows no commit $wanted" "Name a commit, a tag or a branch."
     docker version >/dev/null 2>&1 ||
         fail "no Docker engine answers here" "Start one: it builds the image."
-    [ "$wanted" != HEAD ] || git diff --quiet HEAD ||
+    [ "$wanted" != HEAD ] || repository diff --quiet HEAD ||
         say "what is not committed stays out"
-    say "$version $(git log -1 --format=%s "$version")"
+    say "$version $(repository log -1 --format=%s "$version")"
 }
 
 # Of the files of that commit, and nothing else.
@@ -22,13 +23,13 @@ build_image() {
     local arguments=()
     [ -z "${PYTHON_IMAGE:-}" ] || arguments+=(--build-arg PYTHON_IMAGE)
     [ -z "${PIP_INDEX_URL:-}" ] || arguments+=(--build-arg PIP_INDEX_URL)
-    git archive "$version" | run docker build --quiet "${arguments[@]}" \
-        --label "org.opencontainers.image.revision=$(git rev-parse "$version")" \
+    repository archive "$version" | run docker build --quiet "${arguments[@]}" \
+        --label "org.opencontainers.image.revision=$(repository rev-parse "$version")" \
         --tag "barestream:$version" - >/dev/null
 }
 
 ship() {
-    git archive "$version" docker-compose.yml deploy nginx | on_vm release unpack "$version"
+    repository archive "$version" docker-compose.yml deploy nginx | on_vm release unpack "$version"
     local images=() image
     on_vm release has_image "$version" || images=("barestream:$version")
     if [ -n "${DEPLOY_REGISTRY:-}" ]; then
