@@ -1,7 +1,7 @@
-"""A real engine and the project on it; figures that the tests measure; the long idle stream."""
+"""A real engine and the project on it; the long idle stream."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -9,8 +9,6 @@ import pytest
 from compose import Stack
 from idle_stream import IdleStream
 from programs import require_docker
-
-_FIGURES = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,18 +53,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _waits_for_the_idle_stream(item: pytest.Item) -> bool:
     return "idle_stream" in getattr(item, "fixturenames", ())
-
-
-@pytest.fixture
-def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Return a function that has a measured figure printed at the end of the run."""
-    figures = request.config.stash.setdefault(_FIGURES, [])
-    return lambda text: figures.append(f"{request.node.name}: {text}")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what was measured, also where all is well."""
-    if figures := terminalreporter.config.stash.get(_FIGURES, []):
-        terminalreporter.section("figures of the container tests")
-        for line in figures:
-            terminalreporter.write_line(line)

@@ -103,17 +103,53 @@ class Vm(Answering):
         return {**os.environ, "DEPLOY_SSH": " ".join(client)}
 
     def deploy(
-        self, script: str, *arguments: str, seconds: float = 300, **environment: str
+        self,
+        script: str,
+        *arguments: str,
+        seconds: float = 300,
+        root: Path = ROOT,
+        **environment: str,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a script of deploy/ on it; the exit code is the caller's to judge."""
+        """Run a script of deploy/ on it; the exit code is the caller's to judge.
+
+        Args:
+            script: Its name.
+            arguments: Those behind the VM's.
+            seconds: After which it is killed.
+            root: The checkout that it stands in.
+            environment: Further variables.
+        """
         return subprocess.run(
-            [ROOT / "deploy" / script, self.target, *arguments],
+            [root / "deploy" / script, self.target, *arguments],
             env={**self.environment, **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=seconds,
             check=False,
+        )
+
+    def begin_deploy(
+        self, script: str, *arguments: str, root: Path = ROOT
+    ) -> subprocess.Popen[str]:
+        """Begin to run a script of deploy/, in a process group of its own."""
+        return subprocess.Popen(
+            [root / "deploy" / script, self.target, *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def set(self, **settings: object) -> None:
+        """Write settings of the service, by their short names; the next rollout takes them in."""
+        lines = "\n".join(f"BARESTREAM_{name}={value}" for name, value in settings.items())
+        pattern = "|".join(settings)
+        env = "/opt/barestream/.env"
+        self.console(
+            f"sed -i -E '/^BARESTREAM_({pattern})=/d' {env}; cat >>{env} <<'E'\n{lines}\nE"
         )
 
     def try_ssh(self, command: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
