@@ -87,8 +87,9 @@ firewall_on_boot() {
     local wanted
     wanted=$(rules "$1")
     $check || forget_undo
-    if is_file $firewall_file 644 "$wanted" && is_enabled barestream-firewall &&
-        is_file /etc/systemd/system/barestream-firewall.service 644 "$firewall_unit"; then
+    if is_file $firewall_file 644 "$wanted" &&
+        is_file /etc/systemd/system/barestream-firewall.service 644 "$firewall_unit" &&
+        is_enabled barestream-firewall && systemctl is-active --quiet barestream-firewall; then
         ok "barestream-firewall.service"
     else
         change "barestream-firewall.service on boot" enable_firewall "$wanted"

@@ -72,6 +72,7 @@ packages() {
         [[ " ${missing[*]} " != *" docker.io "* ]] || candidate_is_recent
         change "packages ${missing[*]}" install_packages "${missing[@]}"
     fi
+    [ ${#missing[@]} != 0 ] || ok "packages"
     ! has dockerd || ok "Docker Engine $(engine_version), Compose $(compose_version)"
 }
 
@@ -102,7 +103,9 @@ update_lists() {
 # Without lists, before the first update, nothing is known.
 candidate_is_recent() {
     local candidate
-    candidate=$(apt-cache policy docker.io | sed -n 's/^ *Candidate: //p')
+    # It would write caches, even to tell.
+    candidate=$(apt-cache -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= policy docker.io |
+        sed -n 's/^ *Candidate: //p')
     if [ -z "$candidate" ] && $check; then return; fi
     is_at_least "${candidate:-0}" $least_engine ||
         refuse "apt's docker.io is ${candidate:-not there}, and $least_engine is needed" \

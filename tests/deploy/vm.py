@@ -20,7 +20,7 @@ class Vm(Answering):
     ``address`` and ``url`` are its port 80.
 
     Args:
-        user: Who logs in: root, or admin, who has sudo.
+        user: Who logs in: root, or deployer, who has sudo.
     """
 
     def __init__(self, user: str = "root") -> None:
@@ -180,7 +180,7 @@ class Vm(Answering):
 
     def reboot(self) -> None:
         """Shut it down, units in their order, and boot it again."""
-        docker("restart", "-t", "60", self.name)
+        docker("restart", "-t", "120", self.name, seconds=150)
         self.wait()
 
     def listens(self, port: int) -> bool:

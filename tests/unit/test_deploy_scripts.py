@@ -1,0 +1,28 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from service import ROOT
+
+# What an operator runs: whoever tells of its steps.
+SCRIPTS = sorted(
+    path
+    for path in (ROOT / "deploy").iterdir()
+    if path.is_file() and "operator/progress.sh" in path.read_text()
+)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_help_says_how_it_is_used(script: Path) -> None:
+    done = subprocess.run([script, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert f"  {script.name} " in done.stdout
+    assert "shellcheck" not in done.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_misuse_is_told_and_goes_nowhere(script: Path) -> None:
+    done = subprocess.run([script, "--what"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{script.name}: ")
