@@ -147,17 +147,14 @@ base_compose() {
         --env-file .env --file "$folder/docker-compose.yml" "${tls[@]}" "${@:2}"
 }
 
-# start_engine VERSION: Valkey, which is left alone where it runs; the app's checks ask for its
-# password.
-start_engine() {
-    [ -f valkey-start ] || cp "releases/$1/deploy/valkey-start" valkey-start
-    compose_for "$1" up --detach --wait --no-recreate valkey
-}
-
 # check VERSION: whether app and nginx take this machine's settings.
 check() {
     local folder=releases/$1/nginx
-    start_engine "$1"
+    # Made, not started: the app's image says whose the folders in the volumes are. Valkey is left
+    # alone where it is there.
+    [ -f valkey-start ] || cp "releases/$1/deploy/valkey-start" valkey-start
+    compose_for "$1" up --no-start --no-recreate --no-build "$other"
+    compose_for "$1" up --detach --wait --no-recreate valkey
     compose_for "$1" run --rm --no-deps --no-TTY "$other" barestream settings --check
     base_compose "$1" run --rm --no-deps --no-TTY nginx \
         nginx -p /run/nginx -c /etc/nginx/nginx.conf -t -q >/dev/null
@@ -171,7 +168,6 @@ check() {
 # start VERSION SECONDS: until each of its workers takes streams, with its ring filled.
 start() {
     local id state health deadline
-    compose_for "$1" up --no-start --no-deps --no-build "$other"
     id=$(container "$other")
     # A machine that restarts meanwhile comes back without it.
     docker update --restart no "$id" >/dev/null
