@@ -1,0 +1,44 @@
+# The figures of two samples of /metrics, in a line.
+#
+#   awk -v seconds=2 -f figures.awk sample=1 FIRST sample=2 SECOND
+#
+# POSIX awk: Debian's is mawk.
+
+/^#/ { next }
+
+/^barestream_delivery_lag_seconds_bucket/ {
+    bound = $1
+    sub(/.*le="/, "", bound)
+    sub(/".*/, "", bound)
+    if (sample == 1) {
+        before[bound] = $2
+    } else {
+        # They come in order, and each holds those below it.
+        bounds[++buckets] = bound
+        within[buckets] = $2 - before[bound]
+    }
+    next
+}
+
+sample == 1 { earlier[$1] = $2 }
+sample == 2 { later[$1] = $2 }
+
+function per_second(name) { return sprintf("%.1f", (later[name] - earlier[name]) / seconds) }
+
+# The bound below which so large a share of the events was delivered.
+function lag(share,    nth) {
+    if (within[buckets] == 0) return "none"
+    for (nth = 1; within[nth] < share * within[buckets]; nth++) continue
+    if (bounds[nth] == "+Inf") return "above " bounds[nth - 1] * 1000 " ms"
+    return "below " bounds[nth] * 1000 " ms"
+}
+
+END {
+    printf "%d streams", later["barestream_streams"]
+    printf ", %s events/s published", per_second("barestream_events_published_total")
+    printf ", %s delivered", per_second("barestream_events_delivered_total")
+    printf "; lag p50 %s, p99 %s", lag(0.5), lag(0.99)
+    printf "; the engine %s", later["barestream_engine_up"] ? "answers" : "does NOT answer"
+    if (later["barestream_draining"]) printf "; %d workers drain", later["barestream_draining"]
+    print ""
+}
