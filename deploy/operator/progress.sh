@@ -15,11 +15,17 @@ misused() {
     exit 2
 }
 
-# read_words MOST ARGUMENT...: the words among the arguments, in words: at least one, at most MOST.
+# read_words MOST OPTION... -- ARGUMENT...: take user@host[:port], and what may stand behind it, into
+# words, at most so many; those of the options that are given, into options.
 read_words() {
-    local most=$1 argument
+    local most=$1 known=' ' argument
     shift
-    words=()
+    while [ "$1" != -- ]; do
+        known+="$1 "
+        shift
+    done
+    shift
+    words=() options=()
     for argument in "$@"; do
         case $argument in
         --help)
@@ -27,11 +33,14 @@ read_words() {
             exit
             ;;
         --verbose) verbose=true ;;
-        -*) misused "there is no option $argument" ;;
+        -*)
+            [[ $known == *" $argument "* ]] || misused "there is no option $argument"
+            options+=("$argument")
+            ;;
         *) words+=("$argument") ;;
         esac
     done
-    [ ${#words[@]} != 0 ] || misused "no VM is named"
+    [[ ${words[0]:-} == ?*@?* ]] || misused "expected a VM, as user@host or user@host:port"
     [ ${#words[@]} -le "$most" ] || misused "${words[$most]} is one word too many"
 }
 
