@@ -62,6 +62,33 @@ class Settings(BaseSettings):
     port: int = _setting(
         80, "The port that nginx publishes.", "a port from 1 to 65535", ge=1, le=65535
     )
+    tls_port: int = _setting(
+        443,
+        "The port that nginx publishes for TLS, with deploy/tls.yml; BARESTREAM_PORT leads there.",
+        "a port from 1 to 65535",
+        ge=1,
+        le=65535,
+    )
+    certificates: Path = _setting(
+        Path("certificates"),
+        "The folder whose current/ holds fullchain.pem and privkey.pem; nginx reads them at each "
+        "handshake.",
+        "a path",
+    )
+    acme: Path = _setting(
+        Path("acme"),
+        "The folder that answers HTTP-01: what an ACME client calls its webroot.",
+        "a path",
+    )
+    hsts_seconds: int = _setting(
+        0,
+        "For how long browsers come by TLS alone (HSTS), told over TLS; 0 tells them nothing, and "
+        "1 takes it back.",
+        "a whole number of seconds from 0 to 63072000",
+        "s",
+        ge=0,
+        le=63_072_000,
+    )
     workers: int = _setting(
         2,
         "Gunicorn workers; nginx has one upstream line for each. One a core is enough.",

@@ -13,6 +13,7 @@ from barestream.settings import SettingsError, load, rows, unknown
 from barestream.tokens import Verifier
 
 ROOT = Path(__file__).parents[2]
+COMPOSE_FILES = ("docker-compose.yml", "deploy/tls.yml")
 
 KEY = "as many bytes as HS256 asks for: 32"
 
@@ -221,7 +222,7 @@ def test_the_example_of_an_env_file_holds_every_setting() -> None:
 
 
 def test_compose_passes_every_setting_on_to_the_container_that_reads_it() -> None:
-    compose = (ROOT / "docker-compose.yml").read_text()
+    compose = "".join((ROOT / name).read_text() for name in COMPOSE_FILES)
     fixed_in_the_image = {"BARESTREAM_BIND", "BARESTREAM_SOCKET_DIR"}
     missing = {row.variable for row in rows()} - fixed_in_the_image
     assert {variable for variable in missing if variable not in compose} == set()
@@ -230,7 +231,7 @@ def test_compose_passes_every_setting_on_to_the_container_that_reads_it() -> Non
 def test_defaults_that_stand_elsewhere_are_the_same() -> None:
     defaults = {row.variable: row.default for row in rows()}
     elsewhere = [
-        (ROOT / "docker-compose.yml", r"\$\{(BARESTREAM_\w+):-([^}]*)\}"),
+        *((ROOT / name, r"\$\{(BARESTREAM_\w+):-([^}]*)\}") for name in COMPOSE_FILES),
         (ROOT / "nginx/upstream.envsh", r"\$\{(BARESTREAM_\w+):=([^}]*)\}"),
         (ROOT / "deploy/native", r"\$\{(BARESTREAM_\w+):=([^}]*)\}"),
     ]
