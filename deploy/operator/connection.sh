@@ -74,6 +74,12 @@ on_vm_as_root() { "${ssh_command[@]}" "$as_root$1"; }
 lock() {
     local answer
     coproc LOCK { on_vm lock hold "$(git config user.name || id -un) on $(hostname) for $1"; }
-    read -r answer <&"${LOCK[0]}" || answer="nobody: it gave no answer"
-    [ "$answer" = held ] || fail "locked by $answer" "Wait until that run has ended."
+    while read -r answer <&"${LOCK[0]}"; do
+        case $answer in
+        held) return ;;
+        waiting*) say "$answer" ;;
+        *) fail "locked by $answer" "Wait until that run has ended." ;;
+        esac
+    done
+    fail "the VM gave no answer" "Run it again."
 }

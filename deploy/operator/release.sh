@@ -45,7 +45,6 @@ end() {
 }
 
 look_there() {
-    connect "$vm"
     attempt "Set it up: deploy/provision $vm" on_vm release preflight
     url=${url:-$(on_vm release default_url "$vm_host")}
 }

@@ -17,12 +17,9 @@ version='' serving=''
 if [ -f release.env ]; then . ./release.env && version=$BARESTREAM_VERSION serving=$COMPOSE_PROFILES; fi
 if [ "$serving" = blue ]; then other=green; else other=blue; fi
 
-# A step whose operator was cut off goes on to its end.
+# One step at a time: that of an operator who was cut off goes on to its end.
 exec 8>step.lock
-if ! flock --nonblock 8; then
-    echo "waiting for a step of an earlier run to end"
-    flock 8
-fi
+flock 8
 
 stop_with() {
     printf '%s\n' "$1" >&2
