@@ -10,7 +10,7 @@ status() {
     figures=$(cat)
     containers=$(list_containers)
     if [ -z "$containers" ]; then
-        echo "No container of the service is there: deploy/rollout brings one."
+        echo "No container of the service is there: deploy/rollout brings one." >&2
         return 1
     fi
     nginx=$(awk -F '|' '$1 == "nginx" { print $2 }' <<<"$containers")
