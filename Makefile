@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs test test-containers drill bench bench-quick fuzz check lock
+.PHONY: help up down logs test test-containers test-deploy drill bench bench-quick fuzz check lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -19,6 +19,9 @@ test: .venv/dev ## run the tests that need no containers: unit to browser
 
 test-containers: .venv/dev ## run the tests on containers, on a real engine
 	@tests/run container
+
+test-deploy: .venv/dev ## run the tests of deploy/ on a VM of their own, on a real engine
+	@tests/run deploy
 
 drill: .venv/dev ## faults under 1,000 clients, on a real engine: what is lost, doubled, out of order
 	@.venv/bin/python tests/drill

@@ -28,7 +28,8 @@ try_connect() {
     )
     if [ "${target##*:}" != "$target" ]; then ssh_command+=(-p "${target##*:}"); fi
     ssh_command+=("${target%:*}")
-    if said=$(run "${ssh_command[0]}" "$@" -o ControlMaster=yes -o ControlPersist=60 \
+    trace "${ssh_command[@]}"
+    if said=$("${ssh_command[0]}" "$@" -o ControlMaster=yes -o ControlPersist=60 \
         "${ssh_command[@]:1}" id -u 2>&1); then
         user_id=${said##*$'\n'}
     else
@@ -62,7 +63,7 @@ on_vm() {
     local files file script="set -euo pipefail"
     IFS=, read -ra files <<<"$1"
     shift
-    ! $verbose || printf '          + on the VM: %s\n' "$*" >&2
+    trace "on the VM: $*"
     for file in "${files[@]}"; do script+=$'\n'$(cat "$here/vm/$file.sh"); done
     script+=$'\n'$(printf '%q ' "$@")
     on_vm_as_root "bash -c $(printf %q "$script")"
@@ -77,6 +78,7 @@ lock() {
     while read -r answer <&"${LOCK[0]}"; do
         case $answer in
         held) return ;;
+        missing) fail "$vm_name was not provisioned" "deploy/provision $vm_name" ;;
         waiting*) say "$answer" ;;
         *) fail "locked by $answer" "Wait until that run has ended." ;;
         esac

@@ -73,9 +73,12 @@ fail() {
 
 finish() { printf '%6s s  %s\n' "$(elapsed_seconds)" "$1"; }
 
+# trace WORD...: what --verbose shows.
+trace() { ! $verbose || printf '          + %s\n' "$*" >&2; }
+
 # run COMMAND...: a command that --verbose shows.
 run() {
-    ! $verbose || printf '          + %s\n' "$*" >&2
+    trace "$@"
     "$@"
 }
 

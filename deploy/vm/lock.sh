@@ -2,11 +2,12 @@
 # One operator at a time: a lock that lasts as long as the connection that holds it.
 
 # hold WHO: print "held" and wait for the end of the standard input, or print who holds it. Before
-# that comes a line where a step has to end whose operator was cut off.
+# that comes a line where a step has to end whose operator was cut off; "missing" where there is
+# nothing to lock.
 hold() {
     local folder=/opt/barestream
     if ! [ -d "$folder" ]; then
-        echo "nobody: $folder is missing; set the VM up with deploy/provision"
+        echo missing
         return
     fi
     exec 9>>"$folder/lock"
