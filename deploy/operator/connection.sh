@@ -74,7 +74,7 @@ on_vm_as_root() { "${ssh_command[@]}" "$as_root$1"; }
 # lock PURPOSE: nobody else changes this VM until this script is gone, or its connection.
 lock() {
     local answer
-    coproc LOCK { on_vm lock hold "$(git config user.name || id -un) on $(hostname) for $1"; }
+    coproc LOCK { on_vm lock hold "$(git -C "$here" config user.name || id -un) on $(hostname) for $1"; }
     while read -r answer <&"${LOCK[0]}"; do
         case $answer in
         held) return ;;
