@@ -23,6 +23,7 @@ ExecStop=/usr/sbin/nft delete table inet barestream
 [Install]
 WantedBy=sysinit.target"
 firewall_undo=barestream-firewall-undo
+firewall_before=/run/barestream-firewall.before
 
 # open_ports SSH_PORT: the port that this login came by, those of sshd, and the service's.
 open_ports() {
@@ -44,6 +45,7 @@ table inet barestream {
         ct state established,related accept
         iifname { "lo", "docker0", "br-*" } accept
         meta l4proto { icmp, ipv6-icmp } accept
+        udp sport 67 udp dport 68 accept
         ip6 saddr fe80::/10 udp dport 546 accept
         tcp dport { $(open_ports "$1") } accept
     }
@@ -71,8 +73,9 @@ load_firewall() {
 
 load_for_now() {
     forget_undo
+    loaded >$firewall_before
     systemd-run --quiet --unit $firewall_undo --on-active=60 --timer-property=AccuracySec=1s \
-        sh -c "nft delete table inet barestream; if [ -e $firewall_file ]; then nft --file $firewall_file; fi"
+        sh -c "nft delete table inet barestream; nft --file $firewall_before"
     nft --file - <<<"$1"
 }
 

@@ -5,7 +5,6 @@ home=/opt/barestream
 # Compose's longest stop_grace_period (the app's, 620 s), then Valkey's (30 s), and some air.
 unit="[Unit]
 Description=barestream
-Documentation=file:$home/releases
 # Not Requires: the engine is restarted under running containers, and streams go on.
 Wants=docker.service network-online.target
 After=docker.service network-online.target

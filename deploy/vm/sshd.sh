@@ -4,7 +4,9 @@
 # sshd takes the first value that it reads: before cloud-init's 50-cloud-init.conf.
 sshd_file=/etc/ssh/sshd_config.d/10-barestream.conf
 
-# sshd BY_KEY: passwords are refused from now on where this login came by key.
+# sshd_settings BY_KEY: passwords are refused from now on where this login came by key.
+# PermitRootLogin stays the operator's: where it is a no it would be loosened here, and all else
+# that it allows is a key.
 sshd_settings() {
     # An operator whose network is gone holds the lock for a minute, not for ever.
     local wanted="ClientAliveInterval 15
@@ -31,7 +33,8 @@ set_sshd() {
     write_file $sshd_file 644 "$1"
     if ! sshd -t || ! is_effective "$1"; then
         rm $sshd_file
-        refuse "$sshd_file is not what sshd goes by" "See what /etc/ssh/sshd_config says before it includes that folder."
+        refuse "$sshd_file is not what sshd goes by" \
+            "See what /etc/ssh/sshd_config says before it includes that folder."
     fi
     systemctl reload ssh
 }

@@ -92,11 +92,12 @@ wanted_packages() {
 
 update_lists() {
     # The daily one may be at it, and apt-get waits for the lock of dpkg alone.
-    local deadline=$((SECONDS + 120))
-    until apt-get -qq update >&2; do
-        [ $SECONDS -lt $deadline ] ||
-            refuse "apt-get update fails" "See what it says by --verbose."
-        sleep 5
+    local said deadline=$((SECONDS + 120))
+    until said=$(LC_ALL=C apt-get -qq update 2>&1); do
+        if [[ $said != *"Could not get lock"* ]] || [ $SECONDS -ge $deadline ]; then
+            refuse "apt-get update: ${said%%$'\n'*}" "See that the VM reaches its mirror."
+        fi
+        sleep 2
     done
 }
 

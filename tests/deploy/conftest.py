@@ -17,6 +17,8 @@ def engine() -> None:
 
 @pytest.fixture(scope="session")
 def vm(engine: None) -> Iterator[Vm]:  # noqa: ARG001 (first of all)
-    """Return the one VM that the tests of this folder share, bare until one provisions it."""
+    """Return a VM as deploy/provision leaves it, that tests share."""
     with Vm() as running:
+        done = running.deploy("provision")
+        assert done.returncode == 0, done.stdout + done.stderr
         yield running

@@ -86,22 +86,6 @@ def test_a_second_run_changes_nothing(vm: Vm) -> None:
     assert state(vm) == before
 
 
-def test_what_the_operator_set_is_kept(vm: Vm) -> None:
-    vm.console(
-        """echo '{"live-restore": false, "log-driver": "local", "debug": true}' """
-        ">/etc/docker/daemon.json; echo BARESTREAM_PORT=8080 >>/opt/barestream/.env"
-    )
-    said = provision(vm)
-    assert "changed: /etc/docker/daemon.json" in said
-    assert "22, 80, 443, 8080" in said
-    assert json.loads(vm.console("cat /etc/docker/daemon.json")) == {
-        "live-restore": True,
-        "log-driver": "local",
-        "debug": True,
-    }
-    assert "nothing to change" in provision(vm)
-
-
 def test_the_firewall_holds_for_published_ports(vm: Vm) -> None:
     # An image without a registry: the VM's own Python.
     vm.console(
@@ -117,6 +101,26 @@ def test_the_firewall_holds_for_published_ports(vm: Vm) -> None:
     assert "changed: firewall" in provision(vm)
     assert not vm.listens(9000)
     assert vm.listens(80)
+
+
+def test_what_the_operator_set_is_kept_and_containers_outlive_the_change(vm: Vm) -> None:
+    vm.console(
+        """echo '{"live-restore": false, "log-driver": "local", "debug": true}' """
+        ">/etc/docker/daemon.json; systemctl reload docker; "
+        "echo BARESTREAM_PORT=8080 >>/opt/barestream/.env"
+    )
+    pid_of_container = "docker inspect --format '{{.State.Pid}}' web"
+    pid = vm.console(pid_of_container)
+    said = provision(vm)
+    assert "changed: /etc/docker/daemon.json" in said
+    assert "22, 80, 443, 8080" in said
+    assert json.loads(vm.console("cat /etc/docker/daemon.json")) == {
+        "live-restore": True,
+        "log-driver": "local",
+        "debug": True,
+    }
+    assert vm.console(pid_of_container) == pid != "0\n"
+    assert "nothing to change" in provision(vm)
 
 
 def test_a_firewall_that_lets_nobody_in_is_taken_away_again(vm: Vm, tmp_path: Path) -> None:
@@ -170,7 +174,8 @@ def test_the_machine_comes_back_as_it_was(vm: Vm) -> None:
         "chmod +x compose; systemctl start barestream"
     )
     vm.reboot()
-    wait_for("the service", lambda: vm.try_ssh("systemctl -q is-active barestream").returncode == 0)
+    is_active = "systemctl is-active barestream || true"
+    wait_for("the service", lambda: vm.console(is_active) == "active\n")
     assert vm.console("cat /opt/barestream/calls") == "up engine\nstop engine\nup engine\n"
     assert "table inet barestream" in vm.console("nft list tables")
     assert "nothing to change" in provision(vm)
