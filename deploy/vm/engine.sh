@@ -49,8 +49,15 @@ set_engine() {
 }
 
 # A reload takes live-restore in, so that containers outlive the restart; the logs' limits want
-# that one.
+# that one. The engine reloads in its own time.
 restart_engine() {
     systemctl reload docker
+    local deadline=$((SECONDS + 10))
+    until lives_on; do
+        [ $SECONDS -lt $deadline ] ||
+            refuse "the engine does not take live-restore, and a restart would end its containers" \
+                "See why: journalctl -u docker"
+        sleep 0.1
+    done
     systemctl restart docker
 }

@@ -2,6 +2,9 @@
 # Items of the machine: each is compared first, and changed only where it differs. A line of
 # standard output is told to the operator; what commands say goes to standard error.
 
+# What is told, also in the midst of a command whose words are not.
+exec 3>&1
+
 # converge CHECK FUNCTION ARGUMENT...: CHECK is true where nothing may be changed.
 converge() {
     check=$1
@@ -24,7 +27,7 @@ change() {
 
 # refuse CAUSE REMEDY: end it all, with one line each.
 refuse() {
-    printf 'refused: %s\t%s\n' "$1" "$2"
+    printf 'refused: %s\t%s\n' "$1" "$2" >&3
     exit 1
 }
 

@@ -106,7 +106,6 @@ class Vm(Answering):
         self,
         script: str,
         *arguments: str,
-        seconds: float = 300,
         root: Path = ROOT,
         **environment: str,
     ) -> subprocess.CompletedProcess[str]:
@@ -115,7 +114,6 @@ class Vm(Answering):
         Args:
             script: Its name.
             arguments: Those behind the VM's.
-            seconds: After which it is killed.
             root: The checkout that it stands in.
             environment: Further variables.
         """
@@ -125,7 +123,8 @@ class Vm(Answering):
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=seconds,
+            # A first one installs an engine, or builds the images.
+            timeout=300,
             check=False,
         )
 
