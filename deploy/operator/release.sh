@@ -46,7 +46,7 @@ end() {
 
 look_there() {
     attempt "Set it up: deploy/provision $vm" on_vm release preflight
-    url=${url:-$(on_vm release default_url "$vm_host")}
+    url=${url:-$(on_vm release default_url "$vm_host" "$replaces_nginx")}
 }
 
 find_version() {
@@ -66,17 +66,13 @@ release() {
         attempt "What served still does. Try the version by 'make up' here." \
         on_vm release start "$version" "$health_seconds"
     step "trying it before anybody else does" try_alone
-    step "leading nginx to it" attempt "What served still does." on_vm release take_over "$version"
+    step "leading nginx to it" attempt "What served still does." \
+        on_vm release take_over "$version" "$replaces_nginx"
     step "trying it through $url" try_from_here
     step "keeping it" attempt "Run it again." on_vm release keep "$version"
     candidate=
     step "draining what served" attempt "Run it again." on_vm release drain
     step "letting go of what is not kept" attempt "Run it again." on_vm release settle "$version"
-    if $replaces_nginx; then
-        step "replacing nginx" attempt "See 'deploy/logs $vm nginx'." on_vm release replace_nginx
-    elif on_vm release is_nginx_outdated; then
-        say "nginx's container needs another image, port or limit: once, with --replace-nginx"
-    fi
 }
 
 # On the VM, by its first worker's own socket.

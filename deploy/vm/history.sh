@@ -78,9 +78,16 @@ put_back() {
     echo "what was there before is in $folder/appendonlydir.before"
 }
 
-# Its workers hold the newest events: new ones read them from what was put back.
+# Its workers hold the newest events: others read them from what was put back. Done when no worker
+# of before is left, whose streams ended evenly, and those that are there take streams.
 renew_workers() {
-    local app
+    local app before
     app=$(./compose ps --quiet "$(sed -n 's/^COMPOSE_PROFILES=//p' release.env)")
+    before=$(processes "$app")
     docker kill --signal HUP "$app" >/dev/null
+    # Its init and Gunicorn's master stay.
+    while [ "$(comm -12 <(echo "$before") <(processes "$app") | wc -l)" -gt 2 ]; do sleep 0.5; done
+    until docker exec "$app" barestream health >/dev/null 2>&1; do sleep 0.5; done
 }
+
+processes() { docker top "$1" -eo pid | grep -v PID | sort; }

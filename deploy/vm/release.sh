@@ -69,11 +69,13 @@ preflight() {
     echo "engine $engine, $free_mb MB free, serving: ${version:-nothing yet}"
 }
 
-# default_url HOST: where it answers, as far as this machine knows.
+# default_url HOST REPLACES_NGINX: where the version will answer, as far as this machine knows.
 default_url() {
-    local scheme=http port
+    local nginx scheme=http port
+    nginx=$(container nginx)
     port=$(sed -n 's/^BARESTREAM_PORT=//p' .env)
-    if [ -e certificates/current ]; then
+    if [ -e certificates/current ] &&
+        { $2 || [ -z "$nginx" ] || docker port "$nginx" 443 >/dev/null 2>&1; }; then
         scheme=https
         port=$(sed -n 's/^BARESTREAM_TLS_PORT=//p' .env)
     fi
@@ -204,18 +206,32 @@ token() {
     fi
 }
 
-# take_over VERSION: nginx leads to it from here on; what was connected stays where it is.
+# take_over VERSION REPLACES_NGINX: nginx leads to it from here on; what was connected stays where
+# it is, unless nginx itself is replaced.
 take_over() {
     lead_to "$other"
     if [ -z "$(container nginx)" ]; then
         put_nginx "releases/$1/nginx"
         compose_for "$1" up --detach --wait --no-deps nginx
+    elif $2 && is_nginx_outdated "$1"; then
+        rm -rf nginx.before && cp -a nginx nginx.before
+        put_nginx "releases/$1/nginx"
+        # Its streams are cut, and come back to this version.
+        compose_for "$1" up --detach --wait --no-deps --timeout 1 nginx
+        echo "nginx's container was replaced"
     elif ! diff -rq --exclude conf.d "releases/$1/nginx" nginx >/dev/null; then
         rm -rf nginx.before && cp -a nginx nginx.before
         put_nginx "releases/$1/nginx"
         reload_nginx
         echo "nginx's configuration has changed: reloaded"
     fi
+}
+
+# is_nginx_outdated VERSION: whether its container is no longer what that version would make.
+is_nginx_outdated() {
+    local made_as
+    made_as=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$(container nginx)")
+    [ "$(compose_for "$1" config --hash nginx)" != "nginx $made_as" ]
 }
 
 lead_to() { docker exec "$(container "$1")" barestream take-over; }
@@ -309,17 +325,9 @@ update_engine() {
 settle() {
     update_engine "$1"
     forget
+    ! is_nginx_outdated "$1" ||
+        echo "nginx's container is to have another image, port or limit: --replace-nginx does it"
 }
-
-# Whether nginx's container is no longer what it would be made as: that takes its end.
-is_nginx_outdated() {
-    local made_as
-    made_as=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$(container nginx)")
-    [ "$("$PWD/compose" config --hash nginx)" != "nginx $made_as" ]
-}
-
-# Its streams are cut, and come back.
-replace_nginx() { "$PWD/compose" --progress quiet up --detach --wait --no-deps --timeout 1 nginx; }
 
 # Let go of the versions that are not kept.
 forget() {

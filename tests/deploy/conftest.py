@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from checkout import Checkout
+from operating import Operator
 from programs import path_of, require_docker
 from vm import Vm
 
@@ -17,8 +19,21 @@ def engine() -> None:
 
 @pytest.fixture(scope="session")
 def vm(engine: None) -> Iterator[Vm]:  # noqa: ARG001 (first of all)
-    """Return a VM as deploy/provision leaves it, that tests share."""
-    with Vm() as running:
-        done = running.deploy("provision")
-        assert done.returncode == 0, done.stdout + done.stderr
+    """Return the VM that all tests share: bare, until deploy/provision is tried on it."""
+    # Not root: what needs root there goes by sudo.
+    with Vm("deployer") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def operator(vm: Vm) -> Iterator[Operator]:
+    """Return an operator who has brought the VM from bare to serving."""
+    with Checkout() as checkout:
+        working = Operator(vm, checkout)
+        working.set_up()
+        yield working
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Try deploy/provision first: it wants a bare VM."""
+    items.sort(key=lambda item: item.path.name != "test_provision.py")

@@ -2,23 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from service import wait_for
 from vm import Vm
 
 # All that is kept over a boot, and a run may touch; a ctime tells of every write.
 _FOLDERS = "/etc /home /opt /root /usr /var/cache/apt /var/lib/apt /var/lib/dpkg /var/lib/systemd"
-
-
-@pytest.fixture(scope="module")
-def vm(engine: None) -> Iterator[Vm]:  # noqa: ARG001 (first of all)
-    """Return a bare VM of this file's own, where one logs in that is not root."""
-    with Vm("deployer") as running:
-        yield running
 
 
 def state(vm: Vm) -> set[str]:
@@ -179,3 +169,7 @@ def test_the_machine_comes_back_as_it_was(vm: Vm) -> None:
     assert vm.console("cat /opt/barestream/calls") == "up engine\nstop engine\nup engine\n"
     assert "table inet barestream" in vm.console("nft list tables")
     assert "nothing to change" in provision(vm)
+    vm.console(
+        "systemctl stop barestream; cd /opt/barestream && rm release.env compose calls; "
+        "systemctl reset-failed"
+    )

@@ -1,0 +1,21 @@
+"""What an operator is told of a service that runs."""
+
+from operating import Operator
+
+
+def test_the_status_has_the_version_its_streams_and_how_fast_they_are(operator: Operator) -> None:
+    with operator.audience(20) as audience:
+        done = operator.deploy("status")
+        audience.leave()
+    assert done.returncode == 0, done.stderr
+    assert f"(current)     barestream:{operator.serving()}, Up" in done.stdout.replace("\t", " ")
+    assert "20 streams," in done.stdout
+    assert "the engine answers" in done.stdout
+    assert "nginx:1.28, Up" in done.stdout
+
+
+def test_the_logs_are_those_of_the_services_that_are_named(operator: Operator) -> None:
+    done = operator.deploy("logs", "valkey")
+    assert done.returncode == 0, done.stderr
+    assert "Ready to accept connections" in done.stdout
+    assert "nginx" not in done.stdout
