@@ -124,6 +124,7 @@ def test_the_image_holds_no_compiler_and_no_cache_of_packages(
         ("nginx", "BARESTREAM_WORKERS", "two", "a whole number above 0"),
         ("nginx", "BARESTREAM_PUBLISH_RATE", "0", "a whole number above 0"),
         ("nginx", "BARESTREAM_CORS_ORIGINS", "a;b", "origins, or *"),
+        ("nginx", "BARESTREAM_TLS", "yes", "on or off"),
     ],
 )
 def test_a_wrong_setting_stops_the_start(
