@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -161,6 +162,12 @@ class Settings(BaseSettings):
         "streams",
         ge=1,
         le=65535,
+    )
+    trusted_proxies: str = _setting(
+        "",
+        "Proxies before nginx whose word on a client's address and scheme counts (X-Forwarded-For, "
+        "X-Forwarded-Proto).",
+        "addresses and networks with commas between, such as 10.0.0.0/8",
     )
     nofile: int = _setting(
         16384,
@@ -358,6 +365,13 @@ class Settings(BaseSettings):
     def _are_origins(cls, listed: str) -> str:
         if listed != "*" and not all(map(_ORIGIN.fullmatch, _split(listed))):
             raise ValueError
+        return listed
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, listed: str) -> str:
+        for part in _split(listed):
+            ip_network(part)
         return listed
 
     @field_validator("broker_url")

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from barestream.settings import Settings
+from publisher import KEY, PATH, token
 from service import ROOT, Service, free_port, wait_for
 from sse_client import ReconnectingClient, SseClient, stamp_seconds
 from ticks import assert_whole
@@ -129,6 +130,40 @@ def test_a_clients_address_is_nginxs_word_and_not_its_own(service: Service) -> N
     events(service, 0.3, **{"X-Forwarded-For": "203.0.113.9"})
     wait_for("the end", lambda: len(service.ended_streams()) > before)
     assert service.ended_streams()[-1]["client"] == "127.0.0.1"
+
+
+def test_the_clients_of_a_trusted_proxy_are_those_that_it_names() -> None:
+    with Service(trusted_proxies="127.0.0.1, 10.0.0.0/8", streams_per_address=1) as behind:
+
+        async def each_its_own(*forwarded: str) -> list[SseClient]:
+            clients = [
+                SseClient(behind.address, headers={"X-Forwarded-For": named}) for named in forwarded
+            ]
+            return await asyncio.gather(*(client.run(1.5) for client in clients))
+
+        # What a client has said itself stands first, and the proxies' own addresses last.
+        clients = asyncio.run(each_its_own("203.0.113.9, 198.51.100.1, 10.1.2.3", "203.0.113.9"))
+        assert all(client.events for client in clients)
+        wait_for("the ends", lambda: len(behind.ended_streams()) == 2)
+        told = {line["client"] for line in behind.ended_streams()}
+        assert told == {"198.51.100.1", "203.0.113.9"}
+
+
+@pytest.mark.parametrize(("trusted", "status"), [("127.0.0.1", 200), ("192.0.2.1", 403)])
+def test_a_trusted_proxy_alone_says_that_a_cookies_publish_came_by_tls(
+    trusted: str, status: int
+) -> None:
+    with Service(trusted_proxies=trusted, workers=1, token_key=KEY) as behind:
+        answer = httpx.post(
+            behind.url + PATH,
+            data={"topic": "a"},
+            headers={
+                "Cookie": f"mercureAuthorization={token()}",
+                "Origin": behind.url.replace("http:", "https:"),
+                "X-Forwarded-Proto": "https",
+            },
+        )
+    assert answer.status_code == status
 
 
 def test_bad_input_gets_a_problem(service: Service, http: httpx.Client) -> None:

@@ -49,6 +49,7 @@ def test_without_variables_every_setting_has_its_default() -> None:
         ("BARESTREAM_ANONYMOUS", "perhaps", "true or false"),
         ("BARESTREAM_CORS_ORIGINS", "example.com", "such as https://example.com"),
         ("BARESTREAM_CORS_ORIGINS", "https://a.example/path", "such as https://example.com"),
+        ("BARESTREAM_TRUSTED_PROXIES", "10.0.0.1/8", "such as 10.0.0.0/8"),
         ("BARESTREAM_HISTORY_SECONDS", "0", "a number of seconds from 1 to 31536000"),
     ],
 )
