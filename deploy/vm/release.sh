@@ -193,7 +193,9 @@ last_words() {
 }
 
 # The socket of its first worker.
-socket() { echo "$(docker volume inspect --format '{{.Mountpoint}}' barestream_sockets)/$other/0.sock"; }
+socket() { echo "$(sockets)/$other/0.sock"; }
+
+sockets() { docker volume inspect --format '{{.Mountpoint}}' barestream_sockets; }
 
 # A token for the smoke test; nothing where publishing is off.
 token() {
@@ -234,7 +236,13 @@ is_nginx_outdated() {
     [ "$(compose_for "$1" config --hash nginx)" != "nginx $made_as" ]
 }
 
-lead_to() { docker exec "$(container "$1")" barestream take-over; }
+# nginx finds the old link or the new one, at its next connect.
+lead_to() {
+    local folder
+    folder=$(sockets)
+    ln --symbolic --force --no-dereference "$1" "$folder/next"
+    mv --no-target-directory "$folder/next" "$folder/current"
+}
 
 # put_nginx FOLDER: in place, because its container has the folder mounted, and in it conf.d.
 put_nginx() {

@@ -65,15 +65,12 @@ def serve() -> None:
 def health() -> None:
     """Ask each worker of the running service whether it takes streams."""
     found = _checked_settings()
-    problems = unready_at(found.bind) if found.bind else unready(_folder(found).sockets)
+    if found.bind:
+        problems = unready_at(found.bind)
+    else:
+        problems = unready(SocketFolder(found.socket_dir, found.instance, found.workers).sockets)
     if problems:
         sys.exit("\n".join(problems))
-
-
-@main.command()
-def take_over() -> None:
-    """Lead nginx to this instance, of several that run at once."""
-    _folder(_checked_settings()).take_over()
 
 
 @main.command()
@@ -267,10 +264,6 @@ def _checked_settings() -> Settings:
         return load_settings()
     except SettingsError as error:
         sys.exit(str(error))
-
-
-def _folder(found: Settings) -> SocketFolder:
-    return SocketFolder(found.socket_dir, found.instance, found.workers)
 
 
 def _table() -> str:

@@ -1,6 +1,4 @@
 import re
-import socket
-import tempfile
 import time
 from pathlib import Path
 
@@ -8,7 +6,6 @@ import pytest
 from click.testing import CliRunner
 
 from barestream.cli import main
-from barestream.server.socket_folder import SocketFolder
 from barestream.settings import SettingsError, load, rows, unknown
 from barestream.tokens import Verifier
 
@@ -188,28 +185,6 @@ def test_a_check_says_what_is_wrong_with_the_settings_and_nothing_else(
     wrong = CliRunner().invoke(main, ["settings", "--check"])
     assert wrong.exit_code == 1
     assert "BARESTREAM_WORKERS='many': expected a whole number from 1 to 64" in wrong.output
-
-
-def test_an_instance_takes_over_from_another_that_still_listens(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # A test's own folder has too long a name for a socket.
-    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
-        parent = Path(folder)
-        old = SocketFolder(parent, "old", 1)
-        old.claim()
-        listener.bind(str(old.sockets[0]))
-        listener.listen()
-        old.become_current()
-        new = SocketFolder(parent, "new", 1)
-        new.claim()
-        # A start alone takes nothing from it.
-        new.become_current()
-        assert (parent / "current").readlink() == Path("old")
-        monkeypatch.setenv("BARESTREAM_SOCKET_DIR", folder)
-        monkeypatch.setenv("BARESTREAM_INSTANCE", "new")
-        assert CliRunner().invoke(main, ["take-over"]).exit_code == 0
-        assert (parent / "current").readlink() == Path("new")
 
 
 def test_the_readme_holds_the_table_of_settings() -> None:

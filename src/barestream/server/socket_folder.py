@@ -34,11 +34,8 @@ class SocketFolder:
     def become_current(self) -> None:
         """Lead ``current`` here, unless it leads to another instance that listens."""
         first = self.sockets[0].name
-        if not _is_answered(self._current / first):
-            self.take_over()
-
-    def take_over(self) -> None:
-        """Lead ``current`` here, wherever it leads."""
+        if _is_answered(self._current / first):
+            return
         # Renaming is atomic: nginx finds the old link or the new one.
         link = self._folder / "link"
         link.unlink(missing_ok=True)
