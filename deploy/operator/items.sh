@@ -16,14 +16,11 @@ items() {
         changed:* | would\ change:*) changes=$((changes + 1)) ;;
         esac
         say "$line"
-    done < <(on_vm "item,$1" converge $check "${@:2}" </dev/null 2> >(keep_errors "$errors"))
+    done < <(on_vm "item,$1" converge $check "${@:2}" </dev/null 2>"$errors")
     wait $! || told=$?
+    ! $verbose || cat "$errors" >&2
     if [ $told != 0 ]; then
         fail "exit code $told; $(tail -n 5 "$errors")" \
             "Run it again with --verbose: what is done already stays, and is not done twice."
     fi
-}
-
-keep_errors() {
-    if $verbose; then tee "$1" >&2; else cat >"$1"; fi
 }

@@ -6,19 +6,19 @@
 
 firewall_file=/etc/barestream-firewall.nft
 # Not by nftables.service, which begins with `flush ruleset`, and so takes Docker's rules away.
+# Nothing stops this unit at a shutdown: containers still run then.
 firewall_unit="[Unit]
 Description=Firewall that holds for published ports too
 DefaultDependencies=no
 Wants=network-pre.target
 After=nftables.service
-Before=network-pre.target shutdown.target
-Conflicts=shutdown.target
+Before=network-pre.target
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/usr/sbin/nft --file $firewall_file
-ExecStop=/usr/sbin/nft delete table inet barestream
+ExecStop=-/usr/sbin/nft delete table inet barestream
 
 [Install]
 WantedBy=sysinit.target"
@@ -31,7 +31,7 @@ open_ports() {
         printf '%s\n' "$1" 80 443
         sshd -T 2>/dev/null | sed -n 's/^port //p'
         sed -n 's/^BARESTREAM_\(TLS_\)\?PORT=\([0-9]*\).*/\2/p' /opt/barestream/.env 2>/dev/null || true
-    } | sort -nu | paste -sd ' ' | sed 's/ /, /g'
+    } | sort -nu | paste -sd , | sed 's/,/, /g'
 }
 
 # The first two lines make the third replace what is there, at once.

@@ -2,20 +2,20 @@
 # Settings of the kernel. Needs item.sh. Most of what servers are tuned by is left alone: since
 # Linux 5.4 the defaults do, and a container has its own.
 
-# Its values are the least ones; the second column says why to whoever finds it on the machine.
+least_conntrack=262144
 kernel_file="# Each stream is an entry, and one for two minutes after its end.
-net.netfilter.nf_conntrack_max = 262144
-# Valkey forks to write its log anew: with less it may be refused half of the memory.
+net.netfilter.nf_conntrack_max = $least_conntrack
+# Valkey forks to write its log anew: without it a fork may be refused that needs little memory.
 vm.overcommit_memory = 1"
 
 kernel() {
     # Before its module is there, conntrack cannot be set at boot.
     keep_file /etc/modules-load.d/barestream.conf "nf_conntrack"
     keep_file /etc/sysctl.d/60-barestream.conf "$kernel_file"
-    local key equals least
-    while read -r key equals least; do
-        [ "$equals" != = ] || keep_value "$key" "$least"
-    done <<<"$kernel_file"
+    # A module's settings are there with the module.
+    $check || modprobe nf_conntrack 2>/dev/null || true
+    keep_value net.netfilter.nf_conntrack_max $least_conntrack
+    keep_value vm.overcommit_memory 1 1
 }
 
 keep_file() {
@@ -26,17 +26,16 @@ keep_file() {
     fi
 }
 
+# keep_value KEY LEAST [MOST]
 keep_value() {
-    local key=$1 least=$2 path=/proc/sys/${1//.//} value
-    # A module's setting is there with the module.
-    $check || [ -e "$path" ] || modprobe nf_conntrack 2>/dev/null || true
+    local path=/proc/sys/${1//.//} value
     value=$(cat "$path" 2>/dev/null) || value="not there"
-    if [[ $value =~ ^[0-9]+$ ]] && [ "$value" -ge "$least" ]; then
-        ok "$key = $value"
+    if [[ $value =~ ^[0-9]+$ ]] && [ "$value" -ge "$2" ] && [ "$value" -le "${3:-$value}" ]; then
+        ok "$1 = $value"
     elif [ -w "$path" ]; then
-        change "$key = $least (was $value)" set_value "$path" "$least"
+        change "$1 = $2 (was $value)" set_value "$path" "$2"
     else
-        note "$key is $value, and this kernel does not let it be set"
+        note "$1 is $value, and this kernel does not let it be set"
     fi
 }
 

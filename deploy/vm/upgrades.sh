@@ -21,5 +21,6 @@ are_periodic() {
 make_periodic() {
     write_file "$upgrades_file" 644 'APT::Periodic::Update-Package-Lists "1";
 APT::Periodic::Unattended-Upgrade "1";'
-    are_periodic || refuse "a file after $upgrades_file turns upgrades off" "apt-config dump APT::Periodic"
+    are_periodic || refuse "a file after $upgrades_file turns them off" \
+        "See what apt-config dump APT::Periodic says, and /etc/apt/apt.conf.d."
 }
