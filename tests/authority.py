@@ -52,7 +52,7 @@ class Authority:
             public_key=key.public_key(),
             serial_number=x509.random_serial_number(),
             not_valid_before=now - dt.timedelta(hours=1),
-            not_valid_after=now + dt.timedelta(days=30),
+            not_valid_after=now + dt.timedelta(days=90),
         )
 
     def _signed(self, builder: x509.CertificateBuilder) -> bytes:
