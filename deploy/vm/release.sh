@@ -176,7 +176,7 @@ start() {
         read -r state health <<<"$(docker inspect --format '{{.State.Status}} {{.State.Health.Status}}' "$id")"
         case $state:$health in
         running:healthy) return ;;
-        running:*) sleep 0.2 ;;
+        running:*) sleep 0.5 ;;
         *) stop_with "it ended with exit code $(docker inspect --format '{{.State.ExitCode}}' "$id"); its last words:"$'\n'"$(last_words)" ;;
         esac
     done
