@@ -7,13 +7,13 @@ import subprocess
 import httpx
 
 from checkout import Checkout
+from full_size import IS_FULL_SIZE
 from publisher import KEY, PATH, Publisher, token
 from viewers.audience import Audience
 from vm import Vm
 
-STREAMS = 200
+STREAMS, DRAIN_SECONDS = (500, 10) if IS_FULL_SIZE else (200, 5)
 EVENTS_PER_SECOND = 50
-DRAIN_SECONDS = 5
 
 
 class Operator:
