@@ -1,12 +1,13 @@
 # shellcheck shell=bash
 # The certificates on the VM. nginx, the user 101, reads certificates/current at each handshake.
 
-# Written into the hook too, so it needs nothing outside of itself.
+# Written into the hook too, so it needs nothing outside of itself; a shell of its own, which lets go
+# of the lock.
 #
 # install_pair FULLCHAIN KEY: make them the current ones, from one instant to the next.
-install_pair() {
-    local certificates=/opt/barestream/certificates new
-    mkdir -p "$certificates"
+install_pair() (
+    certificates=/opt/barestream/certificates
+    (umask 022 && mkdir -p "$certificates")
     # A rollout may run meanwhile: to it, as to nginx, the link is always whole.
     exec 9<"$certificates"
     flock 9
@@ -20,8 +21,8 @@ install_pair() {
     ln -s "${new##*/}" "$certificates/current.new"
     mv -T "$certificates/current.new" "$certificates/current"
     # The one before stays, to go back to.
-    find "$certificates" -mindepth 1 -maxdepth 1 -type d | sort | head -n -2 | xargs -r rm -r
-}
+    find "$certificates" -maxdepth 1 -name '20*' | sort | head -n -2 | xargs -r rm -r
+)
 
 # A tar of fullchain.pem and privkey.pem.
 install_from_stdin() {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from http2 import Http2Connection, Http2Stream
 
-# The browser's tab among them that waits the longest, for a retry of 0.1 s.
+# Sooner than a browser: what is owed does not hang on it.
 _RETRY_SECONDS = 0.2
 
 
@@ -36,7 +36,7 @@ class Crowd:
         await asyncio.wait([following])
 
     async def _follow(self) -> None:
-        newest = [{} for _ in range(self._size)]
+        newest: list[dict[str, str]] = [{} for _ in range(self._size)]
         while True:
             connection = await Http2Connection(self._target, self._root).open()
             self.lives.append([connection.get("/events", **headers) for headers in newest])

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
+_DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
 _END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
 
 
@@ -37,14 +37,10 @@ class Http2Connection:
 
     Args:
         root: The certificate of the authority to trust.
-
-    Attributes:
-        is_leaving: Whether the server takes no new stream on it.
     """
 
     target: tuple[str, int]
     root: Path
-    is_leaving: bool = False
     _streams: dict[int, Http2Stream] = field(default_factory=dict)
 
     async def open(self) -> "Http2Connection":
@@ -101,7 +97,6 @@ class Http2Connection:
             stream.over_at = time.time()
         if kind in (_SETTINGS, _PING) and not flags & _ACK:
             self._send(kind, _ACK, 0, payload if kind == _PING else b"")
-        self.is_leaving = self.is_leaving or kind == _GOAWAY
 
     def _grant(self, number: int, size: int) -> None:
         if size:

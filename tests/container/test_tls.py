@@ -74,7 +74,8 @@ def secure(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> It
     first = folder / "certificates/first"
     authority.issue(first)
     make_current(first)
-    with SecureStack(folder) as running:
+    running = SecureStack(folder)
+    with running:
         yield running
 
 
