@@ -23,10 +23,10 @@ TimeoutStopSec=680
 WantedBy=multi-user.target"
 
 service() {
-    if [ "$(stat -c '%a %u %g' $home 2>/dev/null)" = "755 0 0" ]; then
+    if [ "$(stat -c '%a %u %g' $home 2>/dev/null)" = "700 0 0" ]; then
         ok "$home"
     else
-        change "$home" install -d -o root -g root -m 0755 $home
+        change "$home" install -d -o root -g root -m 0700 $home
     fi
     if [ -e $home/.env ]; then
         ok "$home/.env"
