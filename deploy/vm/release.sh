@@ -50,6 +50,13 @@ container() {
         --filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False
 }
 
+# is_running SERVICE
+is_running() {
+    local id
+    id=$(container "$1")
+    [ -n "$id" ] && [ "$(docker inspect --format '{{.State.Running}}' "$id")" = true ]
+}
+
 # --- Before anything is changed.
 
 preflight() {
@@ -94,9 +101,12 @@ resolve() {
 
 # What an earlier run left that was cut off: a candidate, or what was to be drained.
 clean_up() {
+    if [ -n "$serving" ]; then
+        agree_with_release
+        restore
+    fi
     if [ -n "$(container "$other")" ]; then
         echo "an earlier run was cut off: taking away what it left as $other"
-        [ -z "$serving" ] || restore
         drain
     fi
     forget
@@ -169,7 +179,7 @@ start() {
     local id state health deadline
     id=$(container "$other")
     # A machine that restarts meanwhile comes back without it.
-    docker update --restart no "$id" >/dev/null
+    set_restart "$other" no
     docker start "$id" >/dev/null
     deadline=$((SECONDS + $2))
     while [ "$SECONDS" -lt "$deadline" ]; do
@@ -212,21 +222,28 @@ token() {
 # it is, unless nginx itself is replaced.
 take_over() {
     lead_to "$other"
-    if [ -z "$(container nginx)" ]; then
-        put_nginx "releases/$1/nginx"
+    if ! is_running nginx; then
+        change_nginx "releases/$1/nginx"
         compose_for "$1" up --detach --wait --no-deps nginx
+        echo "nginx was started"
     elif $2 && is_nginx_outdated "$1"; then
-        rm -rf nginx.before && cp -a nginx nginx.before
-        put_nginx "releases/$1/nginx"
+        change_nginx "releases/$1/nginx"
         # Its streams are cut, and come back to this version.
         compose_for "$1" up --detach --wait --no-deps --timeout 1 nginx
         echo "nginx's container was replaced"
     elif ! diff -rq --exclude conf.d "releases/$1/nginx" nginx >/dev/null; then
-        rm -rf nginx.before && cp -a nginx nginx.before
-        put_nginx "releases/$1/nginx"
+        change_nginx "releases/$1/nginx"
         reload_nginx
         echo "nginx's configuration has changed: reloaded"
     fi
+}
+
+# change_nginx FOLDER: what is live stays beside it, as what serves has it, for as long as that serves.
+change_nginx() {
+    if [ -n "$serving" ] && [ -d nginx ]; then
+        rm -rf nginx.part "nginx.$serving" && cp -a nginx nginx.part && mv nginx.part "nginx.$serving"
+    fi
+    put_nginx "$1"
 }
 
 # is_nginx_outdated VERSION: whether its container is no longer what that version would make.
@@ -265,25 +282,40 @@ reload_nginx() {
 
 # --- One of the two goes.
 
-# keep VERSION: it serves, also after a restart of the machine.
+# keep VERSION: it serves, from the moment of one rename.
 keep() {
-    [ -z "$serving" ] || docker update --restart no "$(container "$serving")" >/dev/null
-    docker update --restart always "$(container "$other")" >/dev/null
     release_env "$1" >release.env.part && mv release.env.part release.env
-    cp "releases/$1/deploy/vm/compose" compose.part && mv compose.part compose
-    { [ ! -f versions ] || grep -vx "$1" versions || true; echo "$1"; } >versions.part
-    mv versions.part versions
-    rm -rf nginx.before
+    version=$1
+    read -r serving other <<<"$other $serving"
+    agree_with_release
     systemctl start barestream
+}
+
+# All else follows release.env; where that was cut off, the next run does it.
+agree_with_release() {
+    cp "releases/$version/deploy/vm/compose" compose.part && mv compose.part compose
+    { [ ! -f versions ] || grep -vx "$version" versions || true; echo "$version"; } >versions.part
+    mv versions.part versions
+    # The one that serves comes back when the machine restarts, and no other.
+    set_restart "$serving" always
+    set_restart "$other" no
+    rm -rf "nginx.$other"
+}
+
+# set_restart SERVICE POLICY: of its container, where there is one.
+set_restart() {
+    local id
+    id=$(container "$1")
+    [ -z "$id" ] || docker update --restart "$2" "$id" >/dev/null
 }
 
 # Lead back to the one that serves.
 restore() {
     lead_to "$serving"
-    if [ -d nginx.before ]; then
-        put_nginx nginx.before
-        reload_nginx
-        rm -rf nginx.before
+    if [ -d "nginx.$serving" ]; then
+        put_nginx "nginx.$serving"
+        ! is_running nginx || reload_nginx
+        rm -rf "nginx.$serving"
     fi
 }
 

@@ -156,6 +156,15 @@ def test_three_versions_are_kept(operator: Operator) -> None:
     assert sorted(images) == sorted(kept)
 
 
+def test_a_rollout_mends_a_service_of_which_nothing_runs(operator: Operator) -> None:
+    operator.vm.console(
+        "docker rm --force $(docker ps --quiet --filter name=blue --filter name=green);"
+        "docker stop --time 1 barestream-nginx-1 barestream-valkey-1"
+    )
+    operator.must("rollout")
+    operator.smoke()
+
+
 def test_a_vm_that_restarts_serves_again_by_itself_with_its_history(
     operator: Operator, figure: Callable[[str], None]
 ) -> None:
