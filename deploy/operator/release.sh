@@ -61,7 +61,8 @@ release() {
     local version=$1
     candidate=$version
     step "checking the configuration" \
-        attempt "Correct /opt/barestream/.env on the VM, or nginx/." on_vm release check "$version"
+        attempt "Correct /opt/barestream/.env on the VM, or nginx/." \
+        on_vm release check "$version" "$replaces_nginx"
     step "starting $version beside what serves" \
         attempt "What served still does. Try the version by 'make up' here." \
         on_vm release start "$version" "$health_seconds"

@@ -17,6 +17,9 @@ version='' serving=''
 if [ -f release.env ]; then . ./release.env && version=$BARESTREAM_VERSION serving=$COMPOSE_PROFILES; fi
 if [ "$serving" = blue ]; then other=green; else other=blue; fi
 
+# Whether this run may make nginx's container anew: its steps are told.
+replaces_nginx=false
+
 # One step at a time: that of an operator who was cut off goes on to its end.
 exec 8>step.lock
 flock 8
@@ -42,8 +45,21 @@ BARESTREAM_VERSION=$1
 COMPOSE_PROFILES=$other
 BARESTREAM_BLUE=$blue
 BARESTREAM_GREEN=$green
+BARESTREAM_TLS=$(tls)
 ENV
 }
+
+# With a certificate, nginx is given TLS when its container is made anew, and not before: a port is
+# opened with a container.
+tls() {
+    if [ -e certificates/current ] && { $replaces_nginx || ! is_running nginx || has_tls_port; }; then
+        echo on
+    else
+        echo off
+    fi
+}
+
+has_tls_port() { docker port "$(container nginx)" 443 >/dev/null 2>&1; }
 
 container() {
     docker ps --all --quiet --filter label=com.docker.compose.project=barestream \
@@ -78,11 +94,10 @@ preflight() {
 
 # default_url HOST REPLACES_NGINX: where the version will answer, as far as this machine knows.
 default_url() {
-    local nginx scheme=http port
-    nginx=$(container nginx)
+    local scheme=http port
+    replaces_nginx=$2
     port=$(sed -n 's/^BARESTREAM_PORT=//p' .env)
-    if [ -e certificates/current ] &&
-        { $2 || [ -z "$nginx" ] || docker port "$nginx" 443 >/dev/null 2>&1; }; then
+    if [ "$(tls)" = on ]; then
         scheme=https
         port=$(sed -n 's/^BARESTREAM_TLS_PORT=//p' .env)
     fi
@@ -149,16 +164,17 @@ missing_images() {
 
 # base_compose VERSION ARGUMENT...: as the settings have it, without blue and green.
 base_compose() {
-    local folder=releases/$1 tls=()
-    [ ! -e certificates/current ] || tls=(--file "$folder/deploy/tls.yml")
+    local folder=releases/$1 overlay=()
+    [ "$(tls)" = off ] || overlay=(--file "$folder/deploy/tls.yml")
     BARESTREAM_CERTIFICATES=$PWD/certificates BARESTREAM_ACME=$PWD/acme \
         docker compose --progress quiet --project-name barestream --project-directory "$folder" \
-        --env-file .env --file "$folder/docker-compose.yml" "${tls[@]}" "${@:2}"
+        --env-file .env --file "$folder/docker-compose.yml" "${overlay[@]}" "${@:2}"
 }
 
-# check VERSION: whether app and nginx take this machine's settings.
+# check VERSION REPLACES_NGINX: whether app and nginx take this machine's settings.
 check() {
     local folder=releases/$1/nginx
+    replaces_nginx=$2
     # Made, not started: the app's image says whose the folders in the volumes are. Valkey is left
     # alone where it is there.
     [ -f valkey-start ] || cp "releases/$1/deploy/valkey-start" valkey-start
@@ -221,12 +237,13 @@ token() {
 # take_over VERSION REPLACES_NGINX: nginx leads to it from here on; what was connected stays where
 # it is, unless nginx itself is replaced.
 take_over() {
+    replaces_nginx=$2
     lead_to "$other"
     if ! is_running nginx; then
         change_nginx "releases/$1/nginx"
         compose_for "$1" up --detach --wait --no-deps nginx
         echo "nginx was started"
-    elif $2 && is_nginx_outdated "$1"; then
+    elif $replaces_nginx && is_nginx_outdated "$1"; then
         change_nginx "releases/$1/nginx"
         # Its streams are cut, and come back to this version.
         compose_for "$1" up --detach --wait --no-deps --timeout 1 nginx
@@ -314,7 +331,12 @@ restore() {
     lead_to "$serving"
     if [ -d "nginx.$serving" ]; then
         put_nginx "nginx.$serving"
-        ! is_running nginx || reload_nginx
+        if [ "${BARESTREAM_TLS:-}" = off ] && has_tls_port; then
+            # It was replaced for that, and would lead everybody to TLS.
+            "$PWD/compose" --progress quiet up --detach --wait --no-deps --timeout 1 nginx
+        elif is_running nginx; then
+            reload_nginx
+        fi
         rm -rf "nginx.$serving"
     fi
 }
@@ -365,8 +387,9 @@ update_engine() {
 settle() {
     update_engine "$1"
     forget
+    replaces_nginx=true
     ! is_nginx_outdated "$1" ||
-        echo "nginx's container is to have another image, port or limit: --replace-nginx does it"
+        echo "nginx's container is to have another image, port or limit: rollout --replace-nginx does it"
 }
 
 # Let go of the versions that are not kept.
@@ -375,7 +398,9 @@ forget() {
     [ -f versions ] || : >versions
     tail -n "$kept_versions" versions >versions.part && mv versions.part versions
     docker image ls --format '{{.Tag}}' barestream | while IFS= read -r tag; do
-        grep -qx "$tag" versions || docker image rm "barestream:$tag" >/dev/null
+        # A container that somebody made by hand may hold it.
+        grep -qx "$tag" versions || docker image rm "barestream:$tag" >/dev/null ||
+            echo "barestream:$tag stays"
     done
     for folder in releases/*; do
         [ -d "$folder" ] || continue

@@ -39,6 +39,12 @@ def test_a_certificate_and_a_rollout_turn_tls_on_and_a_renewal_cuts_no_stream(
 ) -> None:
     said = install(operator, authority, tmp_path / "first")
     assert "--replace-nginx" in said
+    # Until then all is as it was, and afterwards too where TLS does not come about.
+    operator.must("rollout")
+    distrusting = operator.deploy("rollout", "--replace-nginx", "--url", operator.vm.https_url)
+    assert distrusting.returncode == 1
+    assert "certificate" in distrusting.stderr
+    operator.smoke()
     operator.url = operator.vm.https_url
     operator.environment = {"CURL_CA_BUNDLE": str(authority.root)}
     said = operator.must("rollout", "--replace-nginx")
