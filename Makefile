@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs test test-containers test-deploy drill bench bench-quick fuzz check lock
+.PHONY: help up down logs test test-full test-containers test-deploy drill bench bench-quick fuzz check lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -16,6 +16,9 @@ logs: ## follow its logs
 
 test: .venv/dev ## run the tests that need no containers: unit to browser
 	@tests/run unit contract integration fuzz clients browser
+
+test-full: .venv/dev ## the integration tests at the full size of their greatest loads
+	@FULL_SIZE=1 tests/run integration
 
 test-containers: .venv/dev ## run the tests on containers, on a real engine
 	@tests/run container
