@@ -68,13 +68,13 @@ def test_a_stream_is_neither_buffered_nor_compressed(service: Service) -> None:
     assert client.response_headers["x-accel-buffering"] == "no"
 
 
-def test_ticks_of_five_seconds_arrive_at_their_stamps() -> None:
-    with Service(clock_seconds=5) as five:
+def test_ticks_of_two_seconds_arrive_at_their_stamps() -> None:
+    with Service(clock_seconds=2) as two:
 
         async def both() -> list[SseClient]:
-            alone = SseClient(five.current_sockets[0])
-            through = SseClient(five.address)
-            return await asyncio.gather(alone.run(16), through.run(16))
+            alone = SseClient(two.current_sockets[0])
+            through = SseClient(two.address)
+            return await asyncio.gather(alone.run(7), through.run(7))
 
         for client in asyncio.run(both()):
             live = client.events[1:]
