@@ -69,7 +69,16 @@ on_vm() {
     on_vm_as_root "bash -c $(printf %q "$script")"
 }
 
-on_vm_as_root() { "${ssh_command[@]}" "$as_root$1"; }
+on_vm_as_root() {
+    if ! holds_lock; then
+        echo "the connection broke, and the lock with it" >&2
+        return 255
+    fi
+    "${ssh_command[@]}" "$as_root$1"
+}
+
+# What was never locked is not lost.
+holds_lock() { [ -z "${lock_pid:-}" ] || kill -0 "$lock_pid" 2>/dev/null; }
 
 # lock PURPOSE: nobody else changes this VM until this script is gone, or its connection.
 lock() {
@@ -77,7 +86,11 @@ lock() {
     coproc LOCK { on_vm lock hold "$(git -C "$here" config user.name || id -un) on $(hostname) for $1"; }
     while read -r answer <&"${LOCK[0]}"; do
         case $answer in
-        held) return ;;
+        held)
+            # shellcheck disable=SC2153  # the coprocess's
+            lock_pid=$LOCK_PID
+            return
+            ;;
         missing) fail "$vm_name was not provisioned" "deploy/provision $vm_name" ;;
         waiting*) say "$answer" ;;
         *) fail "locked by $answer" "Wait until that run has ended." ;;

@@ -29,18 +29,24 @@ build_image() {
 }
 
 ship() {
-    repository archive "$version" docker-compose.yml deploy nginx | on_vm release unpack "$version"
-    local images=() image
+    local images=() image missing
+    attempt "Has the VM room? df -h /opt" ship_files
     on_vm release has_image "$version" || images=("barestream:$version")
     if [ -n "${DEPLOY_REGISTRY:-}" ]; then
         [ ${#images[@]} = 0 ] || attempt "Log in: docker login." ship_by_registry
         return
     fi
-    for image in $(on_vm release missing_images "$version"); do
+    missing=$(on_vm release missing_images "$version" 2>&1) ||
+        fail "$missing" "Correct /opt/barestream/.env on the VM."
+    for image in $missing; do
         docker image inspect "$image" >/dev/null 2>&1 || run docker pull --quiet "$image" >/dev/null
         images+=("$image")
     done
     [ ${#images[@]} = 0 ] || attempt "Has the VM room? df -h /var/lib/docker" ship_by_ssh "${images[@]}"
+}
+
+ship_files() {
+    repository archive "$version" docker-compose.yml deploy nginx | on_vm release unpack "$version"
 }
 
 # Without the layers that the VM has. An engine that does not take such an archive, or writes it

@@ -94,6 +94,9 @@ attempt() {
     ! $verbose || cat "$errors" >&2
     cause=$(sed '/./,$!d' "$errors" | tail -n 12)
     rm "$errors"
-    [ "$code" != 255 ] || remedy="Run it again: it clears up what is left, and goes on."
+    if [ "$code" = 255 ]; then
+        : "${cause:=the connection broke}"
+        remedy="Run it again: it clears up what is left, and goes on."
+    fi
     [ "$code" = 0 ] || fail "${cause:-exit code $code}" "$remedy"
 }

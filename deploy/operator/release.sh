@@ -38,10 +38,25 @@ end() {
     trap '' INT TERM
     if [ -n "${candidate:-}" ]; then
         printf '%6s s  taking %s away again\n' "$(elapsed_seconds)" "$candidate" >&2
-        on_vm release undo >&2 || say "the next run will clear up" >&2
+        undo >&2 || say "the next run will clear up" >&2
     fi
     disconnect
     exit "$code"
+}
+
+# Not without the lock: somebody else's version would go.
+undo() {
+    if holds_lock; then
+        on_vm release undo
+    else
+        (
+            trap disconnect EXIT
+            lock_pid=
+            connect "$vm"
+            lock "clearing up"
+            on_vm release undo
+        )
+    fi
 }
 
 look_there() {

@@ -15,13 +15,13 @@ hold() {
         cat "$folder/lock"
         return
     fi
+    printf '%s, since %s\n' "$1" "$(date --utc '+%F %T UTC')" >"$folder/lock"
     exec 8>>"$folder/step.lock"
     if ! flock --nonblock 8; then
         echo "waiting for a step of an earlier run to end"
         flock 8
     fi
     exec 8>&-
-    printf '%s, since %s\n' "$1" "$(date --utc '+%F %T UTC')" >"$folder/lock"
     echo held
     cat >/dev/null
 }

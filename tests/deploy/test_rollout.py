@@ -148,6 +148,17 @@ def test_while_one_rolls_out_another_is_refused_and_what_a_cut_leaves_the_next_o
     assert report.refused == report.closed == []
 
 
+def test_whoever_has_lost_the_lock_goes_no_further(operator: Operator) -> None:
+    version = operator.checkout.version("src/barestream/__main__.py", '"""', '"""Unlocked: ')
+    before = operator.everything()
+    running = operator.begin("building", version)
+    operator.vm.console("pkill -KILL -f 'sshd-session: '")
+    said, _ = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert "the connection broke, and the lock with it" in said
+    assert operator.everything() == before
+
+
 def test_three_versions_are_kept(operator: Operator) -> None:
     kept = operator.vm.console("cat /opt/barestream/versions").split()
     assert len(kept) == 3
