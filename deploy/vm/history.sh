@@ -3,6 +3,17 @@
 
 cd /opt/barestream || exit
 
+# One step at a time: that of an operator who was cut off goes on to its end.
+exec 8>>step.lock
+flock 8
+
+# Private updates are in it.
+umask 077
+
+# How long workers may take to end their streams (at most 300 s, twice where a reload is under way)
+# and to be healthy.
+renewal_seconds=660
+
 stop_with() {
     printf '%s\n' "$1" >&2
     exit 1
@@ -37,7 +48,7 @@ snapshot() {
 # Valkey's own look at it, checksum and all.
 verify() {
     local said
-    said=$(docker run --rm --network none --volume "$PWD/history.rdb:/history.rdb:ro" \
+    said=$(docker run --rm --network none --user 0 --volume "$PWD/history.rdb:/history.rdb:ro" \
         --entrypoint valkey-check-rdb "$(docker inspect --format '{{.Config.Image}}' "$(valkey)")" \
         /history.rdb 2>&1) || {
         rm history.rdb
@@ -45,7 +56,11 @@ verify() {
     }
 }
 
-hand_over() { cat history.rdb && rm history.rdb; }
+hand_over() {
+    # A connection that breaks leaves nothing behind.
+    trap 'rm -f history.rdb' EXIT
+    cat history.rdb
+}
 
 receive() {
     valkey >/dev/null
@@ -58,15 +73,17 @@ put_back() {
     local id folder said
     id=$(valkey)
     folder=$(data "$id")
+    # What Valkey's log of writes begins with may be a snapshot.
+    rm -rf "$folder/appendonlydir.part"
+    mkdir "$folder/appendonlydir.part"
+    mv history.rdb "$folder/appendonlydir.part/appendonly.aof.1.base.rdb"
+    echo "file appendonly.aof.1.base.rdb seq 1 type b" >"$folder/appendonlydir.part/appendonly.aof.manifest"
+    chown -R --reference "$folder" "$folder/appendonlydir.part"
     docker stop "$id" >/dev/null
     rm -rf "$folder/appendonlydir.before"
+    # A machine that stops in between starts with nothing, and what it had is beside it.
     [ ! -d "$folder/appendonlydir" ] || mv "$folder/appendonlydir" "$folder/appendonlydir.before"
-    # What Valkey's log of writes begins with may be a snapshot.
-    mkdir "$folder/appendonlydir"
-    mv history.rdb "$folder/appendonlydir/appendonly.aof.1.base.rdb"
-    echo "file appendonly.aof.1.base.rdb seq 1 type b" >"$folder/appendonlydir/appendonly.aof.manifest"
-    chown -R --reference "$folder" "$folder/appendonlydir"
-    chmod -R go= "$folder/appendonlydir"
+    mv "$folder/appendonlydir.part" "$folder/appendonlydir"
     if ! ./compose --progress quiet up --detach --wait --no-deps --no-recreate valkey; then
         said=$(docker logs --tail 20 "$id" 2>&1 | grep ' # ' | tail -n 2)
         docker stop "$id" >/dev/null
@@ -81,13 +98,18 @@ put_back() {
 # Its workers hold the newest events: others read them from what was put back. Done when no worker
 # of before is left, whose streams ended evenly, and those that are there take streams.
 renew_workers() {
-    local app before
+    local app before deadline=$((SECONDS + renewal_seconds))
     app=$(./compose ps --quiet "$(sed -n 's/^COMPOSE_PROFILES=//p' release.env)")
+    # What is not there reads it when it starts.
+    [ -n "$app" ] || return 0
     before=$(processes "$app")
     docker kill --signal HUP "$app" >/dev/null
     # Its init and Gunicorn's master stay.
-    while [ "$(comm -12 <(echo "$before") <(processes "$app") | wc -l)" -gt 2 ]; do sleep 0.5; done
-    until docker exec "$app" barestream health >/dev/null 2>&1; do sleep 0.5; done
+    until [ "$(comm -12 <(echo "$before") <(processes "$app") | wc -l)" -le 2 ] &&
+        docker exec "$app" barestream health >/dev/null 2>&1; do
+        [ $SECONDS -lt $deadline ] || stop_with "the workers were not renewed within $renewal_seconds s"
+        sleep 0.5
+    done
 }
 
 processes() { docker top "$1" -eo pid | grep -v PID | sort; }

@@ -60,11 +60,13 @@ class Operator:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def begin(self, step: str, *arguments: str) -> subprocess.Popen[str]:
-        """Begin a rollout, and return it when it has come to a step."""
-        running = self.vm.begin_deploy(
-            "rollout", *arguments, "--url", self.url, root=self.checkout.root
-        )
+    def begin(
+        self, step: str, *arguments: str, script: str = "rollout"
+    ) -> subprocess.Popen[str]:
+        """Begin to run a script, and return it when it has come to a step."""
+        if script == "rollout":
+            arguments += ("--url", self.url)
+        running = self.vm.begin_deploy(script, *arguments, root=self.checkout.root)
         assert running.stdout is not None
         for line in running.stdout:
             if step in line:

@@ -200,6 +200,7 @@ def test_a_backup_that_is_put_back_serves_a_client_from_its_old_id(
     operator.publish("missed")
     done = operator.deploy("backup", backup)
     assert done.returncode == 0, done.stderr
+    assert Path(backup).stat().st_mode & 0o077 == 0
     operator.vm.console(
         "cd /opt/barestream && ./compose rm --force --stop valkey &&"
         "docker volume rm barestream_history && ./compose up --detach --wait --no-deps valkey"
@@ -209,6 +210,21 @@ def test_a_backup_that_is_put_back_serves_a_client_from_its_old_id(
     operator.smoke()
     operator.publish("last")
     assert operator.events_after(old) == ["missed", "last"]
+
+
+def test_a_restore_that_was_cut_off_ends_before_the_next_one_begins(
+    operator: Operator, tmp_path: Path
+) -> None:
+    backup = str(tmp_path / "history.rdb")
+    assert operator.deploy("backup", backup).returncode == 0
+    running = operator.begin("putting it back", backup, script="restore")
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate()
+    done = operator.deploy("restore", backup)
+    assert done.returncode == 0, done.stderr
+    kept = operator.vm.console("ls /var/lib/docker/volumes/barestream_history/_data").split()
+    assert kept == ["appendonlydir", "appendonlydir.before"]
+    operator.smoke()
 
 
 def test_what_is_no_backup_changes_nothing(operator: Operator) -> None:
