@@ -60,9 +60,7 @@ class Operator:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def begin(
-        self, step: str, *arguments: str, script: str = "rollout"
-    ) -> subprocess.Popen[str]:
+    def begin(self, step: str, *arguments: str, script: str = "rollout") -> subprocess.Popen[str]:
         """Begin to run a script, and return it when it has come to a step."""
         if script == "rollout":
             arguments += ("--url", self.url)
