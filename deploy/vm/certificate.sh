@@ -48,7 +48,7 @@ remove_probe() { rm -f "$challenges/probe"; }
 
 # obtain DOMAIN EMAIL SERVER: have certbot get a certificate and renew it by its timer.
 obtain() {
-    local hook=/opt/barestream/certificate-renewed due=--keep-until-expiring
+    local hook=/opt/barestream/certificate-renewed due=--keep-until-expiring said
     if ! command -v certbot >/dev/null; then
         export DEBIAN_FRONTEND=noninteractive
         apt-get -qq update
@@ -66,9 +66,13 @@ obtain() {
     mv "$hook.new" "$hook"
     # One for the site, whatever it was called before. Another CA's is not waited out.
     grep -qsxF "server = $3" "$lineage" || due=--force-renewal
-    certbot certonly --quiet --non-interactive --agree-tos --no-eff-email --email "$2" \
+    # Not --quiet, which keeps to itself what the CA said.
+    said=$(certbot certonly --non-interactive --agree-tos --no-eff-email --email "$2" \
         --webroot --webroot-path /opt/barestream/acme --domain "$1" --cert-name barestream \
-        --key-type ecdsa --renew-with-new-domains "$due" --server "$3" --deploy-hook "$hook"
+        --key-type ecdsa --renew-with-new-domains "$due" --server "$3" --deploy-hook "$hook" 2>&1) || {
+        grep -v -e '^$' -e '^Saving debug log' -e '^Ask for help' <<<"$said" >&2
+        return 1
+    }
     # Kept as it was, or from before the hook: certbot does not run it then.
     cmp -s /etc/letsencrypt/live/barestream/fullchain.pem \
         /opt/barestream/certificates/current/fullchain.pem ||
