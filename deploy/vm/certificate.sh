@@ -82,5 +82,10 @@ obtain() {
 
 print_current() { cat /opt/barestream/certificates/current/fullchain.pem; }
 
-# Whether anything answers on port 443.
-has_tls() { (: </dev/tcp/127.0.0.1/443) 2>/dev/null; }
+# Whether nginx's container has port 443, by whatever number it is published.
+has_tls() {
+    local nginx
+    nginx=$(docker ps --quiet --filter label=com.docker.compose.project=barestream \
+        --filter label=com.docker.compose.service=nginx)
+    [ -n "$nginx" ] && docker port "$nginx" 443 >/dev/null 2>&1
+}
