@@ -89,12 +89,15 @@ def test_a_worker_is_tried_on_its_own_socket(hub: Service) -> None:
 def test_it_goes_to_the_vm_as_one_stream(hub: Service) -> None:
     """A shell stands for ssh: nothing of the project is beside it."""
     send = """
-        here=deploy ssh_command=(env --chdir=/ bash -c) as_root=
-        . deploy/operator/smoke_on_vm.sh
-        smoke_on_vm "$1" "$2" --require-publish
+        here=deploy
+        . deploy/operator/progress.sh
+        . deploy/operator/connection.sh
+        . deploy/operator/release.sh
+        ssh_command=(env --chdir=/ bash -c) as_root= token=$1
+        smoke_on_vm "$2" --require-publish
     """
     done = subprocess.run(
-        ["bash", "-euc", send, "-", token(), hub.url],
+        ["bash", "-euc", send, "smoke", token(), hub.url],
         env=environment(None),
         cwd=ROOT,
         capture_output=True,
