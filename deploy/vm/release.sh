@@ -89,7 +89,18 @@ preflight() {
     if [ -z "$(container nginx)" ] && (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
         stop_with "port $port is taken by another program"
     fi
+    # Or nginx would be replaced by one that nobody reaches.
+    while read -r port; do
+        firewall_lets_in "$port" || stop_with "its firewall does not let port $port in"
+    done < <(sed -n 's/^BARESTREAM_\(TLS_\)\?PORT=\([0-9]*\).*/\2/p' .env)
     echo "engine $engine, $free_mb MB free, serving: ${version:-nothing yet}"
+}
+
+# firewall_lets_in PORT: where it is the one of deploy/provision.
+firewall_lets_in() {
+    local rules
+    rules=$(nft --stateless list table inet barestream 2>/dev/null) || return 0
+    grep 'tcp dport' <<<"$rules" | grep -qw "$1"
 }
 
 # default_url HOST REPLACES_NGINX: where the version will answer, as far as this machine knows.
