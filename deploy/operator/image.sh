@@ -36,10 +36,11 @@ ship() {
         [ ${#images[@]} = 0 ] || attempt "Log in: docker login." ship_by_registry
         return
     fi
-    missing=$(on_vm release missing_images "$version" 2>&1) ||
-        fail "$missing" "Correct /opt/barestream/.env on the VM."
+    missing=$(on_vm release missing_images "$version") ||
+        fail "Compose does not take the VM's settings: see above" "Correct /opt/barestream/.env on the VM."
     for image in $missing; do
-        docker image inspect "$image" >/dev/null 2>&1 || run docker pull --quiet "$image" >/dev/null
+        docker image inspect "$image" >/dev/null 2>&1 || run docker pull --quiet "$image" >/dev/null ||
+            fail "$image is not here, and cannot be pulled: see above" "Run it again."
         images+=("$image")
     done
     [ ${#images[@]} = 0 ] || attempt "Has the VM room? df -h /var/lib/docker" ship_by_ssh "${images[@]}"

@@ -94,9 +94,12 @@ release() {
 # On the VM, by its first worker's own socket.
 try_alone() {
     local socket
-    token=${BARESTREAM_TOKEN:-$(on_vm release token)} ||
+    token=${BARESTREAM_TOKEN:-$(on_vm release token TOKEN)} ||
         fail "no token could be signed with the VM's key" \
             "Set BARESTREAM_TOKEN to one that may publish and subscribe to barestream/smoke/{run}."
+    subscriber_token=${BARESTREAM_SUBSCRIBER_TOKEN:-$(on_vm release token SUBSCRIBER_TOKEN)} ||
+        fail "no token could be signed with the VM's key for subscribers" \
+            "Set BARESTREAM_SUBSCRIBER_TOKEN to one that may subscribe to barestream/smoke/{run}."
     socket=$(on_vm release socket)
     attempt "What served still does." smoke_on_vm --unix-socket "$socket" http://localhost
 }
@@ -104,12 +107,13 @@ try_alone() {
 # By standard input: a command line can be read by every user of the VM.
 smoke_on_vm() {
     {
-        printf 'BARESTREAM_TOKEN=%s\n' "$token"
+        printf 'BARESTREAM_TOKEN=%q BARESTREAM_SUBSCRIBER_TOKEN=%q\n' "$token" "$subscriber_token"
         cat "$here/operator/progress.sh" "$here/smoke"
     } | on_vm_as_root "bash -s -- $(printf '%q ' "$@")"
 }
 
 try_from_here() {
-    BARESTREAM_TOKEN=$token attempt "Is $url where the VM is reached? Else give --url." \
+    BARESTREAM_TOKEN=$token BARESTREAM_SUBSCRIBER_TOKEN=$subscriber_token \
+        attempt "Is $url where the VM is reached? Else give --url." \
         "$here/smoke" "$url"
 }

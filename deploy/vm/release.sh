@@ -167,8 +167,9 @@ unpack() {
 
 # The images beside the app's own that the engine lacks.
 missing_images() {
-    local image
-    for image in $(base_compose "$1" config --images); do
+    local image images
+    images=$(base_compose "$1" config --images)
+    for image in $images; do
         [ "$image" = barestream ] || docker image inspect "$image" >/dev/null 2>&1 || echo "$image"
     done
 }
@@ -234,15 +235,16 @@ socket() { echo "$(sockets)/$other/0.sock"; }
 
 sockets() { docker volume inspect --format '{{.Mountpoint}}' barestream_sockets; }
 
-# A token for the smoke test; nothing where publishing is off.
+# token KIND: a token for the smoke test, TOKEN to publish and SUBSCRIBER_TOKEN to subscribe; nothing
+# where there is no such key.
 token() {
-    local id
-    id=$(container "$other")
-    # shellcheck disable=SC2016  # the container's variables
-    if docker exec "$id" sh -c '[ -n "$BARESTREAM_TOKEN_KEY$BARESTREAM_TOKEN_KEY_FILE" ]'; then
-        docker exec "$id" barestream token --publish 'barestream/smoke/{+any}' \
-            --subscribe 'barestream/smoke/{+any}' --minutes 15
-    fi
+    docker exec "$(container "$other")" sh -euc '
+        [ -n "${BARESTREAM_'"$1"'_KEY-}${BARESTREAM_'"$1"'_KEY_FILE-}" ] || exit 0
+        export BARESTREAM_TOKEN_KEY="${BARESTREAM_'"$1"'_KEY-}"
+        export BARESTREAM_TOKEN_KEY_FILE="${BARESTREAM_'"$1"'_KEY_FILE-}"
+        export BARESTREAM_TOKEN_ALGORITHM="${BARESTREAM_'"$1"'_ALGORITHM:-HS256}"
+        exec barestream token --publish "barestream/smoke/{+any}" \
+            --subscribe "barestream/smoke/{+any}" --minutes 15'
 }
 
 # take_over VERSION REPLACES_NGINX: nginx leads to it from here on; what was connected stays where

@@ -92,6 +92,23 @@ def test_a_changed_nginx_is_reloaded_and_a_setting_of_its_too(
     assert report.touched_twice == report.closed == []
 
 
+def test_what_subscribers_need_may_have_a_key_of_its_own(operator: Operator) -> None:
+    operator.vm.set(SUBSCRIBER_TOKEN_KEY="another-key-of-at-least-32-bytes")
+    try:
+        assert "replay" in operator.must("rollout")
+    finally:
+        operator.vm.console("sed -i /SUBSCRIBER_TOKEN_KEY/d /opt/barestream/.env")
+        operator.must("rollout")
+
+
+def test_settings_that_compose_cannot_read_are_named(operator: Operator) -> None:
+    operator.vm.console("echo 'NOT A NAME=1' >>/opt/barestream/.env")
+    done = operator.roll("rollout")
+    operator.vm.console("sed -i '/^NOT A NAME/d' /opt/barestream/.env")
+    assert done.returncode == 1
+    assert "Correct /opt/barestream/.env on the VM" in done.stderr
+
+
 def test_a_configuration_that_nginx_refuses_stops_a_rollout_before_anything_starts(
     operator: Operator,
 ) -> None:
