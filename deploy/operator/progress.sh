@@ -1,6 +1,10 @@
 # shellcheck shell=bash
 # Progress as steps with their times; errors that name the step, the cause and what to do.
 
+if ((BASH_VERSINFO[0] < 5)); then
+    echo "bash 5 is needed, and this is $BASH_VERSION: bash deploy/$(basename "$0"), with a newer one" >&2
+    exit 1
+fi
 program=$(basename "$0")
 verbose=false
 step_name="reading its arguments"

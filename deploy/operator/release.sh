@@ -39,6 +39,10 @@ end() {
     if [ -n "${candidate:-}" ]; then
         printf '%6s s  taking %s away again\n' "$(elapsed_seconds)" "$candidate" >&2
         undo >&2 || say "the next run will clear up" >&2
+        # Made anew by the version before, it would have them too.
+        ! $replaces_nginx ||
+            say "nginx keeps the ports and limits of /opt/barestream/.env if its container was replaced:" \
+                "where they are wrong, correct them and run this again" >&2
     fi
     disconnect
     exit "$code"

@@ -30,7 +30,7 @@ open_ports() {
     {
         printf '%s\n' "$1" 80 443
         sshd -T 2>/dev/null | sed -n 's/^port //p'
-        sed -n 's/^BARESTREAM_\(TLS_\)\?PORT=\([0-9]*\).*/\2/p' /opt/barestream/.env 2>/dev/null || true
+        sed -n 's/^BARESTREAM_\(TLS_\)\?PORT=["'"'"']\?\([0-9]\+\).*/\2/p' /opt/barestream/.env 2>/dev/null || true
     } | sort -nu | paste -sd , | sed 's/,/, /g'
 }
 

@@ -84,15 +84,15 @@ preflight() {
     free_mb=$(df --output=avail --block-size=1M /var/lib/docker | tail -n 1 | tr -d ' ')
     # An image, and its archive while it is unpacked.
     [ "$free_mb" -gt 2000 ] || stop_with "/var/lib/docker has $free_mb MB left: 2000 are needed"
-    port=$(sed -n 's/^BARESTREAM_PORT=//p' .env)
+    port=$(port_in PORT)
     : "${port:=80}"
     if [ -z "$(container nginx)" ] && (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
         stop_with "port $port is taken by another program"
     fi
     # Or nginx would be replaced by one that nobody reaches.
-    while read -r port; do
+    for port in $(port_in PORT) $(port_in TLS_PORT); do
         firewall_lets_in "$port" || stop_with "its firewall does not let port $port in"
-    done < <(sed -n 's/^BARESTREAM_\(TLS_\)\?PORT=\([0-9]*\).*/\2/p' .env)
+    done
     echo "engine $engine, $free_mb MB free, serving: ${version:-nothing yet}"
 }
 
@@ -103,14 +103,18 @@ firewall_lets_in() {
     grep 'tcp dport' <<<"$rules" | grep -qw "$1"
 }
 
+# port_in SETTING: nothing where it is not set. Quotes and a comment may stand around it, and Compose
+# takes the last one.
+port_in() { sed -n "s/^BARESTREAM_$1=[\"']\?\([0-9]\+\).*/\1/p" .env | tail -n 1; }
+
 # default_url HOST REPLACES_NGINX: where the version will answer, as far as this machine knows.
 default_url() {
     local scheme=http port
     replaces_nginx=$2
-    port=$(sed -n 's/^BARESTREAM_PORT=//p' .env)
+    port=$(port_in PORT)
     if [ "$(tls)" = on ]; then
         scheme=https
-        port=$(sed -n 's/^BARESTREAM_TLS_PORT=//p' .env)
+        port=$(port_in TLS_PORT)
     fi
     echo "$scheme://$1${port:+:$port}"
 }
