@@ -31,12 +31,12 @@ build_image() {
 ship() {
     local images=() image missing
     attempt "Has the VM room? df -h /opt" ship_files
-    on_vm release has_image "$version" || images=("barestream:$version")
+    on_release has_image "$version" || images=("barestream:$version")
     if [ -n "${DEPLOY_REGISTRY:-}" ]; then
         [ ${#images[@]} = 0 ] || attempt "Log in: docker login." ship_by_registry
         return
     fi
-    missing=$(on_vm release missing_images "$version") ||
+    missing=$(on_release missing_images "$version") ||
         fail "Compose does not take the VM's settings: see above" "Correct /opt/barestream/.env on the VM."
     for image in $missing; do
         docker image inspect "$image" >/dev/null 2>&1 || run docker pull --quiet "$image" >/dev/null ||
@@ -47,14 +47,14 @@ ship() {
 }
 
 ship_files() {
-    repository archive "$version" docker-compose.yml deploy nginx | on_vm release unpack "$version"
+    repository archive "$version" docker-compose.yml deploy nginx | on_release unpack "$version"
 }
 
 # Without the layers that the VM has. An engine that does not take such an archive, or writes it
 # in another way, gets all of it.
 ship_by_ssh() {
     local known
-    known=$(comm -12 <(docker image inspect --format "$layers" "$@" | sort -u) <(on_vm release layers))
+    known=$(comm -12 <(docker image inspect --format "$layers" "$@" | sort -u) <(on_release layers))
     # shellcheck disable=SC2086  # a word a layer
     if [ -n "$known" ] && docker save "$@" | tar --delete $known 2>/dev/null | send_image 2>/dev/null; then
         return
@@ -66,11 +66,11 @@ ship_by_ssh() {
 layers='{{range .RootFS.Layers}}blobs/{{slice . 0 6}}/{{slice . 7}}{{"\n"}}{{end}}'
 
 # docker load unpacks it by itself.
-send_image() { gzip -1 | on_vm release load; }
+send_image() { gzip -1 | on_release load; }
 
 ship_by_registry() {
     local name=$DEPLOY_REGISTRY/barestream:$version
     docker tag "barestream:$version" "$name"
     run docker push --quiet "$name"
-    on_vm release pull "$name" "$version"
+    on_release pull "$name" "$version"
 }

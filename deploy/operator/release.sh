@@ -32,6 +32,9 @@ read_release_arguments() {
     [ -n "$vm" ] || misused "no VM is named"
 }
 
+# on_release FUNCTION ARGUMENT...: on the VM, one step at a time.
+on_release() { on_vm release,preflight,shipment,candidate,nginx "$@"; }
+
 # Until it is kept, a version leaves nothing behind.
 end() {
     local code=$?
@@ -51,26 +54,26 @@ end() {
 # Not without the lock: somebody else's version would go.
 undo() {
     if holds_lock; then
-        on_vm release undo
+        on_release undo
     else
         (
             trap disconnect EXIT
             lock_pid=
             connect "$vm"
             lock "clearing up"
-            on_vm release undo
+            on_release undo
         )
     fi
 }
 
 look_there() {
-    attempt "Set it up: deploy/provision $vm" on_vm release preflight
-    url=${url:-$(on_vm release default_url "$vm_host" "$replaces_nginx")}
+    attempt "Set it up: deploy/provision $vm" on_release preflight
+    url=${url:-$(on_release default_url "$vm_host" "$replaces_nginx")}
 }
 
 find_version() {
     local found
-    found=$(on_vm release resolve "$wanted" 2>&1) || fail "$found" "Name one of them, or use deploy/rollout."
+    found=$(on_release resolve "$wanted" 2>&1) || fail "$found" "Name one of them, or use deploy/rollout."
     version=$found
     say "$version"
 }
@@ -81,30 +84,30 @@ release() {
     candidate=$version
     step "checking the configuration" \
         attempt "Correct /opt/barestream/.env on the VM, or nginx/." \
-        on_vm release check "$version" "$replaces_nginx"
+        on_release check "$version" "$replaces_nginx"
     step "starting $version beside what serves" \
         attempt "What served still does. Try the version by 'make up' here." \
-        on_vm release start "$version" "$health_seconds"
+        on_release start "$version" "$health_seconds"
     step "trying it before anybody else does" try_alone
     step "leading nginx to it" attempt "What served still does." \
-        on_vm release take_over "$version" "$replaces_nginx"
+        on_release take_over "$version" "$replaces_nginx"
     step "trying it through $url" try_from_here
-    step "keeping it" attempt "Run it again." on_vm release keep "$version"
+    step "keeping it" attempt "Run it again." on_release keep "$version"
     candidate=
-    step "draining what served" attempt "Run it again." on_vm release drain
-    step "letting go of what is not kept" attempt "Run it again." on_vm release settle "$version"
+    step "draining what served" attempt "Run it again." on_release drain
+    step "letting go of what is not kept" attempt "Run it again." on_release settle "$version"
 }
 
 # On the VM, by its first worker's own socket.
 try_alone() {
     local socket
-    token=${BARESTREAM_TOKEN:-$(on_vm release token TOKEN)} ||
+    token=${BARESTREAM_TOKEN:-$(on_release token TOKEN)} ||
         fail "no token could be signed with the VM's key" \
             "Set BARESTREAM_TOKEN to one that may publish and subscribe to barestream/smoke/{run}."
-    subscriber_token=${BARESTREAM_SUBSCRIBER_TOKEN:-$(on_vm release token SUBSCRIBER_TOKEN)} ||
+    subscriber_token=${BARESTREAM_SUBSCRIBER_TOKEN:-$(on_release token SUBSCRIBER_TOKEN)} ||
         fail "no token could be signed with the VM's key for subscribers" \
             "Set BARESTREAM_SUBSCRIBER_TOKEN to one that may subscribe to barestream/smoke/{run}."
-    socket=$(on_vm release socket)
+    socket=$(on_release socket)
     attempt "What served still does." smoke_on_vm --unix-socket "$socket" http://localhost
 }
 

@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+# The app by the name that does not serve: to be tried, or to be drained. Needs release.sh.
+
+# check VERSION REPLACES_NGINX: whether app and nginx take this machine's settings.
+check() {
+    local folder=releases/$1/nginx
+    replaces_nginx=$2
+    # Made, not started: the app's image says whose the folders in the volumes are. Valkey is left
+    # alone where it is there.
+    [ -f valkey-start ] || cp "releases/$1/deploy/valkey-start" valkey-start
+    compose_for "$1" up --no-start --no-recreate --no-build "$other"
+    compose_for "$1" up --detach --wait --no-recreate valkey
+    compose_for "$1" run --rm --no-deps --no-TTY "$other" barestream settings --check
+    base_compose "$1" run --rm --no-deps --no-TTY nginx \
+        nginx -p /run/nginx -c /etc/nginx/nginx.conf -t -q >/dev/null
+    # What its container would be given: a reload reads it from here.
+    base_compose "$1" run --rm --no-deps --no-TTY --entrypoint env nginx |
+        sed -n "/^BARESTREAM_/{s/'/'\\\\''/g;s/=\(.*\)/='\1'/p}" | sort >"$folder/settings.envsh"
+}
+
+# start VERSION SECONDS: until each of its workers takes streams, with its ring filled.
+start() {
+    local id state health deadline
+    id=$(container "$other")
+    # A machine that restarts meanwhile comes back without it.
+    set_restart "$other" no
+    docker start "$id" >/dev/null
+    deadline=$((SECONDS + $2))
+    while [ "$SECONDS" -lt "$deadline" ]; do
+        read -r state health <<<"$(docker inspect --format '{{.State.Status}} {{.State.Health.Status}}' "$id")"
+        case $state:$health in
+        running:healthy) return ;;
+        running:*) sleep 0.5 ;;
+        *) stop_with "it ended with exit code $(docker inspect --format '{{.State.ExitCode}}' "$id"); its last words:"$'\n'"$(last_words)" ;;
+        esac
+    done
+    stop_with "it was not healthy within $2 s:"$'\n'"$(docker exec "$id" barestream health 2>&1)"$'\n'"its last words:"$'\n'"$(last_words)"
+}
+
+# Its last errors, or what else it said last: of each the begin, and the end, which has the
+# exception.
+last_words() {
+    local said
+    said=$(docker logs "$(container "$other")" 2>&1)
+    { grep -E '"level": "(ERROR|CRITICAL)"' <<<"$said" || printf '%s\n' "$said"; } |
+        tail -n 5 | sed -E 's/^(.{120}).*(.{200})$/\1 ... \2/'
+}
+
+# The socket of its first worker.
+socket() { echo "$(sockets)/$other/0.sock"; }
+
+# token KIND: a token for the smoke test, TOKEN to publish and SUBSCRIBER_TOKEN to subscribe; nothing
+# where there is no such key.
+token() {
+    docker exec "$(container "$other")" sh -euc '
+        [ -n "${BARESTREAM_'"$1"'_KEY-}${BARESTREAM_'"$1"'_KEY_FILE-}" ] || exit 0
+        export BARESTREAM_TOKEN_KEY="${BARESTREAM_'"$1"'_KEY-}"
+        export BARESTREAM_TOKEN_KEY_FILE="${BARESTREAM_'"$1"'_KEY_FILE-}"
+        export BARESTREAM_TOKEN_ALGORITHM="${BARESTREAM_'"$1"'_ALGORITHM:-HS256}"
+        exec barestream token --publish "barestream/smoke/{+any}" \
+            --subscribe "barestream/smoke/{+any}" --minutes 15'
+}
+
+# End the other's streams, evenly over BARESTREAM_DRAIN_SECONDS, and take it away.
+drain() {
+    local id stopping seconds=0
+    id=$(container "$other")
+    [ -n "$id" ] || return 0
+    docker stop "$id" >/dev/null &
+    stopping=$!
+    while sleep 1 && kill -0 "$stopping" 2>/dev/null; do
+        [ $((++seconds % 5)) != 0 ] || echo "$(streams_left) streams left"
+    done
+    wait "$stopping"
+    docker rm "$id" >/dev/null
+}
+
+# By the kernel's table of sockets where nginx is: those that are connected (03) to a worker's.
+streams_left() { docker exec "$(container nginx)" grep -c " 03 .*/$other/" /proc/net/unix || true; }

@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+# Where nginx leads, and what its container has mounted. Needs release.sh.
+
+# take_over VERSION REPLACES_NGINX: nginx leads to it from here on; what was connected stays where
+# it is, unless nginx itself is replaced.
+take_over() {
+    replaces_nginx=$2
+    lead_to "$other"
+    if ! is_running nginx; then
+        change_nginx "releases/$1/nginx"
+        compose_for "$1" up --detach --wait --no-deps nginx
+        echo "nginx was started"
+    elif $replaces_nginx && is_nginx_outdated "$1"; then
+        change_nginx "releases/$1/nginx"
+        # Its streams are cut, and come back to this version.
+        compose_for "$1" up --detach --wait --no-deps --timeout 1 nginx
+        echo "nginx's container was replaced"
+    elif ! diff -rq --exclude conf.d "releases/$1/nginx" nginx >/dev/null; then
+        change_nginx "releases/$1/nginx"
+        reload_nginx
+        echo "nginx's configuration has changed: reloaded"
+    fi
+}
+
+# nginx finds the old link or the new one, at its next connect.
+lead_to() {
+    local folder
+    folder=$(sockets)
+    ln --symbolic --force --no-dereference "$1" "$folder/next"
+    mv --no-target-directory "$folder/next" "$folder/current"
+}
+
+sockets() { docker volume inspect --format '{{.Mountpoint}}' barestream_sockets; }
+
+# is_nginx_outdated VERSION: whether its container is no longer what that version would make.
+is_nginx_outdated() {
+    local made_as
+    made_as=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$(container nginx)")
+    [ "$(compose_for "$1" config --hash nginx)" != "nginx $made_as" ]
+}
+
+# change_nginx FOLDER: what is live stays beside it, as what serves has it, for as long as that serves.
+change_nginx() {
+    if [ -n "$serving" ] && [ -d nginx ]; then
+        rm -rf nginx.part "nginx.$serving" && cp -a nginx nginx.part && mv nginx.part "nginx.$serving"
+    fi
+    put_nginx "$1"
+}
+
+# put_nginx FOLDER: in place, because its container has the folder mounted, and in it conf.d.
+put_nginx() {
+    local file
+    mkdir -p nginx
+    cp -a "$1/." nginx/
+    find nginx -type f -not -path 'nginx/conf.d/*' -printf '%P\n' | while IFS= read -r file; do
+        [ -e "$1/$file" ] || rm "nginx/$file"
+    done
+}
+
+reload_nginx() {
+    # shellcheck disable=SC2016  # the container's shell
+    docker exec "$(container nginx)" sh -euc '
+        . /etc/nginx/upstream.envsh
+        /docker-entrypoint.d/20-envsubst-on-templates.sh >/dev/null
+        nginx -p /run/nginx -c /etc/nginx/nginx.conf -t -q
+        kill -HUP "$(cat /run/nginx/nginx.pid)"'
+}
+
+# With a certificate, nginx is given TLS when its container is made anew, and not before: a port is
+# opened with a container.
+tls() {
+    if [ -e certificates/current ] && { $replaces_nginx || ! is_running nginx || has_tls_port; }; then
+        echo on
+    else
+        echo off
+    fi
+}
+
+has_tls_port() { docker port "$(container nginx)" 443 >/dev/null 2>&1; }
