@@ -93,7 +93,7 @@ def test_it_goes_to_the_vm_as_one_stream(hub: Service) -> None:
         . deploy/operator/progress.sh
         . deploy/operator/connection.sh
         . deploy/operator/release.sh
-        ssh_command=(env --chdir=/ bash -c) as_root= token=$1
+        ssh_command=(env --chdir=/ bash -c) as_root= token=$1 subscriber_token=$1
         smoke_on_vm "$2" --require-publish
     """
     done = subprocess.run(
