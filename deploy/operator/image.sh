@@ -14,8 +14,11 @@ look_here() {
     say "$version $(repository log -1 --format=%s "$version")"
 }
 
-# Of the files of that commit, and nothing else.
+# Of the files of that commit, and nothing else; for the VM's kind of machine, which may not be this
+# one's.
 build() {
+    architecture=$(on_release architecture)
+    export DOCKER_DEFAULT_PLATFORM=linux/$architecture
     attempt "Build it by hand: docker build ." build_image
 }
 
@@ -39,7 +42,8 @@ ship() {
     missing=$(on_release missing_images "$version") ||
         fail "Compose does not take the VM's settings: see above" "Correct /opt/barestream/.env on the VM."
     for image in $missing; do
-        docker image inspect "$image" >/dev/null 2>&1 || run docker pull --quiet "$image" >/dev/null ||
+        [ "$(docker image inspect --format '{{.Architecture}}' "$image" 2>/dev/null)" = "$architecture" ] ||
+            run docker pull --quiet "$image" >/dev/null ||
             fail "$image is not here, and cannot be pulled: see above" "Run it again."
         images+=("$image")
     done

@@ -22,6 +22,8 @@ preflight() {
     echo "engine $engine, $free_mb MB free, serving: ${version:-nothing yet}"
 }
 
+architecture() { docker version --format '{{.Server.Arch}}'; }
+
 # firewall_lets_in PORT: where it is the one of deploy/provision.
 firewall_lets_in() {
     local rules
