@@ -39,6 +39,10 @@ on_release() { on_vm release,preflight,shipment,candidate,nginx "$@"; }
 end() {
     local code=$?
     trap '' INT TERM
+    # ssh's own: whatever was asked of the VM.
+    if [ "$code" = 255 ]; then
+        (fail "the connection broke" "Run it again: it clears up what is left, and goes on.") || code=$?
+    fi
     if [ -n "${candidate:-}" ]; then
         printf '%6s s  taking %s away again\n' "$(elapsed_seconds)" "$candidate" >&2
         undo >&2 || say "the next run will clear up" >&2

@@ -58,7 +58,7 @@ def test_a_broken_version_leaves_nothing_behind_and_nobody_notices(
     version = operator.checkout.version(*change)
     before = operator.everything()
     with operator.audience(50) as audience:
-        done = operator.roll("rollout", version, "--health-seconds", "10")
+        done = operator.roll("rollout", version, "--health-seconds", "6")
         report = audience.leave()
     assert done.returncode == 1, done.stdout
     assert f"rollout failed at: {step}" in done.stderr
@@ -94,11 +94,11 @@ def test_a_changed_nginx_is_reloaded_and_a_setting_of_its_too(
 
 def test_what_subscribers_need_may_have_a_key_of_its_own(operator: Operator) -> None:
     operator.vm.set(SUBSCRIBER_TOKEN_KEY="another-key-of-at-least-32-bytes")
-    try:
-        assert "replay" in operator.must("rollout")
-    finally:
-        operator.vm.console("sed -i /SUBSCRIBER_TOKEN_KEY/d /opt/barestream/.env")
-        operator.must("rollout")
+    said = operator.roll("rollout")
+    # The next one takes it away again.
+    operator.vm.console("sed -i /SUBSCRIBER_TOKEN_KEY/d /opt/barestream/.env")
+    assert said.returncode == 0, said.stderr
+    assert "replay" in said.stdout
 
 
 def test_settings_that_compose_cannot_read_are_named(operator: Operator) -> None:
