@@ -172,7 +172,7 @@ def test_whoever_has_lost_the_lock_goes_no_further(operator: Operator) -> None:
     operator.vm.console("pkill -KILL -f 'sshd-session: '")
     said, _ = running.communicate(timeout=60)
     assert running.returncode == 1
-    assert "the connection broke, and the lock with it" in said
+    assert "the connection broke" in said
     assert operator.everything() == before
 
 
