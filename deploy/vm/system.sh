@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # What the machine is, and what has to be installed on it. Needs item.sh.
 
-# live-restore and healthchecks with a start_interval; `compose` that takes profiles and !reset.
+# live-restore and healthchecks with a start_interval; Compose that takes !override.
 least_engine=25
-least_compose=2.24
+least_compose=2.24.4
 
 is_at_least() { dpkg --compare-versions "$1" ge "$2"; }
 is_installed() { [ "$(dpkg-query --show --showformat '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
