@@ -10,7 +10,8 @@ is_installed() { [ "$(dpkg-query --show --showformat '${db:Status-Status}' "$1" 
 has() { command -v "$1" >/dev/null; }
 
 engine_version() { dockerd --version | sed -n 's/^Docker version \([^,]*\).*/\1/p'; }
-compose_version() { docker compose version --short 2>/dev/null || true; }
+# Some packages write v2.29.7.
+compose_version() { docker compose version --short 2>/dev/null | sed s/^v// || true; }
 
 # See that the service can run here; it reads, and changes nothing.
 system() {
