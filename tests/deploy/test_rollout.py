@@ -69,6 +69,7 @@ def test_a_broken_version_leaves_nothing_behind_and_nobody_notices(
     report.assert_unnoticed(DRAIN_SECONDS)
 
 
+@pytest.mark.long
 def test_a_changed_nginx_is_reloaded_and_a_setting_of_its_too(
     operator: Operator, figure: Callable[[str], None]
 ) -> None:
@@ -92,6 +93,7 @@ def test_a_changed_nginx_is_reloaded_and_a_setting_of_its_too(
     assert report.touched_twice == report.closed == []
 
 
+@pytest.mark.long
 def test_what_subscribers_need_may_have_a_key_of_its_own(operator: Operator) -> None:
     operator.vm.set(SUBSCRIBER_TOKEN_KEY="another-key-of-at-least-32-bytes")
     said = operator.roll("rollout")
@@ -123,6 +125,7 @@ def test_a_configuration_that_nginx_refuses_stops_a_rollout_before_anything_star
     assert operator.everything() == before
 
 
+@pytest.mark.long
 def test_nobody_notices_a_rollback(operator: Operator, figure: Callable[[str], None]) -> None:
     newest, wanted = (
         operator.serving(),
@@ -184,6 +187,7 @@ def test_three_versions_are_kept(operator: Operator) -> None:
     assert sorted(images) == sorted(kept)
 
 
+@pytest.mark.long
 def test_a_rollout_mends_a_service_of_which_nothing_runs(operator: Operator) -> None:
     operator.vm.console(
         "docker rm --force $(docker ps --quiet --filter name=blue --filter name=green);"
@@ -229,6 +233,7 @@ def test_a_backup_that_is_put_back_serves_a_client_from_its_old_id(
     assert operator.events_after(old) == ["missed", "last"]
 
 
+@pytest.mark.long
 def test_a_restore_that_was_cut_off_ends_before_the_next_one_begins(
     operator: Operator, tmp_path: Path
 ) -> None:

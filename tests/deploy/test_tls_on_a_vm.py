@@ -34,6 +34,7 @@ def test_a_key_of_another_certificate_is_refused_here(
     assert "is not the key of the first certificate" in done.stderr
 
 
+@pytest.mark.long
 def test_a_certificate_and_a_rollout_turn_tls_on_and_a_renewal_cuts_no_stream(
     operator: Operator, authority: Authority, tmp_path: Path
 ) -> None:
