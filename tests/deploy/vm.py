@@ -163,12 +163,6 @@ class Vm(Answering):
             check=False,
         )
 
-    def ssh(self, command: str, seconds: float = 60) -> str:
-        """Return what a command writes that ssh runs; it must succeed."""
-        done = self.try_ssh(command, seconds)
-        assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
-        return done.stdout
-
     def console(self, command: str) -> str:
         """Return what a command writes that root runs, with or without sshd."""
         return docker("exec", self.name, "bash", "-c", command)
