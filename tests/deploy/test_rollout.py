@@ -58,7 +58,7 @@ def test_a_broken_version_leaves_nothing_behind_and_nobody_notices(
     version = operator.checkout.version(*change)
     before = operator.everything()
     with operator.audience(50) as audience:
-        done = operator.roll("rollout", version, "--health-seconds", "6")
+        done = operator.roll("rollout", version, "--health-seconds", "30")
         report = audience.leave()
     assert done.returncode == 1, done.stdout
     assert f"rollout failed at: {step}" in done.stderr
