@@ -92,6 +92,11 @@ put_back() {
         docker start "$id" >/dev/null
         stop_with "Valkey did not start on it, and has what it had: $said"
     fi
+    # An entry that tells every client that what came after the backup is gone.
+    # shellcheck disable=SC2016  # the container's shell
+    docker exec "$id" sh -c 'REDISCLI_AUTH=$(cat /run/barestream-engine/password) \
+        valkey-cli -e XADD "{barestream}:log" "*" lost ""' >/dev/null ||
+        stop_with "Valkey has it, but takes no entry that tells of what is lost"
     echo "what was there before is in $folder/appendonlydir.before"
 }
 

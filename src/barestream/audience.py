@@ -60,7 +60,7 @@ class Audience(Generic[Member]):
                 del self._templates[len(prefix)]
 
     def wanting(self, topics: Sequence[str]) -> list[Member]:
-        """Return the members that want one of the topics at least, each once.
+        """Return the members that want one of the topics at least, or all for none, each once.
 
         Returns:
             A copy: members may come and go while it is walked over. First those that want
@@ -68,6 +68,14 @@ class Audience(Generic[Member]):
             the order in which they came.
         """
         groups = [self._everything] if self._everything else []
+        if not topics:
+            groups.extend(self._exact.values())
+            groups.extend(
+                members
+                for as_long in self._templates.values()
+                for alike in as_long.values()
+                for _, members in alike.values()
+            )
         groups.extend(self._exact[topic] for topic in topics if topic in self._exact)
         for topic in topics:
             for length, as_long in self._templates.items():

@@ -47,7 +47,7 @@ class Record(NamedTuple):
     Attributes:
         place: Where it stands.
         body: Its bytes, encoded.
-        topics: What it is about: who wants one of them gets it.
+        topics: What it is about: who wants one of them gets it. Where it has none, everybody.
         private: Whether it takes a right to read one of the topics.
         own_id: The id that its publisher gave it.
     """

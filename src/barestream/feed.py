@@ -4,7 +4,6 @@ A follower that keeps up is live: it stands where the last broadcast ended, and 
 want costs it nothing. One that is behind has a place of its own, and reads on from there.
 """
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from barestream.audience import Audience
 from barestream.broadcast import Broadcast, Listener
 from barestream.event_log import EventLog, Place, Record
 from barestream.frames import Event, Frame, encode, frame
+from barestream.gap import GAP_TYPE, gap_data
 from barestream.metrics import Metrics
 from barestream.stream import MARK_BYTES, Stream
 from barestream.subscription import EVERYTHING_PUBLIC, Subscription
@@ -27,7 +27,6 @@ STEP_RECORDS = 100
 # to be believed.
 MOST_AHEAD_MS = 60_000
 
-GAP_TYPE = "barestream.gap"
 HEARTBEAT_TYPE = "barestream.heartbeat"
 
 
@@ -330,5 +329,4 @@ class Feed:
         missed = None
         if self._count is not None:
             missed = self._count(Place.parse(seen), floor)
-        data = json.dumps({"from": seen, "to": str(floor), "missed": missed})
-        return Event(data, id=str(floor), type=GAP_TYPE)
+        return Event(gap_data(seen, floor, missed), id=str(floor), type=GAP_TYPE)

@@ -28,7 +28,7 @@ class Metrics:
         ended: Streams that ended, by reason.
         published: Updates that were taken.
         refused: Publishes that were not, by status.
-        gaps: Gaps that clients were told of.
+        gaps: Gaps told to one client: it was away too long, or too slow.
         replays: Streams that resumed from an id.
         lag_seconds: From an event's place in time to the end of its broadcast.
         loop_lag_seconds: By how much the loop comes late to what is due.
@@ -69,7 +69,11 @@ class Metrics:
         self._delivered_bytes = Counter(
             "barestream_delivered_bytes", "Bytes of events written to streams.", registry=registry
         )
-        self.gaps = Counter("barestream_gaps", "Gaps that clients were told of.", registry=registry)
+        self.gaps = Counter(
+            "barestream_gaps",
+            "Gaps told to one client: it was away too long, or too slow.",
+            registry=registry,
+        )
         self.replays = Counter(
             "barestream_replays", "Streams that resumed from an id.", registry=registry
         )

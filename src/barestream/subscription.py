@@ -24,7 +24,8 @@ class Subscription:
 
     def covers(self, record: Record) -> bool:
         """Return whether the stream gets the event."""
-        return self.topics.match_any(record.topics) and self.may_read(record)
+        is_wanted = not record.topics or self.topics.match_any(record.topics)
+        return is_wanted and self.may_read(record)
 
 
 EVERYTHING_PUBLIC = Subscription(Selectors(["*"]), Selectors(()))

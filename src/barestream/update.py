@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from barestream.event_log import Place, Record
 from barestream.frames import Event, encode
+from barestream.gap import GAP_TYPE, gap_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +13,8 @@ class Update:
     """An event for the streams that want one of its topics.
 
     Attributes:
-        topics: The first is the canonical one, the others are alternates; at least one.
+        topics: The first is the canonical one, the others are alternates. None at all is for
+            every stream: what publishers could not say, that updates are lost.
         event: What the streams get. Its id is the publisher's own, if it gave one.
         private: Whether only those may read it whose token covers one of the topics.
     """
@@ -44,3 +46,8 @@ class Entry(NamedTuple):
         event = self.update.event
         body = encode(Event(event.data, self.id, event.type, event.retry_ms))
         return Record(self.place, body, self.update.topics, self.update.private, event.id)
+
+
+def lost(upto: Place) -> Update:
+    """Return what tells every stream that updates up to a place are gone."""
+    return Update((), Event(gap_data(None, upto), type=GAP_TYPE))

@@ -15,7 +15,7 @@ from barestream.broker.broker import Broker, BrokerAwayError, HistoryBounds
 from barestream.broker.valkey import ValkeyBroker
 from barestream.event_log import Place
 from barestream.frames import Event
-from barestream.update import Entry, Update
+from barestream.update import Entry, Update, lost
 from engine import Engine
 
 LOG = "{barestream}:log"
@@ -231,6 +231,7 @@ UNREADABLE = [
     ("topics", "secret", "data", "x"),
     ("topics", '"secret"', "data", "x"),
     ("topics", "[1]", "data", "x"),
+    ("topics", "[]", "data", "x"),
     ("topics", '["\\ud800"]', "data", "x"),
     ("topics", "[" * 100_000, "data", "x"),
     ("topics", '["t"]', "data", b"secret\xff"),
@@ -240,7 +241,7 @@ UNREADABLE = [
 ]
 
 
-def test_an_entry_that_cannot_be_read_is_passed_and_logged_once(
+def test_an_entry_that_cannot_be_read_is_a_gap_to_everybody_and_logged_once(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
@@ -255,10 +256,23 @@ def test_an_entry_that_cannot_be_read_is_passed_and_logged_once(
             unread = page.entries[1:-1]
             assert texts([page.entries[0], page.entries[-1]]) == ["first", "last"]
             assert [str(entry.place) for entry in unread] == [f"#{place}" for place in places]
-            assert {entry.update for entry in unread} == {Update((), Event())}
+            assert [entry.update for entry in unread] == [lost(entry.place) for entry in unread]
         assert [record.place for record in caplog.records] == [f"#{place}" for place in places]
         assert {record.levelno for record in caplog.records} == {logging.ERROR}
         assert "secret" not in "".join(str(vars(record)) for record in caplog.records)
+
+    run(engine, scenario)
+
+
+def test_an_entry_that_says_what_is_lost_is_a_gap_to_everybody_and_no_complaint(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        await broker.publish(update("first"))
+        engine.ask("XADD", LOG, "*", "lost", "")
+        entry = (await all_entries(broker))[-1]
+        assert entry.update == lost(entry.place)
+        assert caplog.records == []
 
     run(engine, scenario)
 

@@ -1,5 +1,6 @@
 """Versions that come and go on a VM, before an audience that may not notice."""
 
+import json
 import os
 import re
 import signal
@@ -213,7 +214,7 @@ def test_a_vm_that_restarts_serves_again_by_itself_with_its_history(
     assert operator.serving() == version
 
 
-def test_a_backup_that_is_put_back_serves_a_client_from_its_old_id(
+def test_a_backup_that_is_put_back_serves_a_client_from_its_old_id_and_tells_it_of_the_gap(
     operator: Operator, tmp_path: Path
 ) -> None:
     backup = str(tmp_path / "history.rdb")
@@ -222,6 +223,7 @@ def test_a_backup_that_is_put_back_serves_a_client_from_its_old_id(
     done = operator.deploy("backup", backup)
     assert done.returncode == 0, done.stderr
     assert Path(backup).stat().st_mode & 0o077 == 0
+    operator.publish("lost")
     operator.vm.console(
         "cd /opt/barestream && ./compose rm --force --stop valkey &&"
         "docker volume rm barestream_history && ./compose up --detach --wait --no-deps valkey"
@@ -230,7 +232,9 @@ def test_a_backup_that_is_put_back_serves_a_client_from_its_old_id(
     assert done.returncode == 0, done.stderr
     operator.smoke()
     operator.publish("last")
-    assert operator.events_after(old) == ["missed", "last"]
+    missed, told, last = operator.events_after(old)
+    assert (missed, last) == ("missed", "last")
+    assert json.loads(told).keys() == {"from", "to", "missed"}
 
 
 @pytest.mark.long

@@ -53,6 +53,11 @@ def test_a_member_comes_once_however_many_selectors_and_topics_match() -> None:
     assert audience.wanting(["a", "b", "a"]) == ["ann", "bob"]
 
 
+def test_what_has_no_topic_is_for_every_member_once() -> None:
+    audience = audience_of(("ann", ["a", "{x}"]), ("bob", ["x/{y}", "x/{z}"]), ("eve", ["*", "a"]))
+    assert sorted(audience.wanting([])) == ["ann", "bob", "eve"]
+
+
 def test_members_may_come_and_go_while_the_result_is_walked_over() -> None:
     selectors = Selectors(["a"])
     audience = audience_of(("ann", ["a"]), ("bob", ["a"]))

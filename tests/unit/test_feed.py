@@ -11,6 +11,7 @@ from barestream.metrics import Metrics
 from barestream.stream import MARK_BYTES
 from barestream.subscription import Subscription
 from barestream.topics import Selectors
+from barestream.update import Entry, lost
 from fake_outlet import FakeClock, FakeOutlet, fake_stream
 
 FLOOR = Place(100, 0)
@@ -71,6 +72,20 @@ def test_a_follower_from_ahead_waits_for_what_follows_its_place() -> None:
         for ms in (102, 103, 104):
             send(feed, record(ms))
     assert outlet.body == b"<104>"
+
+
+def test_what_is_lost_is_told_to_every_follower_live_and_replayed() -> None:
+    feed = feed_of(101)
+    told = Entry(place(102), lost(place(102))).record
+    stream, live = fake_stream()
+    returning, replayed = fake_stream()
+    with feed.follow(stream, None, QUIET):
+        send(feed, told)
+        with feed.follow(returning, place(101), QUIET):
+            pass
+    for outlet in (live, replayed):
+        assert outlet.body.startswith(b"id: #102-0\nevent: barestream.gap\n")
+        assert gaps(outlet) == [{"from": None, "to": "#102-0", "missed": None}]
 
 
 def test_a_follower_gets_the_topics_that_it_wants_live_and_replayed() -> None:

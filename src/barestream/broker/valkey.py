@@ -42,7 +42,7 @@ from barestream.broker.broker import (
 )
 from barestream.event_log import Place
 from barestream.frames import Event, encode
-from barestream.update import Entry, Update
+from barestream.update import Entry, Update, lost
 
 logger = logging.getLogger(__name__)
 
@@ -541,19 +541,23 @@ def _fields(update: Update) -> list[bytes]:
 def _entry(row: Any) -> Entry:
     """Return an entry of the stream, whatever release wrote it: unknown fields are passed over.
 
-    One that cannot be read is an update of no topic: it goes to nobody, and its place is passed.
+    One that cannot be read is a gap to everybody, and so is what restores a log of before, where
+    updates are lost (deploy/restore).
     """
     place = _place(row[0])
+    fields = dict(zip(row[1][::2], row[1][1::2], strict=True))
+    if b"lost" in fields:
+        return Entry(place, lost(place))
     try:
-        return Entry(place, _update(dict(zip(row[1][::2], row[1][1::2], strict=True))))
+        return Entry(place, _update(fields))
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         _complain(place, type(error).__name__)
-        return Entry(place, Update((), Event()))
+        return Entry(place, lost(place))
 
 
 def _update(fields: dict[bytes, bytes]) -> Update:
     topics = json.loads(fields[b"topics"])
-    if not isinstance(topics, list):
+    if not isinstance(topics, list) or not topics:
         raise TypeError
     # Raises where one is no text, or none that UTF-8 can carry.
     "".join(topics).encode()
