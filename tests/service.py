@@ -1,7 +1,9 @@
 """The real service on this machine: nginx and Gunicorn, run by deploy/native as `make up` does."""
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -17,12 +19,18 @@ from complaints import complaints
 ROOT = Path(__file__).parent.parent
 
 
+# Below those that Linux gives to outgoing connections (ip_local_port_range): no client can have one
+# before its server listens, or while that is down. Browsers refuse 10080.
+PORTS = range(11_000, 32_000)
+
+
 def free_port() -> int:
     """Return a TCP port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            return port
 
 
 def wait_for(what: str, condition: Callable[[], Any], seconds: float = 10) -> Any:
