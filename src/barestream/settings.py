@@ -227,7 +227,8 @@ class Settings(BaseSettings):
         "origins in small letters with commas between, such as https://example.com, or *",
     )
     broker_url: SecretStr = _secret(
-        "Where the log of updates is: this worker's memory, or a Valkey that all workers share.",
+        "Where the log of updates is: this worker's memory (local), or a Valkey that all workers "
+        "share. Compose's default is its own Valkey.",
         f"{LOCAL_BROKER}, or an address that begins with {', '.join(_BROKER_SCHEMES)}",
         default=SecretStr(LOCAL_BROKER),
     )
@@ -314,8 +315,8 @@ class Settings(BaseSettings):
     )
     publish_rate: int = _setting(
         1000,
-        "Publishes a second that nginx allows one client address, and as many at once; "
-        "the next ones get 429.",
+        "Publishes a second that nginx allows one client address, and as many in one go, 64 of "
+        "them at the same moment; the next ones get 429.",
         "a whole number from 1 to 1000000",
         "1/s",
         ge=1,

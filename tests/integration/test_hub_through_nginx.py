@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -138,6 +139,32 @@ def test_publishes_above_the_rate_are_told_to_come_again() -> None:
             )
         published = metrics(service)["barestream_events_published_total"]
         assert published == statuses.count(200) + 1
+
+
+def test_publishes_beyond_those_of_an_address_at_the_same_moment_are_told_to_come_again(
+    hub: Service,
+) -> None:
+    head = [f"POST {PATH} HTTP/1.1", "Host: x", f"Content-Type: {FORM}", "Content-Length: 7"]
+    head += [f"Authorization: Bearer {token()}", "", ""]
+    with ExitStack() as waiting:
+        publishes = [
+            waiting.enter_context(socket.create_connection(hub.address, timeout=5))
+            for _ in range(64)
+        ]
+        for connection in publishes:
+            connection.sendall("\r\n".join(head).encode())
+
+        def refused() -> httpx.Response | None:
+            answer = httpx.post(hub.url + PATH, headers=AUTHORIZATION, data={"topic": "a"})
+            return answer if answer.status_code != 200 else None
+
+        answer = wait_for("a publish too many", refused)
+        assert_problem(answer, 429)
+        assert answer.headers["retry-after"] == "1"
+        assert httpx.head(f"{hub.url}{PATH}?topic=a").status_code == 200
+        for connection in publishes:
+            connection.sendall(b"topic=a")
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
 
 
 def retry_answer(service: Service, origin: str | None, **headers: str) -> httpx.Response:
