@@ -41,6 +41,22 @@ def test_the_most_workers_that_the_setting_allows_find_room_in_nginx(tmp_path: P
     assert checked.returncode == 0, checked.stderr
 
 
+@pytest.mark.parametrize(
+    ("version", "leaves_idle_connections"),
+    [("1.22.1", False), ("1.27.3", False), ("1.27.4", True), ("1.28.0 (Ubuntu)", True)],
+)
+def test_a_reload_leaves_idle_connections_alone_where_nginx_can(
+    tmp_path: Path, version: str, *, leaves_idle_connections: bool
+) -> None:
+    fake = tmp_path / "nginx"
+    fake.write_text(f"#!/bin/sh\necho 'nginx version: nginx/{version}' >&2\n")
+    fake.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run([ROOT / "nginx/render", tmp_path / "conf"], env=environment, check=True)
+    rendered = (tmp_path / "conf/conf.d/http.conf").read_text()
+    assert ("\nkeepalive_min_timeout 30s;\n" in rendered) is leaves_idle_connections
+
+
 def test_up_mends_a_run_whose_app_is_dead() -> None:
     with Service() as service:
         os.killpg(service.app_pid, signal.SIGKILL)
