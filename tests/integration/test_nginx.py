@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 
 from barestream.settings import Settings
 from publisher import KEY, PATH, token
-from service import ROOT, Service, free_port, wait_for
+from service import ROOT, Service, children, free_port, wait_for
 from sse_client import ReconnectingClient, SseClient, stamp_seconds
 from ticks import assert_whole
 
@@ -243,6 +244,19 @@ def test_a_stream_above_the_addresss_limit_is_told_to_retry() -> None:
     assert refused.clean
     assert 2000 <= refused.retries_ms[0] <= 4000
     assert refused.response_headers["content-type"].startswith("text/event-stream")
+
+
+def test_a_stream_for_which_nginx_has_no_files_left_is_told_to_retry() -> None:
+    with Service(workers=1) as service, contextlib.ExitStack() as streams:
+        for worker in children(service.nginx_pid):
+            in_use = max(map(int, os.listdir(f"/proc/{worker}/fd"))) + 1
+            # An odd number: the last client's connection finds room, and that to the app does not.
+            resource.prlimit(worker, resource.RLIMIT_NOFILE, (in_use + 21, in_use + 21))
+        for _ in range(40):
+            stream = streams.enter_context(socket.create_connection(service.address, timeout=5))
+            stream.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert stream.recv(4096).startswith(b"HTTP/1.1 200 ")
+        assert "Too many open files" in (service.folder / "nginx.log").read_text()
 
 
 def test_with_the_app_away_streams_are_told_to_retry_and_nothing_else_gets_a_200() -> None:
