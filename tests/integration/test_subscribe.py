@@ -12,6 +12,7 @@ import pytest
 
 from barestream.app import create_app
 from barestream.settings import Settings
+from engine import Engine
 from publisher import KEY, PATH, Publisher, token
 from served import Served, following, until
 from service import free_port, wait_for
@@ -97,6 +98,18 @@ def test_a_stream_has_only_so_many_templates(server: Served) -> None:
     answer = httpx.get(f"{server.url}{PATH}", params={"topic": topics})
     assert answer.status_code == 400
     assert answer.json()["detail"] == "There are 11 templates; 10 are allowed."
+
+
+def test_an_id_that_another_writer_has_given_beyond_ascii_is_gone_on_from() -> None:
+    with Engine() as engine:
+        settings = Settings(broker_url=engine.url, broker_password=engine.password)
+        with Served(create_app(settings), ours=True) as served:
+            fields = ("v", "1", "topics", '["a"]', "data", "x", "id", "é1")
+            engine.ask("XADD", "{barestream}:log", "*", *fields)
+            query = {"topic": "a", "lastEventID": "é1"}
+            with httpx.stream("GET", served.url + PATH, params=query) as answer:
+                assert answer.status_code == 200
+                assert dict(answer.headers.raw)[b"last-event-id"] == "é1".encode()
 
 
 def test_the_answer_is_a_stream_that_nobody_keeps(server: Served) -> None:

@@ -44,7 +44,7 @@ def follow(
         feed.metrics.replays.inc()
     headers = []
     if start.preceding_id is not None:
-        headers.append((b"last-event-id", start.preceding_id.encode("ascii")))
+        headers.append((b"last-event-id", start.preceding_id.encode()))
     return StreamResponse(request, source, headers)
 
 
