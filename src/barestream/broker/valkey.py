@@ -57,7 +57,7 @@ BATCH_MOST_BYTES = 1024 * 1024
 # What may wait to be sent while the engine does not answer.
 PENDING_MOST_BYTES = 32 * 1024 * 1024
 
-# Connections for reads, and for waits, of one worker.
+# Connections for reads of one worker.
 MOST_CONNECTIONS = 4
 
 # Each page of the newest updates is in memory whole, so it is asked for in small ones.
@@ -256,7 +256,7 @@ class ValkeyBroker:
         self._publishing = _Connections(options, 1, ANSWER_SECONDS)
         self._reading = _Connections(options, MOST_CONNECTIONS, ANSWER_SECONDS)
         # The engine is late with an answer only after what it was told to wait.
-        self._waiting = _Connections(options, MOST_CONNECTIONS, WAIT_SECONDS + ANSWER_SECONDS / 2)
+        self._waiting = _Connections(options, 1, WAIT_SECONDS + ANSWER_SECONDS / 2)
         self._pending: deque[_Pending] = deque()
         self._pending_bytes = 0
         self._sender: asyncio.Task[None] | None = None
@@ -294,8 +294,7 @@ class ValkeyBroker:
             floor, rows, is_all = await self._read(
                 b"XREVRANGE", upto, b"-", NEWEST_PAGE_EVENTS, MOST_PAGE_BYTES
             )
-            for row in rows:
-                entry = _entry(row)
+            for entry in reversed(_entries(rows[::-1])):
                 total_bytes += size_bytes(entry.update)
                 if len(found) == most_events or (found and total_bytes > most_bytes):
                     return Page(entry.place, found[::-1])
@@ -308,7 +307,7 @@ class ValkeyBroker:
         """Return the updates that follow a place (see Broker)."""
         start = b"(" + _stream_id(after)
         floor, rows, _ = await self._read(b"XRANGE", start, b"+", most_events, most_bytes)
-        return Page(max(after, floor), [_entry(row) for row in rows])
+        return Page(max(after, floor), _entries(rows))
 
     async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return what follows a place as soon as something does (see Broker)."""
@@ -322,7 +321,7 @@ class ValkeyBroker:
                 _read_command(b"XRANGE", b"(" + stream_id, b"+", most_events, most_bytes),
             )
         )
-        return Page(max(after, _place(floor)), [_entry(row) for row in rows])
+        return Page(max(after, _place(floor)), _entries(rows))
 
     async def find(self, event_id: str) -> Entry | None:
         """Return the update with this id of its publisher's (see Broker)."""
@@ -536,6 +535,16 @@ def _fields(update: Update) -> list[bytes]:
     if update.private:
         fields += [b"private", b"1"]
     return fields
+
+
+def _entries(rows: Sequence[Any]) -> list[Entry]:
+    """Return entries in their order; of those lost in a row the last, which tells of all."""
+    entries = [_entry(row) for row in rows]
+    return [
+        entry
+        for entry, following in zip(entries, [*entries, None][1:], strict=True)
+        if entry.update.topics or following is None or following.update.topics
+    ]
 
 
 def _entry(row: Any) -> Entry:
