@@ -280,7 +280,8 @@ class Feed:
 
     def is_place_to_come_from(self, place: Place) -> bool:
         """Return whether a client can have been told this place."""
-        return place.ms <= self._now() * 1000 + MOST_AHEAD_MS
+        # Where its source's clock was set back, the log goes on from where it is.
+        return place.ms <= max(self._now() * 1000, self.log.last.ms) + MOST_AHEAD_MS
 
     @contextmanager
     def follow(

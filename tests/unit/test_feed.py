@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from barestream.event_log import EventLog, Place, Record
-from barestream.feed import STEP_RECORDS, Feed, Follower
+from barestream.feed import MOST_AHEAD_MS, STEP_RECORDS, Feed, Follower
 from barestream.metrics import Metrics
 from barestream.stream import MARK_BYTES
 from barestream.subscription import Subscription
@@ -236,6 +236,14 @@ def test_who_is_ahead_is_overtaken_by_what_it_does_not_want_and_misses_nothing(a
     assert gaps(outlet) == []
     expected = [b"<%d>" % ms for ms in (103, 106, 119) if ms > ahead]
     assert outlet.body == b"".join(expected)
+
+
+def test_a_log_that_is_ahead_of_the_clock_is_gone_on_from() -> None:
+    feed = Feed(EventLog(10, FLOOR), Metrics(), FakeClock(0.1))
+    ahead = place(10 * MOST_AHEAD_MS)
+    assert not feed.is_place_to_come_from(ahead)
+    feed.append(Record(ahead, b"ahead", ("a",)))
+    assert feed.is_place_to_come_from(ahead)
 
 
 def test_who_is_ahead_of_a_log_that_begins_anew_behind_it_is_told() -> None:
