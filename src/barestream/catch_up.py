@@ -60,15 +60,21 @@ class CatchUp:
         """Advance the follower from here on."""
         task = asyncio.create_task(self._run(follower))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not self._tasks:
+            # They are for those who come together: later the history may hold them no more.
+            self._pages.clear()
 
     async def _run(self, follower: Follower) -> None:
         try:
             while follower.can_advance:
-                if follower.place < follower.feed.log.floor:
-                    await self._read_page(follower)
-                else:
+                if follower.place >= follower.feed.log.floor:
                     follower.step()
+                elif not self._send_known(follower):
+                    await self._read_page(follower)
                 # The newest events go first.
                 await self._sleep(0)
         except Exception:

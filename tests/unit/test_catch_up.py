@@ -159,6 +159,24 @@ def test_a_client_that_takes_little_costs_a_page_at_a_time_and_gets_everything()
     asyncio.run(main())
 
 
+def test_what_the_history_has_let_go_is_not_kept_for_the_next_who_comes() -> None:
+    async def main() -> None:
+        broker = SlowBroker(history_events=20)
+        feed = feed_on(broker, 5)
+        await fill(broker, feed, range(20))
+        early, _ = fake_stream()
+        late, outlet = fake_stream()
+        with feed.follow(early, Place(1000, 0)):
+            await settle()
+            await fill(broker, feed, range(20, 60))
+        with feed.follow(late, Place(1000, 0)):
+            await settle()
+        assert outlet.body.count(b"barestream.gap") == 1
+        assert numbers(outlet) == list(range(40, 60))
+
+    asyncio.run(main())
+
+
 def test_without_the_broker_it_waits_and_asks_again() -> None:
     async def main() -> None:
         broker = SlowBroker()
