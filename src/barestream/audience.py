@@ -1,11 +1,15 @@
 """Who wants which topics. Pure."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Generator, Hashable, Sequence
 from typing import Generic, TypeVar
 
 from barestream.topics import Selectors, Template
 
 Member = TypeVar("Member", bound=Hashable)
+
+# Templates tried between two looks at the time: 5 us each, or 1 ms where a stranger has made the
+# worst that a stream may ask for.
+STEP_TEMPLATES = 4
 
 
 class Audience(Generic[Member]):
@@ -59,8 +63,10 @@ class Audience(Generic[Member]):
             if not as_long:
                 del self._templates[len(prefix)]
 
-    def wanting(self, topics: Sequence[str]) -> list[Member]:
-        """Return the members that want one of the topics at least, or all for none, each once.
+    def wanting(self, topics: Sequence[str]) -> Generator[None, None, list[Member]]:
+        """Find the members that want one of the topics at least, or all for none, each once.
+
+        A few templates at a time: members may come and go in between, of which it says nothing.
 
         Returns:
             A copy: members may come and go while it is walked over. First those that want
@@ -78,10 +84,15 @@ class Audience(Generic[Member]):
             )
         groups.extend(self._exact[topic] for topic in topics if topic in self._exact)
         for topic in topics:
-            for length, as_long in self._templates.items():
-                for template, members in as_long.get(topic[:length], {}).values():
-                    if template.match(topic):
-                        groups.append(members)
+            tried = [
+                each
+                for length, as_long in self._templates.items()
+                for each in as_long.get(topic[:length], {}).values()
+            ]
+            for first in range(0, len(tried), STEP_TEMPLATES):
+                some = tried[first : first + STEP_TEMPLATES]
+                groups.extend(members for template, members in some if template.match(topic))
+                yield
         if len(groups) == 1:
             return [*groups[0]]
         merged: dict[Member, None] = {}

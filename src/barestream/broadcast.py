@@ -126,7 +126,7 @@ class Broadcast:
         return kinds
 
     def _wanting(self, record: Record) -> Generator[None, None, list[Listener]]:
-        listeners = self._audience.wanting(record.topics)
+        listeners = yield from self._audience.wanting(record.topics)
         if not record.private:
             return listeners
         # Up to 5 us each, where the right is a template.

@@ -112,6 +112,6 @@ class CatchUp:
         for page in self._pages:
             if page.after <= place < page.records[-1].place:
                 start = bisect_right(page.records, place, key=lambda record: record.place)
-                follower.send(page.records[start:])
+                follower.send(page.records[start : start + follower.step_records])
                 return True
         return False

@@ -4,6 +4,7 @@ Pure. Sources: https://mercure.rocks/spec#topic-selectors and
 https://www.rfc-editor.org/rfc/rfc6570 (URI Template).
 """
 
+import math
 import re
 from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
@@ -42,7 +43,7 @@ _RESERVED = r":/?#\[\]@!$&'()*+,;="
 
 
 class InvalidSelectorError(ValueError):
-    """A selector of more than ``MOST_CHARACTERS`` characters."""
+    """A selector of more than ``MOST_CHARACTERS`` characters, or templates too large together."""
 
 
 class _Operator(NamedTuple):
@@ -140,6 +141,11 @@ class Template:
         self.prefixes = prefixes
         self._pattern = pattern
 
+    @property
+    def steps(self) -> int:
+        """How long its program is: it takes some 50 bytes a step, and up to 1 us in a match."""
+        return int(self._pattern.programsize)
+
     @classmethod
     def parse(cls, selector: str) -> Self | None:
         """Return the template, or None where the selector is none, or one too large to match."""
@@ -188,7 +194,7 @@ class Template:
 
 
 # Streams ask for the same few templates again and again; a stranger's, ever new, push each other
-# out. At worst this many times _MOST_MEMORY_BYTES, 32 MiB.
+# out. The largest takes 83 KB, with what RE2 does not count.
 @lru_cache(maxsize=1024)
 def _template(selector: str) -> Template | None:
     return Template.parse(selector)
@@ -199,20 +205,23 @@ class Selectors:
 
     Args:
         selectors: Any text; the first of equal ones counts.
+        most_steps: How large the templates among them may be together; none that follows is read.
 
     Attributes:
         everything: Whether one of them is ``*``.
         exact: Those that only match themselves.
         templates: Those that are URI templates.
+        steps: How large these are together.
 
     Raises:
-        InvalidSelectorError: A selector is too long.
+        InvalidSelectorError: A selector is too long, or the templates are too large.
     """
 
-    __slots__ = ("_texts", "everything", "exact", "templates")
+    __slots__ = ("_texts", "everything", "exact", "steps", "templates")
 
-    def __init__(self, selectors: Iterable[str]) -> None:
+    def __init__(self, selectors: Iterable[str], most_steps: float = math.inf) -> None:
         self._texts = dict.fromkeys(selectors)
+        self.steps = 0
         exact: list[str] = []
         templates: list[Template] = []
         for text in self._texts:
@@ -223,6 +232,11 @@ class Selectors:
             template = _template(text) if "{" in text else None
             if template is not None:
                 templates.append(template)
+                self.steps += template.steps
+                if self.steps > most_steps:
+                    raise InvalidSelectorError(
+                        "the templates are too large together; fewer variables are taken"
+                    )
             elif text != EVERYTHING:
                 exact.append(text)
         self.everything = EVERYTHING in self._texts

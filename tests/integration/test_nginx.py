@@ -249,7 +249,7 @@ def test_a_stream_above_the_addresss_limit_is_told_to_retry() -> None:
 def test_a_stream_for_which_nginx_has_no_files_left_is_told_to_retry() -> None:
     with Service(workers=1) as service, contextlib.ExitStack() as streams:
         for worker in children(service.nginx_pid):
-            in_use = max(map(int, os.listdir(f"/proc/{worker}/fd"))) + 1
+            in_use = max(int(fd.name) for fd in Path(f"/proc/{worker}/fd").iterdir()) + 1
             # An odd number: the last client's connection finds room, and that to the app does not.
             resource.prlimit(worker, resource.RLIMIT_NOFILE, (in_use + 21, in_use + 21))
         for _ in range(40):

@@ -100,6 +100,12 @@ def test_a_stream_has_only_so_many_templates(server: Served) -> None:
     assert answer.json()["detail"] == "There are 11 templates; 10 are allowed."
 
 
+def test_the_templates_of_a_stream_may_be_only_so_large_together(server: Served) -> None:
+    answer = httpx.get(f"{server.url}{PATH}", params={"topic": ["{+a}" * 100, "{+b}" * 100]})
+    assert answer.status_code == 400
+    assert "too large together" in answer.json()["detail"]
+
+
 def test_an_id_that_another_writer_has_given_beyond_ascii_is_gone_on_from() -> None:
     with Engine() as engine:
         settings = Settings(broker_url=engine.url, broker_password=engine.password)

@@ -246,6 +246,18 @@ def test_a_log_that_is_ahead_of_the_clock_is_gone_on_from() -> None:
     assert feed.is_place_to_come_from(ahead)
 
 
+def test_a_stream_with_large_templates_is_brought_on_by_fewer_records_at_once() -> None:
+    feed = Feed(EventLog(1000, FLOOR), Metrics(), FakeClock())
+    stream, _ = fake_stream()
+
+    def step_records(selector: str) -> int:
+        wanted = Subscription(Selectors([selector]), Selectors(()))
+        return Follower(feed, stream, wanted, FLOOR).step_records
+
+    assert step_records("a") == step_records("/{x}/{y}") == STEP_RECORDS
+    assert 1 <= step_records("{x:50}") < STEP_RECORDS / 5
+
+
 def test_who_is_ahead_of_a_log_that_begins_anew_behind_it_is_told() -> None:
     feed = feed_of(101)
     stream, outlet = fake_stream()

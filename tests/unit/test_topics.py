@@ -268,6 +268,15 @@ def test_usual_templates_are_far_from_too_large() -> None:
     assert Template.parse("https://example.com/" + "\u6f22" * 100 + "/{a}/" + "\u6f22" * 100)
 
 
+def test_templates_that_are_too_large_together_are_refused() -> None:
+    usual = [f"/{number}/{{a}}/{{b}}{{?c}}" for number in range(10)]
+    assert Selectors(usual, 1000).steps < 1000
+    for large in (["{a:99}"], [f"{{a}}{{b}}/{number}" * 20 for number in range(10)]):
+        assert Selectors(large).steps > 1000
+        with pytest.raises(InvalidSelectorError, match="too large together"):
+            Selectors(large, 1000)
+
+
 def test_a_selector_may_be_as_long_as_a_url_and_no_longer() -> None:
     assert Selectors(["a" * MOST_CHARACTERS]).match("a" * MOST_CHARACTERS)
     with pytest.raises(InvalidSelectorError, match="2049 characters, at most 2048"):

@@ -22,6 +22,10 @@ from barestream.web.follow import follow, last_event_id
 from barestream.web.form import Form, MalformedFormError, query
 from barestream.web.problems import Refused, bad_request
 
+# Of all templates of a stream together: ten of three variables each, or one that keeps the first 50
+# characters of one. An anonymous stream's templates are its own memory, and work at each update.
+MOST_TEMPLATE_STEPS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class SubscribeLimits:
@@ -99,7 +103,7 @@ class Subscribe:
                 f"There are {templates} templates; {self._limits.templates} are allowed."
             )
         try:
-            return Selectors(topics)
+            return Selectors(topics, MOST_TEMPLATE_STEPS)
         except InvalidSelectorError as error:
             raise bad_request(str(error)) from None
 
