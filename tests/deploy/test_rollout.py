@@ -71,30 +71,6 @@ def test_a_broken_version_leaves_nothing_behind_and_nobody_notices(
 
 
 @pytest.mark.long
-def test_a_changed_nginx_is_reloaded_and_a_setting_of_its_too(
-    operator: Operator, figure: Callable[[str], None]
-) -> None:
-    version = operator.checkout.version(
-        "nginx/nginx.conf", "keepalive_timeout 30s", "keepalive_timeout 31s"
-    )
-    operator.vm.set(STREAMS_PER_ADDRESS=3 * STREAMS)
-    nginx_before = operator.nginx()
-    with operator.audience(50) as audience:
-        said = operator.must("rollout", version)
-        report = audience.leave()
-    figure(f"\n{report}")
-    assert "nginx's configuration has changed: reloaded" in said
-    assert operator.nginx() == nginx_before
-    live = operator.vm.console(
-        "docker exec barestream-nginx-1 nginx -p /run/nginx -c /etc/nginx/nginx.conf -T"
-    )
-    assert "keepalive_timeout 31s" in live
-    assert f"limit_conn streams {3 * STREAMS};" in live
-    assert report.verdict.lost.total() == report.verdict.twice.total() == 0
-    assert report.touched_twice == report.closed == []
-
-
-@pytest.mark.long
 def test_what_subscribers_need_may_have_a_key_of_its_own(operator: Operator) -> None:
     operator.vm.set(SUBSCRIBER_TOKEN_KEY="another-key-of-at-least-32-bytes")
     said = operator.roll("rollout")
@@ -178,6 +154,32 @@ def test_whoever_has_lost_the_lock_goes_no_further(operator: Operator) -> None:
     assert running.returncode == 1
     assert "the connection broke" in said
     assert operator.everything() == before
+
+
+# Behind those in which no publish may be refused: at a reload, and the next version has another,
+# nginx before 1.27.4 can refuse one.
+@pytest.mark.long
+def test_a_changed_nginx_is_reloaded_and_a_setting_of_its_too(
+    operator: Operator, figure: Callable[[str], None]
+) -> None:
+    version = operator.checkout.version(
+        "nginx/nginx.conf", "keepalive_timeout 30s", "keepalive_timeout 31s"
+    )
+    operator.vm.set(STREAMS_PER_ADDRESS=3 * STREAMS)
+    nginx_before = operator.nginx()
+    with operator.audience(50) as audience:
+        said = operator.must("rollout", version)
+        report = audience.leave()
+    figure(f"\n{report}")
+    assert "nginx's configuration has changed: reloaded" in said
+    assert operator.nginx() == nginx_before
+    live = operator.vm.console(
+        "docker exec barestream-nginx-1 nginx -p /run/nginx -c /etc/nginx/nginx.conf -T"
+    )
+    assert "keepalive_timeout 31s" in live
+    assert f"limit_conn streams {3 * STREAMS};" in live
+    assert report.verdict.lost.total() == report.verdict.twice.total() == 0
+    assert report.touched_twice == report.closed == []
 
 
 def test_three_versions_are_kept(operator: Operator) -> None:
