@@ -247,12 +247,13 @@ def test_a_stream_above_the_addresss_limit_is_told_to_retry() -> None:
 
 
 def test_a_stream_for_which_nginx_has_no_files_left_is_told_to_retry() -> None:
-    with Service(workers=1) as service, contextlib.ExitStack() as streams:
-        for worker in children(service.nginx_pid):
-            in_use = max(int(fd.name) for fd in Path(f"/proc/{worker}/fd").iterdir()) + 1
-            # An odd number: the last client's connection finds room, and that to the app does not.
-            resource.prlimit(worker, resource.RLIMIT_NOFILE, (in_use + 21, in_use + 21))
-        for _ in range(40):
+    with Service(streams_per_address=65535) as service, contextlib.ExitStack() as streams:
+        workers = children(service.nginx_pid)
+        for worker in workers:
+            # For 10 streams, and for the client's side of the next.
+            most = sum(1 for _ in Path(f"/proc/{worker}/fd").iterdir()) + 21
+            resource.prlimit(worker, resource.RLIMIT_NOFILE, (most, most))
+        for _ in range(11 * len(workers)):
             stream = streams.enter_context(socket.create_connection(service.address, timeout=5))
             stream.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
             assert stream.recv(4096).startswith(b"HTTP/1.1 200 ")
