@@ -20,6 +20,8 @@ def server() -> Iterator[Watched]:
         history_events=HISTORY_EVENTS,
         ring_events=HISTORY_EVENTS,
         cors_origins="https://shop.example",
+        # With a request behind its stream a client that has left is noticed by writes alone.
+        heartbeat_seconds=0.1,
     )
     errors: list[str] = []
 
