@@ -110,6 +110,7 @@ def test_an_id_that_another_writer_has_given_beyond_ascii_is_gone_on_from() -> N
     with Engine() as engine:
         settings = Settings(broker_url=engine.url, broker_password=engine.password)
         with Served(create_app(settings), ours=True) as served:
+            wait_for("the hub", lambda: httpx.get(f"{served.url}/readyz").status_code == 200)
             fields = ("v", "1", "topics", '["a"]', "data", "x", "id", "é1")
             engine.ask("XADD", "{barestream}:log", "*", *fields)
             query = {"topic": "a", "lastEventID": "é1"}
