@@ -275,7 +275,8 @@ class Settings(BaseSettings):
     )
     data_bytes: int = _setting(
         512_000,
-        "How large an update's data may be; some clients read no line of 512 KiB.",
+        "How large an update's data may be, where each line end counts 6 bytes more, as on the "
+        "wire; some clients read no line of 512 KiB.",
         "a whole number of bytes from 1 to 16777216",
         "bytes",
         ge=1,

@@ -115,6 +115,9 @@ REFUSED = [
     ([TOPIC, ("data", "x" * (DATA_BYTES + 1))], 413, f"larger than {DATA_BYTES}"),
     # A limit of bytes, not of characters.
     ([TOPIC, ("data", "é" * (DATA_BYTES // 2 + 1))], 413, f"larger than {DATA_BYTES}"),
+    # Of bytes on the wire, where each line begins with "data: ".
+    ([TOPIC, ("data", "\n" * (DATA_BYTES // 7 + 1))], 413, f"larger than {DATA_BYTES}"),
+    ([TOPIC, ("data", "\r" * (DATA_BYTES // 7 + 1))], 413, "each line end counts 6 bytes more"),
     ([TOPIC, ("junk", "x" * BODY_BYTES)], 413, f"larger than {BODY_BYTES}"),
     ([TOPIC, *([("x", "")] * 1000)], 400, "more than 1000 fields"),
 ]
@@ -220,11 +223,12 @@ def test_an_event_arrives_as_it_was_published(server: Served) -> None:
         [TOPIC, ("retry", "0086400000"[1:])],
         [TOPIC, ("data", "x" * DATA_BYTES)],
         [TOPIC, ("data", "é" * (DATA_BYTES // 2))],
+        [TOPIC, ("data", "\n" * (DATA_BYTES // 7))],
         [("topic", "t" * 2048), TOPIC],
         [TOPIC, *([("x", "")] * 999)],
         [TOPIC, ("junk", "x" * (BODY_BYTES - len("topic=t&junk=")))],
     ],
-    ids=[str(number) for number in range(13)],
+    ids=[str(number) for number in range(14)],
 )
 def test_what_is_just_within_the_limits_is_taken(
     server: Served, form: list[tuple[str, str]]

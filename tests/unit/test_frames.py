@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barestream.frames import HEARTBEAT, Event, InvalidEventError, encode, frame, retry
+from barestream.frames import HEARTBEAT, Event, InvalidEventError, data_bytes, encode, frame, retry
 
 
 def test_an_event_is_its_fields_a_line_each_and_a_blank_line() -> None:
@@ -67,3 +67,8 @@ def test_any_text_comes_back_by_the_parsing_rules_of_the_specification(text: str
     assert lines[-2:] == ["", ""]
     data = "\n".join(line.removeprefix("data: ") for line in lines[:-2])
     assert data == text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+def test_data_counts_for_what_it_is_on_the_wire(text: str) -> None:
+    assert data_bytes(text) == len(encode(Event(text))) - len(encode(Event("")))

@@ -264,7 +264,9 @@ class ValkeyBroker:
     async def publish(self, update: Update) -> str:
         """Take an update (see Broker); within ANSWER_SECONDS in any case."""
         event_id = update.event.id
-        arguments = (*self._bounds, (event_id or "").encode(), _digest(update), *_fields(update))
+        # Without an id the script has nothing to compare.
+        digest = _digest(update) if event_id else b""
+        arguments = (*self._bounds, (event_id or "").encode(), digest, *_fields(update))
         sent_bytes = sum(map(len, arguments))
         if self._pending_bytes + sent_bytes > PENDING_MOST_BYTES:
             raise BrokerAwayError("too much waits to be published; this was not")

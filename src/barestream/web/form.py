@@ -3,8 +3,9 @@
 Source: https://url.spec.whatwg.org/#application/x-www-form-urlencoded
 """
 
+import re
+from binascii import a2b_qp
 from collections.abc import Mapping
-from urllib.parse import parse_qs
 
 from bareasgi import HttpRequest
 
@@ -12,44 +13,80 @@ from bareasgi import HttpRequest
 # such bound: its size has one.
 MOST_FIELDS = 1000
 
+# A "%" that begins no byte stands for itself. Each costs 0.1 us, so that a form which is made of
+# them would hold the worker for 0.1 s; encoders write them as %25.
+MOST_BARE_PERCENTS = 10_000
+
 # Where a request's query stands in its context: each part that looks into it would parse it again,
 # and five times were a third of a stream's connect.
 _QUERY = "barestream.query"
+
+_BARE_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_AS_KINDS = bytes(
+    ord("h") if chr(byte) in "0123456789ABCDEFabcdef" else byte if byte == ord("%") else ord(".")
+    for byte in range(256)
+)
+_AS_QUOTED_PRINTABLE = bytes.maketrans(b"%+", b"= ")
 
 Form = Mapping[str, list[str]]
 
 
 class MalformedFormError(ValueError):
-    """What should be a form is none; the message says why, fit for who sent it."""
+    """What should be a form is none; the message says why, fit for its sender."""
 
 
 def body(encoded: bytes) -> Form:
     """Return the values of a body by their names, each in the order of the form.
 
     Raises:
-        MalformedFormError: It is not UTF-8, or has too many fields.
+        MalformedFormError: It is not UTF-8, or has too many fields or bare percent signs.
     """
-    return _parse(encoded, MOST_FIELDS)
+    if encoded.count(b"&") >= MOST_FIELDS:
+        raise MalformedFormError(f"It has more than {MOST_FIELDS} fields.")
+    return _parse(encoded)
 
 
 def query(request: HttpRequest) -> Form:
     """Return the values of a request's query.
 
     Raises:
-        MalformedFormError: It is not UTF-8.
+        MalformedFormError: It is not UTF-8, or has too many bare percent signs.
     """
     form: Form | None = request.context.get(_QUERY)
     if form is None:
-        form = request.context[_QUERY] = _parse(request.scope["query_string"], None)
+        form = request.context[_QUERY] = _parse(request.scope["query_string"])
     return form
 
 
-def _parse(encoded: bytes, most_fields: int | None) -> Form:
+def _parse(encoded: bytes) -> Form:
+    form: dict[str, list[str]] = {}
     try:
-        return parse_qs(
-            encoded.decode(), keep_blank_values=True, errors="strict", max_num_fields=most_fields
-        )
+        # What is not UTF-8 as it stands must not become it by a decoded byte before it.
+        encoded.decode()
+        for field in encoded.split(b"&"):
+            if field:
+                name, _, value = field.partition(b"=")
+                form.setdefault(_decoded(name), []).append(_decoded(value))
     except UnicodeDecodeError:
         raise MalformedFormError("It is not UTF-8.") from None
-    except ValueError:
-        raise MalformedFormError(f"It has more than {MOST_FIELDS} fields.") from None
+    return form
+
+
+def _decoded(encoded: bytes) -> str:
+    """Return a name or a value without its percent-encoding.
+
+    A "%XX" is the "=XX" of quoted-printable, which the standard library reads in C: 512,000 of them
+    take 4 ms, where urllib.parse takes 0.1 s. All else that quoted-printable has, such as a soft
+    line break, begins with "=" too, and each "=" is encoded before.
+    """
+    if b"%" not in encoded:
+        return encoded.replace(b"+", b" ").decode()
+    encoded = encoded.replace(b"=", b"%3D")
+    bare = encoded.count(b"%") - encoded.translate(_AS_KINDS).count(b"%hh")
+    if bare > MOST_BARE_PERCENTS:
+        raise MalformedFormError(
+            f"It has more than {MOST_BARE_PERCENTS} percent signs that begin no encoded byte."
+        )
+    if bare:
+        encoded = _BARE_PERCENT.sub(b"%25", encoded)
+    return a2b_qp(encoded.translate(_AS_QUOTED_PRINTABLE)).decode()

@@ -11,7 +11,7 @@ from bareasgi import HttpRequest, HttpResponse
 from bareutils import header, text_writer
 
 from barestream.broker.broker import Broker, BrokerAwayError, IdTakenError
-from barestream.frames import Event, InvalidEventError, encode
+from barestream.frames import Event, InvalidEventError, data_bytes, encode
 from barestream.metrics import Metrics
 from barestream.resumption import EARLIEST
 from barestream.topics import MOST_CHARACTERS
@@ -51,7 +51,8 @@ class PublishLimits:
     """How large an update may be.
 
     Attributes:
-        data_bytes: Its data, in UTF-8.
+        data_bytes: Its data on the wire (frames.data_bytes): a line end of one byte becomes seven
+            there, in the ring, and in each stream.
         topics: How many topics it has at most.
     """
 
@@ -143,10 +144,11 @@ class Publish:
         if any(len(topic) > MOST_CHARACTERS for topic in topics):
             raise bad_request(f"A topic is longer than {MOST_CHARACTERS} characters.")
         data = _only(form, "data") or ""
-        if len(data.encode()) > self._limits.data_bytes:
+        if data_bytes(data) > self._limits.data_bytes:
             raise Refused(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"The data is larger than {self._limits.data_bytes} bytes.",
+                f"The data is larger than {self._limits.data_bytes} bytes, where each line end "
+                "counts 6 bytes more, as on the wire.",
             )
         event = Event(data, _own_id(form), _type(form), _retry_ms(form))
         try:
