@@ -98,6 +98,14 @@ class Engine:
         finally:
             client.close()
 
+    def error(self, *command: object) -> str:
+        """Return what the engine's answer to a command says is wrong; empty where nothing is."""
+        try:
+            self.ask(*command)
+        except valkey.ValkeyError as error:
+            return str(error)
+        return ""
+
     def _answers(self) -> bool:
         process = self._process
         assert process is not None

@@ -18,6 +18,7 @@ from barestream.event_log import BEGIN, EventLog
 from barestream.fan_out import FanOut
 from barestream.feed import Feed
 from barestream.hub import Hub, HubLimits
+from barestream.intake import Intake
 from barestream.loop_lag import LoopLag
 from barestream.metrics import Metrics
 from barestream.settings import Settings, load
@@ -63,6 +64,7 @@ def create_app(settings: Settings | None = None) -> Application:
     ring = EventLog(settings.ring_events, BEGIN, settings.ring_bytes)
     feed = Feed(ring, metrics, time.time, catch_up=CatchUp(broker))
     tail = Tail(broker, feed, settings.ring_events, settings.ring_bytes)
+    intake = Intake(broker, metrics, time.monotonic)
     publisher = _verifier(settings.token_key, settings.token_algorithm)
     subscriber = _verifier(settings.subscriber_token_key, settings.subscriber_token_algorithm)
     authorization = Authorization(
@@ -73,7 +75,7 @@ def create_app(settings: Settings | None = None) -> Application:
     )
     cors = Cors(settings.allowed_origins)
     publish = Publish(
-        broker,
+        intake,
         authorization,
         metrics,
         PublishLimits(settings.data_bytes, settings.topics_per_event),
@@ -85,7 +87,7 @@ def create_app(settings: Settings | None = None) -> Application:
         SubscribeLimits(settings.topics_per_stream, settings.templates_per_stream),
         time.time,
     )
-    health = Health(hub, tail)
+    health = Health(hub, tail, intake)
     pages = Pages()
     running: list[asyncio.Task[None]] = []
 
@@ -98,6 +100,7 @@ def create_app(settings: Settings | None = None) -> Application:
             tail.run(),
             FanOut(feed, slices, time.monotonic).run(),
             tail.trim(),
+            intake.run(),
             hub.run(slices),
             LoopLag(time.monotonic, metrics).run(),
         )

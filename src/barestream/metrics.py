@@ -28,12 +28,14 @@ class Metrics:
         ended: Streams that ended, by reason.
         published: Updates that were taken.
         refused: Publishes that were not, by status.
+        untaken: Publishes that the log did not take for sure, by BrokerAwayError's cause.
         gaps: Gaps told to one client: it was away too long, or too slow.
         replays: Streams that resumed from an id.
         lag_seconds: From an event's place in time to the end of its broadcast.
         loop_lag_seconds: By how much the loop comes late to what is due.
         loop_lag_most_seconds: The most of that since the start, of all processes that live.
         engine_up: Whether the engine answers, 1 or 0; the worst of all processes.
+        engine_writable: Whether the engine takes updates, 1 or 0; the worst of all processes.
         draining: Workers that drain.
     """
 
@@ -61,6 +63,13 @@ class Metrics:
             "barestream_publishes_refused",
             "Publishes that were not taken, by status.",
             ["status"],
+            registry=registry,
+        )
+        self.untaken = Counter(
+            "barestream_publishes_untaken",
+            "Publishes that the log did not take, or maybe not, by cause: Valkey's error code, "
+            "unreachable, unanswered, broken, full, closed or error.",
+            ["cause"],
             registry=registry,
         )
         self._delivered_events = Counter(
@@ -98,6 +107,12 @@ class Metrics:
         self.engine_up = Gauge(
             "barestream_engine_up",
             "Whether the engine answers; the worst of all workers.",
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
+        self.engine_writable = Gauge(
+            "barestream_engine_writable",
+            "Whether the engine takes updates; the worst of all workers.",
             multiprocess_mode="livemin",
             registry=registry,
         )

@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from barestream.broker.valkey import connection_options
+from barestream.broker.valkey_connections import connection_options
 from barestream.tokens import ALGORITHMS, InvalidKeyError, Verifier
 
 PREFIX = "BARESTREAM_"

@@ -41,6 +41,7 @@ class Tail:
 
     Attributes:
         filled: Whether the feed has its start.
+        words: What the log does where it cannot be followed (see BrokerAwayError).
     """
 
     def __init__(self, broker: Broker, feed: Feed, fill_events: int, fill_bytes: int) -> None:
@@ -50,6 +51,8 @@ class Tail:
         self._fill_bytes = fill_bytes
         self.filled = False
         self._following: bool | None = None
+        self._why_away = ""
+        self.words = "has not answered yet"
 
     @property
     def ready(self) -> bool:
@@ -66,6 +69,7 @@ class Tail:
                 retry_seconds = FIRST_RETRY_SECONDS
             except BrokerAwayError as error:
                 self._note(following=False, why=str(error))
+                self.words = error.words
                 await sleep(retry_seconds)
                 retry_seconds = min(2 * retry_seconds, MOST_RETRY_SECONDS)
 
@@ -96,9 +100,10 @@ class Tail:
             await asyncio.sleep(PENDING_POLL_SECONDS)
 
     def _note(self, *, following: bool, why: str = "") -> None:
-        if following is self._following:
+        if following is self._following and why == self._why_away:
             return
         self._following = following
+        self._why_away = why
         self.feed.metrics.engine_up.set(following)
         if following:
             logger.info("broker answers", extra={"events": len(self.feed.log)})

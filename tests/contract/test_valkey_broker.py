@@ -595,6 +595,7 @@ def test_a_wrong_password_is_told_without_it(engine: Engine, password: str | Non
             with pytest.raises(BrokerAwayError, match=r"(?i)password|auth") as caught:
                 await question(broker)
             assert "wrong-secret" not in str(caught.value)
+            assert caught.value.nothing_taken
         await broker.close()
 
     asyncio.run(scenario())

@@ -11,12 +11,14 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from barestream.app import create_app
 from barestream.settings import Settings
+from engine import Engine
 from publisher import KEY, PATH, Publisher, token
 from served import Served, following, until
-from service import free_port
+from service import free_port, wait_for
 from sse_client import Received
 
 FORM = "application/x-www-form-urlencoded"
@@ -309,9 +311,61 @@ def test_without_the_engine_a_publish_is_told_to_come_again() -> None:
     away = f"redis://127.0.0.1:{free_port()}"
     with Served(create_app(Settings(token_key=KEY, broker_url=away)), ours=True) as server:
         answer = httpx.post(server.url + PATH, data={"topic": "t"}, headers=AUTHORIZATION)
-        assert_problem(httpx.get(f"{server.url}/readyz"), 503, "does not answer")
+        assert_problem(httpx.get(f"{server.url}/readyz"), 503, "cannot be reached")
+    assert_problem(answer, 503, "cannot be reached. The update was not taken")
+    assert answer.headers["retry-after"] == "1"
+
+
+def test_an_engine_that_stands_still_leaves_it_open_whether_an_update_was_taken() -> None:
+    with Engine() as engine:
+        settings = Settings(
+            token_key=KEY, broker_url=engine.url, broker_password=SecretStr(engine.password)
+        )
+        with Served(create_app(settings), ours=True) as server:
+            wait_for("the log", lambda: httpx.get(f"{server.url}/readyz").status_code == 200)
+            engine.pause()
+            answer = httpx.post(
+                server.url + PATH, data={"topic": "t"}, headers=AUTHORIZATION, timeout=30
+            )
+            engine.resume()
     assert_problem(answer, 503, "may or may not have been taken")
     assert answer.headers["retry-after"] == "1"
+
+
+def test_an_engine_that_refuses_is_told_to_publishers_and_probes_until_it_takes_updates_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def readiness() -> str:
+        return httpx.get(f"{server.url}/readyz").text
+
+    def publish() -> httpx.Response:
+        return httpx.post(server.url + PATH, data={"topic": "t"}, headers=AUTHORIZATION)
+
+    with Engine() as engine:
+        settings = Settings(
+            token_key=KEY, broker_url=engine.url, broker_password=SecretStr(engine.password)
+        )
+        with Served(create_app(settings), ours=True) as server:
+            wait_for("the log", lambda: readiness() == "ok\n")
+            engine.ask("REPLICAOF", "127.0.0.1", "1")
+            # Nobody has published yet.
+            wait_for("a probe", lambda: "a read-only replica" in readiness())
+            assert "barestream_engine_writable 0.0" in httpx.get(f"{server.url}/metrics").text
+            for _ in range(60):
+                answer = publish()
+                assert_problem(answer, 503, "a read-only replica. The update was not taken")
+                assert answer.headers["retry-after"] == "1"
+            counted = 'barestream_publishes_untaken_total{cause="READONLY"} 60.0'
+            assert counted in httpx.get(f"{server.url}/metrics").text
+            engine.ask("REPLICAOF", "NO", "ONE")
+            wait_for("a probe", lambda: readiness() == "ok\n")
+            assert publish().status_code == 200
+    causes = [
+        vars(record).get("cause")
+        for record in caplog.records
+        if record.message == "broker takes no updates"
+    ]
+    assert causes == ["READONLY"]
 
 
 def test_a_form_comes_in_chunks_too(http: httpx.Client) -> None:

@@ -13,7 +13,7 @@ FLOORS = [
     {"app"},
     {"web"},
     {"resumption"},
-    {"tail"},
+    {"intake", "tail"},
     {"catch_up"},
     {"broker", "clock"},
     {"fan_out"},

@@ -2,6 +2,8 @@ import asyncio
 import re
 from collections.abc import Callable, Coroutine
 
+import pytest
+
 from barestream.broker.broker import MOST_PAGE_BYTES, BrokerAwayError, HistoryBounds, Page
 from barestream.broker.local import LocalBroker
 from barestream.catch_up import CatchUp
@@ -22,6 +24,7 @@ class FlakyBroker(LocalBroker):
     def __init__(self, history_events: int = 1000) -> None:
         super().__init__(HistoryBounds(history_events, 1e9, 10**9), FakeClock(1.0))
         self.away = False
+        self.why = "away"
 
     async def newest(self, most_events: int, most_bytes: int) -> Page:
         self._answer()
@@ -35,7 +38,7 @@ class FlakyBroker(LocalBroker):
 
     def _answer(self) -> None:
         if self.away:
-            raise BrokerAwayError("away")
+            raise BrokerAwayError(self.why)
 
 
 def tail_of(broker: LocalBroker, ring_events: int = 10) -> Tail:
@@ -131,6 +134,21 @@ def test_a_broker_that_is_away_is_tried_again_less_and_less_often() -> None:
         assert slept[0] == 0.1
 
     running(tail, then)
+
+
+def test_a_changed_cause_of_an_absence_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    broker = FlakyBroker()
+    broker.away = True
+    tail = tail_of(broker)
+
+    async def then(_slept: list[float]) -> None:
+        for why in ("refused", "loading", "loading", "refused"):
+            broker.why = why
+            await settle()
+
+    running(tail, then)
+    causes = [vars(record)["why"] for record in caplog.records]
+    assert causes == ["away", "refused", "loading", "refused"]
 
 
 def sent_over_an_absence(broker: FlakyBroker, ring_events: int) -> tuple[bytes, list[int]]:

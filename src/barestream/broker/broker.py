@@ -15,10 +15,31 @@ MOST_PAGE_BYTES = 1024 * 1024
 
 
 class BrokerAwayError(Exception):
-    """The log cannot be reached, or has not answered in time; the message says why.
+    """The log cannot be reached, or has not answered in time, or refuses; the message says why.
 
-    A publish that ends so may or may not have been taken.
+    Attributes:
+        cause: The kind of the reason, one of a few: Valkey's code where it refuses (OOM), else
+            unreachable, unanswered, broken, full, closed or error.
+        words: What the log does, for those who ask from outside; it names no address.
+        is_refusal: Whether the log is there, and has said that it does not do it.
+        nothing_taken: Whether it is certain that a publish that ends so was not taken. Else it
+            may or may not have been.
     """
+
+    def __init__(
+        self,
+        why: str,
+        *,
+        cause: str = "unanswered",
+        words: str = "does not answer",
+        is_refusal: bool = False,
+        nothing_taken: bool = False,
+    ) -> None:
+        super().__init__(why)
+        self.cause = cause
+        self.words = words
+        self.is_refusal = is_refusal
+        self.nothing_taken = nothing_taken
 
 
 class IdTakenError(ValueError):
@@ -51,6 +72,20 @@ class Page(NamedTuple):
 
     floor: Place
     entries: list[Entry]
+
+
+class Misfit(NamedTuple):
+    """Why the log cannot keep what its bounds promise.
+
+    Attributes:
+        what: What does not fit, in one sentence.
+        figures: The numbers of it, by name.
+        remedy: What to change.
+    """
+
+    what: str
+    figures: dict[str, int | str]
+    remedy: str
 
 
 class Broker(Protocol):
@@ -102,6 +137,12 @@ class Broker(Protocol):
 
         Publishing does it too; this is for the age where nobody publishes.
         """
+
+    async def probe(self) -> None:
+        """Ask whether an update would be taken, without one; raise what publishing would."""
+
+    async def misfits(self) -> list[Misfit]:
+        """Return what of the place where the log is kept does not fit the bounds of the log."""
 
     async def close(self) -> None:
         """Let go of every connection."""

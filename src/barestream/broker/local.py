@@ -9,6 +9,7 @@ from barestream.broker.broker import (
     WAIT_SECONDS,
     HistoryBounds,
     IdTakenError,
+    Misfit,
     Page,
     size_bytes,
 )
@@ -110,6 +111,13 @@ class LocalBroker:
             self._floor = oldest.place
             self._size_bytes -= size_bytes(oldest.update)
             self._by_id.pop(oldest.update.event.id or "", None)
+
+    async def probe(self) -> None:
+        """Do nothing: memory takes whatever there is."""
+
+    async def misfits(self) -> list[Misfit]:
+        """Return nothing: nobody says how much memory the process may have."""
+        return []
 
     async def close(self) -> None:
         """Do nothing: there is no connection."""

@@ -18,17 +18,13 @@ import asyncio
 import hashlib
 import json
 import logging
-import re
-import socket
 from collections import deque
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
 
-from valkey.asyncio.connection import ConnectionPool, UnixDomainSocketConnection, parse_url
-from valkey.exceptions import ResponseError, ValkeyError
+from valkey.exceptions import ValkeyError
 
 from barestream.broker.broker import (
     MOST_PAGE_BYTES,
@@ -36,10 +32,14 @@ from barestream.broker.broker import (
     BrokerAwayError,
     HistoryBounds,
     IdTakenError,
+    Misfit,
     Page,
     size_bytes,
     topics_json,
 )
+from barestream.broker.valkey_connections import Commands, Connections, Server, connection_options
+from barestream.broker.valkey_errors import answered, unanswered
+from barestream.broker.valkey_memory import misfits
 from barestream.event_log import Place
 from barestream.frames import Event, encode
 from barestream.update import Entry, Update, lost
@@ -62,18 +62,6 @@ MOST_CONNECTIONS = 4
 
 # Each page of the newest updates is in memory whole, so it is asked for in small ones.
 NEWEST_PAGE_EVENTS = 100
-
-# The keepalive finds a host that has vanished while nothing is asked of it, and the last one
-# lets go of what was written to it. Linux, tcp(7).
-_KEEPALIVE = {
-    socket.TCP_KEEPIDLE: 5,
-    socket.TCP_KEEPINTVL: 2,
-    socket.TCP_KEEPCNT: 3,
-    socket.TCP_USER_TIMEOUT: 10_000,
-}
-
-_URL_OPTIONS = {"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}
-_DATABASE = re.compile(r"/?|/[0-9]+")
 
 _LOG = b"{barestream}:log"
 _KEYS = (b"3", _LOG, b"{barestream}:ids", b"{barestream}:state")
@@ -204,6 +192,15 @@ return {floor, rows, 0}
 """
 ).encode()
 
+# HSETNX on a field that is there writes nothing, so nothing goes to the disk or to a replica; yet
+# Valkey refuses it wherever it refuses an update.
+_PROBE_SCRIPT = (
+    _BEGIN
+    + """
+return redis.call('HSETNX', state, 'floor', begin())
+"""
+).encode()
+
 _FIND_SCRIPT = (
     _BEGIN
     + """
@@ -215,18 +212,21 @@ return place and redis.call('XRANGE', log, place, place) or {}
 ).encode()
 
 
-class _Pending(NamedTuple):
+@dataclass(slots=True, eq=False)
+class _Pending:
     """A publish that waits for the engine's answer.
 
     Attributes:
         arguments: What the script gets.
         sent_bytes: How large they are.
         place: Where the answer goes: a place, or None where the id is taken.
+        is_sent: Whether the engine may have got it.
     """
 
     arguments: tuple[bytes, ...]
     sent_bytes: int
     place: asyncio.Future[bytes | None]
+    is_sent: bool = False
 
 
 class ValkeyBroker:
@@ -248,15 +248,17 @@ class ValkeyBroker:
         options = connection_options(url)
         if password is not None:
             options.setdefault("password", password)
+        self._history_bytes = bounds.bytes
         self._bounds = (
             b"%d" % bounds.events,
             b"%d" % bounds.bytes,
             b"%d" % (bounds.seconds * 1000),
         )
-        self._publishing = _Connections(options, 1, ANSWER_SECONDS)
-        self._reading = _Connections(options, MOST_CONNECTIONS, ANSWER_SECONDS)
+        self._server = Server(options)
+        self._publishing = Connections(self._server, 1, ANSWER_SECONDS)
+        self._reading = Connections(self._server, MOST_CONNECTIONS, ANSWER_SECONDS)
         # The engine is late with an answer only after what it was told to wait.
-        self._waiting = _Connections(options, 1, WAIT_SECONDS + ANSWER_SECONDS / 2)
+        self._waiting = Connections(self._server, 1, WAIT_SECONDS + ANSWER_SECONDS / 2)
         self._pending: deque[_Pending] = deque()
         self._pending_bytes = 0
         self._sender: asyncio.Task[None] | None = None
@@ -269,17 +271,22 @@ class ValkeyBroker:
         arguments = (*self._bounds, (event_id or "").encode(), digest, *_fields(update))
         sent_bytes = sum(map(len, arguments))
         if self._pending_bytes + sent_bytes > PENDING_MOST_BYTES:
-            raise BrokerAwayError("too much waits to be published; this was not")
-        place: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        self._pending.append(_Pending(arguments, sent_bytes, place))
+            raise BrokerAwayError(
+                "too much waits to be published",
+                cause="full",
+                words="has too many updates waiting for it",
+                nothing_taken=True,
+            )
+        pending = _Pending(arguments, sent_bytes, asyncio.get_running_loop().create_future())
+        self._pending.append(pending)
         self._pending_bytes += sent_bytes
         if self._sender is None or self._sender.done():
             self._sender = asyncio.create_task(self._send())
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                given = await place
+                given = await pending.place
         except TimeoutError:
-            raise BrokerAwayError(f"no answer within {ANSWER_SECONDS} s") from None
+            raise unanswered(ANSWER_SECONDS, nothing_taken=not pending.is_sent) from None
         if given is None:
             raise IdTakenError(f"the history holds another update with the id {event_id}")
         return event_id or str(_place(given))
@@ -317,7 +324,7 @@ class ValkeyBroker:
         # has answered the first.
         stream_id = _stream_id(after)
         block_ms = b"%d" % (WAIT_SECONDS * 1000)
-        _, (floor, rows, _) = _checked(
+        _, (floor, rows, _) = self._checked(
             await self._waiting.ask(
                 (b"XREAD", b"COUNT", b"1", b"BLOCK", block_ms, b"STREAMS", _LOG, stream_id),
                 _read_command(b"XRANGE", b"(" + stream_id, b"+", most_events, most_bytes),
@@ -328,7 +335,7 @@ class ValkeyBroker:
     async def find(self, event_id: str) -> Entry | None:
         """Return the update with this id of its publisher's (see Broker)."""
         command = (b"EVAL", _FIND_SCRIPT, *_KEYS, event_id.encode(errors="replace"))
-        (rows,) = _checked(await self._reading.ask(command))
+        (rows,) = self._checked(await self._reading.ask(command))
         return _entry(rows[0]) if rows else None
 
     async def trim(self) -> None:
@@ -336,16 +343,24 @@ class ValkeyBroker:
         gone = 1
         while gone:
             command = (b"EVAL", _TRIM_SCRIPT, *_KEYS, *self._bounds)
-            (gone,) = _checked(await self._reading.ask(command))
+            (gone,) = self._checked(await self._reading.ask(command))
+
+    async def probe(self) -> None:
+        """Ask whether an update would be taken (see Broker), by the connection for publishing."""
+        self._checked(await self._publishing.ask((b"EVAL", _PROBE_SCRIPT, *_KEYS)))
+
+    async def misfits(self) -> list[Misfit]:
+        """Return what of Valkey does not fit the bounds (see Broker)."""
+        (answer,) = await self._reading.ask((b"INFO", b"memory"))
+        # Whoever hosts Valkey may keep its figures to itself.
+        return [] if isinstance(answer, ValkeyError) else misfits(answer, self._history_bytes)
 
     async def close(self) -> None:
         """Let go of every connection; what was not answered by now is not."""
         if self._sender is not None:
             self._sender.cancel()
             await asyncio.wait([self._sender])
-        _fail(self._pending, "closed")
-        self._pending.clear()
-        self._pending_bytes = 0
+        self._fail_pending(BrokerAwayError("closed", cause="closed", nothing_taken=True))
         for connections in (self._publishing, self._reading, self._waiting):
             await connections.close()
 
@@ -353,26 +368,67 @@ class ValkeyBroker:
         self, command: bytes, start: bytes, end: bytes, most_events: int, most_bytes: int
     ) -> tuple[Place, list[Any], bool]:
         """Return the floor, the entries that the command gives, and whether there are no more."""
-        ((floor, rows, is_all),) = _checked(
+        ((floor, rows, is_all),) = self._checked(
             await self._reading.ask(_read_command(command, start, end, most_events, most_bytes))
         )
         return _place(floor), rows, is_all == 1
 
+    def _checked(self, answers: list[Any]) -> list[Any]:
+        """Return the answers.
+
+        Raises:
+            BrokerAwayError: One of them is an error.
+        """
+        for answer in answers:
+            if isinstance(answer, ValkeyError):
+                raise self._error(answer)
+        return answers
+
+    def _error(self, answer: Exception) -> BrokerAwayError:
+        """Return what an error answer means; where it is a refusal, ask another server next."""
+        error = answered(answer)
+        if error.is_refusal:
+            self._server.leave()
+        return error
+
     async def _send(self) -> None:
         """Send what is pending: whatever arrives while a batch is under way goes with the next."""
         while self._pending:
-            batch = self._next_batch()
+            batch: list[_Pending] = []
             try:
-                if batch:
-                    await self._send_batch(batch)
+                await self._send_batch(batch)
             except BrokerAwayError as error:
-                _fail(batch, str(error))
+                _fail(batch, error)
+                if not batch:
+                    # There was no connection by which to send any of it.
+                    self._fail_pending(error)
             except BaseException:
-                _fail(batch, "the sender ended")
+                _fail(batch, BrokerAwayError("the sender ended", cause="closed"))
                 raise
 
-    def _next_batch(self) -> list[_Pending]:
-        batch: list[_Pending] = []
+    async def _send_batch(self, batch: list[_Pending]) -> None:
+        """Send a part of what is pending, and tell each of its publishers what became of it.
+
+        Args:
+            batch: Gets what is sent, once there is a connection: what waits for one is not sent.
+        """
+
+        def choose() -> Commands:
+            self._take_batch(batch)
+            return _publish_commands(batch)
+
+        answers = await self._publishing.ask_by(choose)
+        if not batch:
+            return
+        for pending, outcome in zip(batch, _outcomes(answers, len(batch)), strict=True):
+            if pending.place.done():
+                continue
+            if isinstance(outcome, ValkeyError):
+                pending.place.set_exception(self._error(outcome))
+            else:
+                pending.place.set_result(outcome)
+
+    def _take_batch(self, batch: list[_Pending]) -> None:
         batch_bytes = 0
         while self._pending and len(batch) < BATCH_MOST_UPDATES:
             pending = self._pending[0]
@@ -382,139 +438,45 @@ class ValkeyBroker:
             self._pending_bytes -= pending.sent_bytes
             # A publisher that has left, or was told that the engine is away, wants it no more.
             if not pending.place.done():
+                pending.is_sent = True
                 batch.append(pending)
                 batch_bytes += pending.sent_bytes
-        return batch
 
-    async def _send_batch(self, batch: list[_Pending]) -> None:
-        # The first brings the script, so those behind it find it, in one transaction, also
-        # in an engine that was just restarted.
-        commands = [(b"EVALSHA", _PUBLISH_SHA, *_KEYS, *pending.arguments) for pending in batch]
-        commands[:1] = [(b"EVAL", _PUBLISH_SCRIPT, *_KEYS, *batch[0].arguments)]
-        answers = _checked(await self._publishing.ask((b"MULTI",), *commands, (b"EXEC",)))[-1]
-        for pending, answer in zip(batch, answers, strict=True):
-            if pending.place.done():
-                continue
-            if isinstance(answer, ValkeyError):
-                pending.place.set_exception(_away(answer))
-            else:
-                pending.place.set_result(answer)
+    def _fail_pending(self, error: BrokerAwayError) -> None:
+        _fail(self._pending, error)
+        self._pending.clear()
+        self._pending_bytes = 0
 
 
-class _Connections:
-    """A bounded number of connections to the engine, made when they are needed.
+def _publish_commands(batch: Sequence[_Pending]) -> Commands:
+    if not batch:
+        return ()
+    # The first brings the script, so those behind it find it, in one transaction, also in an
+    # engine that was just restarted.
+    commands = [(b"EVALSHA", _PUBLISH_SHA, *_KEYS, *pending.arguments) for pending in batch]
+    commands[0] = (b"EVAL", _PUBLISH_SCRIPT, *_KEYS, *batch[0].arguments)
+    return ((b"MULTI",), *commands, (b"EXEC",))
 
-    Args:
-        options: How to connect.
-        most: How many there may be; who needs one more waits.
-        answer_seconds: How long a question may take, with the wait for a connection.
+
+def _outcomes(answers: list[Any], updates: int) -> list[Any]:
+    """Return what became of each update of a transaction, out of the answers to its commands.
+
+    Where EXEC answers for each, one that is an error was not done, and the others were. Where
+    MULTI is refused, Valkey does each command by itself. Else the transaction was discarded.
     """
-
-    def __init__(self, options: dict[str, Any], most: int, answer_seconds: float) -> None:
-        self._pool = ConnectionPool(max_connections=most, **options)
-        self._free = asyncio.Semaphore(most)
-        self._answer_seconds = answer_seconds
-
-    async def ask(self, *commands: Sequence[bytes]) -> list[Any]:
-        """Send commands together, and return their answers; the engine's errors among them.
-
-        Raises:
-            BrokerAwayError: There is no connection, or it ended, or the time is over.
-        """
-        # Without the cause: errors that name an unknown command quote its arguments.
-        try:
-            async with asyncio.timeout(self._answer_seconds), self._free:
-                return await self._ask(commands)
-        except TimeoutError:
-            raise BrokerAwayError(f"no answer within {self._answer_seconds} s") from None
-        except (ValkeyError, OSError) as error:
-            raise _away(error) from None
-
-    async def _ask(self, commands: Sequence[Sequence[bytes]]) -> list[Any]:
-        connection = await self._pool.get_connection("")  # type: ignore[no-untyped-call]
-        writer = connection._writer
-        try:
-            await connection.send_packed_command(connection.pack_commands(commands))
-            return [await _answer(connection) for _ in commands]
-        except BaseException:
-            # Answers that are still to come would be taken for those to the next question; and
-            # what a stopped engine has not read yet would keep a connection from closing.
-            if writer is not None:
-                writer.transport.abort()
-            await connection.disconnect(nowait=True)
-            raise
-        finally:
-            await self._pool.release(connection)
-
-    async def close(self) -> None:
-        """Close them."""
-        with suppress(TimeoutError, ValkeyError, OSError):
-            async with asyncio.timeout(1):
-                await self._pool.disconnect()
+    begun, *queued, executed = answers
+    if isinstance(executed, list):
+        return executed
+    if isinstance(begun, ValkeyError):
+        return queued
+    refused = next((answer for answer in queued if isinstance(answer, ValkeyError)), executed)
+    return [refused] * updates
 
 
-async def _answer(connection: Any) -> Any:
-    try:
-        return await connection.read_response(disconnect_on_error=False)
-    except ResponseError as error:
-        return error
-
-
-def _checked(answers: list[Any]) -> list[Any]:
-    """Return the answers.
-
-    Raises:
-        BrokerAwayError: One of them is an error.
-    """
-    for answer in answers:
-        if isinstance(answer, ValkeyError):
-            raise _away(answer)
-    return answers
-
-
-def _away(error: Exception) -> BrokerAwayError:
-    # What follows is the content of a command.
-    reason, _, _ = str(error).partition(", with args beginning with")
-    return BrokerAwayError(reason or type(error).__name__)
-
-
-def _fail(publishes: Iterable[_Pending], why: str) -> None:
+def _fail(publishes: Iterable[_Pending], error: BrokerAwayError) -> None:
     for pending in publishes:
         if not pending.place.done():
-            pending.place.set_exception(BrokerAwayError(why))
-
-
-def connection_options(url: str) -> dict[str, Any]:
-    """Return what a connection pool is made with.
-
-    Raises:
-        ValueError: The URL is malformed. A password that is not percent-encoded may stand
-            in any part of it, so the message quotes none.
-    """
-    try:
-        options: dict[str, Any] = dict(parse_url(url))
-        parts = urlsplit(url)
-        names = parse_qs(parts.query, strict_parsing=bool(parts.query))
-        is_unix = options.get("connection_class") is UnixDomainSocketConnection
-        is_whole = not parts.fragment and names.keys() <= _URL_OPTIONS
-        if is_unix:
-            is_whole = is_whole and bool(parts.path)
-        else:
-            is_whole = is_whole and bool(parts.hostname) and bool(_DATABASE.fullmatch(parts.path))
-    except ValueError:
-        is_whole = False
-    if not is_whole:
-        raise ValueError(
-            "not the URL of an engine, such as redis://host:6379/0, rediss://host, or "
-            f"unix:///path, with no options but {', '.join(sorted(_URL_OPTIONS))}"
-        )
-    if not is_unix:
-        options |= {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
-    if parts.scheme in ("rediss", "valkeys"):
-        # The client library's default accepts the certificate of any host.
-        options["ssl_check_hostname"] = True
-    # A question has one deadline, for all that it takes together.
-    return options | {"client_name": "barestream", "socket_timeout": None}
+            pending.place.set_exception(error)
 
 
 def _read_command(

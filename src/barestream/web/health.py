@@ -5,6 +5,7 @@ from http import HTTPStatus
 from bareasgi import HttpRequest, HttpResponse
 
 from barestream.hub import Hub
+from barestream.intake import Intake
 from barestream.tail import Tail
 from barestream.web.problems import problem
 
@@ -12,20 +13,25 @@ from barestream.web.problems import problem
 class Health:
     """The handlers of /healthz and /readyz."""
 
-    def __init__(self, hub: Hub, tail: Tail) -> None:
+    def __init__(self, hub: Hub, tail: Tail, intake: Intake) -> None:
         self._hub = hub
         self._tail = tail
+        self._intake = intake
 
     async def alive(self, _request: HttpRequest) -> HttpResponse:
         """Answer 200: the process is alive."""
         return _ok()
 
     async def ready(self, _request: HttpRequest) -> HttpResponse:
-        """Answer 200 where all is served, 503 while draining and without the broker."""
+        """Answer 200 where all is served, 503 while draining and where the broker does not serve.
+
+        A log that is read and takes no updates is not ready either: Valkey is full, or a replica.
+        """
         if self._hub.draining:
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "This worker is draining.")
-        if not self._tail.ready:
-            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The log of updates does not answer.")
+        for part in (self._tail, self._intake):
+            if not part.ready:
+                return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"The log of updates {part.words}.")
         return _ok()
 
 

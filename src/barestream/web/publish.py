@@ -10,8 +10,9 @@ from http import HTTPStatus
 from bareasgi import HttpRequest, HttpResponse
 from bareutils import header, text_writer
 
-from barestream.broker.broker import Broker, BrokerAwayError, IdTakenError
+from barestream.broker.broker import BrokerAwayError, IdTakenError
 from barestream.frames import Event, InvalidEventError, data_bytes, encode
+from barestream.intake import Intake
 from barestream.metrics import Metrics
 from barestream.resumption import EARLIEST
 from barestream.topics import MOST_CHARACTERS
@@ -45,6 +46,11 @@ _ENCODED_SIZE = 3
 # Until a publisher may try again: by then an engine that was restarted mostly answers.
 _RETRY_AFTER = (b"retry-after", b"1")
 
+_NOT_TAKEN = "The update was not taken; it can be sent again."
+_MAYBE_TAKEN = (
+    "The update may or may not have been taken; with an id of its own it can be sent again safely."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class PublishLimits:
@@ -70,12 +76,12 @@ class Publish:
 
     def __init__(
         self,
-        broker: Broker,
+        intake: Intake,
         authorization: Authorization,
         metrics: Metrics,
         limits: PublishLimits,
     ) -> None:
-        self._broker = broker
+        self._intake = intake
         self._authorization = authorization
         self._metrics = metrics
         self._limits = limits
@@ -104,16 +110,16 @@ class Publish:
         if not bearer.publish.match_all(update.topics):
             raise Refused(HTTPStatus.FORBIDDEN, "The token does not cover every topic.")
         try:
-            return await self._broker.publish(update)
+            return await self._intake.publish(update)
         except IdTakenError:
             raise Refused(
                 HTTPStatus.CONFLICT, "The history holds another update under this id."
             ) from None
-        except BrokerAwayError:
+        except BrokerAwayError as error:
+            outcome = _NOT_TAKEN if error.nothing_taken else _MAYBE_TAKEN
             raise Refused(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                "The log of updates does not answer. The update may or may not have been taken; "
-                "with an id of its own it can be sent again safely.",
+                f"The log of updates {error.words}. {outcome}",
                 [_RETRY_AFTER],
             ) from None
 

@@ -1,0 +1,385 @@
+"""A Valkey that answers and refuses: what is told of it, and that all goes on when it does."""
+
+import asyncio
+import shutil
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import pytest
+from valkey._parsers.base import BaseParser
+
+from barestream.broker import valkey_connections
+from barestream.broker.broker import BrokerAwayError, HistoryBounds
+from barestream.broker.valkey import ValkeyBroker
+from barestream.broker.valkey_errors import answered
+from barestream.event_log import Place
+from barestream.frames import Event
+from barestream.update import Update
+from engine import Engine
+from service import wait_for
+
+LOG = "{barestream}:log"
+BEGIN = Place(0, 0)
+BOUNDS = HistoryBounds(events=1000, seconds=3600, bytes=10_000_000)
+
+
+def update(data: str = "data") -> Update:
+    return Update(("topic",), Event(data))
+
+
+@asynccontextmanager
+async def broker_of(engine: Engine, url: str | None = None) -> AsyncIterator[ValkeyBroker]:
+    broker = ValkeyBroker(url or engine.url, BOUNDS, engine.password)
+    try:
+        yield broker
+    finally:
+        await broker.close()
+
+
+async def texts(broker: ValkeyBroker) -> list[str]:
+    page = await broker.read(BEGIN, 1000)
+    return [entry.update.event.data for entry in page.entries]
+
+
+async def refused(broker: ValkeyBroker) -> BrokerAwayError:
+    """Return how it is told that a publish was refused, and that a probe is."""
+    with pytest.raises(BrokerAwayError) as caught:
+        await broker.publish(update("refused"))
+    with pytest.raises(BrokerAwayError) as probed:
+        await broker.probe()
+    assert str(probed.value) == str(caught.value)
+    assert (probed.value.cause, probed.value.words) == (caught.value.cause, caught.value.words)
+    return caught.value
+
+
+@contextmanager
+def full(engine: Engine) -> Iterator[None]:
+    engine.ask("CONFIG", "SET", "maxmemory", "1")
+    yield
+    engine.ask("CONFIG", "SET", "maxmemory", "0")
+
+
+@contextmanager
+def without_replicas(engine: Engine) -> Iterator[None]:
+    engine.ask("CONFIG", "SET", "min-replicas-to-write", "1")
+    yield
+    engine.ask("CONFIG", "SET", "min-replicas-to-write", "0")
+
+
+@contextmanager
+def demoted(engine: Engine) -> Iterator[None]:
+    engine.ask("REPLICAOF", "127.0.0.1", "1")
+    yield
+    engine.ask("REPLICAOF", "NO", "ONE")
+
+
+@contextmanager
+def cut_off(engine: Engine) -> Iterator[None]:
+    engine.ask("CONFIG", "SET", "replica-serve-stale-data", "no")
+    with demoted(engine):
+        yield
+
+
+@contextmanager
+def without_a_disk(engine: Engine) -> Iterator[None]:
+    def has_saved(status: str) -> Callable[[], bool]:
+        return lambda: engine.ask("INFO", "persistence")["rdb_last_bgsave_status"] == status
+
+    # Not even root replaces a folder by a file.
+    snapshot = engine.folder / "dump.rdb"
+    (snapshot / "in the way").mkdir(parents=True)
+    engine.ask("CONFIG", "SET", "save", "3600 1000000")
+    engine.ask("BGSAVE")
+    wait_for("a snapshot that fails", has_saved("err"))
+    yield
+    shutil.rmtree(snapshot)
+    engine.ask("BGSAVE")
+    wait_for("a snapshot", has_saved("ok"))
+
+
+@contextmanager
+def busy(engine: Engine) -> Iterator[None]:
+    engine.ask("CONFIG", "SET", "busy-reply-threshold", "50")
+    endless = threading.Thread(target=engine.error, args=("EVAL", "while true do end", 0))
+    endless.start()
+    wait_for("a busy engine", lambda: "BUSY" in engine.error("PING"))
+    yield
+    engine.ask("SCRIPT", "KILL")
+    endless.join()
+
+
+@contextmanager
+def without_permission(engine: Engine) -> Iterator[None]:
+    engine.ask("ACL", "SETUSER", "default", "-eval", "-evalsha")
+    yield
+    engine.ask("ACL", "SETUSER", "default", "+eval", "+evalsha")
+
+
+@pytest.mark.parametrize(
+    ("state", "cause", "words", "reads"),
+    [
+        (full, "OOM", "its memory is full", True),
+        (without_replicas, "NOREPLICAS", "too few of its replicas", True),
+        (demoted, "READONLY", "a read-only replica", True),
+        (cut_off, "MASTERDOWN", "a replica without its primary", False),
+        (without_a_disk, "MISCONF", "cannot write its data to the disk", True),
+        (busy, "BUSY", "busy with a script", False),
+        (without_permission, "NOPERM", "lacks the permission", False),
+    ],
+)
+def test_a_refused_update_is_not_taken_and_the_cause_is_named_and_all_goes_on_afterwards(
+    fresh_engine: Engine, state: Callable[..., object], cause: str, words: str, reads: bool
+) -> None:
+    async def scenario() -> None:
+        async with broker_of(fresh_engine) as broker:
+            await broker.publish(update("before"))
+            with state(fresh_engine):  # type: ignore[attr-defined]
+                error = await refused(broker)
+                assert (error.cause, error.nothing_taken, error.is_refusal) == (cause, True, True)
+                assert words in error.words
+                assert str(error).startswith(f"{cause} ")
+                assert "user_script" not in str(error)
+                together = await asyncio.gather(
+                    *(broker.publish(update(f"{n}")) for n in range(300)), return_exceptions=True
+                )
+                assert {getattr(each, "cause", each) for each in together} == {cause}
+                if reads:
+                    assert await texts(broker) == ["before"]
+            await broker.probe()
+            await broker.publish(update("after"))
+            assert await texts(broker) == ["before", "after"]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        ("LOADING Redis is loading the dataset in memory", "LOADING"),
+        ("CLUSTERDOWN Hash slot not served", "CLUSTERDOWN"),
+        ("MOVED 3999 127.0.0.1:6381", "MOVED"),
+        ("NOAUTH Authentication required.", "NOAUTH"),
+        ("WRONGPASS invalid username-password pair or user is disabled.", "WRONGPASS"),
+        ("EXECABORT Transaction discarded because of previous errors.", "EXECABORT"),
+        ("EXECABORT Transaction discarded because of: OOM command not allowed.", "OOM"),
+        ("UNBLOCKED force unblock from blocking operation", "UNBLOCKED"),
+    ],
+)
+def test_an_answer_by_which_nothing_was_done_is_told_by_its_code(answer: str, cause: str) -> None:
+    error = answered(BaseParser.parse_error(answer))
+    assert (error.cause, error.is_refusal, error.nothing_taken) == (cause, True, True)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "WRONGTYPE Operation against a key holding the wrong kind of value script: "
+        "d736798466e4e86725e25b2c2dda62662e357303, on @user_script:62.",
+        "ERR unknown command 'X', with args beginning with: 'secret'",
+        "ERR ACL failure in script: User weak has no permissions to run the 'hincrby' command",
+    ],
+)
+def test_an_error_that_may_come_after_an_update_was_added_leaves_it_open(answer: str) -> None:
+    error = answered(BaseParser.parse_error(answer))
+    assert (error.cause, error.is_refusal, error.nothing_taken) == ("error", False, False)
+    assert "secret" not in str(error)
+    assert "user_script" not in str(error)
+
+
+def test_a_script_that_fails_behind_its_update_leaves_it_open_whether_it_was_taken(
+    fresh_engine: Engine,
+) -> None:
+    async def scenario() -> None:
+        async with broker_of(fresh_engine) as broker:
+            await broker.publish(update("before"))
+            fresh_engine.ask("ACL", "SETUSER", "default", "-hincrby")
+            with pytest.raises(BrokerAwayError) as caught:
+                await broker.publish(update("added"))
+            assert not caught.value.nothing_taken
+            assert await texts(broker) == ["before", "added"]
+
+    asyncio.run(scenario())
+
+
+def test_updates_whose_transaction_is_not_permitted_are_answered_one_by_one(
+    fresh_engine: Engine,
+) -> None:
+    async def scenario() -> None:
+        async with broker_of(fresh_engine) as broker:
+            fresh_engine.ask("ACL", "SETUSER", "default", "-multi")
+            await asyncio.gather(*(broker.publish(update(f"{n}")) for n in range(3)))
+            assert await texts(broker) == ["0", "1", "2"]
+
+    asyncio.run(scenario())
+
+
+def test_without_a_connection_nothing_was_taken_and_with_one_it_is_open(
+    fresh_engine: Engine,
+) -> None:
+    async def certain(broker: ValkeyBroker) -> bool:
+        with pytest.raises(BrokerAwayError) as caught:
+            await broker.publish(update())
+        return caught.value.nothing_taken
+
+    async def scenario() -> None:
+        async with broker_of(fresh_engine) as broker:
+            await broker.publish(update())
+            fresh_engine.pause()
+            sent = asyncio.create_task(certain(broker))
+            await asyncio.sleep(0.1)
+            waiting = asyncio.create_task(certain(broker))
+            assert not await sent
+            # It waited for the answer to the one before it, and was never sent.
+            assert await waiting
+            # What was connected is gone: the next waits for the greeting.
+            assert await certain(broker)
+            sent = asyncio.create_task(certain(broker))
+            await asyncio.to_thread(fresh_engine.kill)
+            assert await sent
+            assert await certain(broker)
+
+    asyncio.run(scenario())
+
+
+def test_answers_to_a_greeting_that_came_too_late_are_nobody_elses(
+    fresh_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with broker_of(fresh_engine) as broker:
+            fresh_engine.pause()
+            reading = broker._reading
+            for _ in range(2):
+                with pytest.raises(BrokerAwayError):
+                    await reading.ask((b"PING",))
+            fresh_engine.resume()
+            assert await reading.ask((b"PING",), (b"ECHO", b"mine")) == [b"PONG", b"mine"]
+
+    monkeypatch.setattr("barestream.broker.valkey.ANSWER_SECONDS", 0.2)
+    asyncio.run(scenario())
+
+
+# --- a server that was demoted ---
+
+
+class Name:
+    """A name that leads to one server at a time: it decides with each new connection."""
+
+    def __init__(self, leads_to: Engine) -> None:
+        self.leads_to = leads_to
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[str]:
+        server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        try:
+            yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            server.close()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection("127.0.0.1", self.leads_to.port)
+        for ends in ((reader, there[1]), (there[0], writer)):
+            self._tasks.add(asyncio.create_task(_copy(*ends)))
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while some := await reader.read(65536):
+            writer.write(some)
+    finally:
+        writer.close()
+
+
+def test_a_demoted_server_is_left_for_the_one_that_its_name_leads_to(
+    fresh_engine: Engine,
+) -> None:
+    async def scenario(other: Engine) -> None:
+        other.password = fresh_engine.password
+        name = Name(fresh_engine)
+        async with name.served() as url, broker_of(fresh_engine, url) as broker:
+            await broker.publish(update("old"))
+            # A connection for reading is there, too.
+            assert await texts(broker) == ["old"]
+            fresh_engine.ask("REPLICAOF", "127.0.0.1", "1")
+            name.leads_to = other
+            untaken = 0
+            for n in range(60):
+                try:
+                    await broker.publish(update(f"{n}"))
+                except BrokerAwayError:
+                    untaken += 1
+            assert untaken == 1
+            assert await texts(broker) == [f"{n}" for n in range(1, 60)]
+
+    with Engine() as other:
+        asyncio.run(scenario(other))
+
+
+def test_a_server_that_goes_on_refusing_is_connected_to_anew_once_in_a_while(
+    fresh_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connections() -> int:
+        return int(fresh_engine.ask("INFO", "stats")["total_connections_received"])
+
+    async def scenario() -> None:
+        async with broker_of(fresh_engine) as broker:
+            await broker.publish(update())
+            with full(fresh_engine):
+                before = connections()
+                for _ in range(50):
+                    with pytest.raises(BrokerAwayError):
+                        await broker.publish(update())
+                # Each question of the test's own is a connection, too.
+                assert connections() - before == 1 + 1
+
+    monkeypatch.setattr(valkey_connections, "LEAVE_SECONDS", 3600)
+    asyncio.run(scenario())
+
+
+# --- probes, and bounds ---
+
+
+def test_a_probe_begins_a_log_and_then_writes_nothing(fresh_engine: Engine) -> None:
+    def written() -> tuple[int, int]:
+        figures = fresh_engine.ask("INFO", "persistence")
+        return figures["rdb_changes_since_last_save"], figures["aof_current_size"]
+
+    async def scenario() -> None:
+        async with broker_of(fresh_engine) as broker:
+            await broker.probe()
+            assert fresh_engine.ask("HEXISTS", "{barestream}:state", "floor")
+            before = written()
+            for _ in range(20):
+                await broker.probe()
+            assert written() == before
+
+    asyncio.run(scenario())
+
+
+def test_a_history_that_does_not_fit_the_memory_is_told_with_its_figures(
+    fresh_engine: Engine,
+) -> None:
+    async def scenario() -> None:
+        async with broker_of(fresh_engine) as broker:
+            assert await broker.misfits() == []
+            fresh_engine.ask("CONFIG", "SET", "maxmemory", "20mb")
+            assert await broker.misfits() == []
+            fresh_engine.ask("CONFIG", "SET", "maxmemory", "10mb")
+            (misfit,) = await broker.misfits()
+            assert misfit.figures == {
+                "history_bytes": BOUNDS.bytes,
+                "maxmemory_bytes": 10 * 1024 * 1024,
+            }
+            assert "BARESTREAM_HISTORY_BYTES" in misfit.remedy
+            fresh_engine.ask("CONFIG", "SET", "maxmemory", "20mb")
+            fresh_engine.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+            (misfit,) = await broker.misfits()
+            assert misfit.figures == {"maxmemory_policy": "allkeys-lru"}
+            fresh_engine.ask("ACL", "SETUSER", "default", "-info")
+            assert await broker.misfits() == []
+
+    asyncio.run(scenario())

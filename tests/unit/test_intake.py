@@ -1,0 +1,220 @@
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from barestream.broker.broker import BrokerAwayError, HistoryBounds, IdTakenError, Misfit
+from barestream.broker.local import LocalBroker
+from barestream.frames import Event
+from barestream.intake import REMIND_SECONDS, Intake
+from barestream.metrics import Metrics
+from barestream.update import Update
+from fake_outlet import FakeClock
+
+
+class RefusingBroker(LocalBroker):
+    """Refuses for a cause, where it has one."""
+
+    def __init__(self) -> None:
+        super().__init__(HistoryBounds(100, 1e9, 10**9), FakeClock(1.0))
+        self.cause = ""
+        self.probes = 0
+        self.does_not_fit: list[Misfit] = []
+
+    async def publish(self, update: Update) -> str:
+        self._answer()
+        return await super().publish(update)
+
+    async def probe(self) -> None:
+        self.probes += 1
+        self._answer()
+
+    async def misfits(self) -> list[Misfit]:
+        return self.does_not_fit
+
+    def _answer(self) -> None:
+        if self.cause:
+            words = f"refuses: {self.cause}"
+            raise BrokerAwayError(f"{self.cause} so", cause=self.cause, words=words)
+
+
+class World:
+    """An intake whose probes come when the test says so."""
+
+    def __init__(self) -> None:
+        self.broker = RefusingBroker()
+        self.clock = FakeClock()
+        self.metrics = Metrics()
+        self.intake = Intake(self.broker, self.metrics, self.clock)
+        self._turns: asyncio.Queue[None] = asyncio.Queue()
+
+    async def sleep(self, _seconds: float) -> None:
+        await self._turns.get()
+
+    async def look(self, seconds: float = 2.0) -> None:
+        """Let time pass until its next look at the log, and that be over."""
+        self.clock.seconds += seconds
+        self._turns.put_nowait(None)
+        await settle()
+
+    async def publish(self, data: str = "data", event_id: str | None = None) -> str:
+        """Return the cause for which an update was not taken, if there is one."""
+        try:
+            await self.intake.publish(Update(("t",), Event(data, event_id)))
+        except BrokerAwayError as error:
+            return error.cause
+        return ""
+
+    def figure(self, line: str) -> bool:
+        return line in self.metrics.text().decode().splitlines()
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+Scenario = Callable[[World], Coroutine[Any, Any, None]]
+
+
+def run(scenario: Scenario, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """Return the lines that were logged, each with its cause."""
+
+    async def main() -> None:
+        world = World()
+        running = asyncio.create_task(world.intake.run(world.sleep))
+        await scenario(world)
+        running.cancel()
+        await asyncio.wait([running])
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(main())
+    return [(record.message, vars(record).get("cause", "")) for record in caplog.records]
+
+
+OPEN = ("broker takes updates", "")
+
+
+def closed(cause: str) -> tuple[str, str]:
+    return ("broker takes no updates", cause)
+
+
+def test_a_log_that_refuses_is_found_before_anybody_publishes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario(world: World) -> None:
+        assert not world.intake.ready
+        assert world.figure("barestream_engine_writable 0.0")
+        await settle()
+        assert world.intake.ready
+        assert world.figure("barestream_engine_writable 1.0")
+        world.broker.cause = "OOM"
+        await world.look()
+        assert not world.intake.ready
+        assert world.intake.words == "refuses: OOM"
+        assert world.figure("barestream_engine_writable 0.0")
+        world.broker.cause = ""
+        await world.look()
+        assert world.intake.ready
+        await world.look()
+
+    assert run(scenario, caplog) == [OPEN, closed("OOM"), OPEN]
+
+
+def test_publishes_that_are_taken_spare_the_probes(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(world: World) -> None:
+        await settle()
+        for _ in range(5):
+            await world.publish()
+            await world.look()
+        assert world.broker.probes == 1
+        await world.look()
+        assert world.broker.probes == 2
+
+    run(scenario, caplog)
+
+
+def test_a_cause_is_logged_once_in_a_while_and_a_changed_one_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario(world: World) -> None:
+        await settle()
+        world.broker.cause = "READONLY"
+        for _ in range(100):
+            assert await world.publish() == "READONLY"
+        world.broker.cause = "LOADING"
+        for _ in range(100):
+            assert await world.publish() == "LOADING"
+        await world.look(REMIND_SECONDS - 1)
+        await world.look(1)
+        assert world.figure('barestream_publishes_untaken_total{cause="LOADING"} 100.0')
+        assert world.figure('barestream_publishes_untaken_total{cause="READONLY"} 100.0')
+
+    lines = run(scenario, caplog)
+    assert lines == [OPEN, closed("READONLY"), closed("LOADING"), closed("LOADING")]
+    untaken = [vars(record)["untaken"] for record in caplog.records]
+    assert untaken == [0, 1, 100, 99]
+
+
+def test_causes_that_take_turns_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(world: World) -> None:
+        await settle()
+        for n in range(1000):
+            world.broker.cause = ("unreachable", "LOADING")[n % 2]
+            await world.publish()
+            world.clock.seconds += 0.01
+
+    assert len(run(scenario, caplog)) < 30
+
+
+def test_a_log_that_fails_again_and_again_is_not_called_open_each_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario(world: World) -> None:
+        await settle()
+        for _ in range(10):
+            world.broker.cause = "full"
+            await world.publish()
+            world.broker.cause = ""
+            await world.publish()
+            assert world.intake.ready
+            await world.look()
+        await world.look()
+
+    assert run(scenario, caplog) == [OPEN, closed("full"), OPEN]
+
+
+def test_an_id_that_is_taken_shows_that_the_log_takes_updates(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario(world: World) -> None:
+        await settle()
+        await world.publish("one", "id")
+        world.broker.cause = "OOM"
+        await world.publish()
+        world.broker.cause = ""
+        with pytest.raises(IdTakenError):
+            await world.publish("two", "id")
+        assert world.intake.ready
+
+    run(scenario, caplog)
+
+
+def test_what_does_not_fit_is_told_each_time_that_the_log_opens(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario(world: World) -> None:
+        world.broker.does_not_fit = [Misfit("too small", {"maxmemory_bytes": 5}, "set it")]
+        for cause in ("", "OOM", "", ""):
+            world.broker.cause = cause
+            await world.look()
+
+    lines = run(scenario, caplog)
+    assert [line for line, _ in lines] == [
+        *("broker takes updates", "too small", "broker takes no updates"),
+        *("broker takes updates", "too small"),
+    ]
+    warning = vars(caplog.records[1])
+    assert (warning["maxmemory_bytes"], warning["remedy"]) == (5, "set it")
