@@ -15,6 +15,7 @@ import uvloop
 from barestream.server.protocol import Protocol
 from barestream.server.server import DrainingServer
 from publisher import PATH
+from service import PATIENCE_SECONDS, wait_for
 from sse_client import SseClient
 
 
@@ -56,27 +57,46 @@ class Served:
         state = self._server.server_state
         return not state.connections and not state.tasks
 
+    @property
+    def is_answering(self) -> bool:
+        """Whether it has a request that it has not answered whole."""
+        return bool(self._server.server_state.tasks)
+
     def _run(self) -> None:
         self._run_loop(self._server.serve([self._socket]))
 
     def __enter__(self) -> "Served":
         self._thread.start()
-        while not self._server.started:
-            assert self._thread.is_alive()
+        wait_for("the server", lambda: self._server.started or not self._thread.is_alive())
+        assert self._thread.is_alive()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
-        self._thread.join(10)
+        self._thread.join(PATIENCE_SECONDS)
         self._socket.close()
         assert not self._thread.is_alive()
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10) -> None:
+async def until(condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> None:
     """Wait until something is so; fail where it is not in time."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def reading(*clients: SseClient) -> AsyncIterator[None]:
+    """Have clients read while the context lasts, which begins when each has its answer's head."""
+    running = [asyncio.create_task(client.run()) for client in clients]
+    try:
+        for client, task in zip(clients, running, strict=True):
+            await until(lambda client=client, task=task: client.opened.is_set() or task.done())
+        yield
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
 
 
 @asynccontextmanager
@@ -96,10 +116,5 @@ async def following(
     """
     parameters = [*(("topic", topic) for topic in topics), *query.items()]
     client = SseClient(target, f"{PATH}?{urlencode(parameters)}", headers or {})
-    running = asyncio.create_task(client.run())
-    try:
-        await until(lambda: client.opened.is_set() or running.done())
+    async with reading(client):
         yield client
-    finally:
-        running.cancel()
-        await asyncio.wait([running])

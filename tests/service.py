@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from complaints import complaints
 
 ROOT = Path(__file__).parent.parent
@@ -23,17 +25,42 @@ ROOT = Path(__file__).parent.parent
 # before its server listens, or while that is down. Browsers refuse 10080.
 PORTS = range(11_000, 32_000)
 
+# One for each port that this process was given. They are closed when it ends.
+_RESERVATIONS: list[socket.socket] = []
+
+# How long a test waits for what must come. It is no claim about the service: a loaded machine may
+# take this long for anything. A test that claims a time gives that time itself.
+PATIENCE_SECONDS = 60
+
 
 def free_port() -> int:
-    """Return a TCP port that nothing listens on."""
+    """Return a TCP port that nothing listens on, and that no other run of the tests is given.
+
+    Between this answer and the moment when a server listens there, the port is free for all.
+    """
     while True:
         port = random.choice(PORTS)
-        with socket.socket() as probe, contextlib.suppress(OSError):
+        # An abstract address (unix(7)) belongs to one process, and goes with it.
+        reservation = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("", port))
+            reservation.bind(f"\0barestream-tests-port-{port}")
+            _RESERVATIONS.append(reservation)
             return port
+        reservation.close()
 
 
-def wait_for(what: str, condition: Callable[[], Any], seconds: float = 10) -> Any:
+def whole_lines(log: Path) -> list[str]:
+    """Return the lines of a log; not its last where that is still being written."""
+    return [line.decode() for line in log.read_bytes().split(b"\n")[:-1]]
+
+
+def json_lines(log: Path) -> list[dict[str, Any]]:
+    """Return the lines of a log that are JSON."""
+    return [json.loads(line) for line in whole_lines(log) if line.startswith("{")]
+
+
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
     """Return the condition's first true value; fail when there is none in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -146,17 +173,48 @@ class Service(Answering):
 
     def app_log(self) -> list[dict[str, Any]]:
         """Return the app's log lines."""
-        lines = (self.folder / "app.log").read_text().splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        return json_lines(self.folder / "app.log")
+
+    def nginx_log(self) -> list[dict[str, Any]]:
+        """Return nginx's lines about requests."""
+        return json_lines(self.folder / "nginx.log")
 
     def ended_streams(self) -> list[dict[str, Any]]:
         """Return the log line of each stream that is over."""
         return [line for line in self.app_log() if line["message"] == "stream ended"]
 
+    def end_of(self, user_agent: str) -> dict[str, Any]:
+        """Wait for the end of a client's stream, and return the app's log line about it.
+
+        Args:
+            user_agent: The client's name, which no other request to this service has.
+        """
+        [request] = wait_for(
+            f"nginx's line about {user_agent}",
+            lambda: [each for each in self.nginx_log() if each["user_agent"] == user_agent],
+        )
+
+        def found() -> list[dict[str, Any]]:
+            wanted = request["request_id"]
+            return [each for each in self.ended_streams() if each["request_id"] == wanted]
+
+        [end] = wait_for(f"the end of {user_agent}'s stream", found)
+        return end
+
+    def metrics(self) -> dict[str, float]:
+        """Return the figures of all workers, by their names with their labels."""
+        transport = httpx.HTTPTransport(uds=str(self.folder / "sockets/metrics.sock"))
+        with httpx.Client(transport=transport, base_url="http://inside") as inside:
+            lines = inside.get("/metrics").text.splitlines()
+        figures = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, value in figures}
+
     def complaints(self) -> list[str]:
         """Return the lines of both logs that look like an error."""
-        logs = ((self.folder / name).read_text() for name in ("app.log", "nginx.log"))
-        return [line for log in logs for line in complaints(log)]
+        lines = [
+            line for name in ("app", "nginx") for line in whole_lines(self.folder / f"{name}.log")
+        ]
+        return complaints("\n".join(lines))
 
 
 def children(pid: int) -> list[int]:

@@ -3,9 +3,12 @@
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from service import PATIENCE_SECONDS
 
 # What the service says between events.
 _BARE_LINE = re.compile(rb"(:|retry: (?P<ms>\d+))\n")
@@ -51,6 +54,11 @@ class SseClient:
                 await self._run()
         except TimeoutError:
             pass
+        return self
+
+    async def read_until(self, is_enough: Callable[["SseClient"], Any]) -> "SseClient":
+        """Read until something is so of this client, and leave; fail where it never is."""
+        await _until(self._run(), lambda: is_enough(self))
         return self
 
     async def _run(self) -> None:
@@ -129,12 +137,22 @@ class ReconnectingClient:
         """Follow the stream for so many seconds, over every interruption."""
         try:
             async with asyncio.timeout(seconds):
-                while True:
-                    await self._connect_once()
-                    await asyncio.sleep(self._retry_ms / 1000)
+                await self._run()
         except TimeoutError:
             pass
         return self
+
+    async def run_until(
+        self, is_enough: Callable[["ReconnectingClient"], Any]
+    ) -> "ReconnectingClient":
+        """Follow the stream until something is so of this client; fail where it never is."""
+        await _until(self._run(), lambda: is_enough(self))
+        return self
+
+    async def _run(self) -> None:
+        while True:
+            await self._connect_once()
+            await asyncio.sleep(self._retry_ms / 1000)
 
     async def _connect_once(self) -> None:
         headers = {}
@@ -153,6 +171,18 @@ class ReconnectingClient:
     def _received(self, event: Received) -> None:
         self.events.append(event)
         self.live_at = event.at
+
+
+async def _until(reading: Coroutine[Any, Any, None], is_enough: Callable[[], Any]) -> None:
+    running = asyncio.create_task(reading)
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not is_enough():
+                assert not running.done(), "the stream is over"
+                await asyncio.sleep(0.005)
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
 
 
 def stamp_seconds(event: Received) -> float:
