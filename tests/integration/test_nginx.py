@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import json
+import math
 import os
 import re
 import resource
@@ -19,7 +19,8 @@ import pytest
 
 from barestream.settings import Settings
 from publisher import KEY, PATH, token
-from service import ROOT, Service, children, free_port, wait_for
+from served import reading, until
+from service import PATIENCE_SECONDS, ROOT, Service, children, free_port, wait_for
 from sse_client import ReconnectingClient, SseClient, stamp_seconds
 from ticks import assert_whole
 
@@ -72,14 +73,15 @@ def http(service: Service) -> Iterator[httpx.Client]:
         yield client
 
 
-def events(service: Service, seconds: float, **headers: str) -> SseClient:
-    return asyncio.run(SseClient(service.address, headers=headers).run(seconds))
+def live_events(count: int, address: tuple[str, int] | Path, **headers: str) -> SseClient:
+    """Read a stream up to so many live events; the newest tick of before is the first of all."""
+    client = SseClient(address, headers=headers)
+    return asyncio.run(client.read_until(lambda client: len(client.events) > count))
 
 
 def test_a_stream_is_neither_buffered_nor_compressed(service: Service) -> None:
-    client = events(service, 4.2, **{"Accept-Encoding": "gzip, br"})
+    client = live_events(4, service.address, **{"Accept-Encoding": "gzip, br"})
     delays = [event.at - stamp_seconds(event) for event in client.events[1:]]
-    assert len(delays) >= 3
     assert median(delays) < 0.25
     assert "content-encoding" not in client.response_headers
     assert client.response_headers["x-accel-buffering"] == "no"
@@ -89,13 +91,13 @@ def test_ticks_of_two_seconds_arrive_at_their_stamps() -> None:
     with Service(clock_seconds=2) as two:
 
         async def both() -> list[SseClient]:
-            alone = SseClient(two.current_sockets[0])
-            through = SseClient(two.address)
-            return await asyncio.gather(alone.run(7), through.run(7))
+            clients = (SseClient(two.current_sockets[0]), SseClient(two.address))
+            return await asyncio.gather(
+                *(client.read_until(lambda client: len(client.events) > 3) for client in clients)
+            )
 
         for client in asyncio.run(both()):
             live = client.events[1:]
-            assert len(live) >= 3
             assert median(event.at - stamp_seconds(event) for event in live) < 0.25
 
 
@@ -116,51 +118,50 @@ def test_static_files_are_compressed_and_cached(service: Service, http: httpx.Cl
     path = page.partition('href="')[2].partition('"')[0]
     script = page.partition('src="')[2].partition('"')[0]
     assert path.startswith("/static/")
+    logged_before = len(lines_of(service, script))
     answers = [http.get(script) for _ in range(2)]
     assert [answer.headers["content-encoding"] for answer in answers] == ["gzip", "gzip"]
     assert answers[0].text == answers[1].text
-    log = wait_for(
-        "the log", lambda: [line for line in nginx_log(service) if line["path"] == script]
-    )
-    assert log[-1]["upstream"] == ""
+    wait_for("both lines", lambda: len(lines_of(service, script)) == logged_before + 2)
+    assert lines_of(service, script)[-1]["upstream"] == ""
 
 
-def nginx_log(service: Service) -> list[dict[str, str]]:
-    lines = (service.folder / "nginx.log").read_text().splitlines()
-    return [json.loads(line) for line in lines if line.startswith("{")]
+def lines_of(service: Service, path: str) -> list[dict[str, str]]:
+    """Return the lines of nginx's log about requests for a path."""
+    return [line for line in service.nginx_log() if line["path"] == path]
 
 
 def test_both_logs_name_a_request_by_the_same_id_and_neither_its_query(service: Service) -> None:
-    asyncio.run(SseClient(service.address, "/events?authorization=secret").run(0.3))
-    [end] = wait_for("the end", lambda: service.ended_streams()[-1:])
-    found = wait_for(
-        "nginx's line",
-        lambda: [line for line in nginx_log(service) if line["request_id"] == end["request_id"]],
+    client = SseClient(
+        service.address, "/events?authorization=secret", {"User-Agent": "in both logs"}
     )
-    assert found[0]["path"] == "/events"
+    asyncio.run(client.read_until(lambda client: client.events))
+    end = service.end_of("in both logs")
+    [found] = [line for line in service.nginx_log() if line["request_id"] == end["request_id"]]
+    assert found["path"] == "/events"
     assert "secret" not in (service.folder / "nginx.log").read_text()
     assert "secret" not in (service.folder / "app.log").read_text()
 
 
 def test_a_clients_address_is_nginxs_word_and_not_its_own(service: Service) -> None:
-    before = len(service.ended_streams())
-    events(service, 0.3, **{"X-Forwarded-For": "203.0.113.9"})
-    wait_for("the end", lambda: len(service.ended_streams()) > before)
-    assert service.ended_streams()[-1]["client"] == "127.0.0.1"
+    headers = {"X-Forwarded-For": "203.0.113.9", "User-Agent": "says another address"}
+    live_events(0, service.address, **headers)
+    assert service.end_of("says another address")["client"] == "127.0.0.1"
 
 
 def test_the_clients_of_a_trusted_proxy_are_those_that_it_names() -> None:
     with Service(trusted_proxies="127.0.0.1, 10.0.0.0/8", streams_per_address=1) as behind:
 
-        async def each_its_own(*forwarded: str) -> list[SseClient]:
+        async def each_its_own(*forwarded: str) -> None:
             clients = [
                 SseClient(behind.address, headers={"X-Forwarded-For": named}) for named in forwarded
             ]
-            return await asyncio.gather(*(client.run(1.5) for client in clients))
+            # All are open at the same time, which one address alone may not have.
+            async with reading(*clients):
+                await until(lambda: all(client.events for client in clients))
 
         # What a client has said itself stands first, and the proxies' own addresses last.
-        clients = asyncio.run(each_its_own("203.0.113.9, 198.51.100.1, 10.1.2.3", "203.0.113.9"))
-        assert all(client.events for client in clients)
+        asyncio.run(each_its_own("203.0.113.9, 198.51.100.1, 10.1.2.3", "203.0.113.9"))
         wait_for("the ends", lambda: len(behind.ended_streams()) == 2)
         told = {line["client"] for line in behind.ended_streams()}
         assert told == {"198.51.100.1", "203.0.113.9"}
@@ -231,13 +232,12 @@ def test_a_stream_above_the_addresss_limit_is_told_to_retry() -> None:
 
         async def three() -> list[SseClient]:
             clients = [SseClient(service.address) for _ in range(3)]
-            return await asyncio.gather(*(client.run(1.5) for client in clients))
+            async with reading(*clients):
+                await until(lambda: all(each.events or each.clean is not None for each in clients))
+            return clients
 
         clients = asyncio.run(three())
-        wait_for(
-            "a line for each",
-            lambda: [line["path"] for line in nginx_log(service)].count("/events") == 3,
-        )
+        wait_for("a line for each", lambda: len(lines_of(service, "/events")) == 3)
         assert service.complaints() == []
     assert {client.status for client in clients} == {200}
     [refused] = [client for client in clients if not client.events]
@@ -291,18 +291,22 @@ def test_a_client_comes_through_an_outage_of_the_app_whole() -> None:
 
         async def follow() -> ReconnectingClient:
             client = ReconnectingClient(service.address)
-            running = asyncio.create_task(client.run(14))
-            while not client.events:
-                await asyncio.sleep(0.01)
+            back_at = math.inf
+            running = asyncio.create_task(
+                client.run_until(
+                    lambda client: client.events and stamp_seconds(client.events[-1]) > back_at
+                )
+            )
+            await until(lambda: client.events or running.done())
             service.signal(signal.SIGTERM)
-            while service.is_app_running():
-                await asyncio.sleep(0.05)
+            await until(lambda: not service.is_app_running())
+            # It comes back in vain at least once.
             await asyncio.sleep(3)
             await asyncio.to_thread(service.start_app)
+            back_at = time.time()
             return await running
 
         client = asyncio.run(follow())
-    assert len(client.events) >= 10
     assert_whole(client.events)
 
 
@@ -311,19 +315,19 @@ def test_a_reload_of_nginx_cuts_no_stream_and_refuses_no_request() -> None:
 
         async def follow() -> tuple[SseClient, list[int]]:
             client = SseClient(service.address)
-            running = asyncio.create_task(client.run(5))
-            await client.opened.wait()
-            os.kill(service.nginx_pid, signal.SIGHUP)
-            statuses = []
-            for _ in range(30):
-                probe = SseClient(service.address, "/readyz")
-                await probe.run(5)
-                statuses.append(probe.status)
-            return await running, statuses
+            async with reading(client):
+                os.kill(service.nginx_pid, signal.SIGHUP)
+                statuses = []
+                for _ in range(30):
+                    probe = SseClient(service.address, "/readyz")
+                    await probe.run(PATIENCE_SECONDS)
+                    statuses.append(probe.status)
+                await until(lambda: len(client.events) >= 6 or client.clean is not None)
+            return client, statuses
 
         client, statuses = asyncio.run(follow())
         assert client.clean is None
-        assert len(client.events) >= 5
+        assert_whole(client.events)
         assert set(statuses) == {200}
 
 
@@ -361,11 +365,10 @@ def test_an_outer_nginx_with_stock_buffering_passes_events_at_once(
     ) as outer:
         try:
             wait_for("the outer nginx", lambda: answers(port))
-            client = asyncio.run(SseClient(("127.0.0.1", port)).run(4.2))
+            client = live_events(4, ("127.0.0.1", port))
         finally:
             outer.terminate()
     delays = [event.at - stamp_seconds(event) for event in client.events[1:]]
-    assert len(delays) >= 3
     assert median(delays) < 0.25
 
 
