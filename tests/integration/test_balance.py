@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from served import until
 from service import Service, open_connections
 from sse_client import SseClient
 
@@ -19,9 +20,9 @@ def test_no_worker_has_more_than_its_share(workers: int) -> None:
             running = []
             clients = [SseClient(service.address) for _ in range(STREAMS)]
             for client in clients:
-                running.append(asyncio.create_task(client.run(60)))
+                running.append(asyncio.create_task(client.run()))
                 await asyncio.sleep(ARRIVAL_SECONDS)
-            await asyncio.gather(*(client.opened.wait() for client in clients))
+            await until(lambda: all(client.opened.is_set() for client in clients))
             held = [
                 sum(open_connections(pid, path) for pid in service.workers())
                 for path in service.current_sockets

@@ -5,7 +5,9 @@ import importlib
 import logging
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from statistics import median
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -32,13 +34,28 @@ def http(server: Served) -> Iterator[httpx.Client]:
         yield client
 
 
-def follow(server: Served, seconds: float, path: str = "/events", **headers: str) -> SseClient:
+def follow(
+    server: Served, is_enough: Callable[[SseClient], Any], path: str = "/events", **headers: str
+) -> SseClient:
+    """Return a client that has read a stream until something was so of it."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return asyncio.run(SseClient(server.address, path, named).run(seconds))
+    return asyncio.run(SseClient(server.address, path, named).read_until(is_enough))
+
+
+def has_events(count: int) -> Callable[[SseClient], bool]:
+    return lambda client: len(client.events) >= count
+
+
+def is_open(client: SseClient) -> bool:
+    return client.opened.is_set()
 
 
 def place(seconds_ago: int) -> str:
     return f"#{int(time.time()) - seconds_ago}000-0"
+
+
+def seconds_of(place: str) -> int:
+    return int(place.removeprefix("#").partition("-")[0]) // 1000
 
 
 def test_the_root_leads_to_the_page(http: httpx.Client) -> None:
@@ -101,7 +118,7 @@ def test_health_says_that_the_process_lives_and_takes_streams(http: httpx.Client
 
 
 def test_a_streams_headers_keep_proxies_and_caches_from_holding_it(server: Served) -> None:
-    headers = follow(server, 0.3).response_headers
+    headers = follow(server, is_open).response_headers
     assert headers["content-type"] == "text/event-stream; charset=utf-8"
     assert headers["cache-control"] == "no-store"
     assert headers["x-accel-buffering"] == "no"
@@ -111,19 +128,24 @@ def test_a_streams_headers_keep_proxies_and_caches_from_holding_it(server: Serve
 
 
 def test_a_stream_starts_with_a_delay_and_the_newest_tick_then_goes_on_live(server: Served) -> None:
-    client = follow(server, 3.2)
+    began_at = time.time()
+    client = follow(server, has_events(5))
     stamps = [stamp_seconds(event) for event in client.events]
     assert stamps == list(range(int(stamps[0]), int(stamps[0]) + len(stamps)))
-    assert len(stamps) in (4, 5)
+    assert stamps[0] >= int(began_at)
     assert len(client.retries_ms) == 1
-    live = client.events[1:]
-    assert all(0 <= event.at - stamp_seconds(event) < 0.5 for event in live)
+    delays = [event.at - stamp_seconds(event) for event in client.events[1:]]
+    assert min(delays) >= 0
+    # The middle one: a machine that is held up for a moment makes one late, not most.
+    assert median(delays) < 0.25
 
 
 def test_every_client_is_given_a_delay_of_its_own(server: Served) -> None:
     async def many() -> list[SseClient]:
         clients = [SseClient(server.address) for _ in range(10)]
-        return await asyncio.gather(*(client.run(0.3) for client in clients))
+        return await asyncio.gather(
+            *(client.read_until(lambda client: client.retries_ms) for client in clients)
+        )
 
     delays = {client.retries_ms[0] for client in asyncio.run(many())}
     assert len(delays) > 5
@@ -131,41 +153,48 @@ def test_every_client_is_given_a_delay_of_its_own(server: Served) -> None:
 
 
 def test_a_client_gets_what_it_missed_then_live_ticks(server: Served) -> None:
-    client = follow(server, 1.5, Last_Event_ID=place(5))
+    # Those of 5 s, and one that comes live.
+    client = follow(server, has_events(7), Last_Event_ID=place(5))
     assert client.response_headers["last-event-id"] == client.headers["Last-Event-ID"]
     first = int(client.headers["Last-Event-ID"][1:].partition("-")[0]) // 1000 + 1
     stamps = [stamp_seconds(event) for event in client.events]
     assert stamps == list(range(first, first + len(stamps)))
-    assert len(stamps) >= 6
 
 
 def test_the_query_resumes_too_and_the_header_wins(server: Served) -> None:
-    query = "/events?lastEventID=" + quote(place(5))
-    assert len(follow(server, 0.3, query).events) >= 5
-    assert len(follow(server, 0.3, query, Last_Event_ID=place(2)).events) <= 3
+    asked, newer = place(5), place(2)
+    query = "/events?lastEventID=" + quote(asked)
+    for client, resumed_from in (
+        (follow(server, has_events(1), query), asked),
+        (follow(server, has_events(1), query, Last_Event_ID=newer), newer),
+    ):
+        assert stamp_seconds(client.events[0]) == seconds_of(resumed_from) + 1
 
 
 def test_a_client_that_was_away_too_long_is_told_of_the_gap(server: Served) -> None:
-    client = follow(server, 0.3, Last_Event_ID=place(100))
+    began_at = int(time.time())
+    client = follow(server, has_events(1 + 60), Last_Event_ID=place(100))
     gap, *ticks = client.events
     assert gap.type == "barestream.gap"
     assert client.response_headers["last-event-id"] == gap.id
-    assert len(ticks) in (60, 61)
+    # 60 are kept at any moment.
+    assert began_at - 59 <= stamp_seconds(ticks[0]) <= int(time.time()) - 59
 
 
 @pytest.mark.parametrize("unreadable", ["x", "#1-", "\0", "#99999999999999-0", "é" * 500])
 def test_an_id_that_cannot_be_read_starts_live_and_the_header_says_so(
     server: Served, unreadable: str
 ) -> None:
-    client = follow(server, 0.3, "/events?lastEventID=" + quote(unreadable))
+    began_at = int(time.time())
+    client = follow(server, has_events(1), "/events?lastEventID=" + quote(unreadable))
     assert client.status == 200
-    assert len(client.events) in (1, 2)
+    assert stamp_seconds(client.events[0]) >= began_at
     first = stamp_seconds(client.events[0])
     assert client.response_headers["last-event-id"] == f"#{int(first) - 1}000-0"
 
 
 def test_a_query_of_many_fields_is_no_error(server: Served) -> None:
-    assert follow(server, 0.3, "/events?" + "a&" * 1000).status == 200
+    assert follow(server, is_open, "/events?" + "a&" * 1000).status == 200
 
 
 def test_what_is_no_http_gets_a_problem_too() -> None:
@@ -188,7 +217,7 @@ def test_a_stream_with_a_request_behind_it_still_hears_that_its_client_left(
                 b"GET /events HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
             )
             assert connection.recv(1000).startswith(b"HTTP/1.1 200")
-        wait_for("the stream's end", lambda: "stream ended" in caplog.messages, 1)
+        wait_for("the stream's end", lambda: "stream ended" in caplog.messages)
 
 
 def test_without_nginx_a_client_is_not_believed_what_it_says_of_its_address(
@@ -205,9 +234,11 @@ def test_silence_is_filled_with_bare_comment_lines() -> None:
     for ours in (True, False):
         app = create_app(Settings(clock_seconds=3600, heartbeat_seconds=0.5))
         with Served(app, ours=ours) as server:
-            client = follow(server, 3.5)
+            began_at = time.monotonic()
+            client = follow(server, lambda client: client.heartbeats >= 3)
         assert len(client.events) == 1
-        assert client.heartbeats in (2, 3)
+        # Each of them after half a second of silence at least.
+        assert time.monotonic() - began_at >= 1.5
 
 
 def test_a_client_of_http_1_0_gets_a_body_without_chunks() -> None:

@@ -1,19 +1,19 @@
 """event_stream: the public piece, in an application of a user's own."""
 
 import asyncio
+import itertools
 import logging
 import socket
-import time
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
-from statistics import median
 
 import pytest
 from bareasgi import Application, HttpRequest, HttpResponse
 
 from barestream import Event, event_stream
-from served import Served
-from service import wait_for
+from served import Served, until
+from service import PATIENCE_SECONDS, wait_for
 from sse_client import SseClient
 
 ROOT = Path(__file__).parents[2]
@@ -35,8 +35,15 @@ def ours(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-def follow(server: Served, seconds: float | None = None) -> SseClient:
-    return asyncio.run(SseClient(server.address, "/stream").run(seconds))
+def follow(server: Served) -> SseClient:
+    """Read the stream to its end."""
+    return asyncio.run(SseClient(server.address, "/stream").run(PATIENCE_SECONDS))
+
+
+def leave_after(server: Served, events: int) -> None:
+    """Leave the stream after so many events."""
+    client = SseClient(server.address, "/stream")
+    asyncio.run(client.read_until(lambda client: len(client.events) >= events))
 
 
 def reasons(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -54,15 +61,19 @@ def _logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 def test_no_event_waits_for_the_next_one(ours: bool) -> None:
-    async def slow() -> AsyncGenerator[Event]:
-        while True:
-            yield Event(str(time.time()))
-            await asyncio.sleep(1.5)
+    received = threading.Semaphore(0)
 
-    with Served(app_of(slow), ours=ours) as server:
-        client = follow(server, 4.2)
-    assert len(client.events) == 3
-    assert median(event.at - float(event.data) for event in client.events) < 0.5
+    async def one_by_one() -> AsyncGenerator[Event]:
+        for number in itertools.count():
+            yield Event(str(number))
+            # The next one is made when this one has arrived.
+            while not received.acquire(blocking=False):
+                await asyncio.sleep(0.005)
+
+    with Served(app_of(one_by_one), ours=ours) as server:
+        client = SseClient(server.address, "/stream", on_event=lambda _: received.release())
+        asyncio.run(client.read_until(lambda client: len(client.events) >= 3))
+    assert [event.data for event in client.events[:3]] == ["0", "1", "2"]
 
 
 def test_a_generators_end_ends_the_response_cleanly(
@@ -98,8 +109,8 @@ def test_when_the_client_leaves_the_generators_finally_runs(
             left.append("finally")
 
     with Served(app_of(forever), ours=ours) as server:
-        follow(server, 0.3)
-        wait_for("the stream's end", lambda: reasons(caplog), 1)
+        leave_after(server, 2)
+        wait_for("the stream's end", lambda: reasons(caplog))
     assert reasons(caplog) == ["client left"]
     assert left == ["finally"]
 
@@ -115,9 +126,8 @@ def test_a_generator_that_never_waits_still_lets_its_client_leave(ours: bool) ->
             left.append("finally")
 
     with Served(app_of(eager), ours=ours) as server:
-        client = follow(server, 0.5)
-        assert len(client.events) > 100
-        wait_for("the generator's finally", lambda: left, 2)
+        leave_after(server, 100)
+        wait_for("the generator's finally", lambda: left)
 
 
 def test_an_error_ends_the_stream_and_is_logged_but_not_told(
@@ -143,7 +153,7 @@ def test_a_generator_that_is_cancelled_by_something_else_ends_its_stream(
         raise asyncio.CancelledError
 
     with Served(app_of(cancelled), ours=ours) as server:
-        client = follow(server, 5)
+        client = follow(server)
     assert client.clean
     assert reasons(caplog) == ["error"]
 
@@ -161,8 +171,8 @@ def test_a_generator_that_catches_its_cancellation_still_says_that_the_client_le
                 is_cancelled = True
 
     with Served(app_of(seeds), ours=ours) as server:
-        follow(server, 0.3)
-        wait_for("the end", lambda: reasons(caplog), 1)
+        leave_after(server, 2)
+        wait_for("the end", lambda: reasons(caplog))
     assert reasons(caplog) == ["client left"]
 
 
@@ -197,8 +207,8 @@ def test_a_drain_ends_the_generator_with_a_last_delay(caplog: pytest.LogCaptureF
 
     async def follow_over_a_drain(server: Served) -> SseClient:
         client = SseClient(server.address, "/stream")
-        running = asyncio.create_task(client.run(10))
-        await client.opened.wait()
+        running = asyncio.create_task(client.run(PATIENCE_SECONDS))
+        await until(lambda: client.events or running.done())
         server._server.should_exit = True
         return await running
 
@@ -217,6 +227,6 @@ def test_the_example_of_the_readme_runs() -> None:
     exec(compile(example, "README.md", "exec"), names)
     app = names["app"]
     with Served(app, ours=True) as server:
-        client = asyncio.run(SseClient(server.address, "/countdown").run(10))
+        client = asyncio.run(SseClient(server.address, "/countdown").run(PATIENCE_SECONDS))
     assert [event.data for event in client.events] == ["3", "2", "1", "lift-off"]
     assert client.clean

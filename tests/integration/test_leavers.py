@@ -1,7 +1,10 @@
 """Clients that leave: their streams go, and so does what they cost."""
 
 import asyncio
+import time
+from datetime import datetime
 
+from served import reading
 from service import Service, private_kb, wait_for
 from sse_client import SseClient
 
@@ -10,24 +13,27 @@ STREAMS = 200
 
 
 def test_a_stream_is_gone_from_its_worker_within_a_second(service: Service) -> None:
-    before = len(service.ended_streams())
-    asyncio.run(SseClient(service.address).run(0.5))
-    wait_for("the stream's end", lambda: len(service.ended_streams()) > before, 1)
-    end = service.ended_streams()[-1]
+    client = SseClient(service.address, headers={"User-Agent": "leaves"})
+    asyncio.run(client.read_until(lambda client: client.events))
+    left_at = time.time()
+    end = service.end_of("leaves")
+    assert seconds_of(end["time"]) - left_at < 1
     assert end["reason"] == "client left"
     assert end["route"] == "/events"
     assert end["events"] >= 1
     assert len(end["request_id"]) == 32
 
 
+def seconds_of(time: str) -> float:
+    """Return the moment of a log line, in seconds since 1970-01-01 UTC."""
+    return datetime.fromisoformat(time).timestamp()
+
+
 def test_a_worker_does_not_grow_with_the_clients_that_came_and_went() -> None:
     async def come_and_go(service: Service) -> None:
         clients = [SseClient(service.address) for _ in range(STREAMS)]
-        running = [asyncio.create_task(client.run(30)) for client in clients]
-        await asyncio.gather(*(client.opened.wait() for client in clients))
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        async with reading(*clients):
+            pass
 
     used_kb = []
     with Service(workers=1) as service:
