@@ -10,6 +10,7 @@ from barestream.broker.broker import Broker, HistoryBounds
 from barestream.broker.local import LocalBroker
 from barestream.broker.valkey import ValkeyBroker
 from engine import Engine
+from service import wait_for
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +22,11 @@ def shared_engine() -> Iterator[Engine]:
 
 @pytest.fixture
 def engine(shared_engine: Engine) -> Engine:
-    """Return the same, with nothing in it."""
+    """Return the same, with nothing in it, and with no connection of the test before."""
+    wait_for(
+        "the end of the connections",
+        lambda: b"name=barestream" not in shared_engine.ask("CLIENT", "LIST"),
+    )
     shared_engine.ask("FLUSHALL")
     return shared_engine
 

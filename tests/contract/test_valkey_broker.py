@@ -17,6 +17,7 @@ from barestream.event_log import Place
 from barestream.frames import Event
 from barestream.update import Entry, Update, lost
 from engine import Engine
+from served import until
 
 LOG = "{barestream}:log"
 BEGIN = Place(0, 0)
@@ -74,6 +75,23 @@ async def away(question: Coroutine[Any, Any, object]) -> float:
     return time.monotonic() - start
 
 
+def unread_bytes(engine: Engine) -> int:
+    """Return how much of what it was sent an engine that stands still has not read."""
+    # Of each connection (state 01) the engine's end, and its receive queue: proc(5).
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    own = f":{engine.port:04X}"
+    return sum(
+        int(line[4].partition(":")[2], 16)
+        for line in lines
+        if line[1].endswith(own) and line[3] == "01"
+    )
+
+
+def is_sent(broker: ValkeyBroker, engine: Engine) -> bool:
+    """Return whether all that was published is on its way to an engine that stands still."""
+    return not broker._pending and unread_bytes(engine) > 0
+
+
 # --- what is kept ---
 
 
@@ -89,8 +107,7 @@ def test_what_was_answered_is_there_after_a_crash_of_the_engine(fresh_engine: En
                     return
 
         publishers = [asyncio.create_task(publish_on(name)) for name in "abcdefgh"]
-        while len(answered) < 500:
-            await asyncio.sleep(0.001)
+        await until(lambda: len(answered) >= 500)
         await asyncio.to_thread(fresh_engine.kill)
         await asyncio.gather(*publishers)
         await asyncio.to_thread(fresh_engine.start)
@@ -197,8 +214,7 @@ def test_a_wait_tells_that_the_log_was_lost_meanwhile(engine: Engine) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         last = Place.parse(await broker.publish(update("before")))
         waiter = asyncio.create_task(broker.wait(last, 10))
-        while not calls(engine, "xread") and engine.ask("INFO", "clients")["blocked_clients"] < 1:
-            await asyncio.sleep(0.01)
+        await until(lambda: engine.ask("INFO", "clients")["blocked_clients"])
         engine.ask("FLUSHALL")
         await broker.publish(update("after"))
         page = await waiter
@@ -389,9 +405,9 @@ def test_a_publisher_that_leaves_takes_nobody_with_it(engine: Engine) -> None:
         await broker.publish(update("first"))
         engine.pause()
         sent = [asyncio.create_task(broker.publish(update(f"sent {n}"))) for n in range(3)]
-        await asyncio.sleep(0.1)
+        await until(lambda: is_sent(broker, engine))
         behind = [asyncio.create_task(broker.publish(update(f"behind {n}"))) for n in range(3)]
-        await asyncio.sleep(0.1)
+        await until(lambda: len(broker._pending) == 3)
         sent[1].cancel()
         behind[1].cancel()
         await asyncio.sleep(0)
@@ -481,8 +497,9 @@ def test_a_publish_in_flight_when_the_engine_dies_says_so_at_once(fresh_engine: 
         await broker.publish(update())
         fresh_engine.pause()
         flights = [asyncio.create_task(away(broker.publish(update()))) for _ in range(3)]
-        await asyncio.sleep(0.1)
+        await until(lambda: is_sent(broker, fresh_engine))
         flights += [asyncio.create_task(away(broker.publish(update())))]
+        await until(lambda: broker._pending)
         await asyncio.to_thread(fresh_engine.kill)
         assert max(await asyncio.gather(*flights)) < 1
 
@@ -549,9 +566,9 @@ def test_closing_tells_those_who_still_wait(engine: Engine) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         engine.pause()
         sent = asyncio.create_task(away(broker.publish(update())))
-        await asyncio.sleep(0.1)
+        await until(lambda: is_sent(broker, engine))
         behind = asyncio.create_task(away(broker.publish(update())))
-        await asyncio.sleep(0.1)
+        await until(lambda: broker._pending)
         await broker.close()
         assert await sent < 1
         assert await behind < 1
@@ -573,7 +590,7 @@ def test_what_a_stopped_engine_has_not_read_keeps_no_connection_open(engine: Eng
         engine.pause()
         # More than the buffers of both ends hold.
         publisher = asyncio.create_task(away(broker.publish(update("x" * 20_000_000))))
-        await asyncio.sleep(0.2)
+        await until(lambda: is_sent(broker, engine))
         await broker.close()
         await publisher
         assert sockets() <= before
