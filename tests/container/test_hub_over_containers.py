@@ -158,9 +158,10 @@ def test_a_private_event_of_one_container_is_private_in_all(hub: Stack) -> None:
         await publish(hub.url, range(1), private="on")
         await publish(hub.url, range(1, 2))
         await asyncio.to_thread(
-            wait_for, "the public event", lambda: all(client.events for client in clients)
+            wait_for,
+            "the public event",
+            lambda: all(client.events and client.events[-1].data == "1" for client in clients),
         )
-        await asyncio.sleep(0.2)
         assert [[event.data for event in client.events] for client in clients] == [
             ["1"],
             ["0", "1"],

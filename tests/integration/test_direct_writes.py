@@ -464,17 +464,18 @@ def test_a_burst_goes_in_fewer_chunks_than_it_has_events(house: House, wire: Wir
 
 
 class SlowOutlet:
-    """A client to whom a write takes as long as to a hundred others."""
+    """A client to whom a write takes as long as to a hundred others, until it is let go of."""
 
     paused = False
     pending_bytes = 0
+    write_seconds = 0.001
 
     def __init__(self, written: list[float]) -> None:
         self.on_resume: Callable[[], None] = lambda: None
         self._written = written
 
     def write(self, _: Frame) -> None:
-        time.sleep(0.001)
+        time.sleep(self.write_seconds)
         self._written.append(time.monotonic())
 
     def close(self) -> None: ...
@@ -482,9 +483,12 @@ class SlowOutlet:
     def abort(self) -> None: ...
 
 
-def test_requests_are_answered_in_the_middle_of_a_broadcast(house: House, wire: Wire) -> None:
+def test_requests_are_answered_in_the_middle_of_a_broadcast(
+    house: House, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
     written: list[float] = []
-    crowd = 1500
+    # It would take 10 s, and the requests a few slices of it each.
+    crowd = 10_000
     streams = [Stream(SlowOutlet(written), time.monotonic, {}) for _ in range(crowd)]
     contexts = [house.feed.follow(each, None, EVERYTHING_PUBLIC) for each in streams]
     house.on_loop(lambda: [context.__enter__() for context in contexts])
@@ -493,6 +497,7 @@ def test_requests_are_answered_in_the_middle_of_a_broadcast(house: House, wire: 
         assert wire.ask("/alive").answer() == b"alive"
     # Each takes a few turns of the loop, and each turn a slice of the broadcast.
     assert len(written) < crowd / 2
+    monkeypatch.setattr(SlowOutlet, "write_seconds", 0)
     wait_for("the broadcast", lambda: len(written) == crowd)
     house.on_loop(lambda: [context.__exit__(None, None, None) for context in contexts])
 

@@ -15,7 +15,7 @@ from barestream.settings import Settings
 from engine import Engine
 from publisher import KEY, PATH, Publisher, token
 from served import Served, following, until
-from service import free_port, wait_for
+from service import PATIENCE_SECONDS, free_port, wait_for
 from sse_client import Received, SseClient
 
 AUTHORIZATION = {"Authorization": f"Bearer {token()}"}
@@ -398,7 +398,7 @@ def test_heartbeats_can_be_events_that_move_the_clients_place(*, ours: bool) -> 
         async with following(server.address, "quiet", heartbeat="event") as client:
             await until(lambda: client.events)
             other = await publisher.publish("loud", data="unheard")
-            await until(lambda: client.events[-1].id == other, 4)
+            await until(lambda: client.events[-1].id == other)
         kinds = {(event.type, event.data) for event in client.events}
         assert kinds == {("barestream.heartbeat", "")}
         assert all(re.fullmatch("#[0-9]+-[0-9]+", event.id or "") for event in client.events)
@@ -419,7 +419,7 @@ def test_heartbeats_can_be_events_that_move_the_clients_place(*, ours: bool) -> 
 def test_else_heartbeats_are_comments(query: dict[str, str]) -> None:
     async def scenario(publisher: Publisher) -> None:
         async with following(server.address, "quiet", **query) as client:
-            await until(lambda: client.heartbeats, 4)
+            await until(lambda: client.heartbeats)
             assert await data_to_the_last(publisher, client, "quiet") == []
 
     settings = Settings(token_key=KEY, heartbeat_seconds=0.2)
@@ -453,7 +453,7 @@ def test_without_the_engine_a_stream_is_told_to_come_back(
 ) -> None:
     settings = Settings(token_key=KEY, broker_url=f"redis://127.0.0.1:{free_port()}")
     with caplog.at_level(logging.INFO), Served(create_app(settings), ours=True) as server:
-        client = asyncio.run(SseClient(server.address, f"{PATH}?topic=a").run(5))
+        client = asyncio.run(SseClient(server.address, f"{PATH}?topic=a").run(PATIENCE_SECONDS))
     assert (client.status, client.clean, client.events) == (200, True, [])
     assert client.retries_ms
     reasons = [vars(record).get("reason") for record in caplog.records]
@@ -594,11 +594,13 @@ def test_the_figures_say_what_happened(server: Served) -> None:
         first = await publisher.publish("a", data="0")
         async with (
             following(server.address, "a") as one,
-            following(server.address, "a", "b", lastEventID=first),
-            following(server.address, "b", lastEventID="unknown"),
+            following(server.address, "a", "b", lastEventID=first) as other,
+            following(server.address, "b", lastEventID="unknown") as third,
         ):
             assert metric(server, "barestream_streams") == 3
+            await until(lambda: third.events)
             assert await data_to_the_last(publisher, one, "a") == []
+            await until(lambda: other.events)
             await publisher.publish("nobody's")
             assert (await publisher.post("")).status_code == 400
             assert (await publisher.post("a", type="barestream.x")).status_code == 400
