@@ -564,6 +564,7 @@ def test_a_key_that_is_no_stream_is_told(engine: Engine) -> None:
 
 def test_closing_tells_those_who_still_wait(engine: Engine) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
+        await broker.publish(update())
         engine.pause()
         sent = asyncio.create_task(away(broker.publish(update())))
         await until(lambda: is_sent(broker, engine))
