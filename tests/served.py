@@ -25,16 +25,19 @@ class Served:
     Args:
         app: The ASGI application.
         ours: Whether it runs on our server, protocol and loop, or on uvicorn's own.
+        slow_seconds: After how long our server cuts a client that takes nothing of an answer.
     """
 
-    def __init__(self, app: Any, *, ours: bool) -> None:
+    def __init__(self, app: Any, *, ours: bool, slow_seconds: float = 30) -> None:
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         http: Any = Protocol if ours else "httptools"
         config = uvicorn.Config(
             app, http=http, ws="none", log_config=None, timeout_graceful_shutdown=5
         )
-        self._server = DrainingServer(config, lambda: None) if ours else uvicorn.Server(config)
+        self._server = (
+            DrainingServer(config, lambda: None, slow_seconds) if ours else uvicorn.Server(config)
+        )
         # The loop of our workers: it differs in what a closed transport does.
         self._run_loop = uvloop.run if ours else asyncio.run
         self._thread = threading.Thread(target=self._run)

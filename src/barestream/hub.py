@@ -114,7 +114,8 @@ class Hub:
             paused += stream.paused
             if stream.stalled_seconds() >= self._limits.slow_seconds:
                 stream.abort(EndReason.TOO_SLOW)
-            elif stream.written_at <= silent_since and not stream.paused:
+            elif stream.written_at <= silent_since and not stream.has_waiting_bytes:
+                # With bytes waiting there is no silence to fill.
                 stream.write(stream.heartbeat())
         self._metrics.paused.set(paused)
 

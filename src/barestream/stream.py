@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from barestream.frames import HEARTBEAT, Frame
+from barestream.stall import Stall
 
 # What waits for a client before it counts as slow: uvloop's and asyncio's own high-water mark.
 MARK_BYTES = 64 * 1024
@@ -35,6 +36,9 @@ class Outlet(Protocol):
     @property
     def pending_bytes(self) -> int:
         """How much is waiting to be sent."""
+
+    def kernel_bytes(self) -> int:
+        """Return how much the kernel holds that the client has not taken; 0 where unknown."""
 
     def write(self, frame: Frame) -> None:
         """Send a frame; nothing happens where the client has gone."""
@@ -68,8 +72,7 @@ class Stream:
     """
 
     __slots__ = (
-        "_pending_bytes",
-        "_progress_at",
+        "_stall",
         "end_reason",
         "heartbeat",
         "labels",
@@ -85,8 +88,8 @@ class Stream:
         self.outlet = outlet
         self.now = now
         self.labels = labels
-        self.opened_at = self.written_at = self._progress_at = now()
-        self._pending_bytes = 0
+        self.opened_at = self.written_at = now()
+        self._stall: Stall | None = None
         self.sent_events = 0
         self.sent_bytes = 0
         self.end_reason: EndReason | None = None
@@ -128,12 +131,22 @@ class Stream:
             self.end_reason = reason
         self.outlet.abort()
 
+    @property
+    def has_waiting_bytes(self) -> bool:
+        """Whether something was sent that the kernel has not taken yet."""
+        return self.outlet.pending_bytes > 0
+
     def stalled_seconds(self) -> float:
-        """Return for how long the client has taken nothing while something waits for it."""
-        pending_bytes, before = self.outlet.pending_bytes, self._pending_bytes
-        self._pending_bytes = pending_bytes
-        if pending_bytes == 0 or pending_bytes < before or not self.outlet.paused:
-            self._progress_at = self.now()
-        # Whoever is written to had room: what it took may have been filled up again since.
-        self._progress_at = max(self._progress_at, self.written_at)
-        return self.now() - self._progress_at
+        """Return for how long the client has taken nothing while something waits for it.
+
+        It makes no difference whether that is above the mark, or whether the stream has ended.
+        """
+        outlet = self.outlet
+        pending_bytes = outlet.pending_bytes
+        if not pending_bytes:
+            self._stall = None
+            return 0.0
+        kernel_bytes = outlet.kernel_bytes()
+        if self._stall is None:
+            self._stall = Stall(self.written_at, pending_bytes, kernel_bytes, self.sent_bytes)
+        return self._stall.seconds(self.now(), pending_bytes, kernel_bytes, self.sent_bytes)

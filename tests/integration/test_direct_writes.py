@@ -478,6 +478,9 @@ class SlowOutlet:
         time.sleep(self.write_seconds)
         self._written.append(time.monotonic())
 
+    def kernel_bytes(self) -> int:
+        return 0
+
     def close(self) -> None: ...
 
     def abort(self) -> None: ...

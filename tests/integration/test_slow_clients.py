@@ -25,9 +25,9 @@ RING_KB = 8 * 1024
 # may. The silent are cut within a run, which takes the time of these publishes.
 PUBLISHED, SLOW_SECONDS = (1000, 10) if IS_FULL_SIZE else (400, 4)
 
-# How much a second they take. Between worker and client the kernel buffers up to 4 MB: at a
-# kilobyte a second the worker sees nothing taken for SLOW_SECONDS, so such a client may be cut
-# too; the last one only falls behind.
+# How much a second they take. nginx takes nothing for a client before a third of its send buffer is
+# free: at a kilobyte a second the worker sees nothing taken for SLOW_SECONDS, so such a client may
+# be cut too; the last one only falls behind.
 SILENT, TRICKLING, BEHIND = 0, 1024, 600_000
 RATES = [SILENT] * 20 + [TRICKLING] * 19 + [BEHIND]
 HEALTHY = 200

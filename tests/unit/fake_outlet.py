@@ -15,12 +15,16 @@ class FakeOutlet:
         self.writes = 0
         self.take_bytes: int | None = None
         self.pending_bytes = 0
+        self.unacknowledged_bytes = 0
         self.closed = False
         self.aborted = False
 
     @property
     def paused(self) -> bool:
         return self.take_bytes is not None and self.pending_bytes > self.take_bytes
+
+    def kernel_bytes(self) -> int:
+        return self.unacknowledged_bytes
 
     def write(self, frame: Frame) -> None:
         self.body += frame.body

@@ -182,3 +182,59 @@ def test_a_streams_own_heartbeat_is_what_its_silence_gets(hub: Hub, now: FakeClo
     now.seconds = LIMITS.heartbeat_seconds
     sweep(hub)
     assert outlet.body.endswith(b"beat")
+
+
+def swept_each_second(hub: Hub, now: FakeClock, upto: int) -> None:
+    while now.seconds < upto:
+        now.seconds += 1
+        sweep(hub)
+
+
+def test_what_the_kernel_sends_counts_as_taken(hub: Hub, now: FakeClock) -> None:
+    [(stream, outlet)] = open_streams(hub, now, 1)
+    outlet.take_bytes, outlet.unacknowledged_bytes = 0, 3_000_000
+    stream.write(frame(b"x" * 1000))
+    for _ in range(100):
+        outlet.unacknowledged_bytes -= 15_000
+        swept_each_second(hub, now, upto=int(now.seconds) + 1)
+    assert not outlet.aborted
+    swept_each_second(hub, now, upto=int(now.seconds) + 31)
+    assert outlet.aborted
+
+
+def test_a_client_below_the_mark_that_takes_nothing_is_cut(hub: Hub, now: FakeClock) -> None:
+    [(stream, outlet)] = open_streams(hub, now, 1)
+    outlet.take_bytes = 1_000_000
+    for _ in range(40):
+        # Nothing of it leaves, so it is no sign of a client that takes something.
+        stream.write(frame(b"x" * 100))
+        swept_each_second(hub, now, upto=int(now.seconds) + 1)
+    assert not stream.paused
+    assert outlet.aborted
+    assert stream.end_reason is EndReason.TOO_SLOW
+
+
+def test_a_client_whose_buffer_is_filled_up_again_each_time_is_not_cut(
+    hub: Hub, now: FakeClock
+) -> None:
+    [(stream, outlet)] = open_streams(hub, now, 1)
+    outlet.take_bytes = 1_000_000
+    for _ in range(100):
+        stream.write(frame(b"x" * 100))
+        outlet.pending_bytes = 100
+        outlet.unacknowledged_bytes = 500_000
+        swept_each_second(hub, now, upto=int(now.seconds) + 1)
+    assert not outlet.aborted
+
+
+def test_a_stream_that_has_ended_is_cut_where_its_client_takes_nothing(
+    hub: Hub, now: FakeClock
+) -> None:
+    [(stream, outlet)] = open_streams(hub, now, 1)
+    outlet.take_bytes = 1_000_000
+    stream.end(EndReason.EXPIRED, frame(b"last"))
+    swept_each_second(hub, now, upto=29)
+    assert not outlet.aborted
+    swept_each_second(hub, now, upto=30)
+    assert outlet.aborted
+    assert stream.end_reason is EndReason.EXPIRED

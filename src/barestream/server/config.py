@@ -73,10 +73,11 @@ def when_ready(_server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Give the worker the slot that the fewest workers have.
+    """Give the worker its settings, and the slot that the fewest workers have.
 
     During a reload each slot has an old worker and a new one, for a moment.
     """
+    worker.slow_seconds = _settings.slow_seconds
     if not _settings.bind:
         taken = Counter(each.slot for each in server.WORKERS.values())
         worker.slot = min(range(workers), key=lambda slot: taken[slot])

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from barestream.frames import Frame
+from barestream.server.kernel_queue import untaken_bytes
 from barestream.stream import nothing
 from barestream.web.outlets import EXTENSION
 from barestream.web.problems import CONTENT_TYPE, content
@@ -74,6 +75,10 @@ class DirectResponse:
             return 0
         return self._transport.get_write_buffer_size()
 
+    def kernel_bytes(self) -> int:
+        """Return how much the kernel holds that the client has not taken; 0 where unknown."""
+        return 0 if self._fd is None else untaken_bytes(self._fd)
+
     def write(self, frame: Frame) -> None:
         """Send a frame; nothing happens once the connection closes."""
         data = frame.chunk if self._is_chunked else frame.body
@@ -98,6 +103,11 @@ class DirectResponse:
             self._is_behind_transport = True
             # A view: a large event that no client takes at once is held once for all of them.
             self._transport.write(memoryview(data)[sent_bytes:])
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more may be written."""
+        return not self._over.done()
 
     def close(self) -> None:
         """Let the response end."""
@@ -136,12 +146,14 @@ class Protocol(HttpToolsProtocol):
 
     # CPython shares the keys of at most 30 attributes between instances, and uvicorn has 28: with
     # more of them each connection had a dictionary of 1.6 KB.
-    __slots__ = ("_unanswered", "direct_response")
+    __slots__ = ("_unanswered", "direct_response", "drained")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.pipeline: Any = _Pipeline()
         self.direct_response: DirectResponse | None = None
+        # How often the transport has drained after it was above its mark.
+        self.drained = 0
         # uvicorn knows the newest alone.
         self._unanswered: list[RequestResponseCycle] = []
 
@@ -190,6 +202,7 @@ class Protocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """Let the response go on: the transport has drained."""
         super().resume_writing()
+        self.drained += 1
         if self.direct_response is not None:
             self.direct_response.paused = False
             self.direct_response.on_resume()
@@ -207,6 +220,16 @@ class Protocol(HttpToolsProtocol):
     def is_awaited(self) -> bool:
         """Whether a request may be on its way: the connection has had none so far."""
         return self.cycle is None and not self.transport.is_closing()
+
+    @property
+    def awaits_client(self) -> bool:
+        """Whether nothing more is written until the client takes some of what waits for it."""
+        if self.transport.is_closing():
+            return True
+        if self.direct_response is not None and self.direct_response.is_open:
+            # The hub watches it.
+            return False
+        return bool(self.flow.write_paused or self.cycle is None or self.cycle.response_complete)
 
 
 def _disconnect(cycle: RequestResponseCycle) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import Protocol as Interface
@@ -12,6 +13,7 @@ from typing import Protocol as Interface
 from uvicorn import Config, Server
 
 from barestream.server.protocol import DrainState, Protocol
+from barestream.server.stalled_connections import StalledConnections
 from barestream.web.event_stream import ON_DRAIN
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,11 @@ REQUEST_GRACE_SECONDS = 3
 
 # Gunicorn kills two seconds after a QUIT: this is how soon a drain under way heeds one.
 HURRY_POLL_SECONDS = 0.1
+
+# A TCP client that has vanished acknowledges nothing; the kernel by itself tries for 16 minutes.
+# With the default heartbeat of 15 s before it, this is two minutes at most. The kernel applies it
+# to a client that lives and takes nothing too, so it is never below that one's limit.
+VANISHED_SECONDS = 100.0
 
 # The arbiter looks once a second.
 BEAT_SECONDS = 1.0
@@ -46,20 +53,34 @@ class DrainingServer(Server):
     Args:
         config: uvicorn's.
         beat: Called each second while the server stops, so that a supervisor sees it alive.
+        slow_seconds: A client that takes nothing of an answer for so long is cut.
     """
 
-    def __init__(self, config: Config, beat: Callable[[], None]) -> None:
+    def __init__(self, config: Config, beat: Callable[[], None], slow_seconds: float) -> None:
         super().__init__(config)
         config.timeout_graceful_shutdown = REQUEST_GRACE_SECONDS
         self.server_state: DrainState = DrainState()
         self._beat = beat
+        self._slow_seconds = slow_seconds
+        self._stalled = StalledConnections(
+            self.server_state.connections, slow_seconds, time.monotonic
+        )
+        self._cutting: asyncio.Task[None] | None = None
         self._drains: list[Drain] = []
         self._quick = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, with the list that it can enter."""
         self.lifespan.state[ON_DRAIN] = self._drains
+        vanished_seconds = max(VANISHED_SECONDS, self._slow_seconds)
+        for listener in sockets or ():
+            if listener.family != socket.AF_UNIX:
+                # Each connection that it accepts has it from there.
+                listener.setsockopt(
+                    socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(vanished_seconds * 1000)
+                )
         await super().startup(sockets)
+        self._cutting = asyncio.create_task(self._stalled.run())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 (uvicorn's)
         """Begin to stop. The signal is not raised again at the end: the exit code is 0."""
@@ -76,6 +97,8 @@ class DrainingServer(Server):
         if not self._quick:
             await self._await_accepted()
         await super().shutdown()
+        if self._cutting is not None:
+            self._cutting.cancel()
         beating.cancel()
 
     async def _drain(self) -> None:

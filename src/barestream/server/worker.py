@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from gunicorn.arbiter import Arbiter
 from uvicorn_worker import UvicornWorker
 
+from barestream.hub import HubLimits
 from barestream.server.protocol import Protocol
 from barestream.server.server import DrainingServer
 
@@ -25,6 +26,10 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
 
     # The one of Gunicorn's listeners that this worker accepts from; all of them where None.
     slot: int | None = None
+
+    # A client that takes nothing of an answer for so long is cut.
+    slow_seconds: float = HubLimits().slow_seconds
+
     sockets: list[Any]
 
     def init_process(self) -> None:
@@ -44,7 +49,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
         # that thousands of streams hold, stopped the loop for up to 0.3 s.
         gc.freeze()
         gc.set_threshold(5_000, 5, 1_000)
-        server = DrainingServer(self.config, self.notify)
+        server = DrainingServer(self.config, self.notify, self.slow_seconds)
         # Gunicorn's master stops its workers by QUIT where it got INT itself.
         asyncio.get_running_loop().add_signal_handler(
             signal.SIGQUIT, server.handle_exit, signal.SIGQUIT, None

@@ -39,6 +39,10 @@ class BufferedOutlet:
         """Whether more is waiting than the mark."""
         return self.pending_bytes > MARK_BYTES
 
+    def kernel_bytes(self) -> int:
+        """Return 0: plain ASGI knows nothing of the kernel."""
+        return 0
+
     def write(self, frame: Frame) -> None:
         """Queue a frame for the next send."""
         self._pending.append(frame.body)

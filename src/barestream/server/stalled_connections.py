@@ -1,0 +1,70 @@
+"""Cuts the connections whose client takes nothing of what waits for it.
+
+The hub does so for open streams. This is for all else: a plain answer, the last bytes of a stream
+that has ended, and a connection that is closing, which waits for its last bytes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
+
+from barestream.server.kernel_queue import untaken_bytes
+from barestream.stall import Stall
+
+logger = logging.getLogger(__name__)
+
+# How often they are looked through: 1 ms for 8,000 connections.
+SWEEP_SECONDS = 5.0
+
+
+class StalledConnections:
+    """Looks through a server's connections.
+
+    Args:
+        connections: uvicorn's set of open ones, each a Protocol of ours.
+        slow_seconds: One whose client takes nothing for so long is cut.
+        now: A monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self, connections: Collection[Any], slow_seconds: float, now: Callable[[], float]
+    ) -> None:
+        self._connections = connections
+        self._slow_seconds = slow_seconds
+        self._now = now
+        # With how often the transport had drained when the watch began: a long answer that is
+        # refilled between two looks waits as before, and yet its client takes it.
+        self._stalls: dict[Any, tuple[int, Stall]] = {}
+
+    def sweep(self) -> None:
+        """Cut those that have taken nothing for too long."""
+        stalls: dict[Any, tuple[int, Stall]] = {}
+        now = self._now()
+        for connection in tuple(self._connections):
+            transport = connection.transport
+            pending_bytes = transport.get_write_buffer_size()
+            if not pending_bytes or not connection.awaits_client:
+                continue
+            kernel_bytes = untaken_bytes(transport.get_extra_info("socket").fileno())
+            drained, stall = self._stalls.get(connection, (None, None))
+            if stall is None or drained != connection.drained:
+                stall = Stall(now, pending_bytes, kernel_bytes)
+            if stall.seconds(now, pending_bytes, kernel_bytes) < self._slow_seconds:
+                stalls[connection] = (connection.drained, stall)
+                continue
+            logger.info(
+                "connection cut: its client takes nothing",
+                extra={
+                    "client": connection.client[0] if connection.client else "",
+                    "pending_bytes": pending_bytes,
+                },
+            )
+            transport.abort()
+        self._stalls = stalls
+
+    async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Sweep until cancelled."""
+        while True:
+            await sleep(SWEEP_SECONDS)
+            self.sweep()
