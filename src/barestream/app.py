@@ -21,6 +21,7 @@ from barestream.hub import Hub, HubLimits
 from barestream.intake import Intake
 from barestream.loop_lag import LoopLag
 from barestream.metrics import Metrics
+from barestream.open_files import most_streams
 from barestream.settings import Settings, load
 from barestream.slices import Slices
 from barestream.tail import Tail
@@ -56,7 +57,7 @@ def create_app(settings: Settings | None = None) -> Application:
         slow_seconds=settings.slow_seconds,
         drain_seconds=settings.drain_seconds,
         retry_ms=settings.retry_ms,
-        most_streams=settings.streams_per_worker,
+        most_streams=min(settings.streams_per_worker, most_streams()),
     )
     hub = Hub(limits, time.monotonic, metrics)
     clock = Clock(settings.clock_seconds, settings.clock_history, time.time, metrics)
@@ -130,7 +131,7 @@ def create_app(settings: Settings | None = None) -> Application:
         ("/static/{version}/{name}", pages.static),
         ("/healthz", health.alive),
         ("/readyz", health.ready),
-        ("/metrics", Scrape(metrics)),
+        ("/metrics", Scrape(metrics, loopback_only=settings.bind is not None)),
     ):
         app.http_router.add({"GET"}, path, handler)
     app.http_router.add({"POST"}, MERCURE, cors.allowing(publish))

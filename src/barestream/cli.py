@@ -19,7 +19,7 @@ from barestream.load.report import as_json, remarks, table
 from barestream.load.run import BrokenRunError, run
 from barestream.load.stamp import MOST_BYTES
 from barestream.load.target import InvalidTargetError, target
-from barestream.metrics import METRICS_FOLDER
+from barestream.metrics_folder import METRICS_FOLDER
 from barestream.server.readiness import unready, unready_at
 from barestream.server.socket_folder import SocketFolder
 from barestream.settings import Row, Settings, SettingsError, rows

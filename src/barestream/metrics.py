@@ -6,12 +6,12 @@ Source: https://prometheus.github.io/client_python/multiprocess/
 """
 
 import os
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-# How the folder begins that is made for the processes of one service.
-METRICS_FOLDER = "barestream-metrics-"
+from barestream.metrics_folder import unchanging
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -129,9 +129,15 @@ class Metrics:
         self._delivered_bytes.inc(size_bytes)
 
     def text(self) -> bytes:
-        """Return the figures of all processes in Prometheus's text format."""
-        registry = self._registry
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        """Return the figures of all processes in Prometheus's text format.
+
+        Raises:
+            BusyFolderError: The counts of dead processes are being added up, for milliseconds.
+        """
+        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        if folder is None:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
+        with unchanging(Path(folder)):
+            return generate_latest(registry)

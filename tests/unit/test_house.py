@@ -23,6 +23,7 @@ FLOORS = [
     {"gap", "stall"},
     # What loads a service is a client of it, and needs nothing of it.
     {"event_log", "frames", "load", "metrics", "slices", "topics"},
+    {"metrics_folder", "open_files"},
 ]
 READ_SETTINGS = {"app.py", "cli.py", "server/config.py"}
 

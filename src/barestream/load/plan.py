@@ -1,13 +1,10 @@
 """What a load is asked to do."""
 
 import math
-import resource
 from dataclasses import dataclass
 
 from barestream.load.target import Target
-
-# A process's own: pipe, epoll, standard streams, and what the interpreter holds.
-_OTHER_FILES = 64
+from barestream.open_files import OWN_FILES, raise_limit
 
 
 class TooFewFilesError(Exception):
@@ -65,12 +62,11 @@ def allow_files(plan: Plan) -> None:
     Raises:
         TooFewFilesError: The hard limit is below that.
     """
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    room = hard - _OTHER_FILES
-    if hard != resource.RLIM_INFINITY and len(plan.shares[0]) > room:
+    files = raise_limit()
+    room = files - OWN_FILES
+    if len(plan.shares[0]) > room:
         raise TooFewFilesError(
             f"--streams {plan.streams}: expected at most {room * plan.processes} with --processes "
-            f"{plan.processes}, because a process may open {hard} files (ulimit -Hn). "
+            f"{plan.processes}, because a process may open {files} files (ulimit -Hn). "
             f"--processes {math.ceil(plan.streams / room)} holds them."
         )

@@ -14,18 +14,41 @@ from typing import Any
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from barestream import open_files
 from barestream.hub import FLUSH_SECONDS
-from barestream.metrics import METRICS_FOLDER
+from barestream.metrics_folder import METRICS_FOLDER, DeadProcesses
 from barestream.server.logs import log_config
 from barestream.server.server import ACCEPTED_GRACE_SECONDS, REQUEST_GRACE_SECONDS
 from barestream.server.socket_folder import SocketFolder
-from barestream.settings import SettingsError, load, unknown
+from barestream.settings import Settings, SettingsError, load, unknown
+
+
+def _fitting(settings: Settings) -> int:
+    """Return how many streams a worker can hold; it has the open files of this process.
+
+    Raises:
+        SettingsError: Fewer than were asked for, or none.
+    """
+    wanted = settings.streams_per_worker
+    if open_files.most_streams() < wanted:
+        open_files.raise_limit()
+    possible = open_files.most_streams()
+    if possible < 1 or (possible < wanted and "streams_per_worker" in settings.model_fields_set):
+        raise SettingsError(
+            f"BARESTREAM_STREAMS_PER_WORKER={wanted}: expected at most {max(possible, 0)}, because "
+            f"a process may open {open_files.limit()} files here (ulimit -Hn), and "
+            f"{open_files.limit() - possible} of them are for other things than streams"
+        )
+    return min(wanted, possible)
+
 
 try:
     _settings = load()
+    _most_streams = _fitting(_settings)
 except SettingsError as error:
     sys.exit(str(error))
 
+_dead = DeadProcesses()
 _folder = SocketFolder(_settings.socket_dir, _settings.instance, _settings.workers)
 
 wsgi_app = "barestream.app:create_app()"
@@ -56,6 +79,11 @@ def on_starting(server: Any) -> None:
     """Prepare the sockets' folder; a worker's socket is not to be left without its worker."""
     for sentence in unknown(os.environ):
         server.log.warning(sentence)
+    if _most_streams < _settings.streams_per_worker:
+        server.log.warning(
+            "a worker holds %d streams, not %d: a process may open %d files here (ulimit -Hn)",
+            *(_most_streams, _settings.streams_per_worker, open_files.limit()),
+        )
     if not _settings.bind:
         try:
             _folder.claim()
@@ -83,10 +111,11 @@ def pre_fork(server: Any, worker: Any) -> None:
         worker.slot = min(range(workers), key=lambda slot: taken[slot])
 
 
-def child_exit(_server: Any, worker: Any) -> None:
+def child_exit(server: Any, worker: Any) -> None:
     """Take a worker's gauges out of the figures; what it counted stays in them."""
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        _dead.add_up(Path(folder), worker.pid, server.WORKERS)
 
 
 def on_exit(_server: Any) -> None:

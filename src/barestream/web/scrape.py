@@ -1,20 +1,46 @@
-"""GET /metrics: the figures of all workers, for Prometheus; nginx keeps it inside."""
+"""GET /metrics: the figures of all workers, for Prometheus.
+
+nginx keeps it inside. Without nginx the clients of this machine alone get it.
+"""
+
+import asyncio
+from http import HTTPStatus
+from ipaddress import ip_address
 
 from bareasgi import HttpRequest, HttpResponse
 from bareutils import bytes_writer
 
 from barestream.metrics import CONTENT_TYPE, Metrics
+from barestream.metrics_folder import BusyFolderError
+from barestream.web.problems import problem
+
+# The counts of a worker that has ended are added up within milliseconds; after all of these tries
+# the process that does it has stopped.
+_TRIES = 100
+_TRY_SECONDS = 0.01
 
 
 class Scrape:
-    """The handler."""
+    """The handler.
 
-    def __init__(self, metrics: Metrics) -> None:
+    Args:
+        metrics: The figures.
+        loopback_only: Whether clients of other machines get 404, by the address of the connection.
+    """
+
+    def __init__(self, metrics: Metrics, *, loopback_only: bool) -> None:
         self._metrics = metrics
+        self._loopback_only = loopback_only
 
-    async def __call__(self, _request: HttpRequest) -> HttpResponse:
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer with the figures."""
-        text = self._metrics.text()
+        if self._loopback_only and not _is_loopback(request.scope.get("client")):
+            return problem(HTTPStatus.NOT_FOUND, f"There is nothing at {request.scope['path']}.")
+        text = await self._text()
+        if text is None:
+            return problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, "The counts of a worker that ended are being added."
+            )
         return HttpResponse(
             200,
             [
@@ -24,3 +50,19 @@ class Scrape:
             ],
             bytes_writer(text),
         )
+
+    async def _text(self) -> bytes | None:
+        for _ in range(_TRIES):
+            try:
+                return self._metrics.text()
+            except BusyFolderError:
+                await asyncio.sleep(_TRY_SECONDS)
+        return None
+
+
+def _is_loopback(client: tuple[str, int] | None) -> bool:
+    if client is None:
+        return False
+    address = ip_address(client[0])
+    # A socket of IPv6 names a client of IPv4 so.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

@@ -1,0 +1,109 @@
+"""The folder in which the processes of one service keep their figures, a file for each.
+
+The files are prometheus_client's. It leaves those of a dead process for ever, since its counts
+must not be lost, and reads all of them at each scrape. Here the counts of the dead are added up
+in one file of each kind.
+Source: https://prometheus.github.io/client_python/multiprocess/
+"""
+
+import fcntl
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from prometheus_client.mmap_dict import MmapedDict
+
+logger = logging.getLogger(__name__)
+
+# How the folder's name begins that is made for the processes of one service.
+METRICS_FOLDER = "barestream-metrics-"
+
+# What a dead process leaves that counts on; its live gauges are removed by prometheus_client.
+_KINDS = ("counter", "histogram")
+
+# In place of a process's id.
+_DEAD = "dead"
+
+
+class BusyFolderError(Exception):
+    """Another process reads the folder while it is to be changed, or the other way round."""
+
+
+@contextmanager
+def unchanging(folder: Path) -> Iterator[None]:
+    """Keep the files of the dead as they are, so that each count is read once.
+
+    Raises:
+        BusyFolderError: They are being added up. It takes milliseconds; a process that waited for
+            it would stop with a master that is stopped.
+    """
+    with _locked(folder, fcntl.LOCK_SH):
+        yield
+
+
+class DeadProcesses:
+    """Those whose counts are still in files of their own."""
+
+    def __init__(self) -> None:
+        self._pids: set[int] = set()
+
+    def add_up(self, folder: Path, pid: int, living: Iterable[int] = ()) -> None:
+        """Add the counts of a process that has ended to those of all dead ones.
+
+        Where a scrape reads just then, or the disk is full, the process's own files stay, and are
+        tried again with the next process that ends.
+
+        Args:
+            folder: Of the figures.
+            pid: The process's id.
+            living: Ids of processes that live; one of them may have the id of an earlier one.
+        """
+        self._pids.add(pid)
+        self._pids.difference_update(living)
+        try:
+            with _locked(folder, fcntl.LOCK_EX):
+                for kind in _KINDS:
+                    _merge(folder, kind, self._pids)
+        except BusyFolderError:
+            return
+        except (OSError, RuntimeError, ValueError) as error:
+            # RuntimeError and ValueError: prometheus_client's, for a file that is no longer whole.
+            logger.warning("the counts of a worker that ended stay in its own files: %s", error)
+            return
+        self._pids.clear()
+
+
+def _merge(folder: Path, kind: str, pids: Iterable[int]) -> None:
+    merged = folder / f"{kind}_{_DEAD}.db"
+    own = [path for pid in pids if (path := folder / f"{kind}_{pid}.db").exists()]
+    if not own:
+        return
+    counts: defaultdict[str, float] = defaultdict(float)
+    for path in [merged, *own] if merged.exists() else own:
+        for key, value, *_ in MmapedDict.read_all_values_from_file(path):  # type: ignore[no-untyped-call]
+            counts[key] += value
+    # Not *.db: no scrape reads it. One that was left half-written would be added to.
+    unfinished = folder / f"{kind}_{_DEAD}.unfinished"
+    unfinished.unlink(missing_ok=True)
+    written = MmapedDict(os.fspath(unfinished))  # type: ignore[no-untyped-call]
+    try:
+        for key, value in counts.items():
+            written.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
+    finally:
+        written.close()  # type: ignore[no-untyped-call]
+    unfinished.replace(merged)
+    for path in own:
+        path.unlink()
+
+
+@contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    with (folder / "lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyFolderError from None
+        yield

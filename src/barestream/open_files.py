@@ -1,0 +1,37 @@
+"""How many files a process may have open: each connection is one."""
+
+import resource
+
+# A process's own: standard streams, pipes, epoll, figures, and connections to Valkey.
+OWN_FILES = 64
+
+# Connections beside the streams: requests, and streams that are told to come back.
+REQUEST_FILES = 32
+
+
+def raise_limit() -> int:
+    """Raise the soft limit of this process, and of those that it starts, to the hard one.
+
+    Returns:
+        How many files it may open.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return limit()
+
+
+def limit() -> int:
+    """Return how many files this process may open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # RLIM_INFINITY is -1.
+    return soft if soft != resource.RLIM_INFINITY else 2**31
+
+
+def most_connections() -> int:
+    """Return how many connections this process can hold beside its own files."""
+    return limit() - OWN_FILES
+
+
+def most_streams() -> int:
+    """Return how many of them may be streams."""
+    return most_connections() - REQUEST_FILES
