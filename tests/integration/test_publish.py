@@ -395,9 +395,9 @@ def test_a_body_that_is_refused_is_not_kept(
     def pieces() -> Iterator[bytes]:
         for _ in range(100):
             yield piece
-        held_bytes.append(resident_bytes())
 
     answer = http.post(path, content=pieces(), headers={**CONTENT_TYPE, **headers})
+    held_bytes.append(resident_bytes())
     assert_problem(answer, status, "")
     assert held_bytes[1] - held_bytes[0] < 30_000_000
     assert http.post(PATH, data={"topic": "t"}).status_code == 200

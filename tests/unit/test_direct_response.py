@@ -66,6 +66,7 @@ class Connection:
         self.client.setblocking(False)
         self.transport = Transport(self.ours)
         self.direct_response: DirectResponse | None = None
+        self.is_half_closed = False
 
     def response(self, http_version: str = "1.1", *, has_left: bool = False) -> DirectResponse:
         cycle: Any = Cycle(http_version)

@@ -7,28 +7,18 @@ import asyncio
 import os
 from collections.abc import Callable
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from barestream.frames import Frame
+from barestream.server.bounded_protocol import BoundedProtocol
 from barestream.server.kernel_queue import untaken_bytes
 from barestream.stream import nothing
 from barestream.web.outlets import EXTENSION
-from barestream.web.problems import CONTENT_TYPE, content
 
 # How often a closed response looks whether its last bytes have left: mostly they have at once.
 FLUSH_POLL_SECONDS = 0.01
-
-
-class DrainState(ServerState):
-    """What the server tells all its connections."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.draining = False
 
 
 class DirectResponse:
@@ -64,7 +54,7 @@ class DirectResponse:
             cycle.chunked_encoding = False
         self._over = protocol.loop.create_future()
         protocol.direct_response = self
-        if cycle.disconnected:
+        if cycle.disconnected or protocol.is_half_closed:
             # The client left before its handler had come so far: nobody will say so again.
             self.lose()
 
@@ -139,14 +129,12 @@ class _Pipeline(list[Any]):
         self.insert(0, item)
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(BoundedProtocol):
     """A connection of our server."""
-
-    server_state: DrainState
 
     # CPython shares the keys of at most 30 attributes between instances, and uvicorn has 28: with
     # more of them each connection had a dictionary of 1.6 KB.
-    __slots__ = ("_unanswered", "direct_response", "drained")
+    __slots__ = ("direct_response", "drained")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -154,44 +142,14 @@ class Protocol(HttpToolsProtocol):
         self.direct_response: DirectResponse | None = None
         # How often the transport has drained after it was above its mark.
         self.drained = 0
-        # uvicorn knows the newest alone.
-        self._unanswered: list[RequestResponseCycle] = []
 
     def on_headers_complete(self) -> None:
         """Begin a request, with our extension in its scope."""
         super().on_headers_complete()
-        # uvicorn makes no cycle for a request that asks for another protocol.
-        if self.cycle is not None and self.cycle.scope is self.scope:
-            extensions: dict[str, Any] = {EXTENSION: partial(DirectResponse, self, self.cycle)}
-            self.scope["extensions"] = extensions
-            if self.server_state.draining:
-                self.cycle.keep_alive = False
-            # They are answered in their order. Looked through whole, 13,000 requests that came as
-            # one read held up the loop for 5 s.
-            while self._unanswered and self._unanswered[0].response_complete:
-                self._unanswered.pop(0)
-            self._unanswered.append(self.cycle)
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP in the form of every other error, and close.
-
-        The requests before it are answered first, and the connection ends with the last of them.
-        """
-        whole = None
-        for cycle in self._unanswered:
-            if cycle.more_body:
-                _disconnect(cycle)
-            elif not cycle.response_complete:
-                whole = cycle
-        if whole is not None:
-            whole.keep_alive = False
-            return
-        body = content(HTTPStatus.BAD_REQUEST, msg)
-        self.transport.write(
-            b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n"
-            b"content-type: %b\r\ncontent-length: %d\r\n\r\n%b" % (CONTENT_TYPE, len(body), body)
-        )
-        self.transport.close()
+        extensions: dict[str, Any] = {EXTENSION: partial(DirectResponse, self, self.cycle)}
+        self.scope["extensions"] = extensions
+        if self.server_state.draining:
+            self.cycle.keep_alive = False
 
     def pause_writing(self) -> None:
         """Have the response hold back: the transport is above its mark."""
@@ -207,11 +165,19 @@ class Protocol(HttpToolsProtocol):
             self.direct_response.paused = False
             self.direct_response.on_resume()
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio takes one
+        """End an open stream: mostly its client has left.
+
+        A client may as well have closed its half alone. But left open, the stream of each that has
+        left would hold its place until a write fails.
+        """
+        if self.direct_response is not None and self.direct_response.is_open:
+            return False
+        return super().eof_received()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let every open response know, also where a pipelined request came behind it."""
+        """Let the open stream know."""
         super().connection_lost(exc)
-        for cycle in self._unanswered:
-            _disconnect(cycle)
         if self.direct_response is not None:
             self.direct_response.lose()
             self.direct_response = None
@@ -230,8 +196,3 @@ class Protocol(HttpToolsProtocol):
             # The hub watches it.
             return False
         return bool(self.flow.write_paused or self.cycle is None or self.cycle.response_complete)
-
-
-def _disconnect(cycle: RequestResponseCycle) -> None:
-    cycle.disconnected = not cycle.response_complete
-    cycle.message_event.set()

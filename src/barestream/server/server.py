@@ -12,7 +12,8 @@ from typing import Protocol as Interface
 
 from uvicorn import Config, Server
 
-from barestream.server.protocol import DrainState, Protocol
+from barestream.server.bounded_protocol import ConnectionsState
+from barestream.server.protocol import Protocol
 from barestream.server.stalled_connections import StalledConnections
 from barestream.web.event_stream import ON_DRAIN
 
@@ -59,13 +60,13 @@ class DrainingServer(Server):
     def __init__(self, config: Config, beat: Callable[[], None], slow_seconds: float) -> None:
         super().__init__(config)
         config.timeout_graceful_shutdown = REQUEST_GRACE_SECONDS
-        self.server_state: DrainState = DrainState()
+        self.server_state: ConnectionsState = ConnectionsState()
         self._beat = beat
         self._slow_seconds = slow_seconds
         self._stalled = StalledConnections(
             self.server_state.connections, slow_seconds, time.monotonic
         )
-        self._cutting: asyncio.Task[None] | None = None
+        self._sweeping: list[asyncio.Task[None]] = []
         self._drains: list[Drain] = []
         self._quick = False
 
@@ -80,7 +81,10 @@ class DrainingServer(Server):
                     socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(vanished_seconds * 1000)
                 )
         await super().startup(sockets)
-        self._cutting = asyncio.create_task(self._stalled.run())
+        self._sweeping = [
+            asyncio.create_task(self._stalled.run()),
+            asyncio.create_task(self.server_state.awaited.run()),
+        ]
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 (uvicorn's)
         """Begin to stop. The signal is not raised again at the end: the exit code is 0."""
@@ -97,9 +101,8 @@ class DrainingServer(Server):
         if not self._quick:
             await self._await_accepted()
         await super().shutdown()
-        if self._cutting is not None:
-            self._cutting.cancel()
-        beating.cancel()
+        for task in (beating, *self._sweeping):
+            task.cancel()
 
     async def _drain(self) -> None:
         paced = asyncio.gather(*(drain(quick=False) for drain in self._drains))

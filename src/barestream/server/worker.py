@@ -10,6 +10,7 @@ from gunicorn.arbiter import Arbiter
 from uvicorn_worker import UvicornWorker
 
 from barestream.hub import HubLimits
+from barestream.open_files import most_connections
 from barestream.server.protocol import Protocol
 from barestream.server.server import DrainingServer
 
@@ -50,6 +51,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
         gc.freeze()
         gc.set_threshold(5_000, 5, 1_000)
         server = DrainingServer(self.config, self.notify, self.slow_seconds)
+        server.server_state.most_connections = most_connections()
         # Gunicorn's master stops its workers by QUIT where it got INT itself.
         asyncio.get_running_loop().add_signal_handler(
             signal.SIGQUIT, server.handle_exit, signal.SIGQUIT, None

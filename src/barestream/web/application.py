@@ -1,20 +1,25 @@
-"""bareASGI's application, with streams that go around its response loop.
+"""bareASGI's application, with streams and early errors that go around its loops.
 
 bareASGI 4.4.1 runs two tasks beside the server's own for each response, one that sends and one
 that waits for the client to leave. A response that lasts for hours, and whose bytes go past the
 ASGI sends, needs neither: without them a stream costs half the memory. Its handler and its route
-are bareASGI's like all others; this is the one place where it is gone around, by overriding a
-method of its own that is not public.
+are bareASGI's like all others.
+
+It also waits for the whole body before it answers, so that a client without a token could have it
+read megabytes. This is the one place where it is gone around, by overriding methods of its own
+that are not public.
 """
 
 from contextlib import suppress
 from typing import Any
 
 import bareasgi
+from bareasgi import HttpRequest, HttpResponse
 from bareasgi.http import HttpInstance
 from bareasgi.http.http_errors import HttpDisconnectError, HttpInternalError
 
 from barestream.web.event_stream import StreamResponse
+from barestream.web.unread_body import WHOLE_BODY, UnreadBody
 
 
 class Application(bareasgi.Application):
@@ -28,8 +33,38 @@ class Application(bareasgi.Application):
             await instance.process(receive, send)
 
 
+# Mostly they have no body.
+_BODILESS = ("GET", "HEAD", "OPTIONS")
+
+
 class _Instance(HttpInstance):
+    _is_early = False
+
+    async def _receive_request(self, receive: Any) -> Any:
+        if self.scope["method"] in _BODILESS or WHOLE_BODY in (self.scope.get("extensions") or ()):
+            return await super()._receive_request(receive)
+        # The handler begins before the first piece of the body has come: to a client that waits
+        # for leave to send it, asking is giving it (RFC 9110, section 10.1.1).
+        return {"type": "http.request", "body": b"", "more_body": True}
+
+    async def _handle_request(self, receive: Any, request_event: Any) -> Any:
+        if not request_event["more_body"]:
+            return await super()._handle_request(receive, request_event)
+        body = UnreadBody(receive)
+        handler = self.handler
+
+        async def handle(request: HttpRequest) -> HttpResponse:
+            return await body.settle(request, await handler(request))
+
+        self.handler = handle
+        response = await super()._handle_request(body.receive, request_event)
+        self._is_early = body.is_left
+        return response
+
     def _send_response(self, receive: Any, send: Any, response: Any) -> Any:
         if isinstance(response, StreamResponse) and response.is_direct:
             return response.respond(send)
+        if self._is_early:
+            # The loop takes what comes of the body meanwhile for an error.
+            return self._send_response_events(send, response)
         return super()._send_response(receive, send, response)

@@ -131,15 +131,21 @@ class Publish:
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 f"Expected the Content-Type {_CONTENT_TYPE.decode()}.",
             )
+        # Said before it has come: what is too large is not waited for. The server has read it.
+        if int(header.find(b"content-length", headers) or 0) > self._limits.body_bytes:
+            raise self._too_large()
         encoded = bytearray()
         async for chunk in request.body:
             encoded += chunk
             if len(encoded) > self._limits.body_bytes:
-                raise Refused(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                    f"The form is larger than {self._limits.body_bytes} bytes.",
-                )
+                raise self._too_large()
         return bytes(encoded)
+
+    def _too_large(self) -> Refused:
+        return Refused(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"The form is larger than {self._limits.body_bytes} bytes.",
+        )
 
     def _update(self, form: Form) -> Update:
         topics = tuple(dict.fromkeys(form.get("topic", ())))

@@ -19,10 +19,6 @@ class Router(BasicHttpRouter):
 
     def resolve(self, method: str, path: str) -> tuple[HttpRequestCallback, Mapping[str, Any]]:
         """Return the handler of a request and what its path matched."""
-        handler, matches = self._resolve(method, path)
-        return partial(_read_to_the_end, handler), matches
-
-    def _resolve(self, method: str, path: str) -> tuple[HttpRequestCallback, Mapping[str, Any]]:
         # bareASGI raises on a target that is no path, such as the "*" of OPTIONS.
         if path.startswith("/"):
             for _, handler, matches in self._find("GET" if method == "HEAD" else method, path):
@@ -39,14 +35,6 @@ class Router(BasicHttpRouter):
             is_match, matches = definition.match(path)
             if is_match:
                 yield method, handler, matches
-
-
-async def _read_to_the_end(handler: HttpRequestCallback, request: HttpRequest) -> HttpResponse:
-    response = await handler(request)
-    # bareASGI would hold all that the handler left of the body, however much it is.
-    async for _ in request.body:
-        pass
-    return response
 
 
 async def _head(handler: HttpRequestCallback, request: HttpRequest) -> HttpResponse:

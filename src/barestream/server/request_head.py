@@ -1,0 +1,86 @@
+"""What a request's head may be, before it is answered by anything else.
+
+Source: RFC 9112, sections 3.2 (Host) and 6.3 (the length of a body). What else can be read in two
+ways, such as two Content-Length or one beside Transfer-Encoding, the parser refuses by itself.
+"""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from itertools import chain
+
+# As much as nginx takes, and so what a client can rely on with it and without it:
+# large_client_header_buffers 4 8k, each line of a head in one of them.
+MOST_TARGET_BYTES = 8 * 1024
+MOST_HEAD_BYTES = 32 * 1024
+
+# The request's line beside its target, and in each field what stands beside name and value.
+_LINE_BYTES = 32
+_FIELD_BYTES = 4
+
+
+class RequestRefusedError(Exception):
+    """A request that is answered by the server itself.
+
+    Args:
+        status: The answer's.
+        detail: What is wrong, in words for the client.
+    """
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+def target_too_long() -> RequestRefusedError:
+    """Return the refusal of a target that is too long."""
+    return RequestRefusedError(
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+        f"The request's target is longer than {MOST_TARGET_BYTES} bytes.",
+    )
+
+
+def head_too_large() -> RequestRefusedError:
+    """Return the refusal of a head that is too large."""
+    return RequestRefusedError(
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        f"The request's head is larger than {MOST_HEAD_BYTES} bytes.",
+    )
+
+
+def check(version: str, target: bytes, fields: list[tuple[bytes, bytes]]) -> bool:
+    """Return whether a body follows this head.
+
+    Args:
+        version: HTTP's, such as 1.1.
+        target: As it was sent.
+        fields: Names in small letters, and values.
+
+    Raises:
+        RequestRefusedError: It is too large, or can be read in two ways.
+    """
+    size = len(target) + sum(map(len, chain.from_iterable(fields)))
+    if size + _LINE_BYTES + _FIELD_BYTES * len(fields) > MOST_HEAD_BYTES:
+        raise head_too_large()
+    hosts = 0
+    has_body = False
+    for name, value in fields:
+        if name == b"host":
+            hosts += 1
+        elif name == b"content-length":
+            has_body = value.strip(b"0") != b""
+        elif name == b"transfer-encoding":
+            if version == "1.0" or value.strip().lower() != b"chunked":
+                raise _bad_request("Transfer-Encoding: expected chunked, in HTTP/1.1.")
+            has_body = True
+    if hosts > 1 or (hosts == 0 and version not in _WITHOUT_HOST):
+        raise _bad_request(f"There are {hosts} Host headers; HTTP/1.1 has exactly one.")
+    return has_body
+
+
+# Before HTTP/1.1 a request needed none.
+_WITHOUT_HOST: Iterable[str] = ("1.0", "0.9")
+
+
+def _bad_request(detail: str) -> RequestRefusedError:
+    return RequestRefusedError(HTTPStatus.BAD_REQUEST, detail)

@@ -1,0 +1,91 @@
+"""What becomes of a body that its handler has left, wholly or in part.
+
+bareASGI reads it to its end before it answers, and holds all of it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+from bareasgi import HttpRequest, HttpResponse
+
+from barestream.web.problems import problem
+
+# Of a body that nobody asked for; more of it is an abuse.
+MOST_UNREAD_BYTES = 64 * 1024
+
+# The key in an ASGI scope's "extensions" by which our server says that the body has come whole.
+WHOLE_BODY = "barestream.whole_body"
+
+_END = {"type": "http.request", "body": b"", "more_body": False}
+
+_CLOSE = (b"connection", b"close")
+
+
+class UnreadBody:
+    """A request's body.
+
+    Args:
+        receive: The server's.
+
+    Attributes:
+        is_left: Whether the answer goes out before the body has come. The connection has to end
+            with it: the rest would be taken for a request.
+    """
+
+    def __init__(self, receive: Callable[[], Awaitable[Any]]) -> None:
+        self._receive = receive
+        self._has_more = True
+        self.is_left = False
+
+    async def receive(self) -> Any:
+        """Return the next piece; none where it is left."""
+        if self.is_left:
+            return _END
+        event = await self._receive()
+        self._has_more = event.get("more_body", False)
+        return event
+
+    async def settle(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Return the answer, once the body is read or left.
+
+        An error does not wait for a body that it does not depend on (RFC 9112, section 9.3);
+        what has come already is read, so that the connection serves the next request.
+        """
+        if not self._has_more:
+            return response
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            # A client that waits for leave to send its body gets the error in its place.
+            if not _expects_leave(request):
+                try:
+                    async with asyncio.timeout(0):
+                        if await self._is_short(request):
+                            return response
+                except TimeoutError:
+                    pass
+        elif await self._is_short(request):
+            return response
+        else:
+            response = problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"{request.scope['method']} {request.scope['path']} takes no body of more than "
+                f"{MOST_UNREAD_BYTES} bytes.",
+            )
+        self.is_left = True
+        return HttpResponse(
+            response.status, [*(response.headers or ()), _CLOSE], response.body, response.pushes
+        )
+
+    async def _is_short(self, request: HttpRequest) -> bool:
+        """Read it, and return whether its end came before there was too much of it."""
+        size = 0
+        async for piece in request.body:
+            size += len(piece)
+            if size > MOST_UNREAD_BYTES:
+                return False
+        return True
+
+
+def _expects_leave(request: HttpRequest) -> bool:
+    return any(name == b"expect" for name, _ in request.scope["headers"])

@@ -1,0 +1,50 @@
+from http import HTTPStatus
+
+import pytest
+
+from barestream.server.request_head import MOST_HEAD_BYTES, RequestRefusedError, check
+
+HOST = (b"host", b"x")
+
+
+@pytest.mark.parametrize(
+    ("fields", "has_body"),
+    [
+        ([], False),
+        ([(b"content-length", b"0")], False),
+        ([(b"content-length", b"10")], True),
+        ([(b"transfer-encoding", b"Chunked ")], True),
+    ],
+)
+def test_a_length_or_chunks_say_that_a_body_follows(
+    fields: list[tuple[bytes, bytes]], has_body: bool
+) -> None:
+    assert check("1.1", b"/", [HOST, *fields]) is has_body
+
+
+@pytest.mark.parametrize(
+    ("version", "fields"),
+    [
+        ("1.1", []),
+        ("2.0", []),
+        ("1.1", [HOST, HOST]),
+        ("1.0", [HOST, HOST]),
+        ("1.1", [HOST, (b"transfer-encoding", b"gzip, chunked")]),
+        ("1.0", [(b"transfer-encoding", b"chunked")]),
+    ],
+)
+def test_a_head_that_can_be_read_in_two_ways_is_refused(
+    version: str, fields: list[tuple[bytes, bytes]]
+) -> None:
+    with pytest.raises(RequestRefusedError) as caught:
+        check(version, b"/", fields)
+    assert caught.value.status == HTTPStatus.BAD_REQUEST
+
+
+def test_target_and_fields_together_are_limited() -> None:
+    half = b"x" * (MOST_HEAD_BYTES // 2)
+    check("1.1", b"/", [HOST, (b"x", half)])
+    for target, fields in ((half, [(b"x", half)]), (b"/", [(b"x", half), (half, b"y")])):
+        with pytest.raises(RequestRefusedError) as caught:
+            check("1.1", target, [HOST, *fields])
+        assert caught.value.status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
