@@ -14,6 +14,7 @@ from barestream.broker.local import LocalBroker
 from barestream.broker.valkey import ValkeyBroker
 from barestream.catch_up import CatchUp
 from barestream.clock import Clock
+from barestream.delivery_lag import DeliveryLag
 from barestream.event_log import BEGIN, EventLog
 from barestream.fan_out import FanOut
 from barestream.feed import Feed
@@ -60,10 +61,13 @@ def create_app(settings: Settings | None = None) -> Application:
         most_streams=min(settings.streams_per_worker, most_streams()),
     )
     hub = Hub(limits, time.monotonic, metrics)
-    clock = Clock(settings.clock_seconds, settings.clock_history, time.time, metrics)
+    clock = Clock(
+        settings.clock_seconds, settings.clock_history, time.time, time.monotonic, metrics
+    )
     broker = _broker(settings)
     ring = EventLog(settings.ring_events, BEGIN, settings.ring_bytes)
     feed = Feed(ring, metrics, time.time, catch_up=CatchUp(broker))
+    feed.lag = DeliveryLag(metrics, time.time, time.monotonic)
     tail = Tail(broker, feed, settings.ring_events, settings.ring_bytes)
     intake = Intake(broker, metrics, time.monotonic)
     publisher = _verifier(settings.token_key, settings.token_algorithm)
@@ -96,7 +100,7 @@ def create_app(settings: Settings | None = None) -> Application:
         take_part_in_drain(hub, request.scope)
         slices = Slices(time.monotonic, settings.slice_ms / 1000)
         works = (
-            clock.run(),
+            clock.run(slices),
             FanOut(clock.feed, slices, time.monotonic).run(),
             tail.run(),
             FanOut(feed, slices, time.monotonic).run(),

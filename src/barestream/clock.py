@@ -5,15 +5,28 @@ same bytes, and a client resumes from any of them.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 
+from barestream.delivery_lag import DeliveryLag
 from barestream.event_log import EventLog, Place, Record
 from barestream.feed import Feed
 from barestream.frames import Event, encode
 from barestream.metrics import Metrics
+from barestream.slices import Slices
+
+logger = logging.getLogger(__name__)
 
 TOPIC = "/events"
+
+# By how much the clocks of machines that are kept by NTP differ at most, and it sets one at once:
+# above that a clock was wrong, or is.
+MOST_STEP_SECONDS = 5.0
+
+# How often the clocks are looked at where ticks are rarer.
+LOOK_SECONDS = 1.0
 
 
 class Clock:
@@ -23,6 +36,7 @@ class Clock:
         interval_seconds: From one tick to the next.
         history_events: How many ticks can be replayed.
         now: The wall clock, in seconds since 1970-01-01 UTC.
+        steady: A monotonic clock, in seconds.
         metrics: Where deliveries are counted.
     """
 
@@ -31,31 +45,43 @@ class Clock:
         interval_seconds: int,
         history_events: int,
         now: Callable[[], float],
+        steady: Callable[[], float],
         metrics: Metrics,
     ) -> None:
         self._interval_seconds = interval_seconds
         self._now = now
-        at = now()
-        floor = self._newest(at) - history_events * interval_seconds
+        self._steady = steady
+        self._metrics = metrics
+        self._looked_at, self._steady_at = now(), steady()
+        floor = self._floor(self._looked_at, history_events)
         log = EventLog(history_events, _place(floor))
         self.feed = Feed(log, metrics, now, count=self._count)
-        self.fill(at)
-        self.feed.flush()
+        self.feed.lag = DeliveryLag(metrics, now, steady)
+        self.feed.fill(_place(floor), self._ticks(floor, self._looked_at))
 
-    def fill(self, at: float) -> None:
-        """Append every tick whose second has come by this time of the wall clock.
+    def look(self) -> Iterator[None]:
+        """Append every tick whose second has come; after a jump go on at the time that it is.
 
-        After a jump of the wall clock only the newest that the log holds are made. Set back,
-        the clock is silent until the time is past the last tick again: no client goes backwards.
+        A clock that was set back a little is silent until the time is past the last tick again.
+        After a larger jump, in either direction, each stream is told a gap, and gets the newest
+        tick: so a client's cursor goes back too, and no stream gets an hour of ticks at once.
         """
-        log = self.feed.log
-        newest = self._newest(at)
-        floor = newest - log.capacity_events * self._interval_seconds
-        if floor > log.last.ms // 1000:
-            self.feed.restart(_place(floor))
-        first = log.last.ms // 1000 + self._interval_seconds
-        for second in range(first, newest + 1, self._interval_seconds):
-            self.feed.append(Record(_place(second), _tick(second), (TOPIC,)))
+        at, steady_at = self._now(), self._steady()
+        jump_seconds = (at - self._looked_at) - (steady_at - self._steady_at)
+        self._looked_at, self._steady_at = at, steady_at
+        # Ticks never come before their second. Small steps back may add up.
+        was_set_back = self.feed.log.last.ms / 1000 > at + MOST_STEP_SECONDS
+        if was_set_back or jump_seconds > MOST_STEP_SECONDS:
+            logger.warning(
+                "the wall clock was set back" if was_set_back else "the wall clock was set forward",
+                extra={"jump_seconds": round(jump_seconds, 3)},
+            )
+            self._metrics.clock_jumps.labels("back" if was_set_back else "forward").inc()
+            yield from self._leap(at)
+        else:
+            self.feed.lag.ask()
+            self._fill(at)
+            self.feed.lag.read_to_end()
 
     def resume(self, last_event_id: str | None) -> Place:
         """Return the place from which a client goes on.
@@ -64,23 +90,56 @@ class Clock:
             last_event_id: What the client sent. Without one, and with one that no clock can
                 have given, it starts with the newest tick.
         """
-        if last_event_id is not None:
-            try:
-                place = Place.parse(last_event_id)
-            except ValueError:
-                pass
-            else:
-                if self.feed.is_place_to_come_from(place):
-                    return place
+        if last_event_id is not None and not self.is_ahead(last_event_id):
+            with contextlib.suppress(ValueError):
+                return Place.parse(last_event_id)
         return self.feed.log.before(1)
 
-    async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def is_ahead(self, last_event_id: str | None) -> bool:
+        """Return whether an id is that of a tick to come: the clock that gave it was set back."""
+        try:
+            place = Place.parse(last_event_id or "")
+        except ValueError:
+            return False
+        # Another machine's clock may be ahead of this one by a little.
+        newest_ms = max(self._now() * 1000, self.feed.log.last.ms)
+        return place.ms > newest_ms + MOST_STEP_SECONDS * 1000
+
+    async def run(
+        self, slices: Slices, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         """Tick until cancelled; no tick comes before its second."""
         while True:
+            for _ in self.look():
+                await slices.step()
             # One reading for both: a tick that came between two would wait for the next one.
-            at = self._now()
-            self.fill(at)
-            await sleep(self._interval_seconds - at % self._interval_seconds)
+            until_tick_seconds = self._interval_seconds - self._looked_at % self._interval_seconds
+            await sleep(min(until_tick_seconds, LOOK_SECONDS))
+
+    def _fill(self, at: float) -> None:
+        log = self.feed.log
+        floor = self._floor(at, log.capacity_events)
+        if floor > log.last.ms // 1000:
+            self.feed.restart(_place(floor))
+        for record in self._ticks(log.last.ms // 1000, at):
+            self.feed.append(record)
+
+    def _leap(self, at: float) -> Iterator[None]:
+        floor = self._floor(at, self.feed.log.capacity_events)
+        records = []
+        for record in self._ticks(floor, at):
+            records.append(record)
+            yield
+        yield from self.feed.leap(_place(floor), records)
+
+    def _ticks(self, after: int, at: float) -> Iterator[Record]:
+        """Return the ticks after a second, up to a time."""
+        first = after + self._interval_seconds
+        for second in range(first, self._newest(at) + 1, self._interval_seconds):
+            yield Record(_place(second), _tick(second), (TOPIC,))
+
+    def _floor(self, at: float, history_events: int) -> int:
+        return self._newest(at) - history_events * self._interval_seconds
 
     def _newest(self, at: float) -> int:
         """Return the newest second that has come and is a multiple of the interval."""
@@ -88,7 +147,8 @@ class Clock:
 
     def _count(self, after: Place, upto: Place) -> int:
         interval_ms = self._interval_seconds * 1000
-        return upto.ms // interval_ms - after.ms // interval_ms
+        # Of a clock that was set back nothing is missed.
+        return max(0, upto.ms // interval_ms - after.ms // interval_ms)
 
 
 def _place(second: int) -> Place:

@@ -11,6 +11,7 @@ from itertools import islice
 
 from barestream.audience import Audience
 from barestream.broadcast import Broadcast, Listener
+from barestream.delivery_lag import DeliveryLag
 from barestream.event_log import EventLog, Place, Record
 from barestream.frames import Event, Frame, encode, frame
 from barestream.gap import GAP_TYPE, gap_data
@@ -178,6 +179,8 @@ class Feed:
         sent: Up to where every live follower has been sent the log.
         pending_bytes: How much no broadcast has begun to send.
         on_append: Called when there is something to send.
+        lag: How long events took. The reader of the source replaces it by one with a monotonic
+            clock, and tells it of each read.
     """
 
     def __init__(
@@ -194,6 +197,7 @@ class Feed:
         self.catch_up = catch_up
         self.sent = log.last
         self.on_append: Callable[[], None] = lambda: None
+        self.lag = DeliveryLag(metrics, now, now)
         self._now = now
         self._count = count
         self._followers: dict[Follower, None] = {}
@@ -222,6 +226,7 @@ class Feed:
         """Add an event to the log; the next broadcast sends it to the live who want it."""
         self.log.append(record)
         self._pending.append(record)
+        self.lag.begin(record.place)
         self.pending_bytes += len(record.body)
         self.on_append()
 
@@ -255,11 +260,9 @@ class Feed:
     def _finish(self, done: Broadcast) -> None:
         self._broadcast = None
         self.sent = done.end
+        self.lag.end(len(done.records), observed=bool(done.sent_events))
         if done.sent_events:
             self.metrics.delivered(done.sent_events, done.sent_bytes)
-            at = self._now()
-            for record in done.records:
-                self.metrics.lag_seconds.observe(max(0.0, at - record.place.ms / 1000))
         for follower in tuple(self._further):
             del self._further[follower]
             follower.advance()
@@ -282,6 +285,25 @@ class Feed:
                 follower.fall_behind(before)
             self._further.pop(follower, None)
             follower.advance()
+
+    def leap(self, floor: Place, records: Iterable[Record]) -> Iterator[None]:
+        """Go on with another log, which may lie before what was sent; a follower a step.
+
+        Each is told a gap up to the last event but one, and goes on from there.
+        """
+        self.flush()
+        followers = tuple(self._followers)
+        for follower in followers:
+            if follower.is_live:
+                follower.fall_behind(self.sent)
+        self._further.clear()
+        self.fill(floor, records)
+        upto = self.log.before(1)
+        for follower in followers:
+            if not (follower.is_live or follower.has_left):
+                follower.miss(str(follower.place), upto)
+                follower.advance()
+            yield
 
     def is_place_to_come_from(self, place: Place) -> bool:
         """Return whether a client can have been told this place."""

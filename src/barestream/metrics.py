@@ -37,6 +37,7 @@ class Metrics:
         engine_up: Whether the engine answers, 1 or 0; the worst of all processes.
         engine_writable: Whether the engine takes updates, 1 or 0; the worst of all processes.
         draining: Workers that drain.
+        clock_jumps: Jumps of the wall clock, by direction.
     """
 
     def __init__(self) -> None:
@@ -120,6 +121,13 @@ class Metrics:
             "barestream_draining",
             "Workers that drain.",
             multiprocess_mode="livesum",
+            registry=registry,
+        )
+
+        self.clock_jumps = Counter(
+            "barestream_clock_jumps",
+            "Jumps of the wall clock that a worker saw, by direction.",
+            ["direction"],
             registry=registry,
         )
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from barestream.broker.broker import Broker, BrokerAwayError
+from barestream.broker.broker import MOST_PAGE_BYTES, Broker, BrokerAwayError
 from barestream.event_log import BEGIN
 from barestream.feed import Feed
 from barestream.stream import MARK_BYTES
@@ -90,12 +90,18 @@ class Tail:
         self.filled = True
 
     async def _read_on(self) -> None:
-        log = self.feed.log
+        log, lag = self.feed.log, self.feed.lag
+        lag.ask()
         page = await self.broker.wait(log.last, MOST_EVENTS)
         if page.floor > log.last:
             self.feed.restart(page.floor)
+        size_bytes = 0
         for entry in page.entries:
             self.feed.append(entry.record)
+            size_bytes += len(entry.record.body)
+        if len(page.entries) < MOST_EVENTS and size_bytes < MOST_PAGE_BYTES // 2:
+            # Neither bound has cut the page.
+            lag.read_to_end()
         while self.feed.pending_bytes > MOST_PENDING_BYTES:
             await asyncio.sleep(PENDING_POLL_SECONDS)
 

@@ -139,6 +139,10 @@ class FakeEventSource extends EventTarget {
     this.#say('barestream.gap', idOf(second), JSON.stringify({ missed }));
   }
 
+  gapBack(from, second) {
+    this.#say('barestream.gap', idOf(second), JSON.stringify({ from: idOf(from), missed: 0 }));
+  }
+
   gapWithData(second, data) {
     this.#say('barestream.gap', idOf(second), data);
   }

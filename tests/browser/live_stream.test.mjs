@@ -110,6 +110,24 @@ test('a gap is told once and moves the cursor', () => {
   assert.equal(stream.cursor, idOf(100));
 });
 
+test('a gap that leads back moves the cursor, and what follows is new', () => {
+  const { stream, record } = live(5000, 5001);
+  browser.lastSource.gapBack(5001, 1400);
+  browser.lastSource.gapBack(5001, 1400);
+  browser.lastSource.tick(1401);
+  browser.lastSource.tick(1402);
+  assert.deepEqual(record.ticks, [5000, 5001, 1401, 1402]);
+  assert.deepEqual(record.gaps, [0]);
+  assert.equal(stream.cursor, idOf(1402));
+  assert.equal(stream.droppedCount, 1);
+});
+
+test('an older gap that leads forward does not move the cursor back', () => {
+  const { stream } = live(5000);
+  browser.lastSource.gapBack(100, 4000);
+  assert.equal(stream.cursor, idOf(5000));
+});
+
 test('a gap of unknown size, or one that cannot be read, has missed null', () => {
   const { record } = started();
   browser.lastSource.gap(100, null);

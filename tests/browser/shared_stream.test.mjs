@@ -81,6 +81,18 @@ test('a gap is told in every tab', async () => {
   for (const { record } of tabs) assert.deepEqual(record.gaps, [49]);
 });
 
+test('a clock that was set back is followed in every tab', async () => {
+  const tabs = [await openTab(), await openTab()];
+  await tick(5000);
+  browser.lastSource.gapBack(5000, 1400);
+  await tick(1401, 1402);
+  for (const { record } of tabs) assert.deepEqual(record.ticks, [5000, 1401, 1402]);
+  // One that knows the time before alone.
+  const late = await openTab({ cursor: idOf(5000) });
+  assert.deepEqual(late.record.gaps, [0]);
+  assert.deepEqual(late.record.ticks, [1401, 1402]);
+});
+
 test('when the leader goes the next tab leads on, with nothing missed or shown twice', async () => {
   const leader = await openTab();
   const follower = await openTab();

@@ -1,19 +1,38 @@
 import asyncio
-from collections.abc import Callable
+import re
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from barestream.clock import Clock
 from barestream.event_log import Place
 from barestream.metrics import Metrics
+from barestream.slices import Slices
 from fake_outlet import FakeClock, fake_stream
 
 # 2026-11-22T16:40:00Z
 THEN = 1795365600
 
 
-def clock_of(interval_seconds: int, history_events: int, now: Callable[[], float]) -> Clock:
-    return Clock(interval_seconds, history_events, now, Metrics())
+def clock_of(
+    interval_seconds: int,
+    history_events: int,
+    now: Callable[[], float],
+    steady: Callable[[], float] | None = None,
+    metrics: Metrics | None = None,
+) -> Clock:
+    """Return a clock whose wall clock does not jump where it has no other monotonic one."""
+    return Clock(interval_seconds, history_events, now, steady or now, metrics or Metrics())
+
+
+def look(clock: Clock) -> None:
+    for _ in clock.look():
+        pass
+    clock.feed.flush()
+
+
+async def run(clock: Clock, sleep: Callable[[float], Awaitable[None]]) -> None:
+    await clock.run(Slices(lambda: 0.0), sleep)
 
 
 def ticks(clock: Clock, after: Place) -> list[bytes]:
@@ -37,7 +56,7 @@ def test_two_workers_that_started_at_different_times_say_the_same_bytes() -> Non
     early_time, late_time = FakeClock(THEN - 60), FakeClock(THEN + 0.9)
     early, late = clock_of(5, 10, early_time), clock_of(5, 10, late_time)
     early_time.seconds = THEN + 0.1
-    early.fill(early_time.seconds)
+    look(early)
     start = early.feed.log.floor
     assert ticks(early, start) == ticks(late, start)
 
@@ -72,14 +91,15 @@ def test_no_tick_comes_before_its_second_even_where_the_timer_is_early() -> None
         assert clock.feed.log.last.ms <= time.seconds * 1000
 
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(clock.run(early_sleep))
+        asyncio.run(run(clock, early_sleep))
     assert slept == pytest.approx([0.8, 0.001, 1.0, 1.0], abs=1e-6)
     assert clock.feed.log.last == Place((THEN + 2) * 1000, 0)
 
 
 def test_a_tick_that_comes_while_the_clock_is_read_is_not_a_tick_late() -> None:
-    readings = iter([THEN - 0.0001, THEN - 0.00005, THEN + 0.00005, THEN + 0.0001])
-    clock = clock_of(1, 10, lambda: next(readings))
+    # Two when it is made, then one a look, and one for the lag of a tick.
+    readings = iter([THEN - 0.0002, THEN - 0.0001, THEN - 0.00005, THEN + 0.00005, THEN + 0.0001])
+    clock = clock_of(1, 10, lambda: next(readings), lambda: 0.0)
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -88,46 +108,177 @@ def test_a_tick_that_comes_while_the_clock_is_read_is_not_a_tick_late() -> None:
             raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(clock.run(sleep))
+        asyncio.run(run(clock, sleep))
     assert slept[0] < 0.001
     assert clock.feed.log.last == Place(THEN * 1000, 0)
 
 
-def test_a_clock_set_back_is_silent_until_its_last_tick_is_past() -> None:
-    time = FakeClock(THEN)
-    clock = clock_of(1, 10, time)
-    time.seconds = THEN - 30
-    clock.fill(time.seconds)
-    clock.feed.flush()
-    assert clock.feed.log.last == Place(THEN * 1000, 0)
-    time.seconds = THEN + 1
-    clock.fill(time.seconds)
-    clock.feed.flush()
-    assert clock.feed.log.last == Place((THEN + 1) * 1000, 0)
+class Clocks:
+    """A wall clock that can be set, and a monotonic one."""
+
+    def __init__(self) -> None:
+        self.wall, self.steady = FakeClock(THEN), FakeClock(1000)
+
+    def pass_by(self, seconds: float) -> None:
+        self.wall.seconds += seconds
+        self.steady.seconds += seconds
 
 
-def test_a_stream_open_over_a_long_jump_is_told_how_many_ticks_it_missed() -> None:
-    time = FakeClock(THEN)
-    clock = clock_of(1, 10, time)
+@pytest.fixture
+def clocks() -> Clocks:
+    return Clocks()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def clock(clocks: Clocks, metrics: Metrics) -> Clock:
+    return clock_of(1, 10, clocks.wall, clocks.steady, metrics)
+
+
+def seconds_of(body: bytes) -> list[int | None]:
+    """Return the second of each tick, from now on, and None for a gap."""
+    found = re.findall(rb"(?m)^id: #(\d+)000-0\n(event: barestream.gap)?", body)
+    return [int(second) - THEN if not gap else None for second, gap in found]
+
+
+def lags(metrics: Metrics, above: float) -> float:
+    """Return how many lags above a bound were observed."""
+    [family] = metrics.lag_seconds.collect()
+    buckets = {sample.labels.get("le"): sample.value for sample in family.samples}
+    return buckets["+Inf"] - buckets[str(above)]
+
+
+def test_a_clock_set_back_a_little_is_silent_until_its_last_tick_is_past(
+    clock: Clock, clocks: Clocks
+) -> None:
     stream, outlet = fake_stream()
     with clock.feed.follow(stream, clock.resume(None)):
-        time.seconds = THEN + 86_400 * 365
-        clock.fill(time.seconds)
-        clock.feed.flush()
-    assert b'"missed": 31535990' in outlet.body
-    assert stream.sent_events == 1 + 1 + 10
+        clocks.wall.seconds -= 3
+        for _ in range(4):
+            look(clock)
+            clocks.pass_by(1)
+        look(clock)
+    assert seconds_of(outlet.body) == [0, 1]
 
 
-def test_a_jump_within_the_history_fills_every_tick() -> None:
-    time = FakeClock(THEN)
-    clock = clock_of(1, 10, time)
+def test_a_clock_set_back_far_goes_on_at_once_after_a_told_gap(
+    clock: Clock, clocks: Clocks, metrics: Metrics, caplog: pytest.LogCaptureFixture
+) -> None:
     stream, outlet = fake_stream()
     with clock.feed.follow(stream, clock.resume(None)):
-        time.seconds = THEN + 7
-        clock.fill(time.seconds)
-        clock.feed.flush()
-    assert stream.sent_events == 8
-    assert b"barestream.gap" not in outlet.body
+        clocks.wall.seconds -= 3600
+        look(clock)
+        clocks.pass_by(1)
+        look(clock)
+    assert seconds_of(outlet.body) == [0, None, -3600, -3599]
+    # The cursor of a client follows.
+    assert f"id: #{THEN - 3601}000-0\nevent: barestream.gap".encode() in outlet.body
+    assert b'"missed": 0' in outlet.body
+    [record] = caplog.records
+    assert record.getMessage() == "the wall clock was set back"
+    assert record.jump_seconds == -3600  # type: ignore[attr-defined]
+    assert lags(metrics, above=0.001) == 0
+
+
+def test_many_small_steps_back_are_a_large_one(clock: Clock, clocks: Clocks) -> None:
+    stream, outlet = fake_stream()
+    with clock.feed.follow(stream, clock.resume(None)):
+        for _ in range(3):
+            clocks.wall.seconds -= 4
+            look(clock)
+            clocks.pass_by(1)
+    assert seconds_of(outlet.body) == [0, None, -7]
+
+
+def test_a_clock_set_forward_sends_a_gap_and_the_newest_tick(
+    clock: Clock, clocks: Clocks, metrics: Metrics
+) -> None:
+    stream, outlet = fake_stream()
+    with clock.feed.follow(stream, clock.resume(None)):
+        clocks.wall.seconds += 3600
+        look(clock)
+        clocks.pass_by(1)
+        look(clock)
+    assert seconds_of(outlet.body) == [0, None, 3600, 3601]
+    assert b'"missed": 3599' in outlet.body
+    assert lags(metrics, above=0.001) == 0
+
+
+def test_ticks_that_a_held_loop_is_late_with_are_all_sent(
+    clock: Clock, clocks: Clocks, metrics: Metrics
+) -> None:
+    stream, outlet = fake_stream()
+    with clock.feed.follow(stream, clock.resume(None)):
+        clocks.pass_by(7)
+        look(clock)
+    assert seconds_of(outlet.body) == [0, 1, 2, 3, 4, 5, 6, 7]
+    # And they were late.
+    assert lags(metrics, above=5.0) == 1
+
+
+def test_a_loop_that_was_held_for_longer_than_the_history_tells_the_gap(
+    clock: Clock, clocks: Clocks
+) -> None:
+    stream, outlet = fake_stream()
+    with clock.feed.follow(stream, clock.resume(None)):
+        clocks.pass_by(100)
+        look(clock)
+    assert seconds_of(outlet.body) == [0, None, *range(91, 101)]
+
+
+def test_a_client_that_reads_slowly_over_a_jump_goes_on_at_the_new_time(
+    clock: Clock, clocks: Clocks
+) -> None:
+    stream, outlet = fake_stream()
+    with clock.feed.follow(stream, clock.resume(None)):
+        outlet.take_bytes = 0
+        for _ in range(3):
+            clocks.pass_by(1)
+            look(clock)
+        clocks.wall.seconds -= 3600
+        look(clock)
+        outlet.drain()
+        clocks.pass_by(1)
+        outlet.take_bytes = None
+        look(clock)
+    assert seconds_of(outlet.body) == [0, 1, None, -3597, -3596]
+
+
+def test_a_client_with_a_place_of_a_clock_that_was_set_back_is_told_so(
+    clock: Clock, clocks: Clocks
+) -> None:
+    clocks.wall.seconds -= 3600
+    look(clock)
+    last_id = f"#{THEN}000-0"
+    assert clock.is_ahead(last_id)
+    stream, outlet = fake_stream()
+    with clock.feed.follow(stream, clock.resume(last_id), missed_after=last_id):
+        pass
+    assert seconds_of(outlet.body) == [None, -3600]
+
+
+@pytest.mark.parametrize("known", [None, "", "garbage", f"#{THEN}000-0", f"#{THEN + 3}000-0"])
+def test_an_id_of_a_machine_that_is_ahead_a_little_is_believed(
+    clock: Clock, known: str | None
+) -> None:
+    assert not clock.is_ahead(known)
+
+
+def test_a_clock_that_ticks_rarely_looks_each_second(clocks: Clocks) -> None:
+    clock = clock_of(3600, 10, clocks.wall, clocks.steady)
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(run(clock, sleep))
+    assert slept == [1.0]
 
 
 def test_an_id_of_another_interval_is_resumed_from() -> None:

@@ -20,7 +20,7 @@ FLOORS = [
     {"feed", "hub"},
     {"broadcast"},
     {"audience", "loop_lag", "stream", "subscription", "tokens", "update"},
-    {"gap", "stall"},
+    {"delivery_lag", "gap", "stall"},
     # What loads a service is a client of it, and needs nothing of it.
     {"event_log", "frames", "load", "metrics", "slices", "topics"},
     {"metrics_folder", "open_files"},

@@ -19,8 +19,10 @@ class ClockStream:
         """Answer with the ticks after the client's last one, or with the newest, then live ones."""
         feed = self._clock.feed
         try:
-            place = self._clock.resume(last_event_id(request))
+            last_id = last_event_id(request)
+            place = self._clock.resume(last_id)
+            missed_after = last_id if self._clock.is_ahead(last_id) else None
             preceding = max(place, feed.log.floor)
-            return follow(request, feed, Resumption(place, str(preceding)))
+            return follow(request, feed, Resumption(place, str(preceding), missed_after))
         except MalformedFormError as error:
             return bad_request(f"The query cannot be read. {error}").response()

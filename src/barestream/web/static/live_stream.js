@@ -45,13 +45,23 @@ export function isAfter(id, cursor) {
 }
 
 /**
+ * Whether the step from one id to another leads to an earlier place.
+ * @param {?string} from
+ * @param {?string} id
+ */
+export function leadsBack(from, id) {
+  return placeOf(from) !== null && placeOf(id) !== null && isAfter(from, id);
+}
+
+/**
  * Events of its own:
  * - `statechange`, detail `{state, retryAtMs}`: state is `connecting`, `live`,
  *   `reconnecting`, `offline` or `stopped`; retryAtMs is set while a retry is waited for.
  * - `message`, detail `{id, data, receivedAtMs, isSnapshot}`: isSnapshot marks the newest
  *   event that a client without a cursor gets at once, however old it is.
- * - `gap`, detail `{id, missed}`: events that the server no longer has; missed is null
- *   where it does not know how many.
+ * - `gap`, detail `{id, missed, isBack}`: events that the server no longer has; missed is
+ *   null where it does not know how many. isBack marks one that leads to an earlier place: the
+ *   server's clock was set back, and the events that follow are new although their ids are not.
  */
 export class LiveStream extends StreamState {
   #url;
@@ -199,13 +209,15 @@ export class LiveStream extends StreamState {
   }
 
   #receiveGap({ lastEventId: id, data }) {
+    const { from, missed = null } = gapOf(data);
+    const isBack = leadsBack(from, id);
     // The step over a gap says nothing about the interval, so it has no stamp.
-    if (!this.#advance(id, null)) return;
-    this.emit('gap', { id, missed: missedOf(data) });
+    if (!this.#advance(id, null, { isBack })) return;
+    this.emit('gap', { id, missed, isBack });
   }
 
-  #advance(id, stampMs) {
-    const isNew = isAfter(id, this.#cursor);
+  #advance(id, stampMs, { isBack = false } = {}) {
+    const isNew = isAfter(id, this.#cursor) || (isBack && id !== this.#cursor);
     if (isNew) {
       this.#learnInterval(stampMs);
       this.#cursor = id || this.#cursor;
@@ -276,10 +288,11 @@ export class LiveStream extends StreamState {
   }
 }
 
-function missedOf(data) {
+function gapOf(data) {
   try {
-    return JSON.parse(data).missed ?? null;
+    return JSON.parse(data) ?? {};
   } catch {
-    return null;
+    return {};
   }
 }
+

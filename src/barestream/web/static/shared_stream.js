@@ -10,7 +10,7 @@
  * not answer is found out.
  */
 
-import { LiveStream, isAfter, placeOf } from './live_stream.js';
+import { LiveStream, isAfter, leadsBack, placeOf } from './live_stream.js';
 import { StreamState } from './stream_state.js';
 
 const HAIL_EACH_MS = 5_000;
@@ -51,6 +51,7 @@ export class SharedStream extends StreamState {
 
   #recent = [];
   #recentSince;
+  #recentIsAfterSetBack = false;
 
   /**
    * @param {string} url of the stream
@@ -215,10 +216,13 @@ export class SharedStream extends StreamState {
     this.#closeLive();
     this.#recent = [];
     this.#recentSince = cursor;
+    this.#recentIsAfterSetBack = false;
     this.#openLive(cursor);
   }
 
   #entriesAfter(cursor) {
+    // A tab that has not heard of the gap by which the clock was set back.
+    if (this.#recentIsAfterSetBack && leadsBack(cursor, this.#cursor)) return this.#recent;
     if (cursor !== null) return this.#recent.filter(({ detail }) => isAfter(detail.id, cursor));
     const newest = this.#recent.findLast(({ type }) => type === 'message');
     return newest ? [{ ...newest, detail: { ...newest.detail, isSnapshot: true } }] : [];
@@ -236,13 +240,22 @@ export class SharedStream extends StreamState {
   #remember(entry) {
     const { id } = entry.detail;
     if (!placeOf(id)) return;
+    if (entry.detail.isBack) {
+      this.#recent = [];
+      this.#recentSince = id;
+      this.#recentIsAfterSetBack = true;
+    }
     this.#recentSince ??= id;
     this.#recent.push(entry);
-    if (this.#recent.length > RECENT_ENTRIES) this.#recentSince = this.#recent.shift().detail.id;
+    if (this.#recent.length > RECENT_ENTRIES) {
+      this.#recentSince = this.#recent.shift().detail.id;
+      this.#recentIsAfterSetBack = false;
+    }
   }
 
   #show({ type, detail }) {
-    if (!isAfter(detail.id, this.#cursor)) {
+    const isNew = isAfter(detail.id, this.#cursor) || (detail.isBack && detail.id !== this.#cursor);
+    if (!isNew) {
       this.#droppedCount += 1;
       return false;
     }

@@ -1,0 +1,54 @@
+"""How long an event took from its place in time to the end of its broadcast."""
+
+from collections import deque
+from collections.abc import Callable
+
+from barestream.event_log import Place
+from barestream.metrics import Metrics
+
+
+class DeliveryLag:
+    """Measures it, over wall clocks that differ or jump.
+
+    A place is a time of its source's wall clock. By this machine's wall clock an event has an age
+    when it comes here, and from there on a monotonic clock counts. Wall clocks may differ by hours,
+    so the age is believed up to a bound alone: the source was read to its end before, and the
+    event has come into it since.
+
+    Args:
+        metrics: Where it is observed.
+        wall: The wall clock, in seconds since 1970-01-01 UTC.
+        steady: A monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self, metrics: Metrics, wall: Callable[[], float], steady: Callable[[], float]
+    ) -> None:
+        self._metrics = metrics
+        self._wall = wall
+        self._steady = steady
+        # When events came into their source, on the monotonic clock, oldest first.
+        self._came_at: deque[float] = deque()
+        self._whole_at = self._asked_at = steady()
+
+    def ask(self) -> None:
+        """Note that the source is about to be read."""
+        self._asked_at = self._steady()
+
+    def read_to_end(self) -> None:
+        """Note that what was asked for last was all that there was."""
+        self._whole_at = self._asked_at
+
+    def begin(self, place: Place) -> None:
+        """Begin to measure an event that comes from the source."""
+        now = self._steady()
+        age_seconds = max(0.0, self._wall() - place.ms / 1000)
+        self._came_at.append(max(self._whole_at, now - age_seconds))
+
+    def end(self, events: int, *, observed: bool) -> None:
+        """End it for the oldest events; it counts where somebody was sent one of them."""
+        now = self._steady()
+        for _ in range(events):
+            came_at = self._came_at.popleft()
+            if observed:
+                self._metrics.lag_seconds.observe(now - came_at)

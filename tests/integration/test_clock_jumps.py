@@ -1,0 +1,108 @@
+"""/events, where the wall clock of the running app jumps."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from bare_service import BareService
+from served import until
+from sse_client import SseClient
+from wall_clock import WallClock
+
+HOUR = 3600
+
+
+@pytest.fixture
+def wall_clock() -> Iterator[WallClock]:
+    with WallClock() as clock:
+        yield clock
+
+
+@pytest.fixture
+def service(wall_clock: WallClock) -> Iterator[BareService]:
+    with BareService(environment=wall_clock.environment) as running:
+        yield running
+
+
+def seconds_of(client: SseClient) -> list[int]:
+    """Return the second that each event's id names."""
+    return [int(event.id[1:-5]) for event in client.events]
+
+
+def lags_above_a_second(service: BareService) -> float:
+    text = httpx.get(f"{service.url}/metrics").text
+    buckets = {
+        bound: float(value)
+        for bound, value in re.findall(
+            r'barestream_delivery_lag_seconds_bucket\{le="(.*)"\} (.*)', text
+        )
+    }
+    return buckets["+Inf"] - buckets["1.0"]
+
+
+async def followed_over_a_jump(
+    service: BareService, wall_clock: WallClock, jump_seconds: int
+) -> SseClient:
+    """Follow the ticks over a jump until three have come after it."""
+    client = SseClient(service.address, "/events")
+    running = asyncio.create_task(client.run())
+    await until(lambda: len(client.events) >= 3)
+    before = len(client.events)
+    wall_clock.move(jump_seconds)
+    # A look at the clock, a gap and the newest tick, and two seconds more.
+    await until(lambda: len(client.events) >= before + 4, seconds=6)
+    running.cancel()
+    await asyncio.wait([running])
+    del client.events[: before - 1]
+    return client
+
+
+def test_a_clock_that_is_set_back_by_an_hour_ticks_on_after_a_told_gap(
+    service: BareService, wall_clock: WallClock
+) -> None:
+    async def main() -> None:
+        client = await followed_over_a_jump(service, wall_clock, -HOUR)
+        types = [event.type for event in client.events]
+        seconds = seconds_of(client)
+        at = types.index("barestream.gap")
+        print(f"seconds from the last tick before: {[each - seconds[0] for each in seconds]}")
+        assert at <= 2
+        assert types.count("barestream.gap") == 1
+        assert -HOUR - 2 <= seconds[at] - seconds[at - 1] <= -HOUR + 2
+        after = seconds[at:]
+        assert after == list(range(after[0], after[0] + len(after)))
+        # One that comes back with a place of before.
+        late = SseClient(service.address, "/events", {"Last-Event-ID": client.events[0].id})
+        running = asyncio.create_task(late.run())
+        await until(lambda: len(late.events) >= 2, seconds=3)
+        running.cancel()
+        await asyncio.wait([running])
+        assert late.events[0].type == "barestream.gap"
+        assert seconds_of(late)[1] >= seconds[-1]
+        assert lags_above_a_second(service) == 0
+
+    asyncio.run(main())
+
+
+def test_a_clock_that_is_set_forward_by_an_hour_sends_no_burst(
+    service: BareService, wall_clock: WallClock
+) -> None:
+    async def main() -> None:
+        client = await followed_over_a_jump(service, wall_clock, HOUR)
+        types = [event.type for event in client.events]
+        seconds = seconds_of(client)
+        at = types.index("barestream.gap")
+        print(f"seconds from the last tick before: {[each - seconds[0] for each in seconds]}")
+        assert at <= 2
+        assert types.count("barestream.gap") == 1
+        after = seconds[at:]
+        # The gap, the newest tick, and a tick a second.
+        assert after == list(range(after[0], after[0] + len(after)))
+        assert after[0] - seconds[0] >= HOUR - 2
+        assert len(client.events) <= 7
+        assert lags_above_a_second(service) == 0
+
+    asyncio.run(main())
