@@ -23,7 +23,8 @@ LOAD = Load(
     events_per_second=40,
     settle_seconds=0.1,
     measure_seconds=0.5,
-    drain_seconds=0.3,
+    # It ends as soon as nothing is missing.
+    drain_seconds=2,
 )
 
 # Which events a stream is sent when an event is published, both by their numbers.
