@@ -86,7 +86,8 @@ def test_the_page_comes_through_an_outage_of_the_app_whole(
     back_at = time.time()
     tab.wait_for_state("Live")
     print(f"Live {time.time() - back_at:.1f} s after the app was back")
-    tab.wait_for_ticks(2)
+    # The ticks of the outage come first.
+    tab.wait_for("a live tick", lambda shown: shown.seconds[-1] > back_at)
     shown = tab.shown()
     assert shown.all("state") == ["Connecting", "Live", "Reconnecting", "Live"]
     assert shown.seconds[0] < gone_at < back_at < shown.seconds[-1]
@@ -146,7 +147,7 @@ def test_a_reload_keeps_the_cursor_and_shows_the_ticks_of_the_time_between(
     tab.page.reload()
     tab.wait_until("the request", lambda: held)
     [cursor] = parse_qs(urlsplit(tab.stream_urls[-1]).query)["lastEventID"]
-    assert last <= seconds_of(cursor) <= last + 1
+    assert last <= seconds_of(cursor) <= time.time()
     # From memory, before anything is received.
     shown = tab.shown()
     assert shown.all("last-id")[-1] == cursor
@@ -154,11 +155,11 @@ def test_a_reload_keeps_the_cursor_and_shows_the_ticks_of_the_time_between(
     tab.page.wait_for_timeout(2000)
     held[0].continue_()
     tab.wait_for_state("Live")
-    tab.wait_for_ticks(1)
+    # The cursor's own tick, two that it missed, and one that comes live.
+    tab.wait_for("the ticks", lambda shown: len(shown.seconds) >= 4)
     shown = tab.shown()
     assert shown.seconds[0] == seconds_of(cursor)
     assert shown.now("count") == str(len(shown.seconds) - 1)
-    assert len(shown.seconds) >= 4
     assert are_whole([seconds_of(tick_id) for tick_id in tab.received]), tab.received
     assert_all_is_well(tab)
 
@@ -170,12 +171,12 @@ def test_two_tabs_share_one_stream_and_the_one_that_stays_leads_on(
     first.wait_for_state("Live")
     second = open_tab(service, beside=first)
     second.wait_for_ticks(2)
-    assert open_streams(service) == 1
+    wait_for("one stream", lambda: open_streams(service) == 1)
     assert [len(tab.stream_urls) for tab in (first, second)] == [1, 0]
     assert_all_is_well(first)
     first.page.close()
     second.wait_for_ticks(2)
-    assert open_streams(service) == 1
+    wait_for("one stream", lambda: open_streams(service) == 1)
     assert len(second.stream_urls) == 1
     assert_all_is_well(second)
 
@@ -200,7 +201,7 @@ def test_a_network_that_goes_and_comes_back_is_told_and_survived(
 def test_the_stream_is_stopped_and_started_by_keyboard(service: Service, open_tab: OpenTab) -> None:
     tab = open_tab(service)
     tab.wait_for_ticks(1)
-    assert open_streams(service) == 1
+    wait_for("its stream alone", lambda: open_streams(service) == 1)
     tab.page.keyboard.press("Tab")
     tab.page.keyboard.press("Enter")
     tab.wait_for_state("Stopped")
