@@ -1,6 +1,5 @@
 """The app without nginx, on a TCP port of its own: BARESTREAM_BIND, as the README allows it."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from service import ROOT, Answering, wait_for
+from service import ROOT, Answering, json_lines, wait_for
 
 
 class BareService(Answering):
@@ -58,7 +57,7 @@ class BareService(Answering):
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(self._command, env=self._environment, stderr=log)
         try:
-            wait_for("the app", self._is_ready, 30)
+            wait_for("the app", self._is_ready)
         except BaseException:
             print(self._log.read_text())
             self.__exit__()
@@ -80,8 +79,7 @@ class BareService(Answering):
 
     def app_log(self) -> list[dict[str, Any]]:
         """Return the app's log lines."""
-        lines = self._log.read_text().splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        return json_lines(self._log)
 
     def ended_streams(self) -> list[dict[str, Any]]:
         """Return the log line of each stream that is over."""

@@ -1,6 +1,5 @@
 """The app alone on a port, as `BARESTREAM_BIND=… barestream serve` runs it."""
 
-import json
 import os
 import resource
 import signal
@@ -10,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from service import ROOT, Answering, children, wait_for
+from service import ROOT, Answering, children, json_lines, wait_for
 
 
 class Bound(Answering):
@@ -104,7 +103,7 @@ class Bound(Answering):
 
     def log(self) -> list[dict[str, Any]]:
         """Return its log lines."""
-        return [json.loads(line) for line in self.text.splitlines() if line.startswith("{")]
+        return json_lines(self._log)
 
     def says(self, text: str) -> list[dict[str, Any]]:
         """Return the log lines with such a message."""

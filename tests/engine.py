@@ -106,6 +106,14 @@ class Engine:
             return str(error)
         return ""
 
+    def unread_bytes(self) -> int:
+        """Return how much of what it was sent by TCP it has not read yet."""
+        # Of each connection (state 01) its own end, and the receive queue there: proc(5).
+        own = f":{self.port:04X}"
+        lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        connections = [line for line in lines if line[1].endswith(own) and line[3] == "01"]
+        return sum(int(line[4].partition(":")[2], 16) for line in connections)
+
     def _answers(self) -> bool:
         process = self._process
         assert process is not None

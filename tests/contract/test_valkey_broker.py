@@ -75,21 +75,9 @@ async def away(question: Coroutine[Any, Any, object]) -> float:
     return time.monotonic() - start
 
 
-def unread_bytes(engine: Engine) -> int:
-    """Return how much of what it was sent an engine that stands still has not read."""
-    # Of each connection (state 01) the engine's end, and its receive queue: proc(5).
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    own = f":{engine.port:04X}"
-    return sum(
-        int(line[4].partition(":")[2], 16)
-        for line in lines
-        if line[1].endswith(own) and line[3] == "01"
-    )
-
-
 def is_sent(broker: ValkeyBroker, engine: Engine) -> bool:
     """Return whether all that was published is on its way to an engine that stands still."""
-    return not broker._pending and unread_bytes(engine) > 0
+    return not broker._pending and engine.unread_bytes() > 0
 
 
 # --- what is kept ---

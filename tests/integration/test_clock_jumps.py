@@ -53,7 +53,7 @@ async def followed_over_a_jump(
     before = len(client.events)
     wall_clock.move(jump_seconds)
     # A look at the clock, a gap and the newest tick, and two seconds more.
-    await until(lambda: len(client.events) >= before + 4, seconds=6)
+    await until(lambda: len(client.events) >= before + 4)
     running.cancel()
     await asyncio.wait([running])
     del client.events[: before - 1]
@@ -77,7 +77,7 @@ def test_a_clock_that_is_set_back_by_an_hour_ticks_on_after_a_told_gap(
         # One that comes back with a place of before.
         late = SseClient(service.address, "/events", {"Last-Event-ID": client.events[0].id})
         running = asyncio.create_task(late.run())
-        await until(lambda: len(late.events) >= 2, seconds=3)
+        await until(lambda: len(late.events) >= 2)
         running.cancel()
         await asyncio.wait([running])
         assert late.events[0].type == "barestream.gap"

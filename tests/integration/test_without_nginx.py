@@ -306,7 +306,7 @@ def test_a_stream_ends_when_its_client_closes_its_half(bound: Bound, wire: socke
     ended = len(bound.says("stream ended"))
     wire.shutdown(socket.SHUT_WR)
     rest(wire)
-    wait_for("the stream's end", lambda: len(bound.says("stream ended")) > ended, 1)
+    wait_for("the stream's end", lambda: len(bound.says("stream ended")) > ended)
 
 
 def test_a_stream_whose_client_closes_its_half_at_once_ends_too(wire: socket.socket) -> None:
