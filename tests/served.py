@@ -35,9 +35,7 @@ class Served:
         config = uvicorn.Config(
             app, http=http, ws="none", log_config=None, timeout_graceful_shutdown=5
         )
-        self._server = (
-            DrainingServer(config, lambda: None, slow_seconds) if ours else uvicorn.Server(config)
-        )
+        self._server = DrainingServer(config, slow_seconds) if ours else uvicorn.Server(config)
         # The loop of our workers: it differs in what a closed transport does.
         self._run_loop = uvloop.run if ours else asyncio.run
         self._thread = threading.Thread(target=self._run)

@@ -88,7 +88,13 @@ class Answering:
 
 
 class Service(Answering):
-    """nginx in front of Gunicorn, in a folder of its own; settings as keyword arguments."""
+    """nginx in front of Gunicorn, in a folder of its own; settings as keyword arguments.
+
+    Attributes:
+        python: The interpreter that runs Gunicorn.
+    """
+
+    python = sys.executable
 
     def __init__(self, **settings: object) -> None:
         super().__init__()
@@ -99,7 +105,6 @@ class Service(Answering):
             **{f"BARESTREAM_{name.upper()}": str(value) for name, value in settings.items()},
             "BARESTREAM_PORT": str(self.port),
             "RUN_DIR": str(self.folder),
-            "PYTHON": sys.executable,
         }
 
     def __enter__(self) -> "Service":
@@ -132,7 +137,7 @@ class Service(Answering):
     def _run(self, script: str, command: str, **environment: str) -> None:
         done = subprocess.run(
             [ROOT / "deploy" / script, command],
-            env={**self._environment, **environment},
+            env={**self._environment, "PYTHON": self.python, **environment},
             capture_output=True,
             text=True,
             timeout=120,

@@ -2,7 +2,8 @@
 # The service's folder, its settings, and its start on boot. Needs item.sh.
 
 home=/opt/barestream
-# Compose's longest stop_grace_period (the app's, 620 s), then Valkey's (30 s), and some air.
+# Compose's longest stop_grace_period (620 s for the app of an earlier release, to which a rollback
+# can lead), then Valkey's (30 s), and some air.
 unit="[Unit]
 Description=barestream
 # Not Requires: the engine is restarted under running containers, and streams go on.

@@ -58,7 +58,7 @@ def serve() -> None:
     # prometheus_client asks for it when it is imported: too early for Gunicorn's configuration,
     # which removes it at the end.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=METRICS_FOLDER)
-    os.execvp(sys.executable, [sys.executable, "-m", "gunicorn", "-c", _CONFIG])  # noqa: S606
+    os.execvp(sys.executable, [sys.executable, "-m", "barestream.server", "-c", _CONFIG])  # noqa: S606
 
 
 @main.command()

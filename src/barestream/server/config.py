@@ -1,4 +1,7 @@
-"""Gunicorn's configuration: ``gunicorn -c python:barestream.server.config``.
+"""Gunicorn's configuration: ``python -m barestream.server -c python:barestream.server.config``.
+
+With Gunicorn's own command it works too; a worker that stops alone then has no successor until it
+has drained.
 
 Reference: https://docs.gunicorn.org/en/stable/settings.html
 """
@@ -62,6 +65,11 @@ bind = [_settings.bind] if _settings.bind else [f"unix:{path}" for path in _fold
 graceful_timeout = 1 + math.ceil(
     _settings.drain_seconds + FLUSH_SECONDS + ACCEPTED_GRACE_SECONDS + REQUEST_GRACE_SECONDS
 )
+
+# A worker beats once a second, and its loop is held for less than one: so long a silence is a hang.
+# Until it is killed nginx goes on to connect to its socket, whose queue the kernel fills; what
+# waits there is served by its successor. Gunicorn's default is 30 s.
+timeout = 15
 
 # Heartbeats to the arbiter go through memory: on a busy disk they would come late.
 worker_tmp_dir = "/dev/shm"  # noqa: S108 (Gunicorn makes the file itself, safely)

@@ -37,6 +37,9 @@ def _why_unready(connection: http.client.HTTPConnection) -> str | None:
     try:
         connection.request("GET", "/readyz")
         status = connection.getresponse().status
+    except BlockingIOError:
+        # Of a connect to a unix socket, which does not wait.
+        return "the worker accepts no connection: its queue is full"
     except (OSError, http.client.HTTPException) as error:
         return repr(error)
     finally:

@@ -15,6 +15,7 @@ from uvicorn import Config, Server
 from barestream.server.bounded_protocol import ConnectionsState
 from barestream.server.protocol import Protocol
 from barestream.server.stalled_connections import StalledConnections
+from barestream.stream import nothing
 from barestream.web.event_stream import ON_DRAIN
 
 logger = logging.getLogger(__name__)
@@ -53,15 +54,24 @@ class DrainingServer(Server):
 
     Args:
         config: uvicorn's.
-        beat: Called each second while the server stops, so that a supervisor sees it alive.
         slow_seconds: A client that takes nothing of an answer for so long is cut.
+        beat: Called each second from the start to the end, by the loop's own clock, so that a
+            supervisor sees it alive.
+        on_leave: Called as the server begins to stop.
     """
 
-    def __init__(self, config: Config, beat: Callable[[], None], slow_seconds: float) -> None:
+    def __init__(
+        self,
+        config: Config,
+        slow_seconds: float,
+        beat: Callable[[], None] = nothing,
+        on_leave: Callable[[], None] = nothing,
+    ) -> None:
         super().__init__(config)
         config.timeout_graceful_shutdown = REQUEST_GRACE_SECONDS
         self.server_state: ConnectionsState = ConnectionsState()
         self._beat = beat
+        self._on_leave = on_leave
         self._slow_seconds = slow_seconds
         self._stalled = StalledConnections(
             self.server_state.connections, slow_seconds, time.monotonic
@@ -69,6 +79,14 @@ class DrainingServer(Server):
         self._sweeping: list[asyncio.Task[None]] = []
         self._drains: list[Drain] = []
         self._quick = False
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Run from the start to the end, and beat."""
+        beating = asyncio.create_task(self._keep_beating())
+        try:
+            await super().serve(sockets)
+        finally:
+            beating.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, with the list that it can enter."""
@@ -93,15 +111,15 @@ class DrainingServer(Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
         """Accept no more, serve what was accepted, end the streams, then close the rest."""
-        beating = asyncio.create_task(self._keep_beating())
         self.server_state.draining = True
         for server in self.servers:
             server.close()
+        self._on_leave()
         await self._drain()
         if not self._quick:
             await self._await_accepted()
         await super().shutdown()
-        for task in (beating, *self._sweeping):
+        for task in self._sweeping:
             task.cancel()
 
     async def _drain(self) -> None:

@@ -45,8 +45,12 @@ class SocketFolder:
 
 def _is_answered(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
         try:
             probe.connect(os.fspath(path))
+        except BlockingIOError:
+            # The listener's queue is full: it would wait for as long as the listener is stuck.
+            return True
         except OSError:
             return False
         return True

@@ -1,7 +1,12 @@
 """The Gunicorn worker."""
 
 import asyncio
+import contextlib
 import gc
+import logging
+import math
+import mmap
+import os
 import signal
 import sys
 from typing import Any, ClassVar
@@ -14,6 +19,8 @@ from barestream.open_files import most_connections
 from barestream.server.protocol import Protocol
 from barestream.server.server import DrainingServer
 
+logger = logging.getLogger(__name__)
+
 
 class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no types
     """Runs the application on uvloop and httptools, and drains when it is told to stop."""
@@ -23,6 +30,8 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
         "http": Protocol,
         "ws": "none",
         "server_header": False,
+        # uvicorn would beat by the wall clock, and not at all after that was set back.
+        "callback_notify": None,
     }
 
     # The one of Gunicorn's listeners that this worker accepts from; all of them where None.
@@ -32,6 +41,29 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
     slow_seconds: float = HubLimits().slow_seconds
 
     sockets: list[Any]
+
+    # For the master alone: when it kills this worker, by the monotonic clock, and whether it has
+    # told it to end its streams at once.
+    leaves_by = math.inf
+    is_hurried = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # Made before the fork, so that the master and the worker share it.
+        self._mark = mmap.mmap(-1, 1)
+        self._has_lost_master = False
+        # The time of the file as it is made is no monotonic time: without this beat a worker that
+        # hangs as it starts would never be killed.
+        self.notify()
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the worker accepts no more; the master and the worker itself set it."""
+        return self._mark[0] != 0
+
+    @is_leaving.setter
+    def is_leaving(self, value: bool) -> None:
+        self._mark[0] = value
 
     def init_process(self) -> None:
         """Keep the listener of this worker's slot alone, then run."""
@@ -50,7 +82,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
         # that thousands of streams hold, stopped the loop for up to 0.3 s.
         gc.freeze()
         gc.set_threshold(5_000, 5, 1_000)
-        server = DrainingServer(self.config, self.notify, self.slow_seconds)
+        server = DrainingServer(self.config, self.slow_seconds, self._beat, self._leave)
         server.server_state.most_connections = most_connections()
         # Gunicorn's master stops its workers by QUIT where it got INT itself.
         asyncio.get_running_loop().add_signal_handler(
@@ -60,3 +92,18 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
         await server.serve(sockets=[listener.sock for listener in self.sockets])
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+    def _beat(self) -> None:
+        self.notify()
+        if os.getppid() != self.ppid and not self._has_lost_master:
+            self._has_lost_master = True
+            logger.error("the master (pid %d) is gone: this worker drains and ends", self.ppid)
+            signal.raise_signal(signal.SIGTERM)
+
+    def _leave(self) -> None:
+        """Have the master start a successor at once: it sleeps for up to a second."""
+        self.is_leaving = True
+        if os.getppid() == self.ppid:
+            with contextlib.suppress(ProcessLookupError):
+                # Of its signals the one that means no more than that it should look.
+                os.kill(self.ppid, signal.SIGCHLD)

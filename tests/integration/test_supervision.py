@@ -1,0 +1,99 @@
+"""Workers that hang, that were paused, whose clock jumps, or whose master was killed."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from publisher import KEY, Publisher
+from served import until
+from service import Service, wait_for
+from sse_client import SseClient
+
+TIMEOUT_SECONDS = 3
+
+
+@pytest.fixture(autouse=True)
+def _short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", f"--timeout {TIMEOUT_SECONDS}")
+
+
+def is_alive(pid: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+def test_what_waits_for_a_worker_that_hangs_is_served_by_its_successor(
+    figure: Callable[[str], None],
+) -> None:
+    async def act() -> None:
+        async with Publisher(service.url) as publisher:
+            os.kill(hung, signal.SIGSTOP)
+            began_at = time.monotonic()
+            await asyncio.gather(*(publisher.publish("news", data="x") for _ in range(10)))
+            seconds = time.monotonic() - began_at
+        figure(f"ten publishes after {seconds:.1f} s, with a timeout of {TIMEOUT_SECONDS} s")
+        assert seconds < TIMEOUT_SECONDS + 5
+
+    with Service(workers=1, token_key=KEY) as service:
+        [hung] = service.workers()
+        asyncio.run(act())
+        wait_for("its end", lambda: not is_alive(hung))
+
+
+def test_a_worker_that_hangs_holds_no_stop_up_for_the_whole_drain() -> None:
+    with Service(workers=1, drain_seconds=60) as service:
+        os.kill(service.workers()[0], signal.SIGSTOP)
+        service.signal(signal.SIGTERM)
+        wait_for("the end", lambda: not service.is_app_running(), TIMEOUT_SECONDS + 7)
+
+
+def test_a_worker_that_hangs_as_it_starts_is_killed_too() -> None:
+    with Service(workers=1) as service:
+        [first] = service.workers()
+        service.signal(signal.SIGHUP)
+        hung = wait_for("the new worker", lambda: set(service.workers()) - {first}).pop()
+        os.kill(hung, signal.SIGSTOP)
+        wait_for("its end", lambda: not is_alive(hung), TIMEOUT_SECONDS + 7)
+        wait_for("its successor", service.workers)
+
+
+def test_workers_outlive_a_pause_of_the_whole_service() -> None:
+    with Service() as service:
+        workers = service.workers()
+        for pid in (service.app_pid, *workers):
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(TIMEOUT_SECONDS + 2)
+        # In the worse order: the master looks at workers that have not run yet.
+        service.signal(signal.SIGCONT)
+        service.signal(signal.SIGCHLD)
+        time.sleep(0.5)
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+        # Longer than the master needs for its next look.
+        time.sleep(2)
+        assert service.workers() == workers
+        assert service.complaints() == []
+
+
+def test_workers_whose_master_was_killed_drain_and_end() -> None:
+    async def act() -> list[SseClient]:
+        clients = [SseClient(service.address) for _ in range(20)]
+        running = [asyncio.create_task(client.run(20)) for client in clients]
+        await asyncio.gather(*(client.opened.wait() for client in clients))
+        service.signal(signal.SIGKILL)
+        await until(lambda: not any(map(is_alive, workers)))
+        return await asyncio.gather(*running)
+
+    with Service() as service:
+        workers, master = service.workers(), service.app_pid
+        assert all(client.clean for client in asyncio.run(act()))
+        said = [line for line in service.app_log() if line["level"] == "ERROR"]
+        assert {line["pid"] for line in said} == set(workers)
+        assert f"the master (pid {master}) is gone" in said[0]["message"]
