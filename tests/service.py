@@ -222,6 +222,13 @@ class Service(Answering):
         return complaints("\n".join(lines))
 
 
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs; a zombie does not."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    return False
+
+
 def children(pid: int) -> list[int]:
     """Return the pids of a process's children."""
     return [

@@ -1,7 +1,6 @@
 """Workers that hang, that were paused, whose clock jumps, or whose master was killed."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import time
@@ -11,7 +10,7 @@ import pytest
 
 from publisher import KEY, Publisher
 from served import until
-from service import Service, wait_for
+from service import Service, is_alive, wait_for
 from sse_client import SseClient
 
 TIMEOUT_SECONDS = 3
@@ -20,13 +19,6 @@ TIMEOUT_SECONDS = 3
 @pytest.fixture(autouse=True)
 def _short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GUNICORN_CMD_ARGS", f"--timeout {TIMEOUT_SECONDS}")
-
-
-def is_alive(pid: int) -> bool:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, 0)
-        return True
-    return False
 
 
 def test_what_waits_for_a_worker_that_hangs_is_served_by_its_successor(
