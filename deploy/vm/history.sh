@@ -14,6 +14,9 @@ umask 077
 # and to be healthy.
 renewal_seconds=660
 
+# A gigabyte takes Valkey some ten seconds; one that is stuck would be waited for without an end.
+snapshot_seconds=600
+
 stop_with() {
     printf '%s\n' "$1" >&2
     exit 1
@@ -38,8 +41,9 @@ snapshot() {
     id=$(valkey)
     folder=$(data "$id")
     # shellcheck disable=SC2016  # the container's shell
-    docker exec "$id" sh -c \
-        'REDISCLI_AUTH=$(cat /run/barestream-engine/password) valkey-cli --rdb /data/snapshot.rdb' >/dev/null
+    docker exec "$id" sh -c 'export REDISCLI_AUTH="$(cat /run/barestream-engine/password)"
+        timeout 10 valkey-cli ping && timeout '"$snapshot_seconds"' valkey-cli --rdb /data/snapshot.rdb' \
+        >/dev/null || stop_with "Valkey gave no snapshot, or not within $snapshot_seconds s"
     mv "$folder/snapshot.rdb" history.rdb
     verify
     du --human-readable history.rdb | cut -f 1
@@ -95,7 +99,7 @@ put_back() {
     # An entry that tells every client that what came after the backup is gone.
     # shellcheck disable=SC2016  # the container's shell
     docker exec "$id" sh -c 'REDISCLI_AUTH=$(cat /run/barestream-engine/password) \
-        valkey-cli -e XADD "{barestream}:log" "*" lost ""' >/dev/null ||
+        timeout 30 valkey-cli -e XADD "{barestream}:log" "*" lost ""' >/dev/null ||
         stop_with "Valkey has it, but takes no entry that tells of what is lost"
     echo "what was there before is in $folder/appendonlydir.before"
 }

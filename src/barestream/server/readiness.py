@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 # Longer than a worker's slowest answer; below the engine's own timeout of a health check.
@@ -21,9 +22,12 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def unready(sockets: list[Path]) -> list[str]:
     """Return a sentence for each socket behind which no worker is ready."""
-    return [
-        f"{path}: {reason}" for path in sockets if (reason := _why_unready(_UnixConnection(path)))
-    ]
+    # All at once: one after the other, stuck workers would take longer than a health check may.
+    with ThreadPoolExecutor(len(sockets)) as pool:
+        reasons = pool.map(_why_unready, map(_UnixConnection, sockets))
+        return [
+            f"{path}: {reason}" for path, reason in zip(sockets, reasons, strict=True) if reason
+        ]
 
 
 def unready_at(address: str) -> list[str]:
