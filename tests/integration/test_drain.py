@@ -11,7 +11,7 @@ from operator import itemgetter
 import pytest
 
 from served import until
-from service import PATIENCE_SECONDS, Service, open_connections, wait_for
+from service import PATIENCE_SECONDS, Service, is_alive, open_connections, wait_for
 from sse_client import ReconnectingClient, SseClient, stamp_seconds
 from ticks import assert_whole
 
@@ -34,7 +34,7 @@ def test_every_stream_ends_cleanly_with_a_delay_to_return_by(number: signal.Sign
     with Service(drain_seconds=1) as service:
         old_workers = service.workers()
         clients, seconds = asyncio.run(follow_over(service, number))
-        wait_for("the old workers' end", lambda: not set(old_workers) & living(old_workers))
+        wait_for("the old workers' end", lambda: not any(map(is_alive, old_workers)))
         assert sum(client.clean is True for client in clients) == STREAMS
         assert all(len(client.retries_ms) == 2 for client in clients)
         assert len({client.retries_ms[-1] for client in clients}) > STREAMS / 2
@@ -115,17 +115,6 @@ def test_a_worker_outlives_the_arbiters_patience_while_it_drains(
         # The third stream's turn is after 8 s.
         assert [client.clean for client in asyncio.run(hold())] == [True] * 3
         assert service.complaints() == []
-
-
-def living(pids: list[int]) -> set[int]:
-    alive = set()
-    for pid in pids:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            continue
-        alive.add(pid)
-    return alive
 
 
 def test_after_a_kill_all_clients_are_back_and_whole() -> None:
