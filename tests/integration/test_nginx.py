@@ -375,3 +375,21 @@ def test_an_outer_nginx_with_stock_buffering_passes_events_at_once(
 def answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET /healthz HTTP/1.0\r\n",
+        # As much as nginx takes, and then its own fields.
+        "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        + f"X: {'y' * 8000}\r\n" * 3
+        + f"X: {'y' * 7800}\r\n",
+    ],
+    ids=["without a host", "large"],
+)
+def test_a_head_that_nginx_takes_is_served(service: Service, head: str) -> None:
+    with socket.create_connection(service.address, timeout=5) as connection:
+        connection.sendall(f"{head}\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 200 ")

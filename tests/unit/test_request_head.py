@@ -19,7 +19,7 @@ HOST = (b"host", b"x")
 def test_a_length_or_chunks_say_that_a_body_follows(
     fields: list[tuple[bytes, bytes]], has_body: bool
 ) -> None:
-    assert check("1.1", b"/", [HOST, *fields]) is has_body
+    assert check("1.1", b"/", [HOST, *fields], is_behind_nginx=False) is has_body
 
 
 @pytest.mark.parametrize(
@@ -37,14 +37,20 @@ def test_a_head_that_can_be_read_in_two_ways_is_refused(
     version: str, fields: list[tuple[bytes, bytes]]
 ) -> None:
     with pytest.raises(RequestRefusedError) as caught:
-        check(version, b"/", fields)
+        check(version, b"/", fields, is_behind_nginx=False)
     assert caught.value.status == HTTPStatus.BAD_REQUEST
 
 
 def test_target_and_fields_together_are_limited() -> None:
     half = b"x" * (MOST_HEAD_BYTES // 2)
-    check("1.1", b"/", [HOST, (b"x", half)])
+    check("1.1", b"/", [HOST, (b"x", half)], is_behind_nginx=False)
     for target, fields in ((half, [(b"x", half)]), (b"/", [(b"x", half), (half, b"y")])):
         with pytest.raises(RequestRefusedError) as caught:
-            check("1.1", target, [HOST, *fields])
+            check("1.1", target, [HOST, *fields], is_behind_nginx=False)
         assert caught.value.status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+
+
+def test_what_nginx_has_measured_and_counted_is_not_refused_again() -> None:
+    assert not check("1.1", b"/", [(b"x", b"y" * MOST_HEAD_BYTES)], is_behind_nginx=True)
+    with pytest.raises(RequestRefusedError):
+        check("1.1", b"/", [(b"transfer-encoding", b"gzip, chunked")], is_behind_nginx=True)

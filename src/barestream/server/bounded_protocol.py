@@ -128,7 +128,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unparsed_bytes += len(data)
         try:
             self._parse(data)
-            if self._unparsed_bytes > request_head.MOST_HEAD_BYTES:
+            if self._unparsed_bytes > request_head.MOST_UNPARSED_BYTES:
                 raise request_head.head_too_large()
         except (RequestRefusedError, httptools.HttpParserError) as error:
             # What a callback raises, the parser wraps.
@@ -179,7 +179,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin a request."""
-        self._has_body = request_head.check(self.parser.get_http_version(), self.url, self.headers)
+        self._has_body = request_head.check(
+            self.parser.get_http_version(),
+            self.url,
+            self.headers,
+            # A unix socket has no address.
+            is_behind_nginx=self.client is None,
+        )
         super().on_headers_complete()
         self._unparsed_bytes = 0
         if self._has_body:
