@@ -7,21 +7,28 @@ import signal
 import socket
 from collections.abc import Callable
 
-from service import Service, children, is_alive
+from served import until
+from service import PATIENCE_SECONDS, Service, children, is_alive, wait_for
 from sse_client import SseClient
+
+
+def kill_master(service: Service) -> None:
+    """Kill Gunicorn's master, and wait until it is gone: a signal is on its way for a moment."""
+    service.signal(signal.SIGKILL)
+    wait_for("the master's end", lambda: not service.is_app_running())
 
 
 async def streams_over(service: Service, kill_and_end: Callable[[], None]) -> list[SseClient]:
     clients = [SseClient(service.address) for _ in range(10)]
-    running = [asyncio.create_task(client.run(20)) for client in clients]
-    await asyncio.gather(*(client.opened.wait() for client in clients))
+    running = [asyncio.create_task(client.run(PATIENCE_SECONDS)) for client in clients]
+    await until(lambda: all(client.opened.is_set() for client in clients))
     await asyncio.to_thread(kill_and_end)
     return await asyncio.gather(*running)
 
 
 def test_down_ends_the_workers_of_an_app_whose_master_was_killed() -> None:
     def kill_and_stop() -> None:
-        service.signal(signal.SIGKILL)
+        kill_master(service)
         service.stop()
 
     with Service() as service:
@@ -34,7 +41,7 @@ def test_down_ends_the_workers_of_an_app_whose_master_was_killed() -> None:
 def test_up_starts_a_new_app_where_the_master_was_killed() -> None:
     with Service() as service:
         old = service.workers()
-        service.signal(signal.SIGKILL)
+        kill_master(service)
         service.make_up()
         assert service.is_app_running()
         assert not any(map(is_alive, old))
@@ -44,7 +51,7 @@ def test_up_starts_a_new_app_where_the_master_was_killed() -> None:
 def test_the_app_alone_is_started_anew_where_its_master_was_killed() -> None:
     with Service() as service:
         old = service.workers()
-        service.signal(signal.SIGKILL)
+        kill_master(service)
         service.start_app()
         assert service.is_app_running()
         assert not any(map(is_alive, old))
@@ -54,7 +61,9 @@ def test_the_app_alone_is_started_anew_where_its_master_was_killed() -> None:
 def test_down_ends_the_workers_of_an_nginx_whose_master_was_killed() -> None:
     with Service() as service:
         workers = children(service.nginx_pid)
-        os.kill(service.nginx_pid, signal.SIGKILL)
+        master = service.nginx_pid
+        os.kill(master, signal.SIGKILL)
+        wait_for("the master's end", lambda: not is_alive(master))
         service.stop()
         assert not any(map(is_alive, workers))
         with socket.socket() as client:

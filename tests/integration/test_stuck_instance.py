@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from barestream.server.readiness import unready
-from service import wait_for
+from service import PATIENCE_SECONDS, wait_for
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_another_instance_starts_and_leaves_the_way_to_the_stuck_one_to_the_roll
 
 def test_one_of_the_same_name_says_at_once_that_another_listens(stuck: Path) -> None:
     with serving(stuck, "old") as process:
-        assert process.wait(10) == 1
+        assert process.wait(PATIENCE_SECONDS) == 1
         assert process.stderr
         assert "another instance listens in" in process.stderr.read()
 

@@ -10,7 +10,7 @@ import pytest
 
 from publisher import KEY, Publisher
 from served import until
-from service import Service, is_alive, wait_for
+from service import PATIENCE_SECONDS, Service, is_alive, wait_for
 from sse_client import SseClient
 
 TIMEOUT_SECONDS = 3
@@ -77,7 +77,7 @@ def test_workers_outlive_a_pause_of_the_whole_service() -> None:
 def test_workers_whose_master_was_killed_drain_and_end() -> None:
     async def act() -> list[SseClient]:
         clients = [SseClient(service.address) for _ in range(20)]
-        running = [asyncio.create_task(client.run(20)) for client in clients]
+        running = [asyncio.create_task(client.run(PATIENCE_SECONDS)) for client in clients]
         await asyncio.gather(*(client.opened.wait() for client in clients))
         service.signal(signal.SIGKILL)
         await until(lambda: not any(map(is_alive, workers)))
