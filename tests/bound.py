@@ -105,6 +105,10 @@ class Bound(Answering):
         """Return its log lines."""
         return json_lines(self._log)
 
+    def ended_streams(self) -> list[dict[str, Any]]:
+        """Return the log line of each stream that is over."""
+        return self.says("stream ended")
+
     def says(self, text: str) -> list[dict[str, Any]]:
         """Return the log lines with such a message."""
         return [line for line in self.log() if text in line["message"]]

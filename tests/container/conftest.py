@@ -1,4 +1,4 @@
-"""A real engine and the project on it; the long idle stream."""
+"""A real engine and the project on it; what takes minutes, while other tests run."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import pytest
 from compose import Stack
 from idle_stream import IdleStream
 from programs import require_docker
+from vanished_client import VanishedClient
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,24 +33,51 @@ def fresh_stack(engine: None) -> Iterator[Stack]:  # noqa: ARG001 (first of all)
 
 
 @pytest.fixture(scope="session")
-def idle_stream(engine: None) -> Iterator[Future[IdleStream]]:  # noqa: ARG001 (first of all)
-    """Return the five minutes of a stream that is all but silent, while other tests run."""
-    # The stack goes first at the end: with it the stream ends, and the thread.
-    with ThreadPoolExecutor(1) as thread, Stack(clock_seconds=120) as running:
-        stream = IdleStream(running.address)
-        yield thread.submit(lambda: asyncio.run(stream.watch()))
+def waiting(engine: None) -> Iterator[ThreadPoolExecutor]:  # noqa: ARG001 (first of all)
+    """Return the threads of what takes minutes, while other tests run."""
+    with ThreadPoolExecutor() as threads:
+        yield threads
+
+
+@pytest.fixture(scope="session")
+def idle_stack(waiting: ThreadPoolExecutor) -> Iterator[Stack]:  # noqa: ARG001 (it ends after this)
+    """Return a project whose streams are all but silent.
+
+    It goes first at the end: with it the streams end, and the threads.
+    """
+    with Stack(clock_seconds=120) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def idle_stream(waiting: ThreadPoolExecutor, idle_stack: Stack) -> Future[IdleStream]:
+    """Return the five minutes of an idle stream."""
+    stream = IdleStream(idle_stack.address)
+    return waiting.submit(lambda: asyncio.run(stream.watch()))
+
+
+@pytest.fixture(scope="session")
+def vanished_client(waiting: ThreadPoolExecutor, idle_stack: Stack) -> Future[float | None]:
+    """Return how long a client was kept that vanished."""
+    return waiting.submit(VanishedClient(idle_stack).watch)
+
+
+# In the order in which they are over.
+LONG_WAITS = ("vanished_client", "idle_stream")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _begin_the_idle_stream_first(engine: None, request: pytest.FixtureRequest) -> None:  # noqa: ARG001
-    if any(_waits_for_the_idle_stream(item) for item in request.session.items):
-        request.getfixturevalue("idle_stream")
+def _begin_the_long_waits_first(engine: None, request: pytest.FixtureRequest) -> None:  # noqa: ARG001
+    for wait in sorted({_long_wait(item) for item in request.session.items} - {0}):
+        request.getfixturevalue(LONG_WAITS[wait - 1])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Ask for the idle stream's five minutes last, when they are nearly over."""
-    items.sort(key=_waits_for_the_idle_stream)
+    """Ask for what takes minutes last, when it is nearly over."""
+    items.sort(key=_long_wait)
 
 
-def _waits_for_the_idle_stream(item: pytest.Item) -> bool:
-    return "idle_stream" in getattr(item, "fixturenames", ())
+def _long_wait(item: pytest.Item) -> int:
+    """Return which of the long waits a test asks for, from 1 on; 0 for none."""
+    names = getattr(item, "fixturenames", ())
+    return max((number for number, wait in enumerate(LONG_WAITS, 1) if wait in names), default=0)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from bare_service import BareService
+from bound import Bound
 from served import until
 from sse_client import SseClient
 from wall_clock import WallClock
@@ -22,8 +22,8 @@ def wall_clock() -> Iterator[WallClock]:
 
 
 @pytest.fixture
-def service(wall_clock: WallClock) -> Iterator[BareService]:
-    with BareService(environment=wall_clock.environment) as running:
+def service(wall_clock: WallClock) -> Iterator[Bound]:
+    with Bound(environment=wall_clock.environment) as running:
         yield running
 
 
@@ -32,7 +32,7 @@ def seconds_of(client: SseClient) -> list[int]:
     return [int(event.id[1:-5]) for event in client.events]
 
 
-def lags_above_a_second(service: BareService) -> float:
+def lags_above_a_second(service: Bound) -> float:
     text = httpx.get(f"{service.url}/metrics").text
     buckets = {
         bound: float(value)
@@ -44,7 +44,7 @@ def lags_above_a_second(service: BareService) -> float:
 
 
 async def followed_over_a_jump(
-    service: BareService, wall_clock: WallClock, jump_seconds: int
+    service: Bound, wall_clock: WallClock, jump_seconds: int
 ) -> SseClient:
     """Follow the ticks over a jump until three have come after it."""
     client = SseClient(service.address, "/events")
@@ -61,7 +61,7 @@ async def followed_over_a_jump(
 
 
 def test_a_clock_that_is_set_back_by_an_hour_ticks_on_after_a_told_gap(
-    service: BareService, wall_clock: WallClock
+    service: Bound, wall_clock: WallClock
 ) -> None:
     async def main() -> None:
         client = await followed_over_a_jump(service, wall_clock, -HOUR)
@@ -88,7 +88,7 @@ def test_a_clock_that_is_set_back_by_an_hour_ticks_on_after_a_told_gap(
 
 
 def test_a_clock_that_is_set_forward_by_an_hour_sends_no_burst(
-    service: BareService, wall_clock: WallClock
+    service: Bound, wall_clock: WallClock
 ) -> None:
     async def main() -> None:
         client = await followed_over_a_jump(service, wall_clock, HOUR)

@@ -11,13 +11,13 @@ import pytest
 from bareasgi import Application, HttpRequest, HttpResponse, LifespanRequest
 from bareutils import bytes_writer
 
-from bare_service import BareService
 from barestream.frames import frame
 from barestream.hub import Hub, HubLimits
 from barestream.metrics import Metrics
 from barestream.slices import Slices
 from barestream.stream import EndReason, Stream
 from barestream.web.event_stream import HUB, StreamResponse
+from bound import Bound
 from publisher import KEY, PATH, Publisher
 from served import Served
 from service import Service, wait_for
@@ -96,13 +96,13 @@ def reading(address: tuple[str, int], target: str, **options: int) -> Iterator[S
         reader.close()
 
 
-@pytest.fixture(scope="module", params=[BareService, Service], ids=["direct", "through nginx"])
-def service(request: pytest.FixtureRequest) -> Iterator[Service | BareService]:
+@pytest.fixture(scope="module", params=[Bound, Service], ids=["direct", "through nginx"])
+def service(request: pytest.FixtureRequest) -> Iterator[Service | Bound]:
     with request.param(**SETTINGS) as running:
         yield running
 
 
-def publish_more_than_is_buffered(service: Service | BareService) -> None:
+def publish_more_than_is_buffered(service: Service | Bound) -> None:
     async def main() -> None:
         async with Publisher(service.url) as publisher:
             for _ in range(PUBLISHED):
@@ -112,7 +112,7 @@ def publish_more_than_is_buffered(service: Service | BareService) -> None:
 
 
 def test_a_client_that_reads_steadily_is_kept_and_cut_once_it_reads_nothing(
-    service: Service | BareService,
+    service: Service | Bound,
 ) -> None:
     before = len(service.ended_streams())
     with reading(service.address, f"{PATH}?topic=large") as reader:

@@ -1,0 +1,38 @@
+"""The app without nginx, and a client that vanished without a FIN."""
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from bound import Bound
+from service import ROOT, wait_for
+from vanished import vanish
+
+VANISHED_SECONDS = 3
+
+
+@pytest.fixture
+def impatient(tmp_path: Path) -> dict[str, str]:
+    """Return the environment of an app that waits for seconds where it waits for minutes."""
+    # Python imports a module of this name when it starts.
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import barestream.server.server as server\nserver.VANISHED_SECONDS = {VANISHED_SECONDS}\n"
+    )
+    return {"PYTHONPATH": f"{tmp_path}:{ROOT / 'src'}"}
+
+
+def test_a_client_that_vanished_is_let_go_of(impatient: dict[str, str]) -> None:
+    with (
+        Bound(environment=impatient, slow_seconds=1, heartbeat_seconds=1) as service,
+        socket.create_connection(service.address, timeout=10) as client,
+    ):
+        client.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+        vanish(client)
+        began_at = time.monotonic()
+        # The kernel looks each time that it repeats what was not acknowledged.
+        [end] = wait_for("its end", service.ended_streams, seconds=20)
+        print(f"let go of after {time.monotonic() - began_at:.1f} s")
+        assert end["reason"] == "client left"
