@@ -111,6 +111,42 @@ static double own_cpu_seconds(void)
     return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
 }
 
+/* --- Turns: two clients that load two servers of one machine by turns -------------------------- */
+
+/* A client with turns has every second stretch of the monotonic clock, the even ones or the odd
+ * ones, and its own time, which stands still between them. What is due is due by its own time. */
+struct turns {
+    int64_t stretch_ns; /* 0: no turns, and its own time is the clock's. */
+    bool are_odd;
+};
+
+static int64_t own_ns(const struct turns *turns, int64_t clock_ns)
+{
+    int64_t stretch_ns = turns->stretch_ns;
+    if (stretch_ns == 0)
+        return clock_ns;
+    int64_t since_ns = clock_ns - (turns->are_odd ? stretch_ns : 0);
+    int64_t part_ns = since_ns % (2 * stretch_ns);
+    return since_ns / (2 * stretch_ns) * stretch_ns + (part_ns < stretch_ns ? part_ns : stretch_ns);
+}
+
+/* The first moment of the clock at which its own time is so late. */
+static int64_t clock_ns(const struct turns *turns, int64_t own_ns)
+{
+    int64_t stretch_ns = turns->stretch_ns;
+    if (stretch_ns == 0)
+        return own_ns;
+    return own_ns / stretch_ns * 2 * stretch_ns + own_ns % stretch_ns +
+           (turns->are_odd ? stretch_ns : 0);
+}
+
+/* The own time at which a turn begins, this moment's or the next one's. */
+static int64_t next_turn_own_ns(const struct turns *turns, int64_t clock_ns)
+{
+    int64_t own = own_ns(turns, clock_ns), stretch_ns = turns->stretch_ns;
+    return stretch_ns == 0 ? own : (own + stretch_ns - 1) / stretch_ns * stretch_ns;
+}
+
 /* --- Histograms: 64 buckets for each power of two, so that a value is at most 1.6 % off ------- */
 
 #define BUCKET_BITS 6
@@ -412,6 +448,7 @@ struct options {
     bool together;
     unsigned topics;
     double warm_up_seconds, measure_seconds, drain_seconds;
+    struct turns turns;
 };
 
 static const char USAGE[] =
@@ -428,7 +465,10 @@ static const char USAGE[] =
     "  --together          all at the same moment; else evenly spread\n"
     "  --request FILE      a publish, with SEQUENCE__, SEND_TIME_IN_NS____ and perhaps TOPIC__\n"
     "  --topics N          how many of them there are\n"
-    "  --warm-up S  --measure S  --drain S\n";
+    "  --warm-up S  --measure S  --drain S\n"
+    "  --turn S            streams are opened and events sent in every second stretch of S seconds\n"
+    "                      alone: for another client, with --odd, that has the others\n"
+    "  --odd               the odd ones of the monotonic clock; else the even ones\n";
 
 static void parse_tcp(struct options *options, const char *text)
 {
@@ -494,6 +534,8 @@ static struct options parse_options(int count, char **arguments)
         {"warm-up", required_argument, NULL, 'w'},
         {"measure", required_argument, NULL, 'm'},
         {"drain", required_argument, NULL, 'd'},
+        {"turn", required_argument, NULL, 'i'},
+        {"odd", no_argument, NULL, 'O'},
         {NULL, 0, NULL, 0},
     };
     struct options options = {
@@ -518,6 +560,8 @@ static struct options parse_options(int count, char **arguments)
         case 'w': options.warm_up_seconds = number(name, optarg); break;
         case 'm': options.measure_seconds = number(name, optarg); break;
         case 'd': options.drain_seconds = number(name, optarg); break;
+        case 'i': options.turns.stretch_ns = ns(number(name, optarg)); break;
+        case 'O': options.turns.are_odd = true; break;
         default: refuse_options();
         }
     }
@@ -727,7 +771,8 @@ struct run {
     uint64_t refused, unanswered;
 
     enum phase phase;
-    int64_t phase_ends_ns, opening_ns, publishing_ns;
+    int64_t phase_ends_ns;
+    int64_t opening_own_ns, publishing_own_ns;
     uint64_t first_measured;
 
     uint64_t twice, out_of_order, foreign;
@@ -940,14 +985,15 @@ static bool is_publishing(const struct run *run)
     return run->phase == WARMING_UP || run->phase == MEASURING;
 }
 
-static int64_t due_ns(const struct run *run, const struct publisher *publisher)
+static int64_t due_ns(const struct run *run, const struct publisher *publisher, int64_t at_ns)
 {
     const struct options *options = &run->options;
     if (options->events_per_second == 0)
-        return 0;
+        return clock_ns(&options->turns, own_ns(&options->turns, at_ns));
     uint64_t nth = options->together ? 0 : (uint64_t)(publisher - run->publishers);
     double slot = (double)(publisher->slot * options->publishers + nth);
-    return run->publishing_ns + ns(slot / options->events_per_second);
+    return clock_ns(&options->turns,
+                    run->publishing_own_ns + ns(slot / options->events_per_second));
 }
 
 static void settle_publish(struct run *run, struct publisher *publisher, bool accepted)
@@ -989,10 +1035,10 @@ static int64_t publish_if_due(struct run *run, struct publisher *publisher, int6
         return begin_connecting(run, &publisher->connection, 0) ? NEVER : at_ns + RETRY_NS;
     if (state != CONNECTED || publisher->waiting || !is_publishing(run))
         return NEVER;
-    int64_t due = due_ns(run, publisher);
+    int64_t due = due_ns(run, publisher, at_ns);
     if (due > at_ns)
         return due;
-    publish(run, publisher, run->options.events_per_second == 0 ? at_ns : due);
+    publish(run, publisher, due);
     return NEVER;
 }
 
@@ -1090,10 +1136,10 @@ static void enter_phase(struct run *run, enum phase phase, int64_t at_ns)
     fprintf(stderr, "mark %s\n", MARKS[phase]);
     switch (phase) {
     case OPENING:
-        run->opening_ns = at_ns;
+        run->opening_own_ns = own_ns(&options->turns, at_ns);
         break;
     case WARMING_UP:
-        run->publishing_ns = at_ns;
+        run->publishing_own_ns = next_turn_own_ns(&options->turns, at_ns);
         break;
     case MEASURING:
         run->first_measured = run->ledger.count;
@@ -1112,7 +1158,8 @@ static int64_t open_due_streams(struct run *run, int64_t at_ns)
 {
     const struct options *options = &run->options;
     for (; run->begun < options->streams; run->begun++) {
-        int64_t due = run->opening_ns + ns(options->ramp_seconds * run->begun / options->streams);
+        double since_seconds = options->ramp_seconds * run->begun / options->streams;
+        int64_t due = clock_ns(&options->turns, run->opening_own_ns + ns(since_seconds));
         if (due > at_ns)
             return due;
         if (!begin_connecting(run, &run->streams[run->begun].connection, run->begun))

@@ -63,6 +63,10 @@ class Load:
         warm_up_seconds: From the first event to the first one that is measured.
         measure_seconds: From then to the last event.
         drain_seconds: How long is waited for what is missing then.
+        turn_seconds: Streams are opened and events sent in every second stretch of so many seconds
+            alone, as if there were no time between: `ramp_seconds` and `events_per_second` go by
+            that time, the other seconds by the clock. 0: all the time.
+        turns_are_odd: Whether it is the odd stretches; another client may have the even ones.
     """
 
     streams: int = 0
@@ -78,11 +82,14 @@ class Load:
     warm_up_seconds: float = 0
     measure_seconds: float = 0
     drain_seconds: float = 5
+    turn_seconds: float = 0
+    turns_are_odd: bool = False
 
     @property
     def seconds(self) -> float:
         """How long it takes with a server that keeps up."""
-        return self.ramp_seconds + self.settle_seconds + self.warm_up_seconds + self.measure_seconds
+        ramp_seconds = self.ramp_seconds * (2 if self.turn_seconds else 1)
+        return ramp_seconds + self.settle_seconds + self.warm_up_seconds + self.measure_seconds
 
 
 @dataclass(frozen=True)
@@ -225,10 +232,13 @@ def _options(load: Load, folder: Path) -> Iterator[str]:
         "warm-up": load.warm_up_seconds,
         "measure": load.measure_seconds,
         "drain": load.drain_seconds,
+        "turn": load.turn_seconds,
     }
     yield from (f"--{name}={value}" for name, value in numbers.items())
     if load.together:
         yield "--together"
+    if load.turns_are_odd:
+        yield "--odd"
     if load.targets:
         lines = ("\t".join(map(str, target)) for target in load.targets)
         (folder / "targets").write_text("\n".join(lines))

@@ -44,6 +44,7 @@ class OddServer:
         piece_bytes: How large the chunks are that an event is sent in.
         end_at: The event after which each stream ends.
         refused: The publishes that are refused, although they are sent on.
+        published: What was published, in the order in which it came.
     """
 
     plan: Plan = well
@@ -51,7 +52,7 @@ class OddServer:
     end_at: int | None = None
     refused: frozenset[int] = frozenset()
     connections: int = 0
-    _published: list[bytes] = field(default_factory=list)
+    published: list[bytes] = field(default_factory=list)
     _streams: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -69,15 +70,15 @@ class OddServer:
                 continue
             length = int(head.partition(b"Content-Length: ")[2].split(b"\r\n")[0])
             self._send(await reader.readexactly(length))
-            status = 503 if len(self._published) - 1 in self.refused else 201
+            status = 503 if len(self.published) - 1 in self.refused else 201
             writer.write(b"HTTP/1.1 %d .\r\nContent-Length: 2\r\n\r\nok" % status)
 
     def _send(self, data: bytes) -> None:
-        self._published.append(data)
-        event = len(self._published) - 1
+        self.published.append(data)
+        event = len(self.published) - 1
         for nth, stream in enumerate(self._streams):
             for number in self.plan(nth, event):
-                text = b"id: x\nevent: y\ndata: %b\n\n" % self._published[number]
+                text = b"id: x\nevent: y\ndata: %b\n\n" % self.published[number]
                 for at in range(0, len(text), self.piece_bytes):
                     piece = text[at : at + self.piece_bytes]
                     stream.write(b"%x\r\n%b\r\n" % (len(piece), piece))
@@ -182,6 +183,29 @@ def test_it_counts_streams_that_end_and_what_they_miss(
     assert result.ended_early == STREAMS
     assert result.first_failure == "the response ended"
     assert result.lost == (result.accepted - 10) * STREAMS > 0
+
+
+@pytest.mark.parametrize("are_odd", [False, True], ids=["even", "odd"])
+@pytest.mark.parametrize("events_per_second", [100, 0], ids=["paced", "as soon as answered"])
+def test_it_publishes_in_its_turns_alone(
+    client: Client, tmp_path: Path, events_per_second: float, are_odd: bool
+) -> None:
+    async def run(server: OddServer, load: Load) -> Result:
+        async with listening(server, tmp_path / "socket"):
+            return await asyncio.to_thread(client.run, tmp_path / "socket", load)
+
+    server = OddServer()
+    load = replace(
+        LOAD,
+        request=request(),
+        events_per_second=events_per_second,
+        turn_seconds=0.1,
+        turns_are_odd=are_odd,
+    )
+    result = asyncio.run(run(server, load))
+    due_at_ns = [int(data.split()[1]) for data in server.published]
+    assert {at // 100_000_000 % 2 for at in due_at_ns} == {are_odd}
+    assert result.faults == 0
 
 
 def test_ours_gives_fifty_streams_all_they_are_owed(client: Client) -> None:
