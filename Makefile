@@ -1,9 +1,9 @@
 # `make help` lists the targets. Each does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs test test-full test-containers test-deploy drill bench bench-quick fuzz check lock
+.PHONY: help up down logs test test-full test-containers test-deploy drill bench bench-against bench-quick fuzz check lock
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
 
 up: ## run the service: Compose where an engine answers, else on this machine; prints its URL
 	@deploy/local up
@@ -32,7 +32,10 @@ drill: .venv/dev ## faults under 1,000 clients, on a real engine: what is lost, 
 bench: .venv/dev ## what a delivery costs, beside nchan, better-sse, sse-starlette and a floor in C
 	@.venv/bin/python tests/bench
 
-bench-quick: .venv/dev ## the same in two minutes: a first impression
+bench-against: .venv/dev ## whether this tree costs more than a commit: make bench-against COMMIT=HEAD
+	@.venv/bin/python tests/bench --against "$(COMMIT)"
+
+bench-quick: .venv/dev ## the bench in three minutes: a first impression
 	@.venv/bin/python tests/bench --quick
 
 fuzz: .venv/dev ## 20,000 examples of odd events and odd requests

@@ -26,14 +26,17 @@ daemonize no
 """
 
 
+def binary() -> str | None:
+    """Return the path of a Valkey server, or of a Redis one, where there is one."""
+    return shutil.which("valkey-server") or shutil.which("redis-server")
+
+
 class Engine:
     """A server process on a free port; its data outlive it until the context ends."""
 
     def __init__(self) -> None:
-        self._binary = (
-            shutil.which("valkey-server")
-            or shutil.which("redis-server")
-            or give_up("no engine: apt-get install valkey-server, or redis-server")
+        self._binary = binary() or give_up(
+            "no engine: apt-get install valkey-server, or redis-server"
         )
         self._folder = tempfile.TemporaryDirectory(prefix="bs-engine-")
         self.folder = Path(self._folder.name)

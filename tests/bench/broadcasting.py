@@ -46,8 +46,7 @@ def broadcast_job(
 
     def run() -> Figures:
         with make() as server:
-            padded = _with_requests(load, server, _framing_bytes(stand, server))
-            return figures(stand.measure(server, padded, pinned=pinned))
+            return figures(stand.measure(server, rehearsed(stand, server, load), pinned=pinned))
 
     return Job(row or make().name, load.seconds + START_SECONDS, run)
 
@@ -78,8 +77,17 @@ def broadcast_jobs(
     ]
 
 
+def rehearsed(stand: Stand, server: Server, load: Load) -> Load:
+    """Return a load with its requests, of events of EVENT_BYTES; the server is warm then.
+
+    Raises:
+        NotServedError: The server delivers nothing.
+    """
+    return _with_requests(load, server, _framing_bytes(stand, server))
+
+
 def _framing_bytes(stand: Stand, server: Server) -> int:
-    """Return what a server puts around an event's data; it is warm then."""
+    """Return what a server puts around an event's data."""
     rehearsal = _with_requests(_REHEARSAL, server, EVENT_BYTES)
     found = stand.client.run(server.address, rehearsal).measured
     if not found.delivered:

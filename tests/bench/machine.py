@@ -6,12 +6,11 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.servers import versions
 from service import ROOT
 
 
-def describe(cache: Path) -> dict[str, str]:
-    """Return the machine, the day, the commit, and the version of everything that took part."""
+def describe() -> dict[str, str]:
+    """Return the machine, the day and the commit."""
     return {
         "cores": str(len(os.sched_getaffinity(0))),
         "CPU": _cpu_model(),
@@ -19,7 +18,6 @@ def describe(cache: Path) -> dict[str, str]:
         "kernel": platform.release(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "commit": _commit(),
-        **versions(cache),
     }
 
 

@@ -115,7 +115,7 @@ def run(
     end of its round, and the less disturbed of the two counts.
     """
     left_seconds = count * sum(job.seconds for course in courses for job in course.jobs)
-    pace = _Pace(left_seconds)
+    pace = Pace(left_seconds)
     found: dict[str, Rows] = {}
     for course in courses:
         rows = found[course.name] = {job.row: Row() for job in course.jobs}
@@ -124,7 +124,7 @@ def run(
             for job in course.jobs:
                 say(f"{pace.left()}: {course.name}, round {nth + 1} of {count}: {job.row}")
                 taken[job.row] = _take(job, rows[job.row])
-                pace.passed(job)
+                pace.passed(job.seconds)
             for job in course.jobs:
                 first = taken[job.row]
                 if first and _stolen(first) > most_stolen:
@@ -151,7 +151,7 @@ def _take(job: Job, row: Row) -> Figures | None:
         return None
 
 
-class _Pace:
+class Pace:
     """How much is left, by how long it was to take and how long it took so far."""
 
     def __init__(self, seconds: float) -> None:
@@ -159,10 +159,12 @@ class _Pace:
         self._done_seconds = 0.0
         self._began_at = time.monotonic()
 
-    def passed(self, job: Job) -> None:
-        self._done_seconds += job.seconds
+    def passed(self, seconds: float) -> None:
+        """Count what was to take so long as done."""
+        self._done_seconds += seconds
 
     def left(self) -> str:
+        """Return how much is left, for people."""
         spent_seconds = time.monotonic() - self._began_at
         pace = spent_seconds / self._done_seconds if self._done_seconds else 1
         minutes, seconds = divmod(round(pace * (self._planned_seconds - self._done_seconds)), 60)

@@ -3,6 +3,9 @@
 from bench.courses import burst, fan_out, growth, publishing, topics
 
 # What a first impression is of; all of them take half an hour.
-QUICK = (fan_out.NAME, growth.NAME)
+QUICK = (fan_out.NAME, growth.NAME, publishing.NAME)
 
 COURSES = {module.NAME: module.course for module in (fan_out, growth, burst, topics, publishing)}
+
+# Those that two trees can be compared in.
+TRIALS = {module.NAME: module.trials for module in (fan_out, burst, publishing)}

@@ -1,6 +1,7 @@
 """More events than can be written one by one: 32 publishers at once."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench import servers
@@ -9,6 +10,7 @@ from bench.client import Load
 from bench.measurement import Measurement, Stand
 from bench.rounds import Column, Course, Job, Table
 from bench.servers import Server
+from bench.trial import Judged, Trial
 
 NAME = "burst"
 
@@ -46,6 +48,28 @@ def course(stand: Stand, cache: Path) -> Course:
             ),
         ],
     )
+
+
+def trials(stand: Stand) -> list[Trial]:
+    """Return what is judged of two trees: a delivery's cost, and whether one falls behind."""
+    alone = Load(
+        streams=1000,
+        ramp_seconds=1,
+        publishers=32,
+        events_per_second=500,
+        together=True,
+        warm_up_seconds=1,
+        measure_seconds=2 if stand.is_quick else 4,
+    )
+    # Four bursts a turn, 64 ms from one to the next.
+    by_turns = replace(alone, turn_seconds=0.256)
+    cost = Judged("CPU a delivery", "cpu_us", "{:.2f} us")
+    rate = Judged("deliveries/s", "delivered_per_second", "{:,.0f}", more_is_better=True)
+    return [
+        Trial(NAME, by_turns, Measurement.deliveries, [cost], pairs=1 if stand.is_quick else 3),
+        # A tree that falls behind would go on in the other one's turns, and not be seen to.
+        Trial(f"{NAME}, no turns", alone, Measurement.deliveries, [rate], pairs=1),
+    ]
 
 
 def _jobs(

@@ -7,6 +7,7 @@ from bench.broadcasting import broadcast_jobs
 from bench.client import Load
 from bench.measurement import Measurement, Stand
 from bench.rounds import Column, Course, Figures, Table
+from bench.trial import Judged, Trial
 
 NAME = "fan-out"
 
@@ -71,6 +72,26 @@ def course(stand: Stand, cache: Path) -> Course:
             Table("Connects and memory, with nginx", jobs_behind_nginx, connects),
         ],
     )
+
+
+def trials(stand: Stand) -> list[Trial]:
+    """Return what is judged of two trees: a delivery, a connect and a stream's memory."""
+    load = Load(
+        streams=500 if stand.is_quick else 2000,
+        ramp_seconds=0.5 if stand.is_quick else 2,
+        publishers=1,
+        events_per_second=10,
+        warm_up_seconds=1,
+        measure_seconds=2 if stand.is_quick else 6,
+        # Two events a turn: the second one's deliveries are over well before its end.
+        turn_seconds=0.2,
+    )
+    judged = [
+        Judged("CPU a delivery", "cpu_us", "{:.2f} us"),
+        Judged("CPU a connect", "connect_us", "{:.0f} us"),
+        Judged("memory a stream", "stream_kb", "{:.2f} KB"),
+    ]
+    return [Trial(NAME, load, _figures, judged, pairs=1 if stand.is_quick else 3)]
 
 
 def _figures(measurement: Measurement) -> Figures:

@@ -9,10 +9,15 @@ from bench.client import Load
 from bench.measurement import Measurement, Stand
 from bench.rounds import Column, Course, Job, Table
 from bench.servers import Ours
+from bench.trial import Judged, Trial
+from engine import binary
 
 NAME = "publishing"
 
 PUBLISHERS = (1, 64)
+
+_MEMORY = ("its own memory", "local")
+_VALKEY = ("Valkey", "valkey")
 
 
 def course(stand: Stand, cache: Path) -> Course:  # noqa: ARG001 (ours needs no cache)
@@ -28,8 +33,37 @@ def course(stand: Stand, cache: Path) -> Course:  # noqa: ARG001 (ours needs no 
     return Course(NAME, [Table(title, list(_jobs(stand)), columns)])
 
 
+def trials(stand: Stand) -> list[Trial]:
+    """Return what is judged of two trees: a publish."""
+    judged = [Judged("CPU a publish", "cpu_us", "{:.0f} us")]
+    return [
+        Trial(
+            f"{NAME} to {name}, {publishers} at once",
+            Load(
+                publishers=publishers,
+                settle_seconds=0.1,
+                warm_up_seconds=0.5,
+                measure_seconds=1 if stand.is_quick else 4,
+                # So that those that are under way at a turn's end are few beside the turn's own.
+                turn_seconds=0.25,
+            ),
+            Measurement.publishes,
+            judged,
+            pairs=1 if stand.is_quick else 2,
+            broker=broker,
+        )
+        for name, broker in _logs()
+        for publishers in PUBLISHERS
+    ]
+
+
+def _logs() -> list[tuple[str, str]]:
+    """Return the homes of the log that there are here: a name of each, and what Ours calls it."""
+    return [_MEMORY, _VALKEY] if binary() else [_MEMORY]
+
+
 def _jobs(stand: Stand) -> Iterator[Job]:
-    for name, broker in (("its own memory", "local"), ("Valkey", "valkey")):
+    for name, broker in _logs():
         for publishers in PUBLISHERS:
             yield broadcast_job(
                 stand,

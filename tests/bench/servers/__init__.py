@@ -16,9 +16,10 @@ from bench.servers.nginx import BehindNginx
 from bench.servers.ours import Ours
 from bench.servers.server import Address, Server
 from bench.servers.sse_starlette import SseStarlette
+from bench.servers.tree import HERE, Tree
 from bench.servers.version import versions
 
-__all__ = ["Address", "Ours", "Server", "alone", "behind_nginx", "versions"]
+__all__ = ["HERE", "Address", "Ours", "Server", "Tree", "alone", "behind_nginx", "versions"]
 
 
 def alone(cache: Path) -> list[Callable[..., Server]]:

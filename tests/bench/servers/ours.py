@@ -1,20 +1,18 @@
 """Ours, as it is shipped."""
 
-import sys
 from contextlib import ExitStack
 from typing import Self
 from urllib.parse import urlencode
 
 import httpx
 
-from bench.servers.environment import variables
 from bench.servers.holds import Holds
 from bench.servers.limits import WIDE
-from bench.servers.process import Process
 from bench.servers.server import Address, answers, request, tree
+from bench.servers.tree import HERE, Tree
 from engine import Engine
 from publisher import KEY, PATH, token
-from service import ROOT, Service, free_port
+from service import Service, free_port
 
 
 class Ours:
@@ -24,6 +22,8 @@ class Ours:
         workers: How many; more than one needs Valkey, and nginx to spread the streams.
         behind_nginx: Whether nginx is in front.
         broker: Where the log is: "local" or "valkey".
+        code: Which tree's code runs. Behind nginx it is always this one's: the configuration of
+            nginx belongs to it.
         settings: Any others.
     """
 
@@ -32,10 +32,12 @@ class Ours:
         workers: int = 1,
         behind_nginx: bool = False,
         broker: str = "local",
+        code: Tree = HERE,
         **settings: object,
     ) -> None:
         self.name = "barestream behind nginx" if behind_nginx else "barestream"
         self._behind_nginx = behind_nginx
+        self._code = code
         self._engine = Engine() if broker == "valkey" else None
         self._settings = {**WIDE, "token_key": KEY, "workers": workers, **settings}
         self._running = ExitStack()
@@ -67,11 +69,8 @@ class Ours:
 
     def _start_alone(self, stack: ExitStack) -> None:
         host, port = self.address = ("127.0.0.1", free_port())
-        settings = {**self._settings, "bind": f"{host}:{port}"}
-        command = (sys.executable, "-m", "barestream", "serve")
-        process = stack.enter_context(
-            Process(*command, PYTHONPATH=str(ROOT / "src"), **variables(settings))
-        )
+        serving = self._code.serve(**self._settings, bind=f"{host}:{port}")
+        process = stack.enter_context(serving)
         # Until it is ready it opens streams only to have them come again.
         process.wait_until(self.name, lambda: answers(self.address, "/readyz"))
         self._figures_url = f"http://{host}:{port}/metrics"
@@ -96,8 +95,8 @@ class Ours:
         engine = [int(self._engine.ask("INFO", "server")["process_id"])] if self._engine else []
         return [*(pid for root in self._roots for pid in tree(root)), *engine]
 
-    def holds(self) -> Holds:
-        """Return how long its loop was held so far."""
+    def holds(self) -> Holds | None:
+        """Return how long its loop was held so far, where its metrics tell."""
         with httpx.Client(transport=httpx.HTTPTransport(uds=self._figures_socket)) as client:
             answer = client.get(self._figures_url).raise_for_status()
         return Holds.parse(answer.text)
