@@ -89,3 +89,18 @@ def test_workers_whose_master_was_killed_drain_and_end() -> None:
         said = [line for line in service.app_log() if line["level"] == "ERROR"]
         assert {line["pid"] for line in said} == set(workers)
         assert f"the master (pid {master}) is gone" in said[0]["message"]
+
+
+def test_workers_that_are_told_to_stop_as_they_are_forked_stop() -> None:
+    with Service(workers=1) as service:
+        [newest] = told = service.workers()
+        for _ in range(20):
+            os.kill(newest, signal.SIGTERM)
+            deadline = time.monotonic() + 10
+            # Without a pause: what is asked about is their first millisecond.
+            while not (fresh := set(service.workers()) - set(told)):
+                assert time.monotonic() < deadline
+            newest = fresh.pop()
+            told.append(newest)
+        wait_for("the end of all the others", lambda: service.workers() == [newest])
+        assert service.is_app_running()

@@ -13,7 +13,7 @@ from typing import Any
 from gunicorn import sock
 from gunicorn.arbiter import Arbiter
 
-from barestream.server.worker import Worker
+from barestream.server.worker import ENDING_SIGNALS, Worker
 
 # After a QUIT a worker flushes its streams (1 s) and finishes its requests (3 s).
 HURRIED_SECONDS = 6
@@ -22,8 +22,6 @@ HURRIED_SECONDS = 6
 _QUICK_STOP_SECONDS = 2
 
 _POLL_SECONDS = 0.1
-
-_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT, signal.SIGKILL)
 
 
 class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
@@ -69,10 +67,22 @@ class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
             self._is_reload_due = False
             self.handle_hup()
 
+    def spawn_worker(self) -> int:
+        """Fork a worker; a signal that is sent to it from then on is not lost.
+
+        The worker takes its signals once it has handlers of its own (Worker.init_signals): those
+        that it inherits are the master's, and do nothing in it.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+        try:
+            return super().spawn_worker()  # type: ignore[no-any-return]
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
+
     def kill_worker(self, pid: int, sig: int) -> None:
         """Send a worker a signal; one that ends it makes it a leaving one."""
         super().kill_worker(pid, sig)
-        if sig in _ENDING and pid in self.WORKERS:
+        if sig in (*ENDING_SIGNALS, signal.SIGKILL) and pid in self.WORKERS:
             self.WORKERS[pid].is_leaving = True
             self._set_leaving_apart()
 

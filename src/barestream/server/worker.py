@@ -21,6 +21,9 @@ from barestream.server.server import DrainingServer
 
 logger = logging.getLogger(__name__)
 
+# Those that end a worker, and that it can take in its own way.
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT)
+
 
 class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no types
     """Runs the application on uvloop and httptools, and drains when it is told to stop."""
@@ -74,6 +77,11 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
                     listener.close()
             self.sockets = [kept]
         super().init_process()
+
+    def init_signals(self) -> None:
+        """Take the signals that the master held back over the fork."""
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
 
     async def _serve(self) -> None:
         self.config.app = self.wsgi
