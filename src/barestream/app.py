@@ -31,6 +31,7 @@ from barestream.web.application import Application
 from barestream.web.authorization import Authorization
 from barestream.web.clock_stream import ClockStream
 from barestream.web.cors import ANY_ORIGIN, Cors
+from barestream.web.end_streams import END_STREAMS, EndStreams
 from barestream.web.event_stream import HUB, take_part_in_drain
 from barestream.web.health import Health
 from barestream.web.pages import MERCURE, Pages
@@ -139,6 +140,9 @@ def create_app(settings: Settings | None = None) -> Application:
     ):
         app.http_router.add({"GET"}, path, handler)
     app.http_router.add({"POST"}, MERCURE, cors.allowing(publish))
+    if not settings.bind:
+        # Over TCP anyone could ask for it.
+        app.http_router.add({"POST"}, END_STREAMS, EndStreams(hub))
     if settings.allowed_origins:
         app.http_router.add({"OPTIONS"}, MERCURE, cors.preflight)
     return app

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from barestream.frames import Frame, retry
@@ -79,9 +79,15 @@ class Hub:
         else:
             stream.write(self.retry())
 
-    def turn_away(self, stream: Stream, reason: EndReason) -> None:
-        """End a stream so that its client comes back, a little later."""
-        stream.end(reason, self.retry())
+    def turn_away(self, stream: Stream, reason: EndReason, least_ms: int = 0) -> None:
+        """End a stream so that its client comes back, a little later.
+
+        Args:
+            stream: The stream.
+            reason: Why it ends.
+            least_ms: Added to the reconnection delay that its client is given.
+        """
+        stream.end(reason, self.retry(least_ms))
 
     def close(self, stream: Stream) -> None:
         """Let go of a stream that is over, and log it."""
@@ -100,10 +106,10 @@ class Hub:
             },
         )
 
-    def retry(self) -> Frame:
+    def retry(self, least_ms: int = 0) -> Frame:
         """Return a reconnection delay drawn at random, so that clients do not return as one."""
         mean_ms = self._limits.retry_ms
-        return retry(round(self._uniform(0.5 * mean_ms, 1.5 * mean_ms)))
+        return retry(least_ms + round(self._uniform(0.5 * mean_ms, 1.5 * mean_ms)))
 
     def sweep(self) -> Iterator[None]:
         """Send heartbeats into silence, and cut the clients that take nothing, one at a time."""
@@ -139,17 +145,44 @@ class Hub:
         """
         self.draining = True
         self._metrics.draining.set(1)
-        streams = tuple(self._streams)
-        logger.info("draining", extra={"streams": len(streams)})
-        started_at = self.now()
-        pace_seconds = 0 if quick or not streams else self._limits.drain_seconds / len(streams)
-        for nth, stream in enumerate(streams):
-            early_seconds = started_at + nth * pace_seconds - self.now()
-            if early_seconds > 0:
-                await sleep(early_seconds)
+        logger.info("draining", extra={"streams": len(self)})
+        async for stream in self._in_turn(0 if quick else self._limits.drain_seconds, sleep):
             self.turn_away(stream, EndReason.DRAINED)
         cut_at = self.now() + FLUSH_SECONDS
         while self._streams and self.now() < cut_at:
             await sleep(0.01)
         for stream in tuple(self._streams):
             stream.abort(EndReason.DRAINED)
+
+    async def end_streams(
+        self,
+        seconds: float,
+        least_ms: int,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """End the streams that are open, evenly over so many seconds; the next ones are taken.
+
+        A drain that begins meanwhile ends what is left over its own time.
+
+        Args:
+            seconds: Over how long.
+            least_ms: No client is told to come back sooner.
+            sleep: Waits for so many seconds.
+        """
+        logger.info("nginx stops: ending its streams", extra={"streams": len(self)})
+        async for stream in self._in_turn(seconds, sleep):
+            if self.draining:
+                return
+            self.turn_away(stream, EndReason.NGINX_STOPPED, least_ms)
+
+    async def _in_turn(
+        self, seconds: float, sleep: Callable[[float], Awaitable[None]]
+    ) -> AsyncIterator[Stream]:
+        """Yield each stream that is open now when its turn comes, evenly over the seconds."""
+        streams = tuple(self._streams)
+        started_at = self.now()
+        for nth, stream in enumerate(streams):
+            early_seconds = started_at + nth * seconds / len(streams) - self.now()
+            if early_seconds > 0:
+                await sleep(early_seconds)
+            yield stream

@@ -22,6 +22,7 @@ class EndReason(StrEnum):
     EXPIRED = "token expired"
     FULL = "worker full"
     UNREADY = "worker unready"
+    NGINX_STOPPED = "nginx stopped"
 
 
 class Outlet(Protocol):

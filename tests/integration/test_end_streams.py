@@ -1,0 +1,73 @@
+"""What a worker does where nginx asks it to end the streams, as deploy/nginx-start does."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import httpx
+
+from barestream.web.end_streams import AWAY_MS, END_STREAMS
+from service import Service, open_connections, wait_for
+from sse_client import SseClient
+
+STREAMS = 40
+DRAIN_SECONDS = 8
+
+
+async def ask(path: Path) -> int:
+    transport = httpx.AsyncHTTPTransport(uds=str(path))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.post(END_STREAMS, timeout=10)
+    return answer.status_code
+
+
+def held(service: Service) -> int:
+    """Return how many connections the workers have accepted, streams and others."""
+    return sum(
+        open_connections(worker, path)
+        for worker in service.workers()
+        for path in service.current_sockets
+    )
+
+
+async def follow(service: Service, *, drains: bool) -> tuple[list[int], list[SseClient]]:
+    """Open the streams, ask each worker, and maybe have the app drain as soon as they know."""
+    clients = [SseClient(service.address) for _ in range(STREAMS)]
+    running = [asyncio.create_task(client.run()) for client in clients]
+    await asyncio.gather(*(client.opened.wait() for client in clients))
+    asked = asyncio.gather(*map(ask, service.current_sockets))
+    if drains:
+        while held(service) < STREAMS + 2:
+            await asyncio.sleep(0.01)
+        service.signal(signal.SIGTERM)
+    answers = await asked
+    await asyncio.gather(*running)
+    return answers, clients
+
+
+def test_all_streams_end_properly_and_the_workers_go_on() -> None:
+    with Service(drain_seconds=DRAIN_SECONDS) as service:
+        answers, clients = asyncio.run(follow(service, drains=False))
+        assert answers == [204, 204]
+        assert [client.clean for client in clients] == [True] * STREAMS
+        assert all(client.retries_ms[-1] >= AWAY_MS + 1000 for client in clients)
+        wait_for("the ends", lambda: len(service.ended_streams()) == STREAMS)
+        ends = service.ended_streams()
+        assert {end["reason"] for end in ends} == {"nginx stopped"}
+        seconds = [end["seconds"] for end in ends]
+        assert max(seconds) - min(seconds) < DRAIN_SECONDS / 2
+        assert [httpx.get(f"{service.url}/readyz").status_code for _ in range(4)] == [200] * 4
+        client = SseClient(service.address)
+        asyncio.run(client.run(2.5))
+        assert client.clean is None
+        assert len(client.events) >= 2
+
+
+def test_a_drain_that_begins_just_then_is_not_shortened() -> None:
+    with Service(drain_seconds=DRAIN_SECONDS) as service:
+        answers, clients = asyncio.run(follow(service, drains=True))
+        assert answers == [503, 503]
+        assert [client.clean for client in clients] == [True] * STREAMS
+        wait_for("the ends", lambda: len(service.ended_streams()) == STREAMS)
+        seconds = [end["seconds"] for end in service.ended_streams()]
+        assert max(seconds) - min(seconds) > DRAIN_SECONDS / 2
