@@ -3,17 +3,23 @@
 
 # check VERSION REPLACES_NGINX: whether app and nginx take this machine's settings.
 check() {
-    local folder=releases/$1/nginx
+    local folder=releases/$1/nginx settings
     replaces_nginx=$2
     # Made, not started: the app's image says whose the folders in the volumes are. Valkey is left
     # alone where it is there.
     [ -f valkey-start ] || cp "releases/$1/deploy/valkey-start" valkey-start
+    [ -f nginx-start ] || put_nginx_start "$1"
     compose_for "$1" up --no-start --no-recreate --no-build "$other"
     compose_for "$1" up --detach --wait --no-recreate valkey
+    if [ -e "releases/$1/deploy/nginx-start" ]; then
+        settings=$(compose_for "$1" run --rm --no-deps --no-TTY "$other" barestream settings --nginx)
+        base_compose "$1" run --rm --no-deps --no-TTY nginx nginx-start check <<<"$settings"
+        return
+    fi
+    # A release whose app hands nginx nothing: its nginx has the settings from a file.
     compose_for "$1" run --rm --no-deps --no-TTY "$other" barestream settings --check
     base_compose "$1" run --rm --no-deps --no-TTY nginx \
         nginx -p /run/nginx -c /etc/nginx/nginx.conf -t -q >/dev/null
-    # What its container would be given: a reload reads it from here.
     base_compose "$1" run --rm --no-deps --no-TTY --entrypoint env nginx |
         sed -n "/^BARESTREAM_/{s/'/'\\\\''/g;s/=\(.*\)/='\1'/p}" | sort >"$folder/settings.envsh"
 }
@@ -24,6 +30,8 @@ start() {
     id=$(container "$other")
     # A machine that restarts meanwhile comes back without it.
     set_restart "$other" no
+    # What another release has left by this name.
+    rm -f "$(sockets)/$other/nginx.env"
     docker start "$id" >/dev/null
     deadline=$((SECONDS + $2))
     while [ "$SECONDS" -lt "$deadline" ]; do

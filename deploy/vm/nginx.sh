@@ -4,22 +4,46 @@
 # take_over VERSION REPLACES_NGINX: nginx leads to it from here on; what was connected stays where
 # it is, unless nginx itself is replaced.
 take_over() {
+    local is_changed=false
     replaces_nginx=$2
+    if is_configured_otherwise "$1"; then
+        is_changed=true
+        # Before the link leads there: nginx follows that by itself, and renders what it finds.
+        change_nginx "releases/$1/nginx"
+    fi
     lead_to "$other"
     if ! is_running nginx; then
-        change_nginx "releases/$1/nginx"
+        put_nginx_start "$1"
         compose_for "$1" up --detach --wait --no-deps nginx
         echo "nginx was started"
     elif $replaces_nginx && is_nginx_outdated "$1"; then
-        change_nginx "releases/$1/nginx"
-        # Its streams are cut, and come back to this version.
-        compose_for "$1" up --detach --wait --no-deps --timeout 1 nginx
+        put_nginx_start "$1"
+        # Its streams end, and come back to this version.
+        compose_for "$1" up --detach --wait --no-deps --timeout $nginx_seconds nginx
         echo "nginx's container was replaced"
-    elif ! diff -rq --exclude conf.d "releases/$1/nginx" nginx >/dev/null; then
-        change_nginx "releases/$1/nginx"
+    elif $is_changed; then
         reload_nginx
         echo "nginx's configuration has changed: reloaded"
     fi
+}
+
+# nginx alone ends within 2 s (nginx-start); a container of a release that had none waits for its
+# streams, and is killed.
+nginx_seconds=3
+
+# Whether the files or the settings of the version are others than those that nginx has.
+is_configured_otherwise() {
+    local folder
+    folder=$(sockets)
+    ! diff -rq --exclude conf.d "releases/$1/nginx" nginx >/dev/null ||
+        [ "$(cat "$folder/$other/nginx.env" 2>/dev/null)" != "$(cat "$folder/$serving/nginx.env" 2>/dev/null)" ]
+}
+
+# put_nginx_start VERSION: beside the folder, which a rollback exchanges under a container that is to
+# start again. Another file, not the old one written anew: a shell may be reading that.
+put_nginx_start() {
+    local file=releases/$1/deploy/nginx-start
+    [ ! -e "$file" ] || { cp "$file" nginx-start.part && mv nginx-start.part nginx-start; }
 }
 
 # nginx finds the old link or the new one, at its next connect.
@@ -58,8 +82,15 @@ put_nginx() {
 }
 
 reload_nginx() {
+    local id
+    id=$(container nginx)
+    if docker exec "$id" test -e /usr/local/bin/nginx-start; then
+        docker exec "$id" nginx-start reload
+        return
+    fi
+    # A container from before nginx followed the app: it stays until it is replaced.
     # shellcheck disable=SC2016  # the container's shell
-    docker exec "$(container nginx)" sh -euc '
+    docker exec "$id" sh -euc '
         . /etc/nginx/upstream.envsh
         /docker-entrypoint.d/20-envsubst-on-templates.sh >/dev/null
         nginx -p /run/nginx -c /etc/nginx/nginx.conf -t -q

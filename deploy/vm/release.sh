@@ -86,7 +86,8 @@ restore() {
         put_nginx "nginx.$serving"
         if [ "${BARESTREAM_TLS:-}" = off ] && has_tls_port; then
             # It was replaced for that, and would lead everybody to TLS.
-            "$PWD/compose" --progress quiet up --detach --wait --no-deps --timeout 1 nginx
+            put_nginx_start "$version"
+            "$PWD/compose" --progress quiet up --detach --wait --no-deps --timeout "$nginx_seconds" nginx
         elif is_running nginx; then
             reload_nginx
         fi

@@ -22,7 +22,7 @@ from barestream.load.target import InvalidTargetError, target
 from barestream.metrics_folder import METRICS_FOLDER
 from barestream.server.readiness import unready, unready_at
 from barestream.server.socket_folder import SocketFolder
-from barestream.settings import Row, Settings, SettingsError, rows
+from barestream.settings import Row, Settings, SettingsError, of_nginx, rows
 from barestream.settings import load as load_settings
 from barestream.tokens import InvalidKeyError, sign
 
@@ -251,9 +251,12 @@ def load(  # noqa: PLR0913, PLR0917 (one for each option)
 @main.command()
 @click.option("--env", "as_env", is_flag=True, help="As an .env file, each line a comment.")
 @click.option("--check", is_flag=True, help="Only say what is wrong with the environment's.")
-def settings(as_env: bool, check: bool) -> None:
+@click.option("--nginx", "as_nginx", is_flag=True, help="What nginx takes of the environment's.")
+def settings(as_env: bool, check: bool, as_nginx: bool) -> None:
     """Print every setting: name, type, default, unit, help."""
-    if check:
+    if as_nginx:
+        click.echo(of_nginx(_checked_settings()), nl=False)
+    elif check:
         _checked_settings()
     else:
         click.echo(_env_file() if as_env else _table())

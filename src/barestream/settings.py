@@ -36,6 +36,21 @@ _BROKER_SCHEMES = ("redis://", "rediss://", "valkey://", "valkeys://", "unix://"
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 
 
+# What nginx takes of the settings from the app that serves (nginx/upstream.envsh); what changes a
+# container of its own, Compose gives it.
+_OF_NGINX = (
+    "cors_origins",
+    "data_bytes",
+    "drain_seconds",
+    "hsts_seconds",
+    "publish_rate",
+    "streams_per_address",
+    "tls_port",
+    "trusted_proxies",
+    "workers",
+)
+
+
 class SettingsError(ValueError):
     """Settings that cannot be used; the message names variable, value and expected form."""
 
@@ -443,6 +458,17 @@ def load() -> Settings:
             f"own. For more workers set {_variable('broker_url')} to a Valkey that they share."
         )
     return found
+
+
+def of_nginx(found: Settings) -> str:
+    """Return what nginx takes of the settings: a line ``VARIABLE=value`` for each, unquoted."""
+    lines = []
+    for name in _OF_NGINX:
+        value = getattr(found, name)
+        # Not 1e-05.
+        text = f"{value:f}" if isinstance(value, float) else str(value)
+        lines.append(f"{_variable(name)}={text}\n")
+    return "".join(lines)
 
 
 def unknown(environment: Mapping[str, str]) -> Iterator[str]:

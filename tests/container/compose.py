@@ -79,6 +79,11 @@ class Stack(Answering):
         assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
+    def set(self, **settings: object) -> None:
+        """Change settings, by their short names; the next command of Compose has them."""
+        for name, value in settings.items():
+            self._environment[f"BARESTREAM_{name.upper()}"] = str(value)
+
     def up(self) -> None:
         """Build, start, and wait until every container is healthy; fail where Compose does."""
         # A first build fetches the packages.

@@ -182,6 +182,22 @@ def test_the_end_of_the_whole_stack_ends_every_stream_cleanly(
     assert complaints(log.read_text()) == []
 
 
+def test_the_end_of_the_whole_stack_spreads_the_ends_over_the_whole_drain(
+    figure: Callable[[str], None],
+) -> None:
+    drain_seconds = 8
+    with Stack(drain_seconds=drain_seconds) as stack:
+        ends = asyncio.run(ends_by(stack, stack.down))
+    figure(str(ends))
+    assert all(client.clean for client in ends.clients)
+    assert ends.retries_before_last_event == [1] * STREAMS
+    # The last one's turn is a step before the drain is over.
+    assert ends.seconds[-1] - ends.seconds[0] > 0.8 * drain_seconds
+    # Ends of each half of the drain; both workers have their own pace.
+    early = sum(at - ends.seconds[0] < drain_seconds / 2 for at in ends.seconds)
+    assert 0.3 * STREAMS < early < 0.7 * STREAMS
+
+
 def test_after_a_kill_of_one_worker_every_client_is_back_and_whole(
     fresh_stack: Stack, figure: Callable[[str], None]
 ) -> None:

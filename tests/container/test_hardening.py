@@ -121,9 +121,8 @@ def test_the_image_holds_no_compiler_and_no_cache_of_packages(
         ("app", "BARESTREAM_CLOCK_SECONDS", "abc", "a whole number of seconds from 1 to 86400"),
         ("app", "BARESTREAM_WORKERS", "0", "a whole number from 1 to 64"),
         ("app", "BARESTREAM_ANONYMOUS", "perhaps", "true or false"),
-        ("nginx", "BARESTREAM_WORKERS", "two", "a whole number above 0"),
-        ("nginx", "BARESTREAM_PUBLISH_RATE", "0", "a whole number above 0"),
-        ("nginx", "BARESTREAM_CORS_ORIGINS", "a;b", "origins, or *"),
+        ("app", "BARESTREAM_PUBLISH_RATE", "0", "a whole number from 1 to 1000000"),
+        ("app", "BARESTREAM_CORS_ORIGINS", "a;b", "origins in small letters with commas between"),
         ("nginx", "BARESTREAM_TLS", "yes", "on or off"),
     ],
 )
@@ -133,5 +132,5 @@ def test_a_wrong_setting_stops_the_start(
     done = stack.run("run", "--rm", "--no-TTY", "--no-deps", "--env", f"{setting}={value}", service)
     assert done.returncode != 0
     lines = (done.stdout + done.stderr).splitlines()
-    assert f"{setting}='{value}': expected {expected}" in lines
+    assert any(line.startswith(f"{setting}='{value}': expected {expected}") for line in lines)
     assert "Traceback" not in done.stderr

@@ -23,6 +23,7 @@ from authority import Authority, make_current
 from chromium import running_chromium
 from compose import ROOT, Stack, docker
 from crowd import Crowd
+from docker_engine import inspect
 from http2 import Http2Connection, Http2Stream
 from programs import path_of
 from publisher import KEY, PATH, token
@@ -279,21 +280,24 @@ def test_port_80_answers_http_01(secure: SecureStack, http: httpx.Client) -> Non
 
 
 def test_hsts_is_told_by_choice_with_every_answer_and_over_tls_alone(
-    secure: SecureStack, http: httpx.Client
+    secure: SecureStack, http: httpx.Client, tmp_path: Path
 ) -> None:
     paths = ("/healthz", "/nope", "/metrics", "/_nginx")
     for path in paths:
         assert "strict-transport-security" not in http.get(secure.origin + path).headers
     container = f"{secure.project}-hsts"
+    # What an app with that setting leaves for nginx.
+    tmp_path.chmod(0o755)
+    (tmp_path / "nginx.env").write_text("BARESTREAM_HSTS_SECONDS=63072000\n")
     one = ("run", "--detach", "--rm", "--no-deps", "--name", container)
-    started = secure.run(*one, "--env", "BARESTREAM_HSTS_SECONDS=63072000", "nginx")
+    started = secure.run(*one, "--volume", f"{tmp_path}:/run/barestream/main:ro", "nginx")
     assert started.returncode == 0, started.stderr
 
     def headers(*urls: str) -> str:
         return docker("exec", container, "curl", "-skD-", "-o/dev/null", *urls).lower()
 
     try:
-        wait_for("nginx", lambda: headers("https://127.0.0.1/_nginx"))
+        wait_for("nginx", lambda: inspect(container)["State"]["Health"]["Status"] == "healthy")
         by_tls = headers(*(f"https://127.0.0.1{path}" for path in paths))
         plain = headers("http://127.0.0.1/", "http://127.0.0.1:443/")
     finally:

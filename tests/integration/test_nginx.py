@@ -59,6 +59,60 @@ def test_a_reload_leaves_idle_connections_alone_where_nginx_can(
     assert ("\nkeepalive_min_timeout 30s;\n" in rendered) is leaves_idle_connections
 
 
+@pytest.mark.parametrize(
+    ("line", "refusal"),
+    [
+        ("BARESTREAM_PUBLISH_RATE=7", None),
+        ("BARESTREAM_PUBLISH_RATE=$(touch run)", "expected a whole number above 0"),
+        ("BARESTREAM_PUBLISH_RATE=7r/s; include /etc/passwd", "expected a whole number above 0"),
+        ("BARESTREAM_CORS_ORIGINS=https://a.example;", "expected origins, or *"),
+        ("BARESTREAM_TRUSTED_PROXIES=10.0.0.1;", "expected addresses"),
+        ("BARESTREAM_DRAIN_SECONDS=1;", "expected a number of seconds"),
+        # Not one of those that an app hands on.
+        ("PATH=/nowhere", None),
+        ("BARESTREAM_TLS=on", None),
+    ],
+)
+def test_what_the_app_hands_nginx_is_checked_and_never_run(
+    tmp_path: Path, line: str, refusal: str | None
+) -> None:
+    handed = tmp_path / "nginx.env"
+    handed.write_text(f"{line}\n")
+    environment = {**os.environ, "BARESTREAM_NGINX_ENV": str(handed)}
+    done = subprocess.run(
+        [ROOT / "nginx/render", tmp_path / "conf"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not (tmp_path / "run").exists()
+    if refusal:
+        assert done.returncode != 0
+        assert refusal in done.stderr
+        return
+    assert done.returncode == 0, done.stderr
+    rendered = (tmp_path / "conf/conf.d/http.conf").read_text()
+    assert ("rate=7r/s;" in rendered) is line.endswith("RATE=7")
+    assert "include conf.d/plain.conf;" in rendered
+
+
+@pytest.mark.parametrize(
+    "target", ["/_end-streams", "//_end-streams", "/%5fend-streams", "/x/../_end-streams"]
+)
+def test_the_end_of_all_streams_cannot_be_asked_for_from_outside(
+    service: Service, target: str
+) -> None:
+    with socket.create_connection(service.address, timeout=5) as connection:
+        connection.sendall(
+            f"POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n"
+            "Connection: close\r\n\r\n".encode()
+        )
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 404 ")
+
+
 def test_up_mends_a_run_whose_app_is_dead() -> None:
     with Service() as service:
         os.killpg(service.app_pid, signal.SIGKILL)

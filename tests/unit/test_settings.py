@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from barestream.cli import main
-from barestream.settings import SettingsError, load, rows, unknown
+from barestream.settings import SettingsError, load, of_nginx, rows, unknown
 from barestream.tokens import Verifier
 
 ROOT = Path(__file__).parents[2]
@@ -202,6 +202,31 @@ def test_compose_passes_every_setting_on_to_the_container_that_reads_it() -> Non
     fixed_in_the_image = {"BARESTREAM_BIND", "BARESTREAM_SOCKET_DIR"}
     missing = {row.variable for row in rows()} - fixed_in_the_image
     assert {variable for variable in missing if variable not in compose} == set()
+
+
+def test_nginx_gets_its_part_of_the_settings_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BARESTREAM_CORS_ORIGINS", "https://a.example, https://b.example")
+    monkeypatch.setenv("BARESTREAM_DRAIN_SECONDS", "0.00001")
+    printed = CliRunner().invoke(main, ["settings", "--nginx"])
+    assert printed.exit_code == 0
+    assert printed.output.splitlines() == [
+        "BARESTREAM_CORS_ORIGINS=https://a.example, https://b.example",
+        "BARESTREAM_DATA_BYTES=512000",
+        "BARESTREAM_DRAIN_SECONDS=0.000010",
+        "BARESTREAM_HSTS_SECONDS=0",
+        "BARESTREAM_PUBLISH_RATE=1000",
+        "BARESTREAM_STREAMS_PER_ADDRESS=500",
+        "BARESTREAM_TLS_PORT=443",
+        "BARESTREAM_TRUSTED_PROXIES=",
+        "BARESTREAM_WORKERS=2",
+    ]
+
+
+def test_nginx_takes_what_the_app_hands_it_and_nothing_else() -> None:
+    handed = re.findall(r"^(\w+)=", of_nginx(load()), re.MULTILINE)
+    script = (ROOT / "nginx/upstream.envsh").read_text()
+    taken = script.partition("case $name in")[2].partition(")")[0]
+    assert re.findall(r"BARESTREAM_\w+", taken) == handed
 
 
 def test_defaults_that_stand_elsewhere_are_the_same() -> None:

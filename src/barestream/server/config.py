@@ -23,7 +23,7 @@ from barestream.metrics_folder import METRICS_FOLDER, DeadProcesses
 from barestream.server.logs import log_config
 from barestream.server.server import ACCEPTED_GRACE_SECONDS, REQUEST_GRACE_SECONDS
 from barestream.server.socket_folder import SocketFolder
-from barestream.settings import Settings, SettingsError, load, unknown
+from barestream.settings import Settings, SettingsError, load, of_nginx, unknown
 
 
 def _fitting(settings: Settings) -> int:
@@ -95,6 +95,7 @@ def on_starting(server: Any) -> None:
     if not _settings.bind:
         try:
             _folder.claim()
+            _folder.write_settings(of_nginx(_settings))
         except (OSError, RuntimeError) as error:
             sys.exit(f"barestream: {error}")
 

@@ -31,6 +31,13 @@ class SocketFolder:
             )
         self._folder.mkdir(parents=True, exist_ok=True)
 
+    def write_settings(self, text: str) -> None:
+        """Leave nginx its part of the settings; nginx follows the folder that is current."""
+        part = self._folder / "nginx.env.part"
+        part.write_text(text)
+        # Renaming is atomic: nginx reads the old ones or the new ones.
+        part.replace(self._folder / "nginx.env")
+
     def become_current(self) -> None:
         """Lead ``current`` here, unless it leads to another instance that listens."""
         first = self.sockets[0].name
