@@ -4,7 +4,7 @@ Pure. A stream that follows the log holds one place; live and replay are the sam
 """
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple, Self
 
@@ -57,6 +57,20 @@ class Record(NamedTuple):
     topics: tuple[str, ...]
     private: bool = False
     own_id: str | None = None
+
+
+class Known(NamedTuple):
+    """What decides who may know that an update is there.
+
+    Attributes:
+        place: Where it stands in the one order.
+        topics: What it is about.
+        private: Whether it takes a right to read one of the topics.
+    """
+
+    place: Place
+    topics: tuple[str, ...]
+    private: bool
 
 
 class EventLog:
@@ -130,6 +144,15 @@ class EventLog:
         )
         for ordinal in range(self._first + start, self._end):
             yield self._at(ordinal)
+
+    def at(self, place: Place) -> Record | None:
+        """Return the event at a place, if one stands there."""
+        ordinal = self._first + bisect_left(
+            range(self._first, self._end), place, key=lambda ordinal: self._at(ordinal).place
+        )
+        if ordinal == self._end or self._at(ordinal).place != place:
+            return None
+        return self._at(ordinal)
 
     def find(self, own_id: str) -> Record | None:
         """Return the event to which its publisher gave this id."""

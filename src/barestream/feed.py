@@ -23,11 +23,6 @@ from barestream.subscription import EVERYTHING_PUBLIC, Subscription
 # ones fewer: 10 ms at worst, which holds up nobody's event for long.
 STEP_RECORDS = 100
 
-# A client may come from a machine whose clock is ahead of ours, or from a worker that is: it
-# waits for what follows its place. Further ahead than any synchronised clock the place is not
-# to be believed.
-MOST_AHEAD_MS = 60_000
-
 HEARTBEAT_TYPE = "barestream.heartbeat"
 
 
@@ -286,10 +281,19 @@ class Feed:
             self._further.pop(follower, None)
             follower.advance()
 
-    def leap(self, floor: Place, records: Iterable[Record]) -> Iterator[None]:
+    def leap(
+        self, floor: Place, records: Iterable[Record], common: Place | None = None
+    ) -> Iterator[None]:
         """Go on with another log, which may lie before what was sent; a follower a step.
 
-        Each is told a gap up to the last event but one, and goes on from there.
+        Each is sent a gap, and goes on from the newest event that both logs have, or from before
+        it where it has not come so far.
+
+        Args:
+            floor: The place after which the other log is whole.
+            records: Its newest events, all from the floor on.
+            common: The place of the newest event that both logs have; where none is named, each
+                follower goes on from the newest event but one.
         """
         self.flush()
         followers = tuple(self._followers)
@@ -298,17 +302,13 @@ class Feed:
                 follower.fall_behind(self.sent)
         self._further.clear()
         self.fill(floor, records)
-        upto = self.log.before(1)
+        upto = self.log.before(1) if common is None else common
         for follower in followers:
             if not (follower.is_live or follower.has_left):
-                follower.miss(str(follower.place), upto)
+                goes_on_from = upto if common is None else min(common, follower.place)
+                follower.miss(str(follower.place), goes_on_from)
                 follower.advance()
             yield
-
-    def is_place_to_come_from(self, place: Place) -> bool:
-        """Return whether a client can have been told this place."""
-        # Where its source's clock was set back, the log goes on from where it is.
-        return place.ms <= max(self._now() * 1000, self.log.last.ms) + MOST_AHEAD_MS
 
     @contextmanager
     def follow(

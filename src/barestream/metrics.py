@@ -30,6 +30,7 @@ class Metrics:
         refused: Publishes that were not, by status.
         untaken: Publishes that the log did not take for sure, by BrokerAwayError's cause.
         gaps: Gaps told to one client: it was away too long, or too slow.
+        logs_lost: Times that a worker found another log than the one that it had followed.
         replays: Streams that resumed from an id.
         lag_seconds: From an event's place in time to the end of its broadcast.
         loop_lag_seconds: By how much the loop comes late to what is due.
@@ -82,6 +83,11 @@ class Metrics:
         self.gaps = Counter(
             "barestream_gaps",
             "Gaps told to one client: it was away too long, or too slow.",
+            registry=registry,
+        )
+        self.logs_lost = Counter(
+            "barestream_logs_lost",
+            "Times that a worker found another log than the one that it had followed.",
             registry=registry,
         )
         self.replays = Counter(

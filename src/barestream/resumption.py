@@ -47,12 +47,28 @@ async def resumption(
     if last_event_id == EARLIEST:
         return Resumption(await _floor(tail, BEGIN), EARLIEST)
     place = await _find(tail, subscription, last_event_id)
-    if place is None or not tail.feed.is_place_to_come_from(place):
+    start = await _start(tail, place, last_event_id) if place is not None else None
+    if start is None:
         return Resumption(await _floor(tail, BEGIN), EARLIEST, last_event_id)
-    if place < tail.feed.log.floor and await _floor(tail, place) > place:
+    return start
+
+
+async def _start(tail: Tail, place: Place, last_event_id: str) -> Resumption | None:
+    """Return where a stream starts that goes on from a place; None where nothing would follow it.
+
+    A place beyond the log's end is of a log that was lost, or of one that nobody has.
+    """
+    log = tail.feed.log
+    if place == log.floor or log.at(place):
+        return Resumption(place, last_event_id)
+    # Of a worker that is ahead of this one, or of a history that only the broker has.
+    page = await tail.broker.read(place, 1)
+    if page.floor > place:
         # The gap is told when the stream gets there.
         return Resumption(place, EARLIEST)
-    return Resumption(place, last_event_id)
+    if page.is_known:
+        return Resumption(place, last_event_id)
+    return Resumption(place, EARLIEST, last_event_id) if page.entries else None
 
 
 async def _floor(tail: Tail, place: Place) -> Place:
@@ -65,7 +81,9 @@ async def _find(tail: Tail, subscription: Subscription, event_id: str) -> Place 
     except ValueError:
         pass
     record = tail.feed.log.find(event_id)
-    if record is None:
-        entry = await tail.broker.find(event_id)
-        record = entry.record if entry else None
-    return record.place if record and subscription.may_read(record) else None
+    if record is not None and subscription.may_read(record):
+        return record.place
+    # For an id that the client may not know, the same way as for one that is not there: else the
+    # time that an answer takes would tell them apart.
+    known = await tail.broker.find(event_id)
+    return known.place if known and subscription.may_read(known) else None

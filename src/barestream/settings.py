@@ -268,7 +268,7 @@ class Settings(BaseSettings):
     )
     history_bytes: int = _setting(
         268_435_456,
-        "How large those updates may be together, so that they fit their memory.",
+        "How much memory those updates may take, in Valkey or, without one, in the worker.",
         "a whole number of bytes from 1048576 on",
         "bytes",
         ge=1_048_576,

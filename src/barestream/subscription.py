@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from barestream.event_log import Record
+from barestream.event_log import Known, Record
 from barestream.topics import Selectors
 
 
@@ -18,7 +18,7 @@ class Subscription:
     topics: Selectors
     readable: Selectors
 
-    def may_read(self, record: Record) -> bool:
+    def may_read(self, record: Record | Known) -> bool:
         """Return whether the event is public, or one that the bearer has the right to."""
         return not record.private or self.readable.match_any(record.topics)
 

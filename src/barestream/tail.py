@@ -92,7 +92,12 @@ class Tail:
     async def _read_on(self) -> None:
         log, lag = self.feed.log, self.feed.lag
         lag.ask()
-        page = await self.broker.wait(log.last, MOST_EVENTS)
+        # After an absence at once: another log than before may give no place after this one.
+        read = self.broker.wait if self._following else self.broker.read
+        page = await read(log.last, MOST_EVENTS)
+        if not page.is_known:
+            await self._follow_another_log()
+            return
         if page.floor > log.last:
             self.feed.restart(page.floor)
         size_bytes = 0
@@ -104,6 +109,28 @@ class Tail:
             lag.read_to_end()
         while self.feed.pending_bytes > MOST_PENDING_BYTES:
             await asyncio.sleep(PENDING_POLL_SECONDS)
+
+    async def _follow_another_log(self) -> None:
+        """Go on with a log that does not know the place where this worker stands.
+
+        It was lost while Valkey's clock is behind, or an older copy was put in its place. Streams
+        have been sent updates that it does not have.
+        """
+        before = self.feed.log
+        await self.broker.move_on(before.last)
+        page = await self.broker.newest(self._fill_events, self._fill_bytes)
+        records = [entry.record for entry in page.entries]
+        common = page.floor
+        for record in records:
+            if before.at(record.place) == record:
+                common = record.place
+        logger.error(
+            "the log is another one: what was sent after the last common place is lost",
+            extra={"place": str(before.last), "common": str(common)},
+        )
+        self.feed.metrics.logs_lost.inc()
+        for _ in self.feed.leap(page.floor, records, common):
+            await asyncio.sleep(0)
 
     def _note(self, *, following: bool, why: str = "") -> None:
         if following is self._following and why == self._why_away:

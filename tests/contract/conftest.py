@@ -1,14 +1,17 @@
 """The homes of the log: memory, and a real engine on this machine."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from barestream.broker.broker import Broker, HistoryBounds
+from barestream.broker import local, valkey
+from barestream.broker.broker import Broker, HistoryBounds, size_bytes
 from barestream.broker.local import LocalBroker
 from barestream.broker.valkey import ValkeyBroker
+from barestream.update import Update
 from engine import Engine
 from service import wait_for
 
@@ -39,12 +42,29 @@ def fresh_engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(params=["local", "valkey"])
-def run(request: pytest.FixtureRequest) -> Callable[..., None]:
+def home(request: pytest.FixtureRequest) -> str:
+    """Return where the log is."""
+    return str(request.param)
+
+
+@pytest.fixture
+def weigh(home: str) -> Callable[..., int]:
+    """Return a function that returns how much memory updates take there, in bytes."""
+    weights = local.WEIGHTS if home == "local" else valkey.WEIGHTS
+
+    def weigh_together(*updates: Update) -> int:
+        ids = sum(update.event.id is not None for update in updates)
+        return math.ceil(weights.total(sum(map(size_bytes, updates)), len(updates), ids))
+
+    return weigh_together
+
+
+@pytest.fixture
+def run(home: str, request: pytest.FixtureRequest) -> Callable[..., None]:
     """Return a function that runs a scenario on a broker with an empty log.
 
     The bounds are given by name; those that are not are far away.
     """
-    home = request.param
     engine: Engine | None = request.getfixturevalue("engine") if home == "valkey" else None
 
     async def act(scenario: Callable[[Broker], Awaitable[None]], bounds: HistoryBounds) -> None:

@@ -9,12 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from barestream.broker.broker import Broker, IdTakenError, size_bytes
-from barestream.event_log import Place
+from barestream.event_log import Known, Place
 from barestream.frames import Event
 from barestream.update import Entry, Update
 from service import PATIENCE_SECONDS
 
 Run = Callable[..., None]
+Weigh = Callable[..., int]
 
 BEGIN = Place(0, 0)
 
@@ -29,6 +30,11 @@ async def publish_all(broker: Broker, *texts: str) -> list[str]:
 
 async def all_entries(broker: Broker) -> list[Entry]:
     return (await broker.read(BEGIN, 10_000, 10**9)).entries
+
+
+def known(entry: Entry) -> Known:
+    """Return what a broker answers where it is asked for the entry's id."""
+    return Known(entry.place, entry.update.topics, entry.update.private)
 
 
 def texts(entries: list[Entry]) -> list[str]:
@@ -159,9 +165,9 @@ def test_an_id_is_free_again_when_its_update_has_left_the_history(run: Run) -> N
         await publish_all(broker, "a", "b")
         assert await broker.find("id") is None
         assert await broker.publish(update("new", "id")) == "id"
-        found = await broker.find("id")
-        assert found is not None
-        assert found.update.event.data == "new"
+        newest = (await all_entries(broker))[-1]
+        assert newest.update.event.data == "new"
+        assert await broker.find("id") == known(newest)
 
     run(scenario, events=2)
 
@@ -173,10 +179,9 @@ def test_an_update_is_found_by_its_publishers_id_and_by_no_other(run: Run) -> No
             await broker.publish(update(f"data of {event_id}", event_id))
         placed = await broker.publish(update())
         for event_id in ids:
-            found = await broker.find(event_id)
-            assert found is not None
-            assert found in await all_entries(broker)
-            assert found.update == update(f"data of {event_id}", event_id)
+            [entry] = [each for each in await all_entries(broker) if each.id == event_id]
+            assert entry.update == update(f"data of {event_id}", event_id)
+            assert await broker.find(event_id) == known(entry)
         for absent in ("other", "", placed, "plain ", "\udc80"):
             assert await broker.find(absent) is None
 
@@ -193,17 +198,17 @@ def test_beyond_its_count_the_oldest_go(run: Run) -> None:
     run(scenario, events=3)
 
 
-def test_beyond_its_bytes_the_oldest_go(run: Run) -> None:
+def test_beyond_its_bytes_the_oldest_go(run: Run, weigh: Weigh) -> None:
     async def scenario(broker: Broker) -> None:
         ids = await publish_all(broker, *("é" * 50 for _ in range(5)))
         page = await broker.read(BEGIN, 10)
         assert [str(entry.place) for entry in page.entries] == ids[2:]
         assert page.floor == Place.parse(ids[1])
 
-    run(scenario, size=3 * size_bytes(update("é" * 50)))
+    run(scenario, size=weigh(*[update("é" * 50)] * 3))
 
 
-def test_an_id_and_a_type_count_too(run: Run) -> None:
+def test_an_id_and_a_type_count_too(run: Run, weigh: Weigh) -> None:
     whole = Update(("é", "u"), Event("d" * 10, "i" * 10, "t" * 10, 5))
 
     async def scenario(broker: Broker) -> None:
@@ -211,7 +216,21 @@ def test_an_id_and_a_type_count_too(run: Run) -> None:
         await broker.publish(update(""))
         assert len(await all_entries(broker)) == 1
 
-    run(scenario, size=size_bytes(whole) + size_bytes(update("")) - 1)
+    run(scenario, size=weigh(whole, update("")) - 1)
+
+
+def test_the_memory_of_small_updates_is_counted_and_not_their_text_alone(
+    run: Run, weigh: Weigh
+) -> None:
+    async def scenario(broker: Broker) -> None:
+        for n in range(100):
+            await broker.publish(update("", f"{n}"))
+        kept = [entry.update for entry in await all_entries(broker)]
+        assert weigh(*kept) <= 10_000 < weigh(*kept, kept[0])
+        # Their text would leave room for all of them.
+        assert sum(map(size_bytes, kept)) * 100 / len(kept) < 10_000
+
+    run(scenario, size=10_000)
 
 
 def test_an_update_that_is_larger_than_the_history_is_its_only_one(run: Run) -> None:
@@ -254,18 +273,19 @@ def test_what_is_too_old_goes_also_where_nobody_publishes(run: Run) -> None:
     run(scenario, seconds=3)
 
 
-def test_each_kind_of_trim_counts_right_for_ever(run: Run) -> None:
+def test_each_kind_of_trim_counts_right_for_ever(run: Run, weigh: Weigh) -> None:
     async def scenario(broker: Broker) -> None:
         for n in range(300):
             await broker.publish(update("x" * (n % 7), f"{n}" if n % 2 else None))
         kept = await all_entries(broker)
-        total = sum(size_bytes(entry.update) for entry in kept)
-        assert total <= 500 < total + size_bytes(update("x" * 6, "100"))
+        updates = [entry.update for entry in kept]
+        assert weigh(*updates) <= most_bytes < weigh(*updates, update("x" * 6, "100"))
         for n in range(300):
-            known = await broker.find(f"{n}")
-            assert (known is not None) == (f"{n}" in {entry.id for entry in kept})
+            found = await broker.find(f"{n}")
+            assert (found is not None) == (f"{n}" in {entry.id for entry in kept})
 
-    run(scenario, size=500)
+    most_bytes = 12 * weigh(update("xxx", "100"))
+    run(scenario, size=most_bytes)
 
 
 def test_a_place_after_the_floor_is_read_on_from_and_is_the_pages_floor(run: Run) -> None:
@@ -276,7 +296,38 @@ def test_a_place_after_the_floor_is_read_on_from_and_is_the_pages_floor(run: Run
         assert texts(page.entries) == ["c", "d"]
         page = await broker.read(places[0], 2)
         assert texts(page.entries) == ["b", "c"]
-        assert await broker.read(places[3], 10) == (places[3], [])
+        assert await broker.read(places[3], 10) == (places[3], [], True)
+
+    run(scenario)
+
+
+def test_a_place_is_known_where_an_update_stands_or_the_history_begins_later(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        begin = (await broker.read(BEGIN, 0)).floor
+        first, *_, last = [Place.parse(each) for each in await publish_all(broker, *"abcd")]
+        floor = (await broker.read(BEGIN, 0)).floor
+        for place in (BEGIN, begin, first, Place(floor.ms - 1, 2**64 - 1), floor, last):
+            assert (await broker.read(place, 10)).is_known
+        for place in (Place(last.ms, last.seq + 1), Place(last.ms + 60_000, 0)):
+            assert await broker.read(place, 10) == (place, [], False)
+        await broker.move_on(Place(last.ms + 60_000, 0))
+        await publish_all(broker, "e")
+        page = await broker.read(Place(last.ms + 30_000, 0), 10)
+        assert (texts(page.entries), page.is_known) == (["e"], False)
+
+    run(scenario, events=2)
+
+
+def test_updates_get_places_after_the_one_that_the_log_has_to_move_on_from(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        last = Place.parse(await broker.publish(update("a")))
+        ahead = Place(last.ms + 60_000, 7)
+        for place in (ahead, last, ahead):
+            await broker.move_on(place)
+        after = Place.parse(await broker.publish(update("b")))
+        assert after > ahead
+        page = await broker.read(BEGIN, 10)
+        assert texts(page.entries) == ["a", "b"]
 
     run(scenario)
 
@@ -360,7 +411,7 @@ def test_a_wait_ends_where_nothing_follows_and_can_be_cancelled(run: Run) -> Non
         start = time.monotonic()
         await asyncio.sleep(0.1)
         cancelled.cancel()
-        assert await broker.wait(place, 10) == (place, [])
+        assert await broker.wait(place, 10) == (place, [], True)
         assert 4 < time.monotonic() - start < 7
         assert cancelled.cancelled()
 
@@ -467,7 +518,7 @@ def test_an_update_is_read_as_it_was_published(run: Run, updates: list[Update]) 
         assert [entry.id for entry in entries] == ids
         for entry in entries:
             if entry.update.event.id:
-                assert await broker.find(entry.update.event.id) == entry
+                assert await broker.find(entry.update.event.id) == known(entry)
 
     run(scenario)
 

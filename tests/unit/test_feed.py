@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from barestream.event_log import EventLog, Place, Record
-from barestream.feed import MOST_AHEAD_MS, STEP_RECORDS, Feed, Follower
+from barestream.feed import STEP_RECORDS, Feed, Follower
 from barestream.metrics import Metrics
 from barestream.stream import MARK_BYTES
 from barestream.subscription import Subscription
@@ -238,12 +238,29 @@ def test_who_is_ahead_is_overtaken_by_what_it_does_not_want_and_misses_nothing(a
     assert outlet.body == b"".join(expected)
 
 
-def test_a_log_that_is_ahead_of_the_clock_is_gone_on_from() -> None:
-    feed = Feed(EventLog(10, FLOOR), Metrics(), FakeClock(0.1))
-    ahead = place(10 * MOST_AHEAD_MS)
-    assert not feed.is_place_to_come_from(ahead)
-    feed.append(Record(ahead, b"ahead", ("a",)))
-    assert feed.is_place_to_come_from(ahead)
+def test_another_log_is_gone_on_with_from_the_newest_common_event_after_a_gap() -> None:
+    feed = feed_of(101, 102, 103)
+    live, live_outlet = fake_stream()
+    slow, slow_outlet = fake_stream()
+    with feed.follow(live, place(103)), feed.follow(slow, place(101)):
+        slow_outlet.body = b""
+        # 103 is lost; 104 was published to the copy of before.
+        for _ in feed.leap(FLOOR, [record(101), record(102), record(104)], place(102)):
+            pass
+        send(feed, record(105))
+    for outlet in (live_outlet, slow_outlet):
+        assert gaps(outlet) == [{"from": "#103-0", "to": "#102-0", "missed": None}]
+        assert outlet.body.endswith(b"\n\n<104><105>")
+
+
+def test_a_log_that_has_nothing_in_common_is_sent_whole_although_its_places_were_sent() -> None:
+    feed = feed_of(101, 102, 103)
+    stream, outlet = fake_stream()
+    with feed.follow(stream, place(103)):
+        for _ in feed.leap(place(50), [record(60), record(102)], place(50)):
+            pass
+    assert gaps(outlet) == [{"from": "#103-0", "to": "#50-0", "missed": None}]
+    assert outlet.body.endswith(b"\n\n<60><102>")
 
 
 def test_a_stream_with_large_templates_is_brought_on_by_fewer_records_at_once() -> None:

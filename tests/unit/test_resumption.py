@@ -23,13 +23,15 @@ SECRET = "secret"
 
 async def tail_of_ten() -> Tail:
     """Return a tail whose history has lost event 1 of 11, and whose ring holds the newest 5."""
-    broker = LocalBroker(HistoryBounds(10, 1e9, 10**9), FakeClock(1.0))
+    broker = LocalBroker(HistoryBounds(11, 1e9, 10**9), FakeClock(1.0))
     feed = Feed(EventLog(5, FLOOR), Metrics(), FakeClock(1.0), catch_up=CatchUp(broker))
     for number in range(1, 12):
         own_id = {2: OLD, 8: SECRET, 11: NEWEST}.get(number)
         update = Update(("a",), Event(str(number), own_id), private=number == 8)
         await broker.publish(update)
         feed.append(Entry(Place(1000, number), update).record)
+    # The worker has not read this one yet.
+    await broker.publish(Update(("a",), Event("12")))
     return Tail(broker, feed, 5, 10**6)
 
 
@@ -59,7 +61,12 @@ def test_a_place_before_the_history_is_gone_on_from_with_a_gap_to_be_told() -> N
 
 
 def test_a_place_that_another_worker_is_ahead_by_is_waited_for() -> None:
-    assert resumed("#2000-0") == Resumption(Place(2000, 0), "#2000-0")
+    assert resumed("#1000-12") == Resumption(Place(1000, 12), "#1000-12")
+
+
+def test_a_place_that_this_log_never_gave_is_gone_on_from_with_a_gap() -> None:
+    assert resumed("#999-5") == Resumption(Place(999, 5), "earliest")
+    assert resumed("#1000-0") == Resumption(Place(1000, 0), "earliest")
 
 
 @pytest.mark.parametrize(("own_id", "place"), [(OLD, Place(1000, 2)), (NEWEST, Place(1000, 11))])
@@ -67,7 +74,7 @@ def test_a_publishers_id_is_gone_on_from_wherever_it_is_kept(own_id: str, place:
     assert resumed(own_id) == Resumption(place, own_id)
 
 
-@pytest.mark.parametrize("unknown", ["never", "#", "#99999999999999-0"])
+@pytest.mark.parametrize("unknown", ["never", "#", "#1000-13", "#2000-0", "#99999999999999-0"])
 def test_what_nobody_knows_is_answered_by_a_gap_and_all_that_there_is(unknown: str) -> None:
     assert resumed(unknown) == Resumption(Place(1000, 1), "earliest", unknown)
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from barestream.event_log import Place
+from barestream.event_log import Known, Place
 from barestream.update import Entry, Update
 
 # How long a wait lasts at most where nothing follows.
@@ -53,13 +53,33 @@ class HistoryBounds:
     Attributes:
         events: How many updates, at least 1.
         seconds: For how long.
-        bytes: How large they may be together, as size_bytes counts them. The newest stays
-            however large it is.
+        bytes: How much memory they may take together, by the weights of the log's home. The
+            newest stays however large it is.
     """
 
     events: int
     seconds: float
     bytes: int
+
+
+class Weights(NamedTuple):
+    """How much memory updates take where the log is, measured over sizes from 10 bytes to 10 KB.
+
+    It follows from what is counted anyway, so that releases with other weights share one count.
+
+    Attributes:
+        ratio: For each byte that size_bytes counts.
+        update_bytes: For each update beside that.
+        id_bytes: For each id of a publisher's, which is kept once more to be found by.
+    """
+
+    ratio: float
+    update_bytes: int
+    id_bytes: int
+
+    def total(self, size_bytes: int, updates: int, ids: int) -> float:
+        """Return how many bytes so many updates of that size take together."""
+        return self.ratio * size_bytes + self.update_bytes * updates + self.id_bytes * ids
 
 
 class Page(NamedTuple):
@@ -68,10 +88,14 @@ class Page(NamedTuple):
     Attributes:
         floor: The place after which nothing is missing up to the last of the entries.
         entries: The updates; none where nothing follows.
+        is_known: Whether the place that was asked from is one of this log: an update stands there,
+            or the history begins there or later. Else the place was given by another log: one
+            that was lost, or a newer one than the copy that was put in its place.
     """
 
     floor: Place
     entries: list[Entry]
+    is_known: bool = True
 
 
 class Misfit(NamedTuple):
@@ -91,8 +115,9 @@ class Misfit(NamedTuple):
 class Broker(Protocol):
     """A log that every worker reads in one order.
 
-    Places only go forward: over restarts, and over a clock that was set back. A log that has
-    lost everything, or is begun anew, has a floor that is after every place that it ever gave.
+    Places only go forward: over restarts, and over a clock that was set back, as long as the log
+    is kept. One that is lost, or replaced by an older copy, does not know the places that it gave:
+    a reader sees that (Page.is_known), and has it move on.
     Each method raises BrokerAwayError where the log cannot be reached.
     """
 
@@ -129,8 +154,17 @@ class Broker(Protocol):
         and the entries.
         """
 
-    async def find(self, event_id: str) -> Entry | None:
-        """Return the update of the history that has this id of its publisher's."""
+    async def move_on(self, place: Place) -> None:
+        """Have every update from now on get a place after this one.
+
+        A log that was lost, or replaced by an older copy, would else give places anew.
+        """
+
+    async def find(self, event_id: str) -> Known | None:
+        """Return what is known of the update that has this id of its publisher's.
+
+        It costs the same, whatever the update's data is: a client may only be guessing ids.
+        """
 
     async def trim(self) -> None:
         """Let go of what is beyond the bounds by now.

@@ -6,9 +6,9 @@ Keys, with one hash tag so that a cluster keeps them together:
     {barestream}:ids    hash: a publisher's id -> "ms-seq digest" of the update that has it
     {barestream}:state  hash: the floor (ms-seq), and the bytes that the stream's updates count for
 
-The engine's clock gives the places. While the stream is kept they go forward also over a clock
-that was set back. A log that is lost together with a clock that was set back begins at a floor
-that may be before places of its former life; nothing is left then that could tell.
+Valkey's clock gives the places. While the stream is kept they go forward also over a clock that
+was set back. A log that is lost, or an older copy that is put in its place, may give places anew:
+a worker whose own last place is not there sees that, and has the log move on after it.
 
 The engine must not evict keys (``maxmemory-policy noeviction``, its default), and what it has
 answered is only as safe as its ``appendfsync`` says.
@@ -34,13 +34,14 @@ from barestream.broker.broker import (
     IdTakenError,
     Misfit,
     Page,
+    Weights,
     size_bytes,
     topics_json,
 )
 from barestream.broker.valkey_connections import Commands, Connections, Server, connection_options
 from barestream.broker.valkey_errors import answered, unanswered
 from barestream.broker.valkey_memory import misfits
-from barestream.event_log import Place
+from barestream.event_log import Known, Place
 from barestream.frames import Event, encode
 from barestream.update import Entry, Update, lost
 
@@ -65,6 +66,10 @@ NEWEST_PAGE_EVENTS = 100
 
 _LOG = b"{barestream}:log"
 _KEYS = (b"3", _LOG, b"{barestream}:ids", b"{barestream}:state")
+
+# Of Valkey 8 and Redis 7.0: a node of the stream grows ahead of what it holds, and an id is a key
+# of 36 bytes and a value of 50 in a hash.
+WEIGHTS = Weights(1.25, 32, 160)
 
 _VERSION = b"1"
 _MOST_SEQ = 2**64 - 1
@@ -114,19 +119,22 @@ _TRIM = (
     _SIZE
     + """
 local function trim(most_events, most_bytes, most_ms)
+  local ratio, update_bytes, id_bytes = WEIGHTS
   local oldest_ms = now_ms() - most_ms
   local kept = redis.call('XLEN', log)
   local bytes = tonumber(redis.call('HGET', state, 'bytes'))
+  local named = redis.call('HLEN', ids)
   local gone, gone_ids, last = 0, {}, nil
   while gone < 100 do
     local entry = redis.call('XRANGE', log, last and '(' .. last or '-', '+', 'COUNT', 1)[1]
     if not entry then break end
     local ms = tonumber(string.match(entry[1], '^%d+'))
-    local too_large = kept > 1 and bytes > most_bytes
+    local held = ratio * bytes + update_bytes * kept + id_bytes * named
+    local too_large = kept > 1 and held > most_bytes
     if not (kept > most_events or too_large or ms < oldest_ms) then break end
     local entry_bytes, id = size(entry[2])
     kept, bytes, gone, last = kept - 1, math.max(0, bytes - entry_bytes), gone + 1, entry[1]
-    if id then gone_ids[#gone_ids + 1] = id end
+    if id then gone_ids[#gone_ids + 1], named = id, named - 1 end
   end
   if last then
     redis.call('XTRIM', log, 'MAXLEN', kept)
@@ -135,7 +143,7 @@ local function trim(most_events, most_bytes, most_ms)
   end
   return gone
 end
-"""
+""".replace("WEIGHTS", ", ".join(map(str, WEIGHTS)))
 )
 
 _TRIM_SCRIPT = (
@@ -176,7 +184,17 @@ _READ_SCRIPT = (
     + """
 local command, from, to = ARGV[1], ARGV[2], ARGV[3]
 local most_events, most_bytes = tonumber(ARGV[4]), tonumber(ARGV[5])
-local floor, rows, bytes = begin(), {}, 0
+local floor, rows, bytes, known = begin(), {}, 0, 1
+local after = string.match(from, '^%((.+)$')
+if after and #redis.call('XRANGE', log, after, after) == 0 then
+  -- Only a place before the history's begin may have no entry any more.
+  local ms, seq = string.match(after, '^(%d+)-(%d+)$')
+  local floor_ms, floor_seq = string.match(floor, '^(%d+)-(%d+)$')
+  ms, floor_ms = tonumber(ms), tonumber(floor_ms)
+  -- Sequence numbers may have more digits than a number of Lua's holds.
+  local is_before = #seq < #floor_seq or (#seq == #floor_seq and seq <= floor_seq)
+  known = (ms < floor_ms or (ms == floor_ms and is_before)) and 1 or 0
+end
 while #rows < most_events and bytes < most_bytes do
   local asked = math.min(16, most_events - #rows)
   local some = redis.call(command, log, from, to, 'COUNT', asked)
@@ -185,10 +203,10 @@ while #rows < most_events and bytes < most_bytes do
     rows[#rows + 1], bytes, from = row, bytes + size(row[2]), '(' .. row[1]
   end
   if #some < asked and (#some == 0 or from == '(' .. some[#some][1]) then
-    return {floor, rows, 1}
+    return {floor, rows, 1, known}
   end
 end
-return {floor, rows, 0}
+return {floor, rows, 0, known}
 """
 ).encode()
 
@@ -201,13 +219,40 @@ return redis.call('HSETNX', state, 'floor', begin())
 """
 ).encode()
 
+# Topics and privacy alone: the data of an update that the client may not read would take time
+# from which its id could be guessed.
 _FIND_SCRIPT = (
     _BEGIN
     + """
 begin()
 local known = redis.call('HGET', ids, ARGV[1])
 local place = known and string.match(known, '^%S+')
-return place and redis.call('XRANGE', log, place, place) or {}
+local row = place and redis.call('XRANGE', log, place, place)[1]
+if not row then return {} end
+local found = {}
+for i = 1, #row[2], 2 do found[row[2][i]] = row[2][i + 1] end
+return {place, found.topics or '[]', found.private or '0'}
+"""
+).encode()
+
+# An entry after the place, that is taken out again, leaves the place of the next one after it. An
+# old log may be at a place of that millisecond: the next one is after all of them.
+_MOVE_ON_SCRIPT = (
+    _BEGIN
+    + """
+begin()
+local info = redis.call('XINFO', 'STREAM', log)
+for i = 1, #info, 2 do
+  if info[i] == 'last-generated-id' then
+    local ms = tonumber(string.match(info[i + 1], '^%d+'))
+    if ms <= tonumber(ARGV[1]) then
+      local place = string.format('%.0f-0', ARGV[1] + 1)
+      redis.call('XADD', log, place, 'begin', '')
+      redis.call('XDEL', log, place)
+    end
+  end
+end
+return 1
 """
 ).encode()
 
@@ -300,7 +345,7 @@ class ValkeyBroker:
         total_bytes = 0
         upto = b"+"
         while True:
-            floor, rows, is_all = await self._read(
+            floor, rows, is_all, _ = await self._read(
                 b"XREVRANGE", upto, b"-", NEWEST_PAGE_EVENTS, MOST_PAGE_BYTES
             )
             for entry in reversed(_entries(rows[::-1])):
@@ -315,8 +360,8 @@ class ValkeyBroker:
     async def read(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return the updates that follow a place (see Broker)."""
         start = b"(" + _stream_id(after)
-        floor, rows, _ = await self._read(b"XRANGE", start, b"+", most_events, most_bytes)
-        return Page(max(after, floor), _entries(rows))
+        floor, rows, _, is_known = await self._read(b"XRANGE", start, b"+", most_events, most_bytes)
+        return Page(max(after, floor), _entries(rows), is_known)
 
     async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return what follows a place as soon as something does (see Broker)."""
@@ -324,19 +369,30 @@ class ValkeyBroker:
         # has answered the first.
         stream_id = _stream_id(after)
         block_ms = b"%d" % (WAIT_SECONDS * 1000)
-        _, (floor, rows, _) = self._checked(
+        _, (floor, rows, _, known) = self._checked(
             await self._waiting.ask(
                 (b"XREAD", b"COUNT", b"1", b"BLOCK", block_ms, b"STREAMS", _LOG, stream_id),
                 _read_command(b"XRANGE", b"(" + stream_id, b"+", most_events, most_bytes),
             )
         )
-        return Page(max(after, _place(floor)), _entries(rows))
+        return Page(max(after, _place(floor)), _entries(rows), known == 1)
 
-    async def find(self, event_id: str) -> Entry | None:
-        """Return the update with this id of its publisher's (see Broker)."""
+    async def move_on(self, place: Place) -> None:
+        """Have every update from now on get a later place (see Broker)."""
+        command = (b"EVAL", _MOVE_ON_SCRIPT, *_KEYS, b"%d" % place.ms)
+        self._checked(await self._reading.ask(command))
+
+    async def find(self, event_id: str) -> Known | None:
+        """Return what is known of the update with this id (see Broker)."""
         command = (b"EVAL", _FIND_SCRIPT, *_KEYS, event_id.encode(errors="replace"))
-        (rows,) = self._checked(await self._reading.ask(command))
-        return _entry(rows[0]) if rows else None
+        (found,) = self._checked(await self._reading.ask(command))
+        if not found:
+            return None
+        place, topics, private = found
+        try:
+            return Known(_place(place), _topics(topics), private == b"1")
+        except (TypeError, ValueError, RecursionError):
+            return None
 
     async def trim(self) -> None:
         """Let go of what is beyond the bounds by now (see Broker)."""
@@ -366,12 +422,15 @@ class ValkeyBroker:
 
     async def _read(
         self, command: bytes, start: bytes, end: bytes, most_events: int, most_bytes: int
-    ) -> tuple[Place, list[Any], bool]:
-        """Return the floor, the entries that the command gives, and whether there are no more."""
-        ((floor, rows, is_all),) = self._checked(
+    ) -> tuple[Place, list[Any], bool, bool]:
+        """Return the floor, the entries that the command gives, and whether there are no more.
+
+        And whether the log knows the place that it reads after.
+        """
+        ((floor, rows, is_all, known),) = self._checked(
             await self._reading.ask(_read_command(command, start, end, most_events, most_bytes))
         )
-        return _place(floor), rows, is_all == 1
+        return _place(floor), rows, is_all == 1, known == 1
 
     def _checked(self, answers: list[Any]) -> list[Any]:
         """Return the answers.
@@ -528,12 +587,17 @@ def _entry(row: Any) -> Entry:
         return Entry(place, lost(place))
 
 
-def _update(fields: dict[bytes, bytes]) -> Update:
-    topics = json.loads(fields[b"topics"])
+def _topics(written: bytes) -> tuple[str, ...]:
+    topics = json.loads(written)
     if not isinstance(topics, list) or not topics:
         raise TypeError
     # Raises where one is no text, or none that UTF-8 can carry.
     "".join(topics).encode()
+    return tuple(topics)
+
+
+def _update(fields: dict[bytes, bytes]) -> Update:
+    topics = _topics(fields[b"topics"])
     event = Event(
         fields[b"data"].decode(),
         fields[b"id"].decode() if b"id" in fields else None,
@@ -542,7 +606,7 @@ def _update(fields: dict[bytes, bytes]) -> Update:
     )
     # What has no form on the wire would stop every worker's tail.
     encode(event)
-    return Update(tuple(topics), event, fields.get(b"private") == b"1")
+    return Update(topics, event, fields.get(b"private") == b"1")
 
 
 # Pages are read again and again: once a process is enough.

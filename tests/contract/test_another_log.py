@@ -1,0 +1,251 @@
+"""A log that is another one than before: lost, or replaced by an older copy."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from barestream.broker.broker import Broker, HistoryBounds
+from barestream.broker.local import LocalBroker
+from barestream.broker.valkey import ValkeyBroker
+from barestream.event_log import EventLog, Place
+from barestream.feed import Feed
+from barestream.frames import Event
+from barestream.metrics import Metrics
+from barestream.resumption import resumption
+from barestream.stream import Stream
+from barestream.subscription import EVERYTHING_PUBLIC
+from barestream.tail import Tail
+from barestream.update import Update
+from barestream.web.outlets import BufferedOutlet
+from engine import Engine
+from served import until
+
+LOG = "{barestream}:log"
+BEGIN = Place(0, 0)
+BOUNDS = HistoryBounds(events=1000, seconds=1e9, bytes=10_000_000)
+
+# Of a clock that is ahead of Valkey's by a day: a log with an entry here is lost to one whose clock
+# is behind.
+AHEAD_MS = 86_400_000
+
+
+def update(data: str) -> Update:
+    return Update(("topic",), Event(data))
+
+
+def now_ms(engine: Engine) -> int:
+    seconds, micros = engine.ask("TIME")
+    return int(seconds) * 1000 + int(micros) // 1000
+
+
+def put_ahead(engine: Engine, data: str) -> None:
+    """Add an update as Valkey did while its clock was ahead."""
+    fields = ("v", "1", "topics", '["topic"]', "data", data)
+    engine.ask("XADD", LOG, f"{now_ms(engine) + AHEAD_MS}-0", *fields)
+
+
+class Reader:
+    """A worker's tail and one live stream of it."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self.feed = Feed(EventLog(1000, BEGIN), Metrics(), lambda: 0.0)
+        self.tail = Tail(broker, self.feed, 1000, 10_000_000)
+        self._outlet = BufferedOutlet()
+
+    @asynccontextmanager
+    async def following(self) -> Any:
+        running = asyncio.create_task(self.tail.run())
+        flushing = asyncio.create_task(self._flush())
+        try:
+            await until(lambda: self.tail.filled)
+            with self.feed.follow(Stream(self._outlet, lambda: 0.0, {}), None):
+                yield
+        finally:
+            for task in (running, flushing):
+                task.cancel()
+            await asyncio.wait([running, flushing])
+
+    async def _flush(self) -> None:
+        while True:
+            self.feed.flush()
+            await asyncio.sleep(0.01)
+
+    def text(self) -> str:
+        """Return all that the stream was sent."""
+        return b"".join(self._outlet._pending).decode()
+
+    def events(self) -> list[str]:
+        """Return the data of each event that the stream was sent, a gap as its name."""
+        blocks = self.text().split("\n\n")[:-1]
+        return [
+            "gap" if "event: barestream.gap" in block else block.rpartition("data: ")[2]
+            for block in blocks
+        ]
+
+    async def resumes(self, last_event_id: str) -> tuple[Place | None, bool]:
+        """Return from where a client would go on, and whether it would be sent a gap at once."""
+        found = await resumption(self.tail, EVERYTHING_PUBLIC, last_event_id)
+        return found.place, found.missed_after is not None
+
+
+def run(engine: Engine, scenario: Callable[[ValkeyBroker], Awaitable[None]]) -> None:
+    async def act() -> None:
+        broker = ValkeyBroker(engine.url, BOUNDS, engine.password)
+        try:
+            await scenario(broker)
+        finally:
+            await broker.close()
+
+    asyncio.run(act())
+
+
+def test_a_log_that_is_lost_while_the_clock_is_behind_is_told_and_gone_on_with(
+    engine: Engine,
+) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        reader = Reader(broker)
+        async with reader.following():
+            await broker.publish(update("before"))
+            put_ahead(engine, "ahead")
+            await until(lambda: reader.events() == ["before", "ahead"])
+            sent = reader.feed.sent
+            engine.ask("FLUSHALL")
+            await broker.publish(update("lost and found"))
+            # A tail that waits for what comes after the old log's end looks again by then.
+            await until(lambda: reader.events()[2:] == ["gap", "lost and found"], 20)
+            after = Place.parse(await broker.publish(update("after")))
+            assert after > sent
+            await until(lambda: reader.events()[2:] == ["gap", "lost and found", "after"])
+
+    run(engine, scenario)
+
+
+def test_an_older_copy_of_the_log_is_told_and_what_both_have_is_not_sent_again(
+    engine: Engine,
+) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        reader = Reader(broker)
+        async with reader.following():
+            for data in "ab":
+                await broker.publish(update(data))
+            copies = {key: engine.ask("DUMP", key) for key in engine.ask("KEYS", "*")}
+            await broker.publish(update("c"))
+            put_ahead(engine, "ahead")
+            await until(lambda: reader.events() == ["a", "b", "c", "ahead"])
+            engine.ask("FLUSHALL")
+            for key, copy in copies.items():
+                engine.ask("RESTORE", key, 0, copy)
+            await broker.publish(update("d"))
+            await until(lambda: reader.events()[4:] == ["gap", "d"], 20)
+
+    run(engine, scenario)
+
+
+def test_a_cursor_of_a_log_that_is_lost_is_answered_with_a_gap_and_all_that_there_is(
+    engine: Engine,
+) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        first = await broker.publish(update("a"))
+        put_ahead(engine, "ahead")
+        *_, ahead = (await broker.read(BEGIN, 10)).entries
+        engine.ask("FLUSHALL")
+        reader = Reader(broker)
+        async with reader.following():
+            await broker.publish(update("b"))
+            floor = (await broker.read(BEGIN, 0)).floor
+            assert await reader.resumes(ahead.id) == (floor, True)
+            # Before the new log: the gap is sent when the stream gets there.
+            assert await reader.resumes(first) == (Place.parse(first), False)
+
+    run(engine, scenario)
+
+
+def test_the_log_of_an_older_release_is_another_one_to_nobody(engine: Engine) -> None:
+    # What 0.1.0 has left: a floor whose entry is gone, and an entry.
+    floor_ms = now_ms(engine)
+    engine.ask("XADD", LOG, f"{floor_ms}-0", "begin", "")
+    engine.ask("XDEL", LOG, f"{floor_ms}-0")
+    engine.ask("HSET", "{barestream}:state", "floor", f"{floor_ms}-0", "bytes", 10)
+
+    async def scenario(broker: ValkeyBroker) -> None:
+        reader = Reader(broker)
+        async with reader.following():
+            assert reader.feed.log.last == Place(floor_ms, 0)
+            assert await reader.resumes(f"#{floor_ms}-0") == (Place(floor_ms, 0), False)
+            fields = ("v", "1", "topics", '["topic"]', "data", "of the older release")
+            engine.ask("XADD", LOG, "*", *fields)
+            await broker.publish(update("of this one"))
+            await until(lambda: reader.events() == ["of the older release", "of this one"])
+
+    run(engine, scenario)
+
+
+def test_a_memory_that_begins_anew_with_its_clock_behind_sends_a_gap_to_who_comes_back() -> None:
+    async def scenario() -> None:
+        seconds = 1_800_000_000.0
+        cursor = await LocalBroker(BOUNDS, lambda: seconds).publish(update("before"))
+        broker = LocalBroker(BOUNDS, lambda: seconds - 30)
+        reader = Reader(broker)
+        async with reader.following():
+            await broker.publish(update("after"))
+            floor = (await broker.read(BEGIN, 0)).floor
+            assert await reader.resumes(cursor) == (floor, True)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("data", ["", "x" * 400_000])
+def test_an_id_that_a_client_may_not_know_costs_what_an_unknown_one_does(
+    engine: Engine, data: str
+) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        secret = Update(("topic",), Event(data, "secret"), private=True)
+        await broker.publish(secret)
+        reader = Reader(broker)
+        async with reader.following():
+            await until(lambda: reader.feed.log.find("secret"))
+            costs = []
+            for event_id in ("secret", "nobody's"):
+                before = traffic(engine)
+                place, is_told = await reader.resumes(event_id)
+                assert is_told
+                calls, sent_bytes = (
+                    after - was for after, was in zip(traffic(engine), before, strict=True)
+                )
+                costs.append((place, calls, sent_bytes))
+            assert costs[0][:2] == costs[1][:2]
+            # The topics of the update, and the digits of Valkey's own figures.
+            assert abs(costs[0][2] - costs[1][2]) < 100
+
+    run(engine, scenario)
+
+
+def traffic(engine: Engine) -> tuple[int, int]:
+    """Return how many scripts Valkey has run, and how much it has sent."""
+    scripts = engine.ask("INFO", "commandstats").get("cmdstat_eval", {"calls": 0})["calls"]
+    return int(scripts), int(engine.ask("INFO", "stats")["total_net_output_bytes"])
+
+
+def test_the_gap_of_another_log_says_from_where_on_what_was_sent_is_lost(engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        reader = Reader(broker)
+        async with reader.following():
+            put_ahead(engine, "ahead")
+            await until(lambda: reader.events() == ["ahead"])
+            sent = reader.feed.sent
+            engine.ask("FLUSHALL")
+            await until(lambda: "gap" in reader.events(), 20)
+            [gap] = [
+                json.loads(line.removeprefix("data: "))
+                for line in reader.text().splitlines()
+                if line.startswith("data: {")
+            ]
+            floor = (await broker.read(BEGIN, 0)).floor
+            assert gap == {"from": str(sent), "to": str(floor), "missed": None}
+
+    run(engine, scenario)
