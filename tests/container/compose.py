@@ -41,7 +41,7 @@ class Stack(Answering):
                 for key, value in os.environ.items()
                 if not key.startswith(("BARESTREAM_", "COMPOSE_"))
             },
-            **{f"BARESTREAM_{name.upper()}": str(value) for name, value in settings.items()},
+            **_variables(settings),
             "BARESTREAM_PORT": str(self.port),
             "BARESTREAM_TEST_IMAGE": self.project,
         }
@@ -89,6 +89,10 @@ class Stack(Answering):
         # A first build fetches the packages.
         done = self.run("up", "--build", "--wait", seconds=600)
         assert done.returncode == 0, f"up: {done.returncode}\n{done.stderr}{self.logs()}"
+
+    def configure(self, **settings: object) -> None:
+        """Change settings, for the containers that Compose makes from here on."""
+        self._environment |= _variables(settings)
 
     def down(self) -> None:
         """Stop and remove the containers, as an operator does."""
@@ -196,3 +200,7 @@ class Stack(Answering):
         """Send a signal to a process of the app from inside its container."""
         done = self.exec("app", "sh", "-c", f"kill -{signal} {pid}")
         assert done.returncode == 0, done.stderr
+
+
+def _variables(settings: dict[str, object]) -> dict[str, str]:
+    return {f"BARESTREAM_{name.upper()}": str(value) for name, value in settings.items()}

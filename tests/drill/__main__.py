@@ -32,7 +32,7 @@ def main() -> int:
     print(table(outcome), summary(outcome), sep="\n\n")
     if options.json:
         options.json.write_text(json.dumps(as_json(outcome), indent=1) + "\n")
-    return 0 if outcome.is_well else 1
+    return 0 if outcome.is_well and outcome.is_prompt else 1
 
 
 if __name__ == "__main__":

@@ -32,6 +32,9 @@ LINGER_SECONDS = 2
 
 LAG_SECONDS = 0.1
 
+# A publisher's backend serves its own users meanwhile: longer waits pile up there.
+MOST_ANSWER_SECONDS = 3
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -92,6 +95,11 @@ class Outcome:
     def gaps(self) -> list[str]:
         """What clients were told is gone."""
         return [gap for each in self.subscribers for gap in each.gaps]
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether no publisher waited longer for an answer than it may."""
+        return max(self.ledger.answer_seconds.values()) <= MOST_ANSWER_SECONDS
 
     @property
     def is_well(self) -> bool:

@@ -7,8 +7,15 @@ from typing import NamedTuple
 from compose import Stack
 from service import wait_for
 
-# The engine stays dead for so long: publishes meet it, and not only the connections it held.
-ENGINE_AWAY_SECONDS = 1
+# Valkey stays dead for so long: publishes meet it, and not only the connections it held.
+VALKEY_AWAY_SECONDS = 1
+
+# Valkey refuses writes for so long: many times what a health check and a retry take.
+READ_ONLY_SECONDS = 20
+
+# The drain of the app's last container. A worker that stops alone leaves its slot to its successor
+# at once, whatever its own streams still take.
+LONG_DRAIN_SECONDS = 20
 
 
 class Fault(NamedTuple):
@@ -42,23 +49,62 @@ def reload_nginx(stack: Stack) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def kill_engine(stack: Stack) -> None:
+def restart_nginx(stack: Stack) -> None:
+    """Restart nginx's container."""
+    done = stack.run("restart", "nginx")
+    assert done.returncode == 0, done.stderr
+
+
+def kill_valkey(stack: Stack) -> None:
     """Kill Valkey, and start it again."""
     stack.kill("valkey", "KILL")
-    time.sleep(ENGINE_AWAY_SECONDS)
+    time.sleep(VALKEY_AWAY_SECONDS)
     stack.start("valkey")
 
 
+def make_valkey_read_only(stack: Stack) -> None:
+    """Demote Valkey to a replica, which refuses every write, and promote it again."""
+    # Nothing listens on port 1, so the replica keeps its data.
+    _valkey(stack, "replicaof 127.0.0.1 1")
+    time.sleep(READ_ONLY_SECONDS)
+    _valkey(stack, "replicaof no one")
+
+
 def replace_app(stack: Stack) -> None:
-    """Put a new container in the place of the app's."""
+    """Put a container with a long drain in the place of the app's."""
+    stack.configure(drain_seconds=LONG_DRAIN_SECONDS)
     done = stack.run("up", "--detach", "--no-deps", "--force-recreate", "app")
     assert done.returncode == 0, done.stderr
+
+
+def stop_worker(stack: Stack) -> None:
+    """Stop one worker of the app, whose streams then end over the long drain."""
+    leaving = stack.workers()[0]
+    stack.signal_within(leaving, "TERM")
+    wait_for(
+        "the end of the worker", lambda: leaving not in stack.workers(), LONG_DRAIN_SECONDS + 20
+    )
+
+
+def _valkey(stack: Stack, command: str) -> None:
+    """Send Valkey a command, which it must answer with OK."""
+    done = stack.exec(
+        "valkey",
+        "sh",
+        "-c",
+        f"REDISCLI_AUTH=$(cat /run/barestream-engine/password) valkey-cli {command}",
+    )
+    assert done.stdout.strip() == "OK", done.stdout + done.stderr
 
 
 FAULTS = (
     Fault("worker killed", kill_worker),
     Fault("app reloaded", reload_app),
     Fault("nginx reloaded", reload_nginx),
-    Fault("Valkey killed", kill_engine),
+    Fault("nginx restarted", restart_nginx),
+    Fault("Valkey killed", kill_valkey),
+    Fault("Valkey read-only for 20 s", make_valkey_read_only),
     Fault("app replaced", replace_app),
+    # After the replacement, which gives the app its long drain.
+    Fault("one worker stopped, with a drain of 20 s", stop_worker),
 )

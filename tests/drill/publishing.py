@@ -4,9 +4,10 @@ import asyncio
 import itertools
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 import httpx
 
@@ -30,11 +31,22 @@ PAUSE_SECONDS = 0.5
 HASTY_SHARE = 0.05
 HASTY_SECONDS = 0.1
 
-# What a reload, a proxy without its app and an engine that is away answer: it may be taken.
+# What a reload, a proxy without its app and a Valkey that is away answer: it may be accepted.
 AMBIGUOUS = {502, 503, 504}
+
+# What a 503 says where Valkey refused the update: the same one can be sent again.
+NOT_ACCEPTED = "was not taken"
 
 # Some events are large, so that a kill meets streams in the middle of one.
 FILLER_BYTES = (20, 20, 20, 20, 20, 200, 200, 4000)
+
+
+class Fate(Enum):
+    """What a publisher knows of an event once it has its answer, or none."""
+
+    SETTLED = auto()
+    NOT_ACCEPTED = auto()
+    UNKNOWN = auto()
 
 
 @dataclass
@@ -59,6 +71,10 @@ class Post:
     accepted: bool = False
 
 
+def _zeros() -> defaultdict[int, float]:
+    return defaultdict(float)
+
+
 @dataclass
 class Ledger:
     """Every event of a run, by number, and how the posting of them went.
@@ -70,6 +86,9 @@ class Ledger:
             did not wait for the answer.
         unsettled: Why the fate of an event was not known, each time, with the phase.
         refused: The answers by which an event was refused for good.
+        answer_seconds: The longest time that a publisher waited for an answer, by phase.
+        acceptance_seconds: The longest time from an event's first request until it, or the one
+            sent in its place, was accepted, by phase.
     """
 
     posts: list[Post] = field(default_factory=list)
@@ -78,6 +97,12 @@ class Ledger:
     retried: Counter[int] = field(default_factory=Counter)
     unsettled: list[tuple[int, str]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    answer_seconds: defaultdict[int, float] = field(default_factory=_zeros)
+    acceptance_seconds: defaultdict[int, float] = field(default_factory=_zeros)
+
+    def note_longest(self, seconds: defaultdict[int, float], since: float) -> None:
+        """Note in one of the two how long it has been since a moment of time.monotonic."""
+        seconds[self.phase] = max(seconds[self.phase], time.monotonic() - since)
 
     def new(
         self, topics: tuple[int, ...], publisher: int, *, own_id: bool, filler_bytes: int = 0
@@ -138,13 +163,12 @@ class Publishing:
     async def post_to_all(self) -> Post:
         """Post an event of every topic that must be taken, and return it."""
         post = self._ledger.new(tuple(range(len(TOPICS))), self._publishers, own_id=True)
-        if not await self._is_settled(post):
-            await self._settle(post)
+        await self._settle(post, await self._send(post))
         return post
 
-    async def _publish(self, nth: int, began_at: float) -> None:
+    async def _publish(self, nth: int, first_due_at: float) -> None:
         rng = random.Random(f"{self._seed}/publisher/{nth}")
-        async for slot in due_slots(nth, self._publishers, self._events_per_second, began_at):
+        async for slot in due_slots(nth, self._publishers, self._events_per_second, first_due_at):
             if self._stopping:
                 break
             topics = self._topics(slot, rng)
@@ -153,21 +177,23 @@ class Publishing:
             post = self._ledger.new(topics, nth, own_id=own_id, filler_bytes=filler_bytes)
             is_hasty = rng.random() < HASTY_SHARE
             patience_seconds = rng.uniform(0, HASTY_SECONDS) if is_hasty else ANSWER_SECONDS
-            if not await self._is_settled(post, patience_seconds):
+            began_at = time.monotonic()
+            fate = await self._send(post, patience_seconds)
+            if fate is not Fate.SETTLED:
                 self._ledger.retried[self._ledger.phase] += not is_hasty
-                await self._settle(post, filler_bytes)
+                await self._settle(post, fate, filler_bytes)
+            self._ledger.note_longest(self._ledger.acceptance_seconds, began_at)
 
-    async def _settle(self, post: Post, filler_bytes: int = 0) -> None:
-        """Post until it is taken an event that may have been taken already."""
-        is_settled = False
-        while not is_settled:
+    async def _settle(self, post: Post, fate: Fate, filler_bytes: int = 0) -> None:
+        """Send an event until its fate is settled."""
+        while fate is not Fate.SETTLED:
             await asyncio.sleep(PAUSE_SECONDS)
-            # Only under an id of its own can it be sent again.
-            if post.own_id is None:
+            # One that may have been accepted can be sent again only under an id of its own.
+            if post.own_id is None and fate is Fate.UNKNOWN:
                 post = self._ledger.new(
                     post.topics, post.publisher, own_id=False, filler_bytes=filler_bytes
                 )
-            is_settled = await self._is_settled(post)
+            fate = await self._send(post)
 
     def _topics(self, slot: int, rng: random.Random) -> tuple[int, ...]:
         in_cycle = slot % self._cycle_events
@@ -178,24 +204,29 @@ class Publishing:
         # Who follows both of an event's topics still gets it once.
         return tuple(rng.sample(BUSY, 2 if rng.random() < 0.1 else 1))
 
-    async def _is_settled(self, post: Post, patience_seconds: float = ANSWER_SECONDS) -> bool:
-        """Post the event, and return whether it is known to be taken, or refused for good."""
+    async def _send(self, post: Post, patience_seconds: float = ANSWER_SECONDS) -> Fate:
+        """Post the event once, and return what is known of it then."""
         topics = [TOPICS[nth] for nth in post.topics]
         own_id = {"id": post.own_id} if post.own_id else {}
+        began_at = time.monotonic()
         try:
             async with asyncio.timeout(patience_seconds):
                 answer = await self._publisher.post(*topics, data=post.data, **own_id)
         except (httpx.TransportError, TimeoutError) as error:
-            return self._unsettled(type(error).__name__)
+            return self._unsettled(Fate.UNKNOWN, type(error).__name__)
+        finally:
+            self._ledger.note_longest(self._ledger.answer_seconds, began_at)
+        if answer.status_code == 503 and NOT_ACCEPTED in answer.text:
+            return self._unsettled(Fate.NOT_ACCEPTED, "503, not accepted")
         if answer.status_code in AMBIGUOUS:
-            return self._unsettled(str(answer.status_code))
+            return self._unsettled(Fate.UNKNOWN, str(answer.status_code))
         if answer.status_code == 200:
             post.accepted = True
             self._ledger.accepted[self._ledger.phase] += 1
         else:
             self._ledger.refused.append(f"{answer.status_code} {answer.text}")
-        return True
+        return Fate.SETTLED
 
-    def _unsettled(self, why: str) -> bool:
+    def _unsettled(self, fate: Fate, why: str) -> Fate:
         self._ledger.unsettled.append((self._ledger.phase, why))
-        return False
+        return fate

@@ -13,6 +13,8 @@ HEADS = (
     "twice",
     "out of order",
     "publishes retried",
+    "slowest answer",
+    "slowest acceptance",
     "longest silence",
     "all live after",
 )
@@ -34,6 +36,8 @@ def _rows(outcome: Outcome) -> list[list[str]]:
         [
             phase.fault,
             *(str(count[nth]) for count in counts),
+            f"{ledger.answer_seconds[nth]:.1f} s",
+            f"{ledger.acceptance_seconds[nth]:.1f} s",
             f"{phase.silence_seconds:.1f} s",
             _seconds(phase.live_seconds),
         ]
@@ -43,7 +47,12 @@ def _rows(outcome: Outcome) -> list[list[str]]:
     lives = [phase.live_seconds for phase in outcome.phases]
     slowest = None if None in lives else max(live for live in lives if live is not None)
     totals = (str(count.total()) for count in counts)
-    return [*rows, ["total", *totals, f"{longest:.1f} s", _seconds(slowest)]]
+    answer, acceptance = (
+        f"{max(seconds.values()):.1f} s"
+        for seconds in (ledger.answer_seconds, ledger.acceptance_seconds)
+    )
+    last = f"{longest:.1f} s"
+    return [*rows, ["total", *totals, answer, acceptance, last, _seconds(slowest)]]
 
 
 def _seconds(live_seconds: float | None) -> str:
@@ -85,7 +94,11 @@ def summary(outcome: Outcome) -> str:
     ]
     lag_seconds = max(phase.lag_seconds for phase in outcome.phases)
     held_up = f"The drill's own process was held up for {lag_seconds:.2f} s at most."
-    lines = [f"{sentence}.", held_up, f"Publishes of unknown fate: {unsettled or 'none'}."]
+    lines = [
+        f"{sentence}.",
+        held_up,
+        f"Publishes that were not accepted at once: {unsettled or 'none'}.",
+    ]
     return "\n".join([*lines, *failures[:MOST_ACCOUNTS]])
 
 
@@ -95,6 +108,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
     failed = {account.partition(":")[0] for account in verdict.accounts}
     return {
         "well": outcome.is_well,
+        "prompt": outcome.is_prompt,
         "plan": asdict(outcome.plan),
         "totals": totals(outcome),
         "phases": [
@@ -105,6 +119,8 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
                 "lost": verdict.lost[nth],
                 "twice": verdict.twice[nth],
                 "out_of_order": verdict.disordered[nth],
+                "answer_seconds": ledger.answer_seconds[nth],
+                "acceptance_seconds": ledger.acceptance_seconds[nth],
                 "unsettled": Counter(why for phase, why in ledger.unsettled if phase == nth),
             }
             for nth, each in enumerate(outcome.phases)
