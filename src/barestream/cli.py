@@ -13,6 +13,7 @@ from typing import TextIO
 
 import click
 
+from barestream import env_file
 from barestream.load.plan import Plan, Publishing, TooFewFilesError, allow_files
 from barestream.load.progress import ProgressBar
 from barestream.load.report import as_json, remarks, table
@@ -22,7 +23,7 @@ from barestream.load.target import InvalidTargetError, target
 from barestream.metrics_folder import METRICS_FOLDER
 from barestream.server.readiness import unready, unready_at
 from barestream.server.socket_folder import SocketFolder
-from barestream.settings import Row, Settings, SettingsError, of_nginx, rows
+from barestream.settings import Row, Settings, SettingsError, doubts, of_nginx, rows
 from barestream.settings import load as load_settings
 from barestream.tokens import InvalidKeyError, sign
 
@@ -48,7 +49,14 @@ def _fields(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tu
 @click.group()
 @click.version_option(package_name="barestream")
 def main() -> None:
-    """Live events to browsers over Server-Sent Events."""
+    """Live events to browsers over Server-Sent Events.
+
+    Settings are BARESTREAM_* variables; the file .env in this folder completes the environment.
+    """
+    try:
+        env_file.complete(os.environ)
+    except (env_file.EnvFileError, OSError) as error:
+        sys.exit(str(error))
 
 
 @main.command()
@@ -64,7 +72,7 @@ def serve() -> None:
 @main.command()
 def health() -> None:
     """Ask each worker of the running service whether it takes streams."""
-    found = _checked_settings()
+    found = _checked_settings("bind", "socket_dir", "instance", "workers")
     if found.bind:
         problems = unready_at(found.bind)
     else:
@@ -100,7 +108,7 @@ def _signed(
     key_file: Path | None,
     otherwise: str,
 ) -> str:
-    found = _checked_settings()
+    found = _checked_settings("token_key", "token_algorithm")
     if key_file:
         key = key_file.read_text().rstrip("\r\n")
     elif found.token_key:
@@ -252,19 +260,27 @@ def load(  # noqa: PLR0913, PLR0917 (one for each option)
 @click.option("--env", "as_env", is_flag=True, help="As an .env file, each line a comment.")
 @click.option("--check", is_flag=True, help="Only say what is wrong with the environment's.")
 @click.option("--nginx", "as_nginx", is_flag=True, help="What nginx takes of the environment's.")
-def settings(as_env: bool, check: bool, as_nginx: bool) -> None:
+@click.option(
+    "--env-file",
+    "also",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=False, path_type=Path),
+    help="With --check, also report names in this file that are no settings.",
+)
+def settings(as_env: bool, check: bool, as_nginx: bool, also: Path | None) -> None:
     """Print every setting: name, type, default, unit, help."""
     if as_nginx:
         click.echo(of_nginx(_checked_settings()), nl=False)
     elif check:
-        _checked_settings()
+        written = dict.fromkeys(env_file.names(also), "") if also else {}
+        for sentence in doubts(_checked_settings(), written | dict(os.environ)):
+            click.echo(sentence, err=True)
     else:
         click.echo(_env_file() if as_env else _table())
 
 
-def _checked_settings() -> Settings:
+def _checked_settings(*names: str) -> Settings:
     try:
-        return load_settings()
+        return load_settings(*names)
     except SettingsError as error:
         sys.exit(str(error))
 

@@ -3,16 +3,16 @@
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from barestream.broker.valkey_connections import connection_options
+from barestream.env_file import VARIABLE as ENV_FILE_VARIABLE
 from barestream.tokens import ALGORITHMS, InvalidKeyError, Verifier
 
 PREFIX = "BARESTREAM_"
@@ -33,7 +33,13 @@ _LOG_LEVELS = "debug, info, warning or error"
 LOCAL_BROKER = "local"
 _BROKER_SCHEMES = ("redis://", "rediss://", "valkey://", "valkeys://", "unix://")
 
-_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
+# What Kubernetes sets for a Service that is named barestream, beside BARESTREAM_PORT itself:
+# https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_OF_KUBERNETES = re.compile(rf"{PREFIX}(PORT_[0-9]+_.*|SERVICE_(HOST|PORT.*))")
+_PORT_OF_KUBERNETES = re.compile(r"(tcp|udp|sctp)://\S+:[0-9]+")
+
+# As browsers serialize an origin; apps in a web view have schemes of their own (capacitor, ionic).
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
 # What nginx takes of the settings from the app that serves (nginx/upstream.envsh); what changes a
@@ -68,12 +74,10 @@ def _secret(description: str, expected: str, default: SecretStr | None = None) -
     return _setting(default, description, expected)
 
 
-class Settings(BaseSettings):
-    """The settings of the app, of nginx and of Compose, from ``BARESTREAM_*`` variables."""
+class Settings(BaseModel):
+    """The settings of the app, of nginx and of Compose; ``load`` reads them."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore"
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     port: int = _setting(
         80, "The port that nginx publishes.", "a port from 1 to 65535", ge=1, le=65535
@@ -230,6 +234,14 @@ class Settings(BaseSettings):
         "The algorithm of the tokens under that key.",
         f"one of {', '.join(ALGORITHMS)}",
     )
+    token_leeway_seconds: float = _setting(
+        5,
+        "By how much a token's nbf may be ahead of this machine's clock; exp has no leeway.",
+        "a number of seconds from 0 to 300",
+        "s",
+        ge=0,
+        le=300,
+    )
     anonymous: bool = _setting(
         True,
         "Whether one may subscribe to public updates without a token.",
@@ -342,8 +354,8 @@ class Settings(BaseSettings):
     bind: str | None = _setting(
         None,
         "A TCP address for all workers in place of the unix sockets, to run without nginx.",
-        "host:port, such as 127.0.0.1:9009, the port from 1 to 65535",
-        pattern=r"^[^\s:]+:[0-9]{1,5}$",
+        "host:port, such as 127.0.0.1:9009 or [::1]:9009, the port from 1 to 65535",
+        pattern=r"^([^\s:\[\]]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$",
     )
     socket_dir: Path = _setting(
         Path("/run/barestream"),
@@ -356,6 +368,13 @@ class Settings(BaseSettings):
         "1 to 32 letters, digits, - and _, but not `current`",
         pattern=r"^[A-Za-z0-9_-]{1,32}$",
     )
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _is_not_that_of_kubernetes(cls, port: Any) -> Any:
+        if isinstance(port, str) and _PORT_OF_KUBERNETES.fullmatch(port):
+            return cls.model_fields["port"].default
+        return port
 
     @field_validator("instance")
     @classmethod
@@ -381,8 +400,11 @@ class Settings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, listed: str) -> str:
-        if listed != "*" and not all(map(_ORIGIN.fullmatch, _split(listed))):
-            raise ValueError
+        if listed != "*":
+            for origin in _split(listed):
+                if not _ORIGIN.fullmatch(origin):
+                    ends = "; it ends with a slash" if origin.endswith("/") else ""
+                    raise ValueError(f"{origin!r} is not an origin{ends}")
         return listed
 
     @field_validator("trusted_proxies")
@@ -428,21 +450,31 @@ class Row(NamedTuple):
     help: str
 
 
-def load() -> Settings:
-    """Return the settings that the environment asks for.
+def load(*names: str) -> Settings:
+    """Return the settings that the environment asks for; an empty variable means the default.
+
+    Args:
+        names: The settings that are needed; the others have their defaults, whatever the
+            environment says. All of them where none is named.
 
     Raises:
         SettingsError: One or more are not of their expected form, or do not go together.
     """
+    needed = names or tuple(Settings.model_fields)
+    set_values = {name: os.environ.get(_variable(name)) for name in needed}
+    given = {name: value for name, value in set_values.items() if value}
     try:
-        found = Settings(**_from_files(os.environ))
+        found = Settings.model_validate(given | _from_files(os.environ, needed))
     except ValidationError as error:
         lines = []
         for problem in error.errors():
             name = str(problem["loc"][0])
             info = Settings.model_fields[name]
             shown = _SECRET if _is_secret(info) else repr(problem["input"])
-            lines.append(f"{_variable(name)}={shown}: expected {_extra(info)['expected']}")
+            # A validator may say which part of the value is wrong.
+            why = str(problem.get("ctx", {}).get("error", ""))
+            reason = f" ({why})" if why and not _is_secret(info) else ""
+            lines.append(f"{_variable(name)}={shown}: expected {_extra(info)['expected']}{reason}")
         raise SettingsError("\n".join(lines)) from None
     for role in ("token", "subscriber_token"):
         key, algorithm = getattr(found, f"{role}_key"), getattr(found, f"{role}_algorithm")
@@ -451,7 +483,8 @@ def load() -> Settings:
                 Verifier(key.get_secret_value(), algorithm, lambda: 0.0)
             except InvalidKeyError as error:
                 raise SettingsError(f"{_variable(role)}_KEY={_SECRET}: {error}") from None
-    if found.token_key and found.has_local_broker and found.workers > 1:
+    shares_no_log = found.has_local_broker and "workers" in needed and found.workers > 1
+    if found.token_key and shares_no_log:
         raise SettingsError(
             f"{_variable('workers')}={found.workers}: expected 1, because with "
             f"{_variable('token_key')} set updates are published, and each worker would keep its "
@@ -475,10 +508,26 @@ def unknown(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each variable of the environment that only looks like a setting."""
     known = [_variable(name) for name in Settings.model_fields]
     known += [_variable(name) + FILE_SUFFIX for name in _secrets()]
+    known += [ENV_FILE_VARIABLE]
     for variable in sorted(environment):
-        if variable.startswith(PREFIX) and variable not in known:
+        is_meant = variable.startswith(PREFIX) and not _OF_KUBERNETES.fullmatch(variable)
+        if is_meant and variable not in known:
             near = difflib.get_close_matches(variable, known, n=1)
             yield f"{variable} is no setting" + (f"; is {near[0]} meant?" if near else "")
+
+
+def doubts(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each variable that can be served, and was hardly meant so."""
+    yield from unknown(environment)
+    for name in _secrets():
+        secret: SecretStr | None = getattr(settings, name)
+        value = secret.get_secret_value() if secret else ""
+        # A key in PEM ends with a line end, and a JWKS is no line.
+        is_one_line = not value.startswith(("-----BEGIN ", "{"))
+        if is_one_line and value != value.strip():
+            yield f"{_variable(name)}: white space or a line end around the value is part of it"
+        elif is_one_line and len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+            yield f"{_variable(name)}: the quotes around the value are part of it"
 
 
 def rows() -> Iterator[Row]:
@@ -497,10 +546,12 @@ def _secrets() -> Iterator[str]:
     return (name for name, info in Settings.model_fields.items() if _is_secret(info))
 
 
-def _from_files(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the secrets that stand in files, without the newline at their end."""
+def _from_files(environment: Mapping[str, str], needed: Collection[str]) -> dict[str, Any]:
+    """Return the needed secrets that stand in files, without the newline at their end."""
     found = {}
     for name in _secrets():
+        if name not in needed:
+            continue
         variable = _variable(name)
         path = environment.get(variable + FILE_SUFFIX)
         if not path:

@@ -22,7 +22,7 @@ FLOORS = [
     {"audience", "loop_lag", "stream", "subscription", "tokens", "update"},
     {"delivery_lag", "gap", "stall"},
     # What loads a service is a client of it, and needs nothing of it.
-    {"event_log", "frames", "load", "metrics", "slices", "topics"},
+    {"env_file", "event_log", "frames", "load", "metrics", "slices", "topics"},
     {"metrics_folder", "open_files"},
 ]
 READ_SETTINGS = {"app.py", "cli.py", "server/config.py"}

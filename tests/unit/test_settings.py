@@ -1,9 +1,10 @@
+import os
 import re
 import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from barestream.cli import main
 from barestream.settings import SettingsError, load, of_nginx, rows, unknown
@@ -46,6 +47,13 @@ def test_without_variables_every_setting_has_its_default() -> None:
         ("BARESTREAM_ANONYMOUS", "perhaps", "true or false"),
         ("BARESTREAM_CORS_ORIGINS", "example.com", "such as https://example.com"),
         ("BARESTREAM_CORS_ORIGINS", "https://a.example/path", "such as https://example.com"),
+        (
+            "BARESTREAM_CORS_ORIGINS",
+            "https://a.example,https://b.example/",
+            "('https://b.example/' is not an origin; it ends with a slash)",
+        ),
+        ("BARESTREAM_BIND", "::1:9009", "host:port"),
+        ("BARESTREAM_PORT", "tcp://10.0.0.1", "a port from 1 to 65535"),
         ("BARESTREAM_TRUSTED_PROXIES", "10.0.0.1/8", "such as 10.0.0.0/8"),
         ("BARESTREAM_HISTORY_SECONDS", "0", "a number of seconds from 1 to 31536000"),
     ],
@@ -58,6 +66,48 @@ def test_a_bad_setting_is_named_with_its_value_and_the_expected_form(
         load()
     assert f"{variable}={value!r}: expected " in str(caught.value)
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://a.example",
+        "http://my_host:3000",
+        "http://[::1]:3000",
+        "http://[2001:db8::1]",
+        "capacitor://localhost",
+        "ionic://localhost",
+    ],
+)
+def test_an_origin_is_what_a_browser_or_a_web_view_sends(
+    monkeypatch: pytest.MonkeyPatch, origin: str
+) -> None:
+    monkeypatch.setenv("BARESTREAM_CORS_ORIGINS", origin)
+    assert load().allowed_origins == [origin]
+
+
+def test_the_variables_that_kubernetes_sets_for_a_service_named_barestream_do_no_harm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_by_kubernetes = {
+        "BARESTREAM_PORT": "tcp://10.96.0.7:80",
+        "BARESTREAM_PORT_80_TCP": "tcp://10.96.0.7:80",
+        "BARESTREAM_PORT_80_TCP_ADDR": "10.96.0.7",
+        "BARESTREAM_PORT_80_TCP_PORT": "80",
+        "BARESTREAM_PORT_80_TCP_PROTO": "tcp",
+        "BARESTREAM_SERVICE_HOST": "10.96.0.7",
+        "BARESTREAM_SERVICE_PORT": "80",
+        "BARESTREAM_SERVICE_PORT_HTTP": "80",
+    }
+    for variable, value in set_by_kubernetes.items():
+        monkeypatch.setenv(variable, value)
+    assert load().port == 80
+    assert [*unknown(set_by_kubernetes)] == []
+
+
+def test_an_ipv6_address_is_bound_with_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BARESTREAM_BIND", "[::1]:9009")
+    assert load().bind == "[::1]:9009"
 
 
 def test_each_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,6 +224,69 @@ def test_a_variable_that_only_looks_like_a_setting_is_told() -> None:
     assert list(unknown({"BARESTREAM_CLOCK_SECOND": "1", "HOME": "/"})) == [
         "BARESTREAM_CLOCK_SECOND is no setting; is BARESTREAM_CLOCK_SECONDS meant?"
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (f'"{KEY}"', "BARESTREAM_TOKEN_KEY: the quotes around the value are part of it"),
+        (f"'{KEY}'", "BARESTREAM_TOKEN_KEY: the quotes around the value are part of it"),
+        (
+            f"{KEY}\n",
+            "BARESTREAM_TOKEN_KEY: white space or a line end around the value is part of it",
+        ),
+        (KEY, None),
+        ('{"keys": [{"kty": "oct", "alg": "HS256", "k": "' + "a" * 43 + '"}]}\n', None),
+    ],
+)
+def test_a_key_with_more_around_it_than_was_meant_is_reported(
+    monkeypatch: pytest.MonkeyPatch, value: str, sentence: str | None
+) -> None:
+    monkeypatch.setenv("BARESTREAM_WORKERS", "1")
+    monkeypatch.setenv("BARESTREAM_TOKEN_KEY", value)
+    checked = CliRunner().invoke(main, ["settings", "--check"])
+    assert (checked.exit_code, checked.output) == (0, f"{sentence}\n" if sentence else "")
+
+
+@pytest.mark.parametrize("command", [["token", "--publish", "a"], ["health"]])
+def test_a_command_asks_for_the_settings_that_it_needs_alone(
+    monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setenv("BARESTREAM_SOCKET_DIR", "/nowhere")
+    monkeypatch.setenv("BARESTREAM_TOKEN_KEY", KEY)
+    monkeypatch.setenv("BARESTREAM_BROKER_PASSWORD_FILE", "/nowhere")
+    monkeypatch.setenv("BARESTREAM_HISTORY_EVENTS", "many")
+    done = CliRunner().invoke(main, command)
+    assert "expected" not in done.output
+
+
+def test_a_command_completes_its_environment_from_the_file_beside_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def run(content: str, *command: str) -> Result:
+        (tmp_path / ".env").write_text(content)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "environ", {"PATH": os.environ["PATH"]})
+            return CliRunner().invoke(main, command)
+
+    monkeypatch.chdir(tmp_path)
+    assert run(f"export BARESTREAM_TOKEN_KEY='{KEY}'\n", "token").exit_code == 0
+    checked = run("BARESTREAM_WORKERS=many\n", "settings", "--check")
+    assert "BARESTREAM_WORKERS='many'" in checked.output
+    refused = run("\nBARESTREAM_WORKERS: 1\n", "token")
+    assert (refused.exit_code, refused.output) == (1, ".env, line 2: expected NAME=value\n")
+
+
+def test_a_misspelt_name_in_an_env_file_is_reported_with_the_nearest_real_one(
+    tmp_path: Path,
+) -> None:
+    written = tmp_path / ".env"
+    written.write_text("BARESTREAM_WORKER=1\nOTHER=1\nBARESTREAM_RETRY_MS=${X}\n")
+    checked = CliRunner().invoke(main, ["settings", "--check", "--env-file", str(written)])
+    assert (checked.exit_code, checked.output) == (
+        0,
+        "BARESTREAM_WORKER is no setting; is BARESTREAM_WORKERS meant?\n",
+    )
 
 
 def test_a_check_says_what_is_wrong_with_the_settings_and_nothing_else(

@@ -23,7 +23,7 @@ from barestream.metrics_folder import METRICS_FOLDER, DeadProcesses
 from barestream.server.logs import log_config
 from barestream.server.server import ACCEPTED_GRACE_SECONDS, REQUEST_GRACE_SECONDS
 from barestream.server.socket_folder import SocketFolder
-from barestream.settings import Settings, SettingsError, load, of_nginx, unknown
+from barestream.settings import Settings, SettingsError, doubts, load, of_nginx
 
 
 def _fitting(settings: Settings) -> int:
@@ -85,7 +85,7 @@ logconfig_dict = log_config(_settings.log_level)
 
 def on_starting(server: Any) -> None:
     """Prepare the sockets' folder; a worker's socket is not to be left without its worker."""
-    for sentence in unknown(os.environ):
+    for sentence in doubts(_settings, os.environ):
         server.log.warning(sentence)
     if _most_streams < _settings.streams_per_worker:
         server.log.warning(

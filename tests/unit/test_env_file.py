@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from barestream.env_file import EnvFileError, read
+
+
+def of(content: bytes, folder: Path) -> dict[str, str]:
+    path = folder / ".env"
+    path.write_bytes(content)
+    return read(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        (b"A=1", "1"),
+        (b"export A=1", "1"),
+        (b"  A = 1  ", "1"),
+        (b"\xef\xbb\xbfA=1", "1"),
+        (b"A=1\r", "1"),
+        (b"A=1 # a comment", "1"),
+        (b"A=1#2", "1#2"),
+        (b'A="1 # 2"', "1 # 2"),
+        (b"A='1 # 2' # a comment", "1 # 2"),
+        (b'A="one\\ntwo"', "one\ntwo"),
+        (b"A='one\\ntwo'", "one\\ntwo"),
+        (b'A="one\ntwo"', "one\ntwo"),
+        (b"A='one\ntwo'", "one\ntwo"),
+        (b"A='$5'", "$5"),
+        (b"A=", ""),
+        (b"A=0\nA=1", "1"),
+        (b"# A=0\n\nA=1\n", "1"),
+    ],
+)
+def test_a_line_means_what_it_means_to_compose(line: bytes, value: str, tmp_path: Path) -> None:
+    assert of(line + b"\n", tmp_path) == {"A": value}
+
+
+def test_a_variable_that_is_only_named_says_nothing(tmp_path: Path) -> None:
+    assert of(b"A\nB=1\n", tmp_path) == {"B": "1"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"A=1\n\nB: 2\n", ".env, line 3: expected NAME=value"),
+        (b"A='1\n", ".env, line 1: expected NAME=value"),
+        (b"A=1\nB=$A\n", ".env, line 2: a $ stands for a variable here. Put the value of B in"),
+        (b'# x\nB="a${A}"\n', ".env, line 2: a $ stands for a variable here."),
+    ],
+)
+def test_a_line_that_compose_may_understand_otherwise_is_refused(
+    content: bytes, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(EnvFileError) as caught:
+        of(content, tmp_path)
+    assert message in str(caught.value)
