@@ -71,8 +71,11 @@ def create_app(settings: Settings | None = None) -> Application:
     feed.lag = DeliveryLag(metrics, time.time, time.monotonic)
     tail = Tail(broker, feed, settings.ring_events, settings.ring_bytes)
     intake = Intake(broker, metrics, time.monotonic)
-    publisher = _verifier(settings.token_key, settings.token_algorithm)
-    subscriber = _verifier(settings.subscriber_token_key, settings.subscriber_token_algorithm)
+    leeway_seconds = settings.token_leeway_seconds
+    publisher = _verifier(settings.token_key, settings.token_algorithm, leeway_seconds)
+    subscriber = _verifier(
+        settings.subscriber_token_key, settings.subscriber_token_algorithm, leeway_seconds
+    )
     authorization = Authorization(
         publisher,
         subscriber or publisher,
@@ -139,6 +142,7 @@ def create_app(settings: Settings | None = None) -> Application:
         ("/metrics", Scrape(metrics, loopback_only=settings.bind is not None)),
     ):
         app.http_router.add({"GET"}, path, handler)
+    app.http_router.add({"OPTIONS"}, "/", pages.options)
     app.http_router.add({"POST"}, MERCURE, cors.allowing(publish))
     if not settings.bind:
         # Over TCP anyone could ask for it.
@@ -155,8 +159,10 @@ def _end_if_broken(task: asyncio.Task[None]) -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
-def _verifier(key: SecretStr | None, algorithm: str) -> Verifier | None:
-    return Verifier(key.get_secret_value(), algorithm, time.time) if key else None
+def _verifier(key: SecretStr | None, algorithm: str, leeway_seconds: float) -> Verifier | None:
+    if key is None:
+        return None
+    return Verifier(key.get_secret_value(), algorithm, time.time, leeway_seconds)
 
 
 def _broker(settings: Settings) -> Broker:

@@ -7,7 +7,7 @@ same bytes, and a client resumes from any of them.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 
 from barestream.delivery_lag import DeliveryLag
@@ -82,6 +82,14 @@ class Clock:
             self.feed.lag.ask()
             self._fill(at)
             self.feed.lag.read_to_end()
+
+    def newest(self, last_event_ids: Iterable[str]) -> str | None:
+        """Return the id of the newest tick among those that a client named, if it named one."""
+        places = []
+        for event_id in last_event_ids:
+            with contextlib.suppress(ValueError):
+                places.append(Place.parse(event_id))
+        return str(max(places)) if places else None
 
     def resume(self, last_event_id: str | None) -> Place:
         """Return the place from which a client goes on.

@@ -79,6 +79,13 @@ class Hub:
         else:
             stream.write(self.retry())
 
+    @property
+    def refusal(self) -> EndReason | None:
+        """Why another stream would be told to come back, if it would."""
+        if self.draining:
+            return EndReason.DRAINED
+        return EndReason.FULL if len(self) >= self._limits.most_streams else None
+
     def turn_away(self, stream: Stream, reason: EndReason, least_ms: int = 0) -> None:
         """End a stream so that its client comes back, a little later.
 

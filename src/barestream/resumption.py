@@ -1,5 +1,6 @@
 """From where a client goes on, by the id that it saw last."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from barestream.event_log import BEGIN, Place
@@ -8,6 +9,13 @@ from barestream.tail import Tail
 
 # The spec's word for the begin of the history.
 EARLIEST = "earliest"
+
+# What clients send that have no id yet, as text. A publisher may have given such an id all the
+# same, so it is looked for first.
+NO_IDS = {"0", "null", "undefined"}
+
+# Ids of one request: each may be a question to Valkey. A page names one, and its library another.
+MOST_IDS = 4
 
 
 class Resumption(NamedTuple):
@@ -27,30 +35,39 @@ class Resumption(NamedTuple):
 
 
 async def resumption(
-    tail: Tail, subscription: Subscription, last_event_id: str | None
+    tail: Tail, subscription: Subscription, last_event_ids: Sequence[str]
 ) -> Resumption:
     """Return from where a client goes on.
 
-    An id that the history does not hold, and one of an event that the bearer may not read, are
-    answered alike: with a gap, and all that the history has.
+    Of several ids the one with the newest place counts. An id that the history does not hold, and
+    one of an event that the bearer may not read, are answered alike: with a gap, and all that the
+    history has.
 
     Args:
         tail: Whose feed will be followed, and whose broker has the history.
         subscription: What the bearer may read.
-        last_event_id: What the client saw last, or "earliest".
+        last_event_ids: What the client saw last, or "earliest", in each place where it says so.
 
     Raises:
         BrokerAwayError: It takes the history to tell, and that is out of reach.
     """
-    if last_event_id is None:
-        return Resumption(None)
-    if last_event_id == EARLIEST:
+    places: dict[Place, str] = {}
+    unknown: list[str] = []
+    for event_id in last_event_ids[-MOST_IDS:]:
+        place = BEGIN if event_id == EARLIEST else await _find(tail, subscription, event_id)
+        if place is not None:
+            places[place] = event_id
+        elif event_id not in NO_IDS:
+            unknown.append(event_id)
+    if not places:
+        if not unknown:
+            return Resumption(None)
+        return Resumption(await _floor(tail, BEGIN), EARLIEST, unknown[-1])
+    newest = max(places)
+    if newest == BEGIN:
         return Resumption(await _floor(tail, BEGIN), EARLIEST)
-    place = await _find(tail, subscription, last_event_id)
-    start = await _start(tail, place, last_event_id) if place is not None else None
-    if start is None:
-        return Resumption(await _floor(tail, BEGIN), EARLIEST, last_event_id)
-    return start
+    start = await _start(tail, newest, places[newest])
+    return start or Resumption(await _floor(tail, BEGIN), EARLIEST, places[newest])
 
 
 async def _start(tail: Tail, place: Place, last_event_id: str) -> Resumption | None:

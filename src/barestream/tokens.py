@@ -115,6 +115,7 @@ class Verifier:
         algorithm: The one algorithm of the key, from ``ALGORITHMS``. In a set it is that of the
             keys that name none of their own and that it suits.
         now: The wall clock, in seconds.
+        leeway_seconds: By how much a token's ``nbf`` may be ahead of the clock.
 
     Raises:
         InvalidKeyError: The key does not suit the algorithm, is shorter than RFC 7518 asks for
@@ -122,8 +123,11 @@ class Verifier:
             that is not served, and those for encryption, are passed over, but not all of them.
     """
 
-    def __init__(self, key: str, algorithm: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self, key: str, algorithm: str, now: Callable[[], float], leeway_seconds: float = 0
+    ) -> None:
         self._now = now
+        self._leeway_seconds = leeway_seconds
         # A set with a slip in its JSON must not become a secret that nobody meant.
         self._is_set = key.lstrip().startswith("{") and '"keys"' in key
         if self._is_set:
@@ -134,8 +138,8 @@ class Verifier:
     def verify(self, token: str) -> Bearer:
         """Return what a token in compact serialization allows.
 
-        ``exp`` and ``nbf`` hold to the second, without leeway. ``iat`` is not checked, as an
-        issuer's clock may be ahead; ``aud`` neither, as a hub has no name that an issuer knows.
+        ``exp`` holds to the second, and ``nbf`` with the leeway: an issuer's clock may be ahead.
+        ``iat`` is not checked for the same reason, nor ``aud``: an issuer knows no name of a hub.
 
         Raises:
             InvalidTokenError: The token is not signed with the key, has expired, is not valid
@@ -146,7 +150,7 @@ class Verifier:
         expires_at, valid_from = _time(claims, "exp"), _time(claims, "nbf")
         if expires_at is not None and now >= expires_at:
             raise InvalidTokenError("The token has expired.")
-        if valid_from is not None and now < valid_from:
+        if valid_from is not None and now + self._leeway_seconds < valid_from:
             raise InvalidTokenError("The token is not valid yet.")
         allowed = claims.get("mercure", {})
         if not isinstance(allowed, dict):

@@ -38,7 +38,7 @@ class ChromiumTab(LivePage):
             self.complaints.append(f"{message.text} ({message.location['url']})")
 
     def _see(self, request: Request) -> None:
-        if urlsplit(request.url).path == "/events":
+        if urlsplit(request.url).path.endswith("/events"):
             self.stream_urls.append(request.url)
 
     def _receive(self, message: dict[str, Any]) -> None:

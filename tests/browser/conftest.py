@@ -13,7 +13,7 @@ from chromium_tab import ChromiumTab
 from firefox import Firefox, running_firefox
 from live_page import WATCH
 from programs import path_of
-from service import Service
+from service import Answering, Service
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +65,7 @@ def open_tab(chromium: Browser) -> Iterator[Callable[..., ChromiumTab]]:
         return contexts[-1]
 
     def open_page(
-        service: Service, *, beside: ChromiumTab | None = None, **options: Any
+        service: Answering, *, beside: ChromiumTab | None = None, **options: Any
     ) -> ChromiumTab:
         context = beside.page.context if beside else new_context(**options)
         tab = ChromiumTab(context.new_page())

@@ -13,6 +13,7 @@ from playwright.sync_api import Route
 
 from chromium_tab import ChromiumTab
 from live_page import are_whole, seconds_of
+from outer_nginx import outer_nginx
 from service import Service, open_connections, wait_for
 
 OpenTab = Callable[..., ChromiumTab]
@@ -284,6 +285,17 @@ def test_without_javascript_the_page_says_what_it_needs(
     assert not tab.page.locator("#toggle").is_visible()
 
 
+def test_the_page_is_live_below_the_path_of_an_outer_proxy(
+    service: Service, open_tab: OpenTab, tmp_path: Path
+) -> None:
+    with outer_nginx(service, tmp_path, "/hub/") as outer:
+        tab = open_tab(outer)
+        tab.wait_for_state("Live")
+        tab.wait_for_ticks(2)
+        assert {urlsplit(url).path for url in tab.stream_urls} == {"/hub/events"}
+        assert_all_is_well(tab)
+
+
 class InlineCode(HTMLParser):
     """Collects what a policy without 'unsafe-inline' would refuse."""
 
@@ -309,4 +321,4 @@ def test_the_html_has_no_inline_script_and_no_inline_style(service: Service) -> 
     parser.feed(html)
     assert parser.found == []
     [script] = parser.scripts
-    assert script.startswith("/static/")
+    assert script.startswith("static/")

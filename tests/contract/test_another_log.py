@@ -89,7 +89,7 @@ class Reader:
 
     async def resumes(self, last_event_id: str) -> tuple[Place | None, bool]:
         """Return from where a client would go on, and whether it would be sent a gap at once."""
-        found = await resumption(self.tail, EVERYTHING_PUBLIC, last_event_id)
+        found = await resumption(self.tail, EVERYTHING_PUBLIC, [last_event_id])
         return found.place, found.missed_after is not None
 
 

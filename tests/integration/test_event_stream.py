@@ -7,7 +7,9 @@ import socket
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
+import httpx
 import pytest
 from bareasgi import Application, HttpRequest, HttpResponse
 
@@ -20,12 +22,12 @@ ROOT = Path(__file__).parents[2]
 Generator = Callable[[], AsyncGenerator[Event]]
 
 
-def app_of(generator: Generator) -> Application:
+def app_of(generator: Generator, *, ends: bool = False) -> Application:
     app = Application()
 
     @app.on_http_request({"GET"}, "/stream")
     async def _stream(request: HttpRequest) -> HttpResponse:
-        return event_stream(request, generator())
+        return event_stream(request, generator(), ends=ends)
 
     return app
 
@@ -92,6 +94,52 @@ def test_a_generators_end_ends_the_response_cleanly(
     ]
     assert client.clean
     assert reasons(caplog) == ["finished"]
+
+
+@pytest.mark.parametrize("returns_by", ["header", "query"])
+def test_a_client_that_comes_back_after_the_end_for_good_is_told_to_stop(
+    ours: bool, returns_by: str
+) -> None:
+    starts: list[str] = []
+
+    async def one() -> AsyncGenerator[Event]:
+        starts.append("start")
+        yield Event("only", id="7")
+
+    with Served(app_of(one, ends=True), ours=ours) as server:
+        first = follow(server)
+        last = first.events[-1]
+        assert first.clean
+        assert (first.events[0].data, last.data) == ("only", "")
+        assert (last.id, last.type) == ("barestream.end", "barestream.end")
+        if returns_by == "header":
+            again = httpx.get(f"{server.url}/stream", headers={"Last-Event-ID": last.id})
+        else:
+            again = httpx.get(f"{server.url}/stream", params={"lastEventId": last.id})
+        assert (again.status_code, again.content) == (204, b"")
+        assert starts == ["start"]
+        # The end of one client is not the end of the others.
+        assert len(follow(server).events) == 2
+
+
+def test_the_error_of_a_generator_is_no_end_for_good() -> None:
+    async def broken() -> AsyncGenerator[Event]:
+        yield Event("fine")
+        raise RuntimeError
+
+    with Served(app_of(broken, ends=True), ours=True) as server:
+        assert [event.data for event in follow(server).events] == ["fine"]
+
+
+def test_the_handler_of_another_framework_is_told_what_event_stream_needs() -> None:
+    class Request:
+        scope: ClassVar[dict[str, object]] = {}
+
+    async def events() -> AsyncGenerator[Event]:
+        yield Event("never")
+
+    with pytest.raises(TypeError, match=r"needs the bareasgi\.HttpRequest .* this is a .*Request"):
+        event_stream(Request(), events())  # type: ignore[arg-type]
 
 
 def test_when_the_client_leaves_the_generators_finally_runs(
@@ -228,5 +276,5 @@ def test_the_example_of_the_readme_runs() -> None:
     app = names["app"]
     with Served(app, ours=True) as server:
         client = asyncio.run(SseClient(server.address, "/countdown").run(PATIENCE_SECONDS))
-    assert [event.data for event in client.events] == ["3", "2", "1", "lift-off"]
+    assert [event.data for event in client.events] == ["3", "2", "1", "lift-off", ""]
     assert client.clean

@@ -13,14 +13,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import httpx
 import pytest
 
 from barestream.settings import Settings
+from outer_nginx import outer_nginx
 from publisher import KEY, PATH, token
 from served import reading, until
-from service import PATIENCE_SECONDS, ROOT, Service, children, free_port, wait_for
+from service import PATIENCE_SECONDS, ROOT, Service, children, wait_for
 from sse_client import ReconnectingClient, SseClient, stamp_seconds
 from ticks import assert_whole
 
@@ -169,8 +171,9 @@ def test_every_answer_has_the_security_headers(http: httpx.Client) -> None:
 
 def test_static_files_are_compressed_and_cached(service: Service, http: httpx.Client) -> None:
     page = http.get("/test").text
-    path = page.partition('href="')[2].partition('"')[0]
-    script = page.partition('src="')[2].partition('"')[0]
+    path, script = (
+        "/" + page.partition(f'{name}="')[2].partition('"')[0] for name in ("href", "src")
+    )
     assert path.startswith("/static/")
     logged_before = len(lines_of(service, script))
     answers = [http.get(script) for _ in range(2)]
@@ -255,7 +258,7 @@ def test_bad_input_gets_a_problem(service: Service, http: httpx.Client) -> None:
     [
         (b"G@T / HTTP/1.1", b"400"),
         (b"nonsense", b"400"),
-        (b"GET /" + b"a" * 9000 + b" HTTP/1.1", b"414"),
+        (b"GET /" + b"a" * 33_000 + b" HTTP/1.1", b"414"),
         (b"GET / HTTP/3.0", b"505"),
     ],
 )
@@ -268,6 +271,38 @@ def test_a_request_line_that_cannot_be_read_gets_a_problem(
     assert answer.startswith(b"HTTP/1.1 " + status)
     assert b"application/problem+json" in answer
     assert b'"status": ' + status in answer
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "status", "limit"),
+    [
+        (f"/?{'a' * 33_000}", {}, 414, "longer than 32 KiB"),
+        ("/", {"headers": {"x": "a" * 33_000}}, 431, "longer than 32 KiB"),
+        ("/", {"content": b"a" * 1_100_000}, 413, "anything else 1 MiB"),
+        (PATH, {"content": b"a" * 1_700_000}, 413, f"a publish {3 * 512_000 + 65_536} bytes"),
+    ],
+    ids=["target", "header", "body", "publish"],
+)
+def test_a_request_above_a_limit_of_nginx_is_told_which(
+    http: httpx.Client, path: str, more: dict[str, Any], status: int, limit: str
+) -> None:
+    answer = http.request("POST" if "content" in more else "GET", path, **more)
+    assert (answer.status_code, answer.json()["status"]) == (status, status)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert limit in answer.json()["detail"]
+
+
+def test_it_is_answered_by_ipv6_too(service: Service) -> None:
+    # Where the machine has none, nginx has started without it.
+    host = "[::1]" if Path("/proc/net/if_inet6").exists() else "127.0.0.1"
+    assert httpx.get(f"http://{host}:{service.port}/healthz").text == "ok\n"
+
+
+def test_as_many_topics_as_a_stream_may_name_fit_its_url(service: Service) -> None:
+    topics = [f"{nth:03}".ljust(90, "/") for nth in range(100)]
+    with httpx.stream("GET", service.url + PATH, params={"topic": topics}) as answer:
+        assert len(answer.request.url.raw_path) > 26_000
+        assert answer.status_code == 200
 
 
 def test_a_slow_header_is_not_waited_for(service: Service) -> None:
@@ -385,50 +420,13 @@ def test_a_reload_of_nginx_cuts_no_stream_and_refuses_no_request() -> None:
         assert set(statuses) == {200}
 
 
-OUTER = """
-events {{ worker_connections 256; }}
-pid outer.pid;
-error_log stderr warn;
-http {{
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
-    access_log off;
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://127.0.0.1:{inner};
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-        }}
-    }}
-}}
-"""
-
-
 def test_an_outer_nginx_with_stock_buffering_passes_events_at_once(
     service: Service, tmp_path: Path
 ) -> None:
-    port = free_port()
-    (tmp_path / "nginx.conf").write_text(OUTER.format(port=port, inner=service.port))
-    binary = Path(f"/proc/{service.nginx_pid}/exe").resolve()
-    with subprocess.Popen(
-        [binary, "-p", tmp_path, "-c", tmp_path / "nginx.conf", "-g", "daemon off;"]
-    ) as outer:
-        try:
-            wait_for("the outer nginx", lambda: answers(port))
-            client = live_events(4, ("127.0.0.1", port))
-        finally:
-            outer.terminate()
+    with outer_nginx(service, tmp_path) as outer:
+        client = live_events(4, outer.address)
     delays = [event.at - stamp_seconds(event) for event in client.events[1:]]
     assert median(delays) < 0.25
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize(
@@ -437,8 +435,8 @@ def answers(port: int) -> bool:
         "GET /healthz HTTP/1.0\r\n",
         # As much as nginx takes, and then its own fields.
         "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-        + f"X: {'y' * 8000}\r\n" * 3
-        + f"X: {'y' * 7800}\r\n",
+        + f"X: {'y' * 32_000}\r\n" * 3
+        + f"X: {'y' * 31_800}\r\n",
     ],
     ids=["without a host", "large"],
 )
@@ -447,3 +445,18 @@ def test_a_head_that_nginx_takes_is_served(service: Service, head: str) -> None:
         connection.sendall(f"{head}\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
     assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+def test_all_that_the_pages_name_is_found_below_the_path_of_an_outer_proxy(
+    service: Service, tmp_path: Path
+) -> None:
+    with outer_nginx(service, tmp_path, "/hub/") as outer:
+        page = httpx.get(f"{outer.url}/", follow_redirects=True)
+        assert (page.status_code, page.url.path) == (200, "/hub/test")
+        hub = httpx.URL(page.headers["link"].partition("<")[2].partition(">")[0])
+        names = re.findall(r'(?:href|src)="([^#"]+)"', page.text)
+        found = {page.url.join(name).path: name for name in [*names, str(hub)]}
+        assert {"/hub/events", "/hub/.well-known/mercure"} < found.keys()
+        for path in found:
+            with httpx.stream("GET", page.url.join(f"{path}?topic=a")) as answer:
+                assert (path, answer.status_code) == (path, 200)

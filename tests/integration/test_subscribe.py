@@ -125,7 +125,7 @@ def test_the_answer_is_a_stream_that_nobody_keeps(server: Served) -> None:
             assert await data_to_the_last(publisher, client, "a") == []
         headers = client.response_headers
         assert headers["content-type"] == "text/event-stream; charset=utf-8"
-        assert headers["cache-control"] == "no-store"
+        assert headers["cache-control"] == "no-store, no-transform"
         assert headers["x-accel-buffering"] == "no"
         assert len(client.retries_ms) == 1
 
@@ -164,6 +164,35 @@ def test_an_empty_id_is_none(server: Served, carrier: str) -> None:
         async with following(server.address, "a", headers=headers, **query) as client:
             assert await data_to_the_last(publisher, client, "a") == []
         assert "last-event-id" not in client.response_headers
+
+    with_publisher(server, scenario)
+
+
+@pytest.mark.parametrize(
+    "spelling", ["lastEventID", "lastEventId", "last_event_id", "Last-Event-ID"]
+)
+@pytest.mark.parametrize("has_another", [False, True])
+def test_each_spelling_in_the_query_means_the_same_and_the_newest_place_counts(
+    server: Served, spelling: str, has_another: bool
+) -> None:
+    async def scenario(publisher: Publisher) -> None:
+        ids = [await publisher.publish("a", data=str(number)) for number in range(4)]
+        older = "lastEventId" if spelling == "lastEventID" else "lastEventID"
+        query = {older: ids[0], spelling: ids[2]} if has_another else {spelling: ids[2]}
+        async with following(server.address, "a", **query) as client:
+            assert await data_to_the_last(publisher, client, "a") == ["3"]
+            assert client.response_headers["last-event-id"] == ids[2]
+
+    with_publisher(server, scenario)
+
+
+@pytest.mark.parametrize("no_id", ["0", "null", "undefined"])
+def test_a_clients_word_for_no_id_is_live_without_a_gap(server: Served, no_id: str) -> None:
+    async def scenario(publisher: Publisher) -> None:
+        await publisher.publish("a", data="before")
+        async with following(server.address, "a", headers={"Last-Event-ID": no_id}) as client:
+            assert await data_to_the_last(publisher, client, "a") == []
+        assert "barestream.gap" not in [event.type for event in client.events]
 
     with_publisher(server, scenario)
 
@@ -552,18 +581,31 @@ def test_pages_of_any_origin_may_use_the_hub_without_cookies() -> None:
         assert answer.status_code == 403
 
 
-def test_a_preflight_allows_what_the_protocol_needs() -> None:
+# Headers that tracing tools, frameworks and EventSource libraries add.
+ADDED = (
+    "baggage",
+    "pragma",
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
+    "x-csrf-token",
+    "x-requested-with",
+)
+
+
+def test_a_preflight_allows_what_the_protocol_needs_and_what_browsers_tools_add() -> None:
     with Served(create_app(Settings(token_key=KEY, cors_origins=PAGE)), ours=True) as server:
         asked = {
             "Origin": PAGE,
             "Access-Control-Request-Method": "POST",
-            "Access-Control-Request-Headers": "authorization,last-event-id",
+            "Access-Control-Request-Headers": f"authorization,last-event-id,{','.join(ADDED)},a b",
         }
         answer = httpx.options(server.url + PATH, headers=asked)
     assert (answer.status_code, answer.content) == (204, b"")
     assert answer.headers["access-control-allow-methods"] == "GET, HEAD, POST"
     allowed = answer.headers["access-control-allow-headers"].split(", ")
-    assert {"authorization", "content-type", "last-event-id", "cache-control"} <= {*allowed}
+    needed = {"authorization", "content-type", "last-event-id", "cache-control"}
+    assert {*allowed} == needed | {*ADDED}
 
 
 def test_without_allowed_origins_no_answer_speaks_of_them(server: Served) -> None:
@@ -573,7 +615,7 @@ def test_without_allowed_origins_no_answer_speaks_of_them(server: Served) -> Non
 def test_the_pages_name_the_hub(server: Served) -> None:
     for path in ("/", "/test"):
         for answer in (httpx.get(server.url + path), httpx.head(server.url + path)):
-            assert answer.headers["link"] == f'<{PATH}>; rel="mercure"'
+            assert answer.headers["link"] == f'<{PATH[1:]}>; rel="mercure"'
 
 
 def metrics(server: Served) -> dict[str, float]:

@@ -404,7 +404,7 @@ def ask_with_tokens(service: Service, right: str, others: list[str]) -> None:
 def send_odd_requests(service: Service, token: str) -> None:
     """Send what is too long or malformed, with the token in it."""
     query = urlencode({"topic": TOPIC, "authorization": token})
-    long = "a" * 9000
+    long = "a" * 33_000
     for request in (
         f"GET {PATH}?{query}&topic={long} HTTP/1.1\r\nHost: x\r\n\r\n",
         f"GET {PATH}?topic={long}&authorization={token} HTTP/1.1\r\nHost: x\r\n\r\n",

@@ -155,9 +155,9 @@ def resident_kb(pid: int) -> int:
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
-        (get("/", "Host: x", f"X: {'y' * 33_000}"), 431),
-        (get("/", "Host: x", *(["X: y"] * 6000)), 431),
-        (get("/" + "y" * 8200, "Host: x"), 414),
+        (get("/", "Host: x", f"X: {'y' * 132_000}"), 431),
+        (get("/", "Host: x", *(["X: y"] * 24_000)), 431),
+        (get("/" + "y" * 33_000, "Host: x"), 414),
         (get("/?" + "y" * 300_000, "Host: x"), 414),
         (post("Transfer-Encoding: chunked\r\n", body=f"0\r\nX: {'y' * 300_000}"), 431),
     ],
@@ -174,7 +174,7 @@ def test_what_is_longer_than_a_head_may_be_is_told_so(
 
 
 def test_a_head_of_many_fields_is_served_below_the_limit(wire: socket.socket) -> None:
-    sent = get("/healthz", "Host: x", "Connection: close", f"X: {'y' * 31_000}")
+    sent = get("/healthz", "Host: x", "Connection: close", f"X: {'y' * 127_000}")
     assert answered(wire, sent).startswith(b"HTTP/1.1 200 ")
 
 

@@ -83,6 +83,9 @@ OWN = [("host", "hub.example"), ("origin", "https://hub.example")]
         ([], query(B), "b"),
         ([cookie(C)], query(B), "b"),
         ([cookie(C)], "topic=x", "c"),
+        ([("authorization", "Basic Zm9vOmJhcg=="), cookie(C)], query(B), "b"),
+        ([("authorization", "Basic Zm9vOmJhcg=="), cookie(C)], "topic=x", "c"),
+        ([("authorization", "NTLM TlRMTVNTUAAB"), cookie(C)], "topic=x", "c"),
     ],
 )
 def test_the_token_of_the_first_carrier_counts(headers: Headers, asked: str, name: str) -> None:
@@ -95,7 +98,7 @@ def test_the_token_of_the_first_carrier_counts(headers: Headers, asked: str, nam
     [
         ([bearer_header(EXPIRED), cookie(C)], query(B), INVALID),
         ([("authorization", ""), cookie(C)], query(B), "Bearer"),
-        ([("authorization", "Basic Zm9vOmJhcg=="), cookie(C)], query(B), "Bearer"),
+        ([("authorization", "Token Zm9vOmJhcg=="), cookie(C)], query(B), "Bearer"),
         ([("authorization", A), cookie(C)], query(B), "Bearer"),
         ([("authorization", "Bearer"), cookie(C)], query(B), INVALID),
         ([("authorization", "Bearer "), cookie(C)], query(B), INVALID),
@@ -153,7 +156,16 @@ def test_the_cookie_is_found_among_any_others(headers: Headers) -> None:
     assert named(OPEN.subscriber(request(headers))) == "c"
 
 
-@pytest.mark.parametrize("headers", [[], [("cookie", "")], [("cookie", "a=1; b")]])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [("cookie", "")],
+        [("cookie", "a=1; b")],
+        [("authorization", "Basic Zm9vOmJhcg==")],
+        [("authorization", 'Digest username="a"')],
+    ],
+)
 def test_who_has_no_token_is_anonymous_where_that_is_allowed(headers: Headers) -> None:
     assert OPEN.subscriber(request(headers)) is ANONYMOUS
     assert KEYLESS.subscriber(request(headers)) is ANONYMOUS

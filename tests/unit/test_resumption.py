@@ -9,7 +9,7 @@ from barestream.event_log import EventLog, Place
 from barestream.feed import Feed
 from barestream.frames import Event
 from barestream.metrics import Metrics
-from barestream.resumption import Resumption, resumption
+from barestream.resumption import MOST_IDS, Resumption, resumption
 from barestream.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.tail import Tail
 from barestream.topics import Selectors
@@ -35,16 +35,16 @@ async def tail_of_ten() -> Tail:
     return Tail(broker, feed, 5, 10**6)
 
 
-def resumed(last_event_id: str | None, readable: tuple[str, ...] = ()) -> Resumption:
+def resumed(*last_event_ids: str, readable: tuple[str, ...] = ()) -> Resumption:
     async def main() -> Resumption:
         subscription = Subscription(EVERYTHING_PUBLIC.topics, Selectors(readable))
-        return await resumption(await tail_of_ten(), subscription, last_event_id)
+        return await resumption(await tail_of_ten(), subscription, last_event_ids)
 
     return asyncio.run(main())
 
 
 def test_without_an_id_a_client_starts_at_the_end() -> None:
-    assert resumed(None) == Resumption(None)
+    assert resumed() == Resumption(None)
 
 
 def test_earliest_is_all_that_the_history_has() -> None:
@@ -81,4 +81,43 @@ def test_what_nobody_knows_is_answered_by_a_gap_and_all_that_there_is(unknown: s
 
 def test_the_id_of_a_private_event_is_known_to_those_alone_who_may_read_it() -> None:
     assert resumed(SECRET) == Resumption(Place(1000, 1), "earliest", SECRET)
-    assert resumed(SECRET, ("a",)) == Resumption(Place(1000, 8), SECRET)
+    assert resumed(SECRET, readable=("a",)) == Resumption(Place(1000, 8), SECRET)
+
+
+@pytest.mark.parametrize("no_id", ["0", "null", "undefined"])
+def test_what_clients_send_that_have_no_id_yet_is_none_unless_a_publisher_gave_it(
+    no_id: str,
+) -> None:
+    assert resumed(no_id) == Resumption(None)
+    assert resumed(no_id, "#1000-7") == Resumption(Place(1000, 7), "#1000-7")
+
+    async def with_that_id() -> Resumption:
+        tail = await tail_of_ten()
+        await tail.broker.publish(Update(("a",), Event("own", no_id)))
+        return await resumption(tail, EVERYTHING_PUBLIC, [no_id])
+
+    assert asyncio.run(with_that_id()) == Resumption(Place(1000, 13), no_id)
+
+
+@pytest.mark.parametrize(
+    ("ids", "newest"),
+    [
+        (["#1000-7", "#1000-9"], "#1000-9"),
+        (["#1000-9", "#1000-7"], "#1000-9"),
+        (["#1000-7", NEWEST], NEWEST),
+        (["earliest", OLD], OLD),
+        (["never", "#1000-8"], "#1000-8"),
+        (["#900-0", "#1000-8", "#1000-7"], "#1000-8"),
+    ],
+)
+def test_of_several_ids_the_one_of_the_newest_place_counts(ids: list[str], newest: str) -> None:
+    assert resumed(*ids) == resumed(newest)
+    assert resumed(*ids).preceding_id == newest
+
+
+def test_of_several_ids_that_nobody_knows_one_is_answered_by_a_gap() -> None:
+    assert resumed("never", "nowhere") == resumed("nowhere")
+
+
+def test_a_request_has_few_ids_looked_up() -> None:
+    assert resumed("#1000-9", *["never"] * MOST_IDS) == resumed("never")

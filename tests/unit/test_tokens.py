@@ -154,6 +154,17 @@ def test_a_token_counts_with(claims: dict[str, Any]) -> None:
     assert verified(token_of(claims)).expires_at == claims.get("exp")
 
 
+def test_the_leeway_holds_for_nbf_and_never_for_exp() -> None:
+    verifier = Verifier(SECRET, "HS256", lambda: NOW, leeway_seconds=5)
+    assert verifier.verify(token_of({"nbf": NOW + 5})).expires_at is None
+    for claims, message in (
+        ({"nbf": NOW + 5.5}, "The token is not valid yet."),
+        ({"exp": NOW}, "The token has expired."),
+    ):
+        with pytest.raises(InvalidTokenError, match=message):
+            verifier.verify(token_of(claims))
+
+
 @pytest.mark.parametrize(
     ("claims", "message"),
     [

@@ -15,6 +15,10 @@ from barestream.web.problems import Refused, bad_request
 
 _COOKIE = "mercureAuthorization"
 
+# Schemes by which a proxy before the hub asks browsers for a password; they then send it to the
+# hub too.
+_FOREIGN_SCHEMES = {"basic", "digest", "negotiate", "ntlm"}
+
 # RFC 6750, section 3: a request without a token is told of no error.
 _CHALLENGE = (b"www-authenticate", b"Bearer")
 _CHALLENGE_INVALID = (b"www-authenticate", b'Bearer error="invalid_token"')
@@ -33,7 +37,8 @@ class Authorization:
 
     A token in the Authorization header goes before one in the query parameter
     ``authorization``, and that before the cookie; only the first that is there counts, even
-    where it is empty or malformed.
+    where it is empty or malformed. An Authorization header with the credentials of another scheme,
+    such as Basic, carries no token.
 
     Args:
         publisher: Verifies the tokens of publishers; None where nobody publishes.
@@ -128,9 +133,10 @@ def _bearer_token(request: HttpRequest) -> str | None:
     sent = _header(request, b"authorization")
     if sent is not None:
         scheme, _, token = sent.partition(" ")
-        if scheme.lower() != "bearer":
+        if scheme.lower() == "bearer":
+            return token.strip()
+        if scheme.lower() not in _FOREIGN_SCHEMES:
             raise _missing("The Authorization header is not of the form: Bearer <token>.")
-        return token.strip()
     try:
         tokens = query(request).get("authorization", [])
     except MalformedFormError as error:

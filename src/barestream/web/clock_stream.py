@@ -4,7 +4,8 @@ from bareasgi import HttpRequest, HttpResponse
 
 from barestream.clock import Clock
 from barestream.resumption import Resumption
-from barestream.web.follow import follow, last_event_id
+from barestream.web.cursor import last_event_ids
+from barestream.web.follow import follow
 from barestream.web.form import MalformedFormError
 from barestream.web.problems import bad_request
 
@@ -19,7 +20,7 @@ class ClockStream:
         """Answer with the ticks after the client's last one, or with the newest, then live ones."""
         feed = self._clock.feed
         try:
-            last_id = last_event_id(request)
+            last_id = self._clock.newest(last_event_ids(request))
             place = self._clock.resume(last_id)
             missed_after = last_id if self._clock.is_ahead(last_id) else None
             preceding = max(place, feed.log.floor)

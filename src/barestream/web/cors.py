@@ -3,6 +3,7 @@
 Source: https://fetch.spec.whatwg.org/#http-cors-protocol
 """
 
+import re
 from collections.abc import Collection
 from http import HTTPStatus
 
@@ -13,6 +14,12 @@ ANY_ORIGIN = "*"
 
 # An hour: a browser asks again after that, so a list that got shorter counts soon.
 _MAX_AGE = b"3600"
+
+# A field's name is a token (RFC 9110, section 5.1).
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+# What the protocol needs, whatever a browser asks for.
+_HEADERS = (b"authorization", b"cache-control", b"content-type", b"last-event-id")
 
 
 class Cors:
@@ -39,16 +46,20 @@ class Cors:
         return allowed
 
     async def preflight(self, request: HttpRequest) -> HttpResponse:
-        """Answer a browser's question before a request that is not a simple one."""
+        """Answer a browser's question before a request that is not a simple one.
+
+        Every header that it names is allowed: tracing tools and frameworks add headers of their
+        own to each request, and the hub ignores those that it does not know.
+        """
+        asked = header.find(b"access-control-request-headers", request.scope["headers"]) or b""
+        names = [name for part in asked.split(b",") if _NAME.fullmatch(name := part.strip())]
+        allowed = dict.fromkeys([*_HEADERS, *names])
         return HttpResponse(
             HTTPStatus.NO_CONTENT,
             [
                 *self._headers(request),
                 (b"access-control-allow-methods", b"GET, HEAD, POST"),
-                (
-                    b"access-control-allow-headers",
-                    b"authorization, cache-control, content-type, last-event-id",
-                ),
+                (b"access-control-allow-headers", b", ".join(allowed)),
                 (b"access-control-max-age", _MAX_AGE),
             ],
         )

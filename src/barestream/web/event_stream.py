@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
+from http import HTTPStatus
 from typing import Any, cast
 
 from bareasgi import HttpRequest, HttpResponse
@@ -16,6 +17,8 @@ from barestream.hub import Hub, HubLimits
 from barestream.metrics import Metrics
 from barestream.slices import Slices
 from barestream.stream import EndReason, Stream
+from barestream.web.cursor import last_event_ids
+from barestream.web.form import MalformedFormError
 from barestream.web.outlets import EXTENSION, BufferedOutlet, OpenResponse
 
 logger = logging.getLogger(__name__)
@@ -31,7 +34,14 @@ ON_DRAIN = "barestream.on_drain"
 Source = Callable[[Stream], AbstractAsyncContextManager[None]]
 
 
-def event_stream(request: HttpRequest, events: AsyncGenerator[Event]) -> HttpResponse:
+# The last event of a generator that ends for good. The id is what tells a client that comes back
+# from one that comes first; an event with an id alone fires in some clients and not in others.
+END = Event(id="barestream.end", type="barestream.end")
+
+
+def event_stream(
+    request: HttpRequest, events: AsyncGenerator[Event], *, ends: bool = False
+) -> HttpResponse:
     """Return a response that sends each event at once, for any handler of any bareASGI app.
 
     The stream gets heartbeats while the generator is silent, waits with the generator for a
@@ -39,12 +49,36 @@ def event_stream(request: HttpRequest, events: AsyncGenerator[Event]) -> HttpRes
     generator is cancelled where it waits and its ``finally`` runs. An error in it is logged,
     and the stream ends so that the client comes back.
 
+    An EventSource comes back too after a response that is over: to a generator that starts again.
+    With ``ends`` the generator's own end is sent as a last event of the type and id
+    ``barestream.end``; a client that comes back with that id gets 204, and stops for good.
+
     Args:
         request: The request that is answered.
         events: The events; the generator starts when the response does.
+        ends: Whether the generator's end is the end for its client.
+
+    Raises:
+        TypeError: The request is not bareASGI's.
     """
+    if not isinstance(request, HttpRequest):
+        raise TypeError(
+            "event_stream needs the bareasgi.HttpRequest of a bareASGI handler, which returns its "
+            f"response; this is a {type(request).__module__}.{type(request).__qualname__}"
+        )
+    if ends and END.id in _last_event_ids(request):
+        return HttpResponse(HTTPStatus.NO_CONTENT, [(b"cache-control", b"no-store")])
     # A generator begins after the response has: it may read them only then.
-    return StreamResponse(request, partial(_pumped, events), keeps_headers=True)
+    source = partial(_pumped, events, END if ends else None)
+    return StreamResponse(request, source, keeps_headers=True)
+
+
+def _last_event_ids(request: HttpRequest) -> list[str]:
+    try:
+        return last_event_ids(request)
+    except MalformedFormError:
+        # It is the handler's to judge its query.
+        return []
 
 
 class StreamResponse(HttpResponse):
@@ -83,8 +117,11 @@ class StreamResponse(HttpResponse):
             200,
             [
                 (b"content-type", b"text/event-stream; charset=utf-8"),
-                (b"cache-control", b"no-store"),
+                # Compressing proxies, such as those of development servers, wait for more to
+                # compress unless they may not transform (RFC 9111, section 5.2.2.6).
+                (b"cache-control", b"no-store, no-transform"),
                 (b"x-accel-buffering", b"no"),
+                *(turned_away(self._hub.refusal) if self._hub.refusal else ()),
                 *headers,
             ],
             None if is_head else self._body(),
@@ -124,6 +161,11 @@ class StreamResponse(HttpResponse):
             self._hub.close(stream)
 
 
+def turned_away(reason: EndReason) -> list[tuple[bytes, bytes]]:
+    """Return the header that says why a stream ends at once; an EventSource only comes back."""
+    return [(b"barestream-turned-away", reason.encode())]
+
+
 def _labels(request: HttpRequest) -> dict[str, str]:
     request_id = header.find(b"x-request-id", request.scope["headers"])
     client = request.scope.get("client")
@@ -135,8 +177,10 @@ def _labels(request: HttpRequest) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def _pumped(events: AsyncGenerator[Event], stream: Stream) -> AsyncIterator[None]:
-    pump = asyncio.create_task(_pump(events, stream))
+async def _pumped(
+    events: AsyncGenerator[Event], end: Event | None, stream: Stream
+) -> AsyncIterator[None]:
+    pump = asyncio.create_task(_pump(events, end, stream))
     # However the pump ends, the stream does; the first reason stands.
     pump.add_done_callback(lambda _: stream.end(EndReason.ERROR))
     try:
@@ -147,7 +191,7 @@ async def _pumped(events: AsyncGenerator[Event], stream: Stream) -> AsyncIterato
         await asyncio.wait([pump])
 
 
-async def _pump(events: AsyncGenerator[Event], stream: Stream) -> None:
+async def _pump(events: AsyncGenerator[Event], end: Event | None, stream: Stream) -> None:
     writable = asyncio.Event()
     stream.on_resume(writable.set)
     try:
@@ -159,6 +203,8 @@ async def _pump(events: AsyncGenerator[Event], stream: Stream) -> None:
                     await writable.wait()
                 # A generator that never waits must still let its client leave.
                 await asyncio.sleep(0)
+        if end is not None:
+            stream.write(frame(encode(end)), events=1)
         stream.end(EndReason.FINISHED)
     except Exception:
         logger.exception("event generator failed", extra=dict(stream.labels))

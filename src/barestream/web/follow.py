@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from bareasgi import HttpRequest, HttpResponse
-from bareutils import header
 
 from barestream.feed import Feed
 from barestream.resumption import Resumption
 from barestream.stream import EndReason, Stream
 from barestream.subscription import EVERYTHING_PUBLIC, Subscription
+from barestream.web.cursor import last_event_ids
 from barestream.web.event_stream import StreamResponse
 from barestream.web.form import query
 
@@ -40,7 +40,7 @@ def follow(
     """
     heartbeat_events = query(request).get("heartbeat") == ["event"]
     source = _Following(feed, start, subscription, heartbeat_events, expires_in_seconds)
-    if last_event_id(request) is not None:
+    if last_event_ids(request):
         feed.metrics.replays.inc()
     headers = []
     if start.preceding_id is not None:
@@ -77,16 +77,3 @@ class _Following:
         finally:
             if expiry is not None:
                 expiry.cancel()
-
-
-def last_event_id(request: HttpRequest) -> str | None:
-    """Return the id that the client saw last: from the header, else from the query.
-
-    Raises:
-        MalformedFormError: The query is no form.
-    """
-    sent = header.find(b"last-event-id", request.scope["headers"])
-    if sent:
-        return sent.decode(errors="replace")
-    # A page that has no cursor yet may say so by an empty value.
-    return query(request).get("lastEventID", [""])[0] or None

@@ -16,7 +16,10 @@ _PAGE = "test.html"
 
 # Where a page's updates come from: https://mercure.rocks/spec#discovery
 MERCURE = "/.well-known/mercure"
-_HUB_LINK = (b"link", f'<{MERCURE}>; rel="mercure"'.encode())
+
+# This and all that the pages name is relative to their address, so that they work too behind a
+# proxy that serves them below a path of its own, such as /hub/.
+_HUB_LINK = (b"link", f'<{MERCURE.removeprefix("/")}>; rel="mercure"'.encode())
 _TYPES = {
     ".css": b"text/css; charset=utf-8",
     ".html": b"text/html; charset=utf-8",
@@ -43,14 +46,18 @@ class Pages:
             digest.update(b"%b %d\n%b" % (name.encode(), len(content), content))
         self._version = digest.hexdigest()[:12]
         page = Template(self._files.pop(_PAGE).decode())
-        self._page = page.substitute(static=f"/static/{self._version}").encode()
+        self._page = page.substitute(static=f"static/{self._version}").encode()
 
     async def index(self, _request: HttpRequest) -> HttpResponse:
         """Lead to the page."""
         return HttpResponse(
             HTTPStatus.SEE_OTHER,
-            [(b"location", b"/test"), (b"content-length", b"0"), _HUB_LINK],
+            [(b"location", b"test"), (b"content-length", b"0"), _HUB_LINK],
         )
+
+    async def options(self, _request: HttpRequest) -> HttpResponse:
+        """Say what / answers: load balancers ask so whether a server is well."""
+        return HttpResponse(HTTPStatus.NO_CONTENT, [(b"allow", b"GET, HEAD, OPTIONS")])
 
     async def test(self, _request: HttpRequest) -> HttpResponse:
         """Answer with the page."""

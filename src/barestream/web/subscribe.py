@@ -17,8 +17,9 @@ from barestream.subscription import Subscription
 from barestream.tail import Tail
 from barestream.topics import InvalidSelectorError, Selectors
 from barestream.web.authorization import Authorization
-from barestream.web.event_stream import StreamResponse
-from barestream.web.follow import follow, last_event_id
+from barestream.web.cursor import last_event_ids
+from barestream.web.event_stream import StreamResponse, turned_away
+from barestream.web.follow import follow
 from barestream.web.form import Form, MalformedFormError, query
 from barestream.web.problems import Refused, bad_request
 
@@ -76,7 +77,7 @@ class Subscribe:
             subscription = Subscription(self._topics(query(request)), bearer.subscribe)
             if not self._tail.filled:
                 return self._come_back(request)
-            start = await resumption(self._tail, subscription, last_event_id(request))
+            start = await resumption(self._tail, subscription, last_event_ids(request))
         except Refused as refused:
             return refused.response()
         except MalformedFormError as error:
@@ -113,4 +114,4 @@ class Subscribe:
             self._hub.turn_away(stream, EndReason.UNREADY)
             yield
 
-        return StreamResponse(request, turn_away)
+        return StreamResponse(request, turn_away, turned_away(EndReason.UNREADY))

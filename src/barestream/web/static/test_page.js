@@ -3,7 +3,8 @@
 import { placeOf } from './live_stream.js';
 import { openStream } from './shared_stream.js';
 
-const CURSOR_KEY = 'barestream.cursor';
+// Of this hub alone: the same origin may have another one below another path.
+const CURSOR_KEY = `barestream.cursor ${location.pathname}`;
 const COUNTDOWN_EACH_MS = 250;
 
 const STATES = {
@@ -43,7 +44,7 @@ let wasLost = false;
 let minuteShown = null;
 
 const remembered = recallTick();
-const stream = openStream('/events', { cursor: remembered?.id ?? null });
+const stream = openStream('events', { cursor: remembered?.id ?? null });
 
 stream.addEventListener('message', ({ detail }) => {
   eventCount += 1;
