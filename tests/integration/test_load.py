@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from authority import Authority
 from broken_hub import BrokenHub, Treatment
+from outer_nginx import outer_nginx
 from publisher import KEY, token
 from service import Service, children, free_port, wait_for
 
@@ -100,6 +102,52 @@ def test_more_streams_than_nginx_allows_one_address_come_from_several(hub: Servi
     assert json.loads(done.stdout)["streams"]["opened"] == 900
 
 
+def test_it_says_which_limit_its_streams_met(hub: Service) -> None:
+    done = load(f"{hub.url}/events", "--streams", 600, "--sources", 1, "--seconds", 1)
+    assert done.returncode == 1
+    assert (
+        "100 streams were not opened: turned away, this address has 500 streams, as many as "
+        "BARESTREAM_STREAMS_PER_ADDRESS allows." in done.stdout
+    )
+
+
+def test_it_says_that_a_worker_is_full() -> None:
+    with Service(workers=1, streams_per_worker=5) as service:
+        done = load(f"{service.url}/events", "--streams", 8, "--seconds", 1)
+    assert done.returncode == 1
+    assert "3 streams were not opened: turned away, worker full." in done.stdout
+
+
+def test_it_speaks_tls_with_a_hub_whose_certificate_is_trusted(
+    hub: Service, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    authority.issue(tmp_path / "pair")
+    arguments = (
+        "--publish",
+        20,
+        "--seconds",
+        1,
+        "--streams",
+        10,
+        "--token",
+        token(),
+        "--json",
+        "-",
+    )
+    with outer_nginx(hub, tmp_path, pair=tmp_path / "pair") as outer:
+        done = load(outer.url, *arguments, SSL_CERT_FILE=str(authority.root))
+        untrusted = load(outer.url, *arguments[:-2])
+    assert done.returncode == 0, done.stdout + done.stderr
+    all_found = json.loads(done.stdout)
+    assert all_found["events"]["received"] == 10 * all_found["published"]["taken"] > 0
+    assert untrusted.returncode == 1
+    assert (
+        "10 streams were not opened: the certificate is not trusted, unable to get local issuer "
+        "certificate." in untrusted.stdout
+    )
+
+
 FAULTS: list[tuple[Treatment, str]] = [
     (lambda nth: [] if nth == 3 else [nth], "lost"),
     (lambda nth: [nth, nth] if nth == 3 else [nth], "twice"),
@@ -172,7 +220,7 @@ def test_an_answer_that_is_no_stream_is_told_once(hub: Service, path: str, why: 
 def test_publishes_that_are_refused_are_told_once(hub: Service) -> None:
     done = load(hub.url, "--publish", 20, "--seconds", 1, "--token", "x")
     assert done.returncode == 1
-    assert done.stdout.count("publishes were not taken: 401 Unauthorized.") == 1
+    assert done.stdout.count("publishes were not taken: 401 Unauthorized: The token is not") == 1
 
 
 def test_a_refused_connection_is_a_counted_failure() -> None:
@@ -224,7 +272,7 @@ def test_its_processes_do_not_outlive_it(hub: Service) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["https://127.0.0.1/events"], "URL: 'https://127.0.0.1/events': expected http://host"),
+        (["ftp://127.0.0.1/events"], "URL: 'ftp://127.0.0.1/events': expected http://host"),
         (["http://127.0.0.1"], "such as /events, or a --topic"),
         (["http://127.0.0.1/events", "--streams", "0"], "'--streams': 0 is not in the range 1<=x"),
         (["http://127.0.0.1/events", "--seconds", "x"], "'--seconds': 'x' is not a valid float"),

@@ -8,6 +8,7 @@ import errno
 import os
 import select
 import socket
+import ssl
 import time
 from collections import deque
 from multiprocessing.connection import Connection
@@ -20,6 +21,7 @@ from barestream.load.orders import Begin, Finish, Progress
 from barestream.load.plan import Plan
 from barestream.load.sequence import Sequence
 from barestream.load.stream import RefusedError, Stream
+from barestream.load.target import reason
 from barestream.load.usage import Meter
 
 # Who has no answer by then is not served.
@@ -59,6 +61,7 @@ class Crowd:
         self._plan = plan
         self._control = control
         self._request = plan.target.request(plan.fields)
+        self._tls = plan.target.tls()
         self._found = Findings(streams=len(share))
         self._meter = Meter(f"{len(share)} streams")
         self._reader = Reader()
@@ -167,17 +170,14 @@ class Crowd:
     def _go_on_opening(self, fd: int, stream: Stream) -> None:
         try:
             if not stream.is_asked:
-                code = stream.connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if code:
-                    raise OSError(code, os.strerror(code))
-                stream.connection.send(self._request)
-                stream.is_asked = True
-                self._poll.modify(fd, select.EPOLLIN)
+                self._ask(fd, stream)
                 return
             data = stream.connection.recv(_READ_BYTES)
             if not data:
                 raise RefusedError("the connection was closed without an answer")
             rest = stream.answer(data)
+        except ssl.SSLWantReadError:
+            return
         except (OSError, RefusedError, InvalidResponseError) as error:
             self._close(self._unanswered.pop(fd))
             self._fail(error)
@@ -192,10 +192,27 @@ class Crowd:
         if rest:
             self._take(fd, stream, rest, now_ns)
 
+    def _ask(self, fd: int, stream: Stream) -> None:
+        """Send the request, once there is a connection, and TLS on it where that is spoken."""
+        if not stream.is_connected:
+            code = stream.connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                raise OSError(code, os.strerror(code))
+            stream.is_connected = True
+            self._poll.modify(fd, select.EPOLLIN)
+            if self._tls:
+                stream.connection = self._tls.wrap_socket(
+                    stream.connection,
+                    do_handshake_on_connect=False,
+                    server_hostname=self._plan.target.server_name,
+                )
+        if isinstance(stream.connection, ssl.SSLSocket):
+            stream.connection.do_handshake()
+        stream.connection.send(self._request)
+        stream.is_asked = True
+
     def _fail(self, error: Exception) -> None:
-        # Of an error of the system its sentence alone, the same for all.
-        reason = error.strerror if isinstance(error, OSError) else None
-        self._found.failed[reason or str(error)] += 1
+        self._found.failed[reason(error)] += 1
 
     def _give_up_on(self, now: float) -> None:
         latest_ns = int((now - OPEN_SECONDS) * 1e9)
@@ -208,6 +225,8 @@ class Crowd:
     def _read(self, fd: int, stream: Stream, since_ns: int) -> None:
         try:
             data = stream.connection.recv(_READ_BYTES)
+        except ssl.SSLWantReadError:
+            return
         except OSError:
             self._end(fd, is_whole=False)
             return

@@ -1,6 +1,7 @@
 """The publishers of a load, in a process of their own: their work must not hold up a read."""
 
 import asyncio
+import json
 import time
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -11,6 +12,7 @@ from barestream.load.findings import Published
 from barestream.load.orders import Begin
 from barestream.load.plan import Plan, Publishing
 from barestream.load.stamp import Stamp, encode
+from barestream.load.target import reason
 from barestream.load.usage import Meter
 
 # An update's fate is known by then, or it is not known at all: the hub gives up on its log after
@@ -97,6 +99,7 @@ class _Publisher:
     def __init__(self, plan: Plan, publishing: Publishing, nth: int) -> None:
         self._plan = plan
         self._nth = nth
+        self._tls = plan.target.tls()
         self._data_bytes = publishing.data_bytes
         self._topics = [urlencode({"topic": topic}).encode() for topic in publishing.topics]
         self._head = "\r\n".join(
@@ -118,18 +121,17 @@ class _Publisher:
                 reader, writer = await self._connected()
                 writer.write(self._request(number))
                 head = Head((await reader.readuntil(b"\r\n\r\n"))[:-4])
+                body = b"" if head.body_bytes is None else await reader.readexactly(head.body_bytes)
                 if head.body_bytes is None or head.fields.get("connection") == "close":
                     self.close()
-                else:
-                    await reader.readexactly(head.body_bytes)
         except TimeoutError:
             why = f"no answer within {ANSWER_SECONDS} s"
         except (EOFError, ConnectionResetError, BrokenPipeError):
             why = "the connection was closed without an answer"
         except (OSError, InvalidResponseError, asyncio.LimitOverrunError) as error:
-            why = getattr(error, "strerror", None) or str(error)
+            why = reason(error)
         else:
-            return None if head.status == 200 else f"{head.status} {head.reason}".rstrip()
+            return None if head.status == 200 else _refusal(head, body)
         self.close()
         return why
 
@@ -141,7 +143,9 @@ class _Publisher:
             loop = asyncio.get_running_loop()
             try:
                 await loop.sock_connect(connection, self._plan.target.address)
-                self._reader, self._writer = await asyncio.open_connection(sock=connection)
+                self._reader, self._writer = await asyncio.open_connection(
+                    sock=connection, ssl=self._tls, server_hostname=self._plan.target.server_name
+                )
             except BaseException:
                 connection.close()
                 raise
@@ -160,3 +164,12 @@ class _Publisher:
         if self._writer is not None:
             self._writer.close()
         self._reader = self._writer = None
+
+
+def _refusal(head: Head, body: bytes) -> str:
+    """Return the status of a refusal, and what its problem says (RFC 9457)."""
+    try:
+        detail = json.loads(body)["detail"]
+    except (ValueError, LookupError, TypeError):
+        detail = ""
+    return f"{head.status} {head.reason}{': ' if detail else ''}{detail}".rstrip(" .")

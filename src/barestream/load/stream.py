@@ -11,6 +11,10 @@ _MOST_HEAD_BYTES = 65_536
 
 _CONTENT_TYPE = "text/event-stream"
 
+# The header in which barestream, and nginx before it, say why a stream is told to come back later:
+# to an EventSource that is an answer of 200 which ends.
+TURNED_AWAY = "barestream-turned-away"
+
 
 class RefusedError(Exception):
     """The answer is no stream; the message says what it is."""
@@ -28,18 +32,20 @@ class Stream:
         sequences: What came of each publisher's events; of an unknown one's, under None.
         heard_ns: When its last bytes came.
         had_event: Whether any event has come.
+        is_connected: Whether the connection is there, apart from TLS.
+        is_asked: Whether the request is sent.
     """
 
     __slots__ = (
         *("_head", "_text", "began_ns", "body", "connection"),
-        *("had_event", "heard_ns", "is_asked", "sequences"),
+        *("had_event", "heard_ns", "is_asked", "is_connected", "sequences"),
     )
 
     def __init__(self, connection: socket.socket, began_ns: int) -> None:
         self.connection = connection
         self.began_ns = began_ns
         self.heard_ns = began_ns
-        self.is_asked = False
+        self.is_asked = self.is_connected = False
         self.had_event = False
         self.body: Body | None = None
         self.sequences: dict[int | None, Sequence] = {}
@@ -63,6 +69,8 @@ class Stream:
         kind = head.fields.get("content-type", "").partition(";")[0].strip().lower()
         if head.status != 200:
             raise RefusedError(f"the answer was {head.status} {head.reason}".rstrip())
+        if why := head.fields.get(TURNED_AWAY):
+            raise RefusedError(f"turned away, {why}")
         if kind != _CONTENT_TYPE:
             raise RefusedError(f"the answer was {kind or 'of no type'} and not {_CONTENT_TYPE}")
         self.body = Body(head)

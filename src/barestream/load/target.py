@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,19 @@ from urllib.parse import urlencode, urlsplit
 
 HUB_PATH = "/.well-known/mercure"
 
+_PORTS = {"http": 80, "https": 443}
+
 # linux/in.h; the socket module has no name for it before Python 3.13.
 _IP_BIND_ADDRESS_NO_PORT = 24
+
+
+def reason(error: Exception) -> str:
+    """Return why a connection failed, in a sentence that is the same for all of its kind."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is not trusted, {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed, {error.reason}"
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 class InvalidTargetError(ValueError):
@@ -22,7 +34,8 @@ class Target:
     """One stream's address, and those that are called from.
 
     Attributes:
-        host: As the requests' field says it, with the port where it is not 80.
+        host: As the requests' field says it, with the port where it is not the scheme's own.
+        server_name: The host's name for TLS, which its certificate must have; None without TLS.
         path: The stream's, with its query.
         hub_path: The same without a query: what is published to.
         family: Of the socket.
@@ -32,6 +45,7 @@ class Target:
     """
 
     host: str
+    server_name: str | None
     path: str
     hub_path: str
     family: socket.AddressFamily
@@ -47,6 +61,10 @@ class Target:
             *fields,
         ]
         return "\r\n".join([*lines, "", ""]).encode()
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Return what TLS is begun with, by the certificates that this machine trusts."""
+        return ssl.create_default_context() if self.server_name else None
 
     def socket(self, nth: int) -> socket.socket:
         """Return a socket that does not block, for the nth connection."""
@@ -66,7 +84,7 @@ def target(url: str, topics: Iterable[str], unix: Path | None, sources: int) -> 
     """Return what a URL leads to.
 
     Args:
-        url: http://host:port/path; without a path it is a hub's.
+        url: http://host:port/path or https://…; without a path it is a hub's.
         topics: Topic selectors for the query.
         unix: A socket that is connected to in place of the URL's host.
         sources: How many source addresses; only where the target is this machine by IPv4.
@@ -74,14 +92,15 @@ def target(url: str, topics: Iterable[str], unix: Path | None, sources: int) -> 
     Raises:
         InvalidTargetError: It is no such URL, or its host has no address.
     """
-    expected = "expected http://host:port/path"
+    expected = "expected http://host:port/path or https://host:port/path"
     try:
         parts = urlsplit(url)
-        port = parts.port or 80
+        port = parts.port or _PORTS.get(parts.scheme, 0)
     except ValueError as error:
         raise InvalidTargetError(f"{expected} ({error})") from None
-    if parts.scheme != "http" or not parts.hostname or not url.isascii() or " " in url:
-        raise InvalidTargetError(f"{expected}; https is not spoken")
+    if parts.scheme not in _PORTS or not parts.hostname or not url.isascii() or " " in url:
+        raise InvalidTargetError(expected)
+    server_name = parts.hostname if parts.scheme == "https" else None
     hub_path, query = parts.path, parts.query
     named = urlencode([("topic", topic) for topic in topics])
     if hub_path in ("", "/"):
@@ -91,7 +110,7 @@ def target(url: str, topics: Iterable[str], unix: Path | None, sources: int) -> 
     query = "&".join(filter(None, (query, named)))
     path = f"{hub_path}?{query}" if query else hub_path
     if unix:
-        return Target(parts.netloc, path, hub_path, socket.AF_UNIX, str(unix), 0)
+        return Target(parts.netloc, server_name, path, hub_path, socket.AF_UNIX, str(unix), 0)
     try:
         found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -100,5 +119,11 @@ def target(url: str, topics: Iterable[str], unix: Path | None, sources: int) -> 
     host, port = str(address[0]), int(address[1])
     is_this_machine = family == socket.AF_INET and ipaddress.ip_address(host).is_loopback
     return Target(
-        parts.netloc, path, hub_path, family, (host, port), sources if is_this_machine else 0
+        parts.netloc,
+        server_name,
+        path,
+        hub_path,
+        family,
+        (host, port),
+        sources if is_this_machine else 0,
     )
