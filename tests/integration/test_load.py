@@ -103,6 +103,8 @@ def test_more_streams_than_nginx_allows_one_address_come_from_several(hub: Servi
 
 
 def test_it_says_which_limit_its_streams_met(hub: Service) -> None:
+    # Those of the tests before count for the same address.
+    wait_for("the end of all streams", lambda: not hub.metrics().get("barestream_streams"))
     done = load(f"{hub.url}/events", "--streams", 600, "--sources", 1, "--seconds", 1)
     assert done.returncode == 1
     assert (
