@@ -29,7 +29,7 @@ def engine(shared_engine: Engine) -> Engine:
     """Return the same, with nothing in it, and with no connection of the test before."""
 
     def has_no_connection() -> bool:
-        # One whose return to its pool was cancelled with its task is closed with its last reference.
+        # One whose return to its pool was cancelled is closed when it is collected.
         gc.collect()
         return b"name=barestream" not in shared_engine.ask("CLIENT", "LIST")
 
