@@ -61,15 +61,18 @@ def create_app(settings: Settings | None = None) -> Application:
         retry_ms=settings.retry_ms,
         most_streams=min(settings.streams_per_worker, most_streams()),
     )
-    hub = Hub(limits, time.monotonic, metrics)
+    slices = Slices(time.monotonic, settings.slice_ms / 1000)
+    hub = Hub(limits, time.monotonic, metrics, slices)
     clock = Clock(
         settings.clock_seconds, settings.clock_history, time.time, time.monotonic, metrics
     )
     broker = _broker(settings)
     ring = EventLog(settings.ring_events, BEGIN, settings.ring_bytes)
-    feed = Feed(ring, metrics, time.time, catch_up=CatchUp(broker))
+    feed = Feed(ring, metrics, time.time, catch_up=CatchUp(broker, slices))
     feed.lag = DeliveryLag(metrics, time.time, time.monotonic)
-    tail = Tail(broker, feed, settings.ring_events, settings.ring_bytes)
+    clock.feed.catch_up = CatchUp(None, slices)
+    clock.feed.budget = feed.budget = slices
+    tail = Tail(broker, feed, settings.ring_events, settings.ring_bytes, slices)
     intake = Intake(broker, metrics, time.monotonic)
     leeway_seconds = settings.token_leeway_seconds
     publisher = _verifier(settings.token_key, settings.token_algorithm, leeway_seconds)
@@ -88,6 +91,7 @@ def create_app(settings: Settings | None = None) -> Application:
         authorization,
         metrics,
         PublishLimits(settings.data_bytes, settings.topics_per_event),
+        slices,
     )
     subscribe = Subscribe(
         tail,
@@ -102,7 +106,6 @@ def create_app(settings: Settings | None = None) -> Application:
 
     async def start(request: LifespanRequest) -> None:
         take_part_in_drain(hub, request.scope)
-        slices = Slices(time.monotonic, settings.slice_ms / 1000)
         works = (
             clock.run(slices),
             FanOut(clock.feed, slices, time.monotonic).run(),
@@ -110,7 +113,7 @@ def create_app(settings: Settings | None = None) -> Application:
             FanOut(feed, slices, time.monotonic).run(),
             tail.trim(),
             intake.run(),
-            hub.run(slices),
+            hub.run(),
             LoopLag(time.monotonic, metrics).run(),
         )
         running.extend(map(asyncio.create_task, works))

@@ -3,13 +3,11 @@
 from collections.abc import Generator, Hashable, Sequence
 from typing import Generic, TypeVar
 
+from barestream.prefix_tree import PrefixTree
+from barestream.slices import UNBOUNDED, Budget
 from barestream.topics import Selectors, Template
 
 Member = TypeVar("Member", bound=Hashable)
-
-# Templates tried between two looks at the time: 5 us each, or 1 ms where a stranger has made the
-# worst that a stream may ask for.
-STEP_TEMPLATES = 4
 
 
 class Audience(Generic[Member]):
@@ -22,9 +20,9 @@ class Audience(Generic[Member]):
         # Dicts in place of sets: members are walked over in the order in which they came.
         self._everything: dict[Member, None] = {}
         self._exact: dict[str, dict[Member, None]] = {}
-        # By the literal that a template starts with, and by its length: where each of 5,000 users
-        # has a template of their own, an update tries one of them.
-        self._templates: dict[int, dict[str, dict[str, tuple[Template, dict[Member, None]]]]] = {}
+        # By the literal that a template starts with: where each of 5,000 users has a template of
+        # their own, an update tries one of them.
+        self._templates: PrefixTree[dict[str, tuple[Template, dict[Member, None]]]] = PrefixTree()
 
     def add(self, member: Member, selectors: Selectors) -> None:
         """Let the member have what its selectors match."""
@@ -34,7 +32,7 @@ class Audience(Generic[Member]):
             self._exact.setdefault(topic, {})[member] = None
         for template in selectors.templates:
             for prefix in template.prefixes:
-                alike = self._templates.setdefault(len(prefix), {}).setdefault(prefix, {})
+                alike = self._templates.setdefault(prefix, dict)
                 alike.setdefault(template.selector, (template, {}))[1][member] = None
 
     def discard(self, member: Member, selectors: Selectors) -> None:
@@ -51,22 +49,21 @@ class Audience(Generic[Member]):
                 self._discard_template(member, template.selector, prefix)
 
     def _discard_template(self, member: Member, selector: str, prefix: str) -> None:
-        as_long = self._templates.get(len(prefix), {})
-        alike = as_long.get(prefix, {})
-        if selector in alike:
+        alike = self._templates.get(prefix)
+        if alike is not None and selector in alike:
             _, members = alike[selector]
             members.pop(member, None)
             if not members:
                 del alike[selector]
             if not alike:
-                del as_long[prefix]
-            if not as_long:
-                del self._templates[len(prefix)]
+                self._templates.discard(prefix)
 
-    def wanting(self, topics: Sequence[str]) -> Generator[None, None, list[Member]]:
+    def wanting(
+        self, topics: Sequence[str], budget: Budget = UNBOUNDED
+    ) -> Generator[None, None, list[Member]]:
         """Find the members that want one of the topics at least, or all for none, each once.
 
-        A few templates at a time: members may come and go in between, of which it says nothing.
+        In the budget's slices: members may come and go in between, of which it says nothing.
 
         Returns:
             A copy: members may come and go while it is walked over. First those that want
@@ -77,25 +74,24 @@ class Audience(Generic[Member]):
         if not topics:
             groups.extend(self._exact.values())
             groups.extend(
-                members
-                for as_long in self._templates.values()
-                for alike in as_long.values()
-                for _, members in alike.values()
+                members for alike in self._templates.values() for _, members in alike.values()
             )
         groups.extend(self._exact[topic] for topic in topics if topic in self._exact)
-        for topic in topics:
-            tried = [
-                each
-                for length, as_long in self._templates.items()
-                for each in as_long.get(topic[:length], {}).values()
-            ]
-            for first in range(0, len(tried), STEP_TEMPLATES):
-                some = tried[first : first + STEP_TEMPLATES]
-                groups.extend(members for template, members in some if template.match(topic))
-                yield
+        if self._templates:
+            for topic in topics:
+                tried = [
+                    each for alike in self._templates.prefixes(topic) for each in alike.values()
+                ]
+                for template, members in tried:
+                    if template.match(topic):
+                        groups.append(members)
+                    if budget.is_over():
+                        yield
         if len(groups) == 1:
             return [*groups[0]]
         merged: dict[Member, None] = {}
         for members in groups:
             merged.update(members)
+            if budget.is_over():
+                yield
         return [*merged]

@@ -6,14 +6,9 @@ from typing import Protocol
 from barestream.audience import Audience
 from barestream.event_log import Place, Record
 from barestream.frames import frame
+from barestream.slices import Budget
 from barestream.stream import Stream
 from barestream.subscription import Subscription
-
-# Writes between two looks at the time: some 0.2 ms, which a slice may be longer by.
-STEP_WRITES = 16
-
-# Looks at whether a stream may read a private event: as long.
-STEP_READERS = 50
 
 
 class Listener(Protocol):
@@ -45,6 +40,7 @@ class Broadcast:
         records: The events, oldest first; at least one.
         audience: The listeners.
         start: Where the live listeners stand.
+        budget: The slices that it takes; by the clock of the listeners' streams.
 
     Attributes:
         end: Where they stand after it.
@@ -53,7 +49,11 @@ class Broadcast:
     """
 
     def __init__(
-        self, records: Sequence[Record], audience: Audience[Listener], start: Place
+        self,
+        records: Sequence[Record],
+        audience: Audience[Listener],
+        start: Place,
+        budget: Budget,
     ) -> None:
         self.records = records
         self.start = start
@@ -61,9 +61,10 @@ class Broadcast:
         self.sent_events = 0
         self.sent_bytes = 0
         self._audience = audience
+        self._budget = budget
 
     def steps(self) -> Iterator[None]:
-        """Go through the listeners, a few at a time."""
+        """Go through the listeners; yield where the slice is over."""
         by_wish: dict[int, list[Listener]] = {}
         if self._is_of_one_kind:
             everything = (1 << len(self.records)) - 1
@@ -73,37 +74,44 @@ class Broadcast:
             for kind, numbers in self._kinds().items():
                 for listener in (yield from self._wanting(self.records[kind])):
                     wishes[listener] = wishes.get(listener, 0) | numbers
-                yield
+                if self._budget.is_over():
+                    yield
             for listener, numbers in wishes.items():
                 by_wish.setdefault(numbers, []).append(listener)
         for numbers, listeners in by_wish.items():
-            yield from self._send(numbers, listeners)
+            if listeners:
+                yield from self._send(numbers, listeners)
 
     def _send(self, numbers: int, listeners: Sequence[Listener]) -> Iterator[None]:
         bodies = [record.body for n, record in enumerate(self.records) if numbers >> n & 1]
         joined = frame(b"".join(bodies))
         events, size_bytes, end = len(bodies), len(joined.body), self.end
-        for first in range(0, len(listeners), STEP_WRITES):
-            at = listeners[first].stream.now()
-            sent = 0
-            # What Stream.write does, without the calls: with them Python took as long again.
-            for listener in listeners[first : first + STEP_WRITES]:
-                stream = listener.stream
-                if not listener.is_live or stream.end_reason is not None:
-                    continue
-                outlet = stream.outlet
-                if outlet.paused:
-                    listener.fall_behind(self.start)
-                    continue
-                listener.place = end
-                outlet.write(joined)
+        sent = 0
+        now = listeners[0].stream.now
+        ends_at = self._budget.begin()
+        # What Stream.write and Budget.is_over do, without the calls: with them Python took as long
+        # again.
+        for listener in listeners:
+            stream = listener.stream
+            if not listener.is_live or stream.end_reason is not None:
+                continue
+            outlet = stream.outlet
+            if outlet.paused:
+                listener.fall_behind(self.start)
+                continue
+            listener.place = end
+            is_written = outlet.write(joined)
+            at = now()
+            if is_written:
                 stream.written_at = at
                 stream.sent_events += events
                 stream.sent_bytes += size_bytes
                 sent += 1
-            self.sent_events += sent * events
-            self.sent_bytes += sent * size_bytes
-            yield
+            if at >= ends_at:
+                yield
+                ends_at = self._budget.begin()
+        self.sent_events += sent * events
+        self.sent_bytes += sent * size_bytes
 
     @property
     def _is_of_one_kind(self) -> bool:
@@ -126,13 +134,14 @@ class Broadcast:
         return kinds
 
     def _wanting(self, record: Record) -> Generator[None, None, list[Listener]]:
-        listeners = yield from self._audience.wanting(record.topics)
+        budget = self._budget
+        listeners = yield from self._audience.wanting(record.topics, budget)
         if not record.private:
             return listeners
-        # Up to 5 us each, where the right is a template.
         readers: list[Listener] = []
-        for first in range(0, len(listeners), STEP_READERS):
-            some = listeners[first : first + STEP_READERS]
-            readers.extend(each for each in some if each.subscription.may_read(record))
-            yield
+        for listener in listeners:
+            if (yield from listener.subscription.may_read(record, budget)):
+                readers.append(listener)
+            if budget.is_over():
+                yield
         return readers

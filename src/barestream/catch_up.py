@@ -4,12 +4,14 @@ import asyncio
 import logging
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from enum import Enum, auto
 from typing import NamedTuple
 
 from barestream.broker.broker import Broker, BrokerAwayError
 from barestream.event_log import Place, Record
-from barestream.feed import Follower
+from barestream.follower import Follower
+from barestream.slices import Slices
 from barestream.stream import MARK_BYTES, EndReason
 
 logger = logging.getLogger(__name__)
@@ -39,79 +41,153 @@ class _Page(NamedTuple):
     records: list[Record]
 
 
+class _Needs(Enum):
+    """What a follower needs for its next step."""
+
+    TIME = auto()
+    PAGE = auto()
+
+
+class _Work(NamedTuple):
+    """A follower, and the steps that bring it on."""
+
+    follower: Follower
+    steps: Iterator[_Needs]
+
+
 class CatchUp:
     """Takes over followers until they keep up, or their client does not.
 
+    All of them are one work: each in its turn takes a step, and together they take no more of a
+    loop's time than one would.
+
     Args:
-        broker: Where that is read what a feed's own log no longer holds.
+        broker: Where that is read what a feed's own log no longer holds; None where that is gone.
+        slices: The time that they take.
         sleep: Waits for so many seconds.
     """
 
     def __init__(
-        self, broker: Broker, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        broker: Broker | None,
+        slices: Slices,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._broker = broker
+        self._slices = slices
         self._sleep = sleep
         self._reads = asyncio.Semaphore(MOST_READS)
         self._pages: deque[_Page] = deque(maxlen=MOST_PAGES)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._ready: deque[_Work] = deque()
+        self._running: asyncio.Task[None] | None = None
+        self._reading: set[asyncio.Task[None]] = set()
 
     def __call__(self, follower: Follower) -> None:
         """Advance the follower from here on."""
-        task = asyncio.create_task(self._run(follower))
-        self._tasks.add(task)
-        task.add_done_callback(self._end)
+        self._go_on(_Work(follower, self._steps(follower)))
 
-    def _end(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not self._tasks:
-            # They are for those who come together: later the history may hold them no more.
+    def _go_on(self, work: _Work) -> None:
+        self._ready.append(work)
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while self._ready:
+            work = self._ready.popleft()
+            try:
+                needs = next(work.steps, None)
+            except Exception as error:
+                self._break(work.follower, error)
+            else:
+                if needs is _Needs.TIME:
+                    self._ready.append(work)
+                elif needs is _Needs.PAGE:
+                    self._begin_read(work)
+                else:
+                    work.follower.catching_up = False
+            # The newest events go first.
+            await self._slices.step()
+        self._running = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of the pages where nobody catches up any more.
+
+        They are for clients that come together: later the history may hold them no more.
+        """
+        if self._running is None and not self._reading:
             self._pages.clear()
 
-    async def _run(self, follower: Follower) -> None:
+    def _begin_read(self, work: _Work) -> None:
+        reading = asyncio.create_task(self._read(work))
+        self._reading.add(reading)
+        reading.add_done_callback(self._end_read)
+
+    def _end_read(self, reading: asyncio.Task[None]) -> None:
+        self._reading.discard(reading)
+        self._forget()
+
+    async def _read(self, work: _Work) -> None:
         try:
-            while follower.can_advance:
-                if follower.place >= follower.feed.log.floor:
-                    follower.step()
-                elif not self._send_known(follower):
-                    await self._read_page(follower)
-                # The newest events go first.
-                await self._sleep(0)
-        except Exception:
-            logger.exception("catching up failed", extra=dict(follower.stream.labels))
-            follower.stream.end(EndReason.ERROR)
-        finally:
-            follower.catching_up = False
+            await self._read_page(work.follower)
+        except Exception as error:
+            self._break(work.follower, error)
+        else:
+            self._go_on(work)
+
+    def _break(self, follower: Follower, error: Exception) -> None:
+        labels = dict(follower.stream.labels)
+        logger.error("catching up failed", exc_info=error, extra=labels)
+        follower.stream.end(EndReason.ERROR)
+        follower.catching_up = False
+
+    def _steps(self, follower: Follower) -> Iterator[_Needs]:
+        """Bring a follower on, and say after each step what the next one needs."""
+        log = follower.feed.log
+        while follower.can_advance:
+            place = follower.place
+            if place >= log.floor:
+                for _ in follower.steps():
+                    yield _Needs.TIME
+            elif self._broker is None:
+                follower.miss(str(place), log.floor)
+            elif (page := self._page_after(place)) is not None:
+                start = bisect_right(page.records, place, key=lambda record: record.place)
+                for _ in follower.send(page.records[start:]):
+                    yield _Needs.TIME
+            else:
+                yield _Needs.PAGE
+
+    def _page_after(self, place: Place) -> _Page | None:
+        """Return one of the newest pages that holds what follows the place, if there is one."""
+        for page in self._pages:
+            if page.after <= place < page.records[-1].place:
+                return page
+        return None
 
     async def _read_page(self, follower: Follower) -> None:
+        assert self._broker is not None  # noqa: S101 (only then a page is asked for)
         log = follower.feed.log
         try:
             async with self._reads:
                 # Its turn may have come when its client has left, or when another's page holds
                 # what it needs.
-                if not follower.can_advance or self._send_known(follower):
+                if not follower.can_advance or self._page_after(follower.place) is not None:
                     return
                 page = await self._broker.read(follower.place, PAGE_MOST_EVENTS, PAGE_BYTES)
+                records = []
+                for entry in page.entries:
+                    records.append(entry.record)
+                    await self._slices.step()
         except BrokerAwayError:
             await self._sleep(RETRY_SECONDS)
             return
         if not follower.can_advance:
             return
-        if not page.entries:
+        if not records:
             # What the log has let go, the history has too.
             follower.miss(str(follower.place), max(page.floor, log.floor))
             return
         if page.floor > follower.place:
             follower.miss(str(follower.place), page.floor)
-        self._pages.append(_Page(page.floor, [entry.record for entry in page.entries]))
-        self._send_known(follower)
-
-    def _send_known(self, follower: Follower) -> bool:
-        """Send what follows the place in one of the newest pages; return whether one has it."""
-        place = follower.place
-        for page in self._pages:
-            if page.after <= place < page.records[-1].place:
-                start = bisect_right(page.records, place, key=lambda record: record.place)
-                follower.send(page.records[start : start + follower.step_records])
-                return True
-        return False
+        self._pages.append(_Page(page.floor, records))

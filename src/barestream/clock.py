@@ -7,7 +7,7 @@ same bytes, and a client resumes from any of them.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from datetime import UTC, datetime
 
 from barestream.delivery_lag import DeliveryLag
@@ -55,11 +55,12 @@ class Clock:
         self._looked_at, self._steady_at = now(), steady()
         floor = self._floor(self._looked_at, history_events)
         log = EventLog(history_events, _place(floor))
+        for record in self._ticks(floor, self._looked_at):
+            log.append(record)
         self.feed = Feed(log, metrics, now, count=self._count)
         self.feed.lag = DeliveryLag(metrics, now, steady)
-        self.feed.fill(_place(floor), self._ticks(floor, self._looked_at))
 
-    def look(self) -> Iterator[None]:
+    def look(self) -> Generator[None, None, None]:
         """Append every tick whose second has come; after a jump go on at the time that it is.
 
         A clock that was set back a little is silent until the time is past the last tick again.
@@ -80,7 +81,7 @@ class Clock:
             yield from self._leap(at)
         else:
             self.feed.lag.ask()
-            self._fill(at)
+            yield from self._fill(at)
             self.feed.lag.read_to_end()
 
     def newest(self, last_event_ids: Iterable[str]) -> str | None:
@@ -118,26 +119,26 @@ class Clock:
     ) -> None:
         """Tick until cancelled; no tick comes before its second."""
         while True:
-            for _ in self.look():
-                await slices.step()
+            await slices.work(self.look())
             # One reading for both: a tick that came between two would wait for the next one.
             until_tick_seconds = self._interval_seconds - self._looked_at % self._interval_seconds
             await sleep(min(until_tick_seconds, LOOK_SECONDS))
 
-    def _fill(self, at: float) -> None:
+    def _fill(self, at: float) -> Generator[None, None, None]:
         log = self.feed.log
         floor = self._floor(at, log.capacity_events)
         if floor > log.last.ms // 1000:
-            self.feed.restart(_place(floor))
+            yield from self.feed.restart(_place(floor))
         for record in self._ticks(log.last.ms // 1000, at):
             self.feed.append(record)
 
-    def _leap(self, at: float) -> Iterator[None]:
+    def _leap(self, at: float) -> Generator[None, None, None]:
         floor = self._floor(at, self.feed.log.capacity_events)
         records = []
         for record in self._ticks(floor, at):
             records.append(record)
-            yield
+            if self.feed.budget.is_over():
+                yield
         yield from self.feed.leap(_place(floor), records)
 
     def _ticks(self, after: int, at: float) -> Iterator[Record]:

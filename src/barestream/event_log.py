@@ -89,15 +89,16 @@ class EventLog:
     ) -> None:
         self.capacity_events = capacity_events
         self._capacity_bytes = capacity_bytes
+        # Ordinals count every event ever appended; ordinal n stands in slot n % capacity_events.
+        self._first = self._end = 0
         self.restart(floor)
 
     def restart(self, floor: Place) -> None:
         """Forget every event; the log is whole from ``floor`` on."""
         self.floor = self.last = floor
-        # Ordinals count every event ever appended; ordinal n stands in slot n % capacity_events.
         self._records: list[Record | None] = [None] * self.capacity_events
         self._by_own_id: dict[str, Record] = {}
-        self._first = self._end = 0
+        self._first = self._end
         self._size_bytes = 0
 
     def __len__(self) -> int:
@@ -134,16 +135,20 @@ class EventLog:
             self._drop_first()
 
     def after(self, place: Place) -> Iterator[Record]:
-        """Yield the events that follow a place, oldest first; the log must not change meanwhile.
+        """Yield the events that follow a place, oldest first.
+
+        The log may change meanwhile: it ends before an event that was let go, and goes on with what
+        was appended.
 
         Args:
             place: Where the reader stands, at the floor or later.
         """
-        start = bisect_right(
+        ordinal = self._first + bisect_right(
             range(self._first, self._end), place, key=lambda ordinal: self._at(ordinal).place
         )
-        for ordinal in range(self._first + start, self._end):
+        while self._first <= ordinal < self._end:
             yield self._at(ordinal)
+            ordinal += 1
 
     def at(self, place: Place) -> Record | None:
         """Return the event at a place, if one stands there."""

@@ -22,7 +22,7 @@ class FanOut:
 
     Args:
         feed: Whose followers are sent to.
-        slices: The time that this may take at once.
+        slices: The time that this may take at once; the feed's own budget.
         now: A monotonic clock, in seconds.
         sleep: Waits for so many seconds.
     """
@@ -49,6 +49,6 @@ class FanOut:
                 await self._stirred.wait()
             started_at = self._now()
             while self._feed.step():
-                await self._slices.step()
+                await self._slices.next(live=True)
             took_seconds = self._now() - started_at
             await self._sleep(min(REST_RATIO * took_seconds, MOST_REST_SECONDS))

@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 
 from barestream.frames import Frame, retry
 from barestream.metrics import Metrics
-from barestream.slices import Slices
+from barestream.slices import Budget, Slices
 from barestream.stream import EndReason, Stream
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,11 @@ class Hub:
         limits: How the streams are treated.
         now: A monotonic clock, in seconds.
         metrics: Where its streams are counted.
+        slices: The time that long work takes.
         uniform: A random number between two others.
+
+    Attributes:
+        slices: The time that long work for many streams takes.
     """
 
     def __init__(
@@ -55,12 +59,14 @@ class Hub:
         limits: HubLimits,
         now: Callable[[], float],
         metrics: Metrics,
+        slices: Slices,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.now = now
         self.draining = False
         self._limits = limits
         self._metrics = metrics
+        self.slices = slices
         self._uniform = uniform
         # Insertion order: a drain ends the oldest first.
         self._streams: dict[Stream, None] = {}
@@ -118,12 +124,13 @@ class Hub:
         mean_ms = self._limits.retry_ms
         return retry(least_ms + round(self._uniform(0.5 * mean_ms, 1.5 * mean_ms)))
 
-    def sweep(self) -> Iterator[None]:
-        """Send heartbeats into silence, and cut the clients that take nothing, one at a time."""
+    def sweep(self, budget: Budget) -> Generator[None, None, None]:
+        """Send heartbeats into silence, and cut the clients that take nothing, in slices."""
         silent_since = self.now() - self._limits.heartbeat_seconds
         paused = 0
         for stream in tuple(self._streams):
-            yield
+            if budget.is_over():
+                yield
             paused += stream.paused
             if stream.stalled_seconds() >= self._limits.slow_seconds:
                 stream.abort(EndReason.TOO_SLOW)
@@ -132,14 +139,11 @@ class Hub:
                 stream.write(stream.heartbeat())
         self._metrics.paused.set(paused)
 
-    async def run(
-        self, slices: Slices, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    ) -> None:
-        """Sweep, in slices, until cancelled."""
+    async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Sweep until cancelled."""
         while True:
             await sleep(SWEEP_SECONDS)
-            for _ in self.sweep():
-                await slices.step()
+            await self.slices.work(self.sweep(self.slices))
 
     async def drain(
         self, *, quick: bool = False, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -160,6 +164,7 @@ class Hub:
             await sleep(0.01)
         for stream in tuple(self._streams):
             stream.abort(EndReason.DRAINED)
+            await self.slices.step()
 
     async def end_streams(
         self,
@@ -192,4 +197,5 @@ class Hub:
             early_seconds = started_at + nth * seconds / len(streams) - self.now()
             if early_seconds > 0:
                 await sleep(early_seconds)
+            await self.slices.step()
             yield stream

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from barestream.event_log import BEGIN, Place
+from barestream.event_log import BEGIN, Known, Place, Record
 from barestream.subscription import Subscription
 from barestream.tail import Tail
 
@@ -98,9 +98,13 @@ async def _find(tail: Tail, subscription: Subscription, event_id: str) -> Place 
     except ValueError:
         pass
     record = tail.feed.log.find(event_id)
-    if record is not None and subscription.may_read(record):
+    if record is not None and await _may_read(tail, subscription, record):
         return record.place
     # For an id that the client may not know, the same way as for one that is not there: else the
     # time that an answer takes would tell them apart.
     known = await tail.broker.find(event_id)
-    return known.place if known and subscription.may_read(known) else None
+    return known.place if known and await _may_read(tail, subscription, known) else None
+
+
+async def _may_read(tail: Tail, subscription: Subscription, record: Record | Known) -> bool:
+    return await tail.slices.work(subscription.may_read(record, tail.slices))

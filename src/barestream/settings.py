@@ -142,8 +142,9 @@ class Settings(BaseModel):
     )
     slice_ms: float = _setting(
         5,
-        "How long a worker writes to streams before accepts, publishes and heartbeats have their "
-        "turn. Shorter is more prompt, and costs more.",
+        "How long all long work of a worker (writes to streams, replays, heartbeats, a drain) may "
+        "take together before accepts and publishes have their turn. Shorter is more prompt, and "
+        "costs more.",
         "a number of milliseconds from 0.1 to 1000",
         "ms",
         ge=0.1,

@@ -1,39 +1,132 @@
-"""Long work in slices: what else a loop has to do is never kept waiting for longer than one."""
+"""One time budget for the long work of a loop: what else is due waits for one slice at most."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import math
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import Protocol, TypeVar
 
 # Short beside the 10 ms that nobody notices, long beside the 0.1 ms of a turn of the loop.
 SLICE_SECONDS = 0.005
 
+# Live events go first; of so many slices one is for the rest, or a burst would keep clients that
+# catch up from ever doing so.
+LIVE_SHARE = 5
+
+Result = TypeVar("Result")
+
+
+class Budget(Protocol):
+    """What a piece of long work asks whether it has to let others in.
+
+    Long work is a generator: it asks after each of its steps, and yields where the slice is over.
+    """
+
+    def begin(self) -> float:
+        """Return when the running slice ends, by the monotonic clock."""
+
+    def is_over(self) -> bool:
+        """Return whether the slice is over."""
+
+
+class Unbounded:
+    """A budget that has no end: for work that nobody else waits for."""
+
+    def begin(self) -> float:
+        """Return when the slice ends: never."""
+        return math.inf
+
+    def is_over(self) -> bool:
+        """Return that it is not over."""
+        return False
+
+
+UNBOUNDED = Unbounded()
+
 
 class Slices:
-    """The time that long work may take before accepts, publishes and heartbeats have their turn.
+    """The time that all long work of a loop may take together between two turns.
 
-    All the long work of a loop shares one: together it takes a slice between two turns.
+    The first to ask in a turn of the loop begins its slice. Who waits for another one gets it in a
+    later turn, one after the other, live events first.
 
     Args:
         now: A monotonic clock, in seconds.
         slice_seconds: How long a slice is.
-        sleep: Lets the others in.
     """
 
-    def __init__(
-        self,
-        now: Callable[[], float],
-        slice_seconds: float = SLICE_SECONDS,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, now: Callable[[], float], slice_seconds: float = SLICE_SECONDS) -> None:
         self._slice_seconds = slice_seconds
         self._now = now
-        self._sleep = sleep
-        self._ends_at = now() + slice_seconds
-        # One after the other, or each work would begin a slice of its own in the same turn.
-        self._turn = asyncio.Lock()
+        self._ends_at: float | None = None
+        self._is_turn_due = False
+        self._live: deque[asyncio.Future[None]] = deque()
+        self._others: deque[asyncio.Future[None]] = deque()
+        self._live_in_a_row = 0
+        self._is_live_at_work = False
 
-    async def step(self) -> None:
-        """Say that a step of the work is done; where the slice is over, wait for the next one."""
-        if self._now() >= self._ends_at:
-            async with self._turn:
-                await self._sleep(0)
-                self._ends_at = self._now() + self._slice_seconds
+    def begin(self) -> float:
+        """Return when this turn's slice ends; it begins where nobody has asked in this turn."""
+        if self._ends_at is None:
+            self._ends_at = self._now() + self._slice_seconds
+            self._await_turn()
+        return self._ends_at
+
+    def is_over(self) -> bool:
+        """Return whether this turn's slice is over."""
+        return self._now() >= (self._ends_at or self.begin())
+
+    async def next(self, *, live: bool = False) -> None:
+        """Wait for a slice of a later turn.
+
+        Args:
+            live: Whether it is for live events, which go first.
+        """
+        waiter = asyncio.get_running_loop().create_future()
+        (self._live if live else self._others).append(waiter)
+        self._await_turn()
+        await waiter
+
+    async def step(self, *, live: bool = False) -> None:
+        """Say that a step of the work is done; where the slice is over, wait for another."""
+        if self.is_over():
+            await self.next(live=live)
+
+    async def work(self, steps: Generator[None, None, Result]) -> Result:
+        """Have a work done that yields where the slice is over, and return what it returns."""
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            await self.next()
+
+    def _await_turn(self) -> None:
+        if not self._is_turn_due:
+            self._is_turn_due = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """End the slice of the turn before, and let in one who waits: it comes in the next turn."""
+        self._is_turn_due = False
+        self._ends_at = None
+        was_live_at_work, self._is_live_at_work = self._is_live_at_work, False
+        may_live = not self._others or self._live_in_a_row < LIVE_SHARE - 1
+        if self._live and may_live:
+            self._is_live_at_work = _let_in(self._live)
+            self._live_in_a_row += 1
+        elif not (was_live_at_work and may_live) and _let_in(self._others):
+            self._live_in_a_row = 0
+        if self._live or self._others:
+            self._await_turn()
+
+
+def _let_in(waiters: deque[asyncio.Future[None]]) -> bool:
+    """Let the first one in that still waits; return whether there was one."""
+    while waiters:
+        waiter = waiters.popleft()
+        if not waiter.done():
+            waiter.set_result(None)
+            return True
+    return False

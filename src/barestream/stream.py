@@ -41,8 +41,8 @@ class Outlet(Protocol):
     def kernel_bytes(self) -> int:
         """Return how much the kernel holds that the client has not taken; 0 where unknown."""
 
-    def write(self, frame: Frame) -> None:
-        """Send a frame; nothing happens where the client has gone."""
+    def write(self, frame: Frame) -> bool:
+        """Send a frame; return False where the client has gone and nothing was sent."""
 
     def close(self) -> None:
         """Let the response end as HTTP wants it, behind what is waiting."""
@@ -110,13 +110,18 @@ class Stream:
         self.outlet.on_resume = nothing
         self.heartbeat = _comment
 
-    def write(self, frame: Frame, events: int = 0) -> None:
-        """Send a frame that holds so many events; nothing happens once the stream has ended."""
-        if self.end_reason is None:
-            self.outlet.write(frame)
-            self.written_at = self.now()
-            self.sent_events += events
-            self.sent_bytes += len(frame.body)
+    def write(self, frame: Frame, events: int = 0) -> bool:
+        """Send a frame that holds so many events.
+
+        Returns:
+            Whether it was sent: nothing is once the stream has ended, or its client has gone.
+        """
+        if self.end_reason is not None or not self.outlet.write(frame):
+            return False
+        self.written_at = self.now()
+        self.sent_events += events
+        self.sent_bytes += len(frame.body)
+        return True
 
     def end(self, reason: EndReason, last: Frame | None = None) -> None:
         """End the response cleanly, with a last frame; the first reason given stands."""

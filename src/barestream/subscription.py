@@ -1,8 +1,10 @@
 """What one stream wants, and what it may read. Pure."""
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from barestream.event_log import Known, Record
+from barestream.slices import Budget
 from barestream.topics import Selectors
 
 
@@ -18,14 +20,15 @@ class Subscription:
     topics: Selectors
     readable: Selectors
 
-    def may_read(self, record: Record | Known) -> bool:
-        """Return whether the event is public, or one that the bearer has the right to."""
-        return not record.private or self.readable.match_any(record.topics)
+    def may_read(self, record: Record | Known, budget: Budget) -> Generator[None, None, bool]:
+        """Find out, in the budget's slices, whether the bearer may read the event."""
+        return not record.private or (yield from self.readable.matching_any(record.topics, budget))
 
-    def covers(self, record: Record) -> bool:
-        """Return whether the stream gets the event."""
-        is_wanted = not record.topics or self.topics.match_any(record.topics)
-        return is_wanted and self.may_read(record)
+    def covers(self, record: Record, budget: Budget) -> Generator[None, None, bool]:
+        """Find out, in the budget's slices, whether the stream gets the event."""
+        if record.topics and not (yield from self.topics.matching_any(record.topics, budget)):
+            return False
+        return (yield from self.may_read(record, budget))
 
 
 EVERYTHING_PUBLIC = Subscription(Selectors(["*"]), Selectors(()))

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from barestream.broker.broker import MOST_PAGE_BYTES, Broker, BrokerAwayError
 from barestream.event_log import BEGIN
 from barestream.feed import Feed
+from barestream.slices import Slices
 from barestream.stream import MARK_BYTES
 
 logger = logging.getLogger(__name__)
@@ -38,17 +39,21 @@ class Tail:
         feed: Where its updates go.
         fill_events: How many of the newest are read at the start.
         fill_bytes: How large they may be together.
+        slices: The time that their encoding takes; the feed's own budget.
 
     Attributes:
         filled: Whether the feed has its start.
         words: What the log does where it cannot be followed (see BrokerAwayError).
     """
 
-    def __init__(self, broker: Broker, feed: Feed, fill_events: int, fill_bytes: int) -> None:
+    def __init__(
+        self, broker: Broker, feed: Feed, fill_events: int, fill_bytes: int, slices: Slices
+    ) -> None:
         self.broker = broker
         self.feed = feed
         self._fill_events = fill_events
         self._fill_bytes = fill_bytes
+        self.slices = slices
         self.filled = False
         self._following: bool | None = None
         self._why_away = ""
@@ -86,7 +91,8 @@ class Tail:
 
     async def _fill(self) -> None:
         page = await self.broker.newest(self._fill_events, self._fill_bytes)
-        self.feed.fill(page.floor, (entry.record for entry in page.entries))
+        records = (entry.record for entry in page.entries)
+        await self.slices.work(self.feed.fill(page.floor, records))
         self.filled = True
 
     async def _read_on(self) -> None:
@@ -99,11 +105,13 @@ class Tail:
             await self._follow_another_log()
             return
         if page.floor > log.last:
-            self.feed.restart(page.floor)
+            await self.slices.work(self.feed.restart(page.floor))
         size_bytes = 0
         for entry in page.entries:
-            self.feed.append(entry.record)
-            size_bytes += len(entry.record.body)
+            record = entry.record
+            self.feed.append(record)
+            size_bytes += len(record.body)
+            await self.slices.step(live=True)
         if len(page.entries) < MOST_EVENTS and size_bytes < MOST_PAGE_BYTES // 2:
             # Neither bound has cut the page.
             lag.read_to_end()
@@ -119,18 +127,20 @@ class Tail:
         before = self.feed.log
         await self.broker.move_on(before.last)
         page = await self.broker.newest(self._fill_events, self._fill_bytes)
-        records = [entry.record for entry in page.entries]
+        records = []
         common = page.floor
-        for record in records:
+        for entry in page.entries:
+            record = entry.record
+            records.append(record)
             if before.at(record.place) == record:
                 common = record.place
+            await self.slices.step()
         logger.error(
             "the log is another one: what was sent after the last common place is lost",
             extra={"place": str(before.last), "common": str(common)},
         )
         self.feed.metrics.logs_lost.inc()
-        for _ in self.feed.leap(page.floor, records, common):
-            await asyncio.sleep(0)
+        await self.slices.work(self.feed.leap(page.floor, records, common))
 
     def _note(self, *, following: bool, why: str = "") -> None:
         if following is self._following and why == self._why_away:

@@ -6,12 +6,14 @@ https://www.rfc-editor.org/rfc/rfc6570 (URI Template).
 
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Self
 from urllib.parse import quote
 
 import re2  # type: ignore[import-untyped]
+
+from barestream.slices import Budget
 
 # As long as an URL that every proxy takes: a subscription names its selectors in one.
 MOST_CHARACTERS = 2048
@@ -257,10 +259,24 @@ class Selectors:
             or any(template.match(topic) for template in self.templates)
         )
 
-    def match_any(self, topics: Iterable[str]) -> bool:
-        """Return whether one of the topics at least is matched."""
-        return any(map(self.match, topics))
+    def matching_any(self, topics: Sequence[str], budget: Budget) -> Generator[None, None, bool]:
+        """Find out, in the budget's slices, whether one of the topics at least is matched."""
+        if topics and (self.everything or not self._texts.keys().isdisjoint(topics)):
+            return True
+        for topic in topics:
+            for template in self.templates:
+                if template.match(topic):
+                    return True
+                if budget.is_over():
+                    yield
+        return False
 
-    def match_all(self, topics: Collection[str]) -> bool:
-        """Return whether every topic is matched; no topics are not, as nothing was allowed."""
-        return bool(topics) and all(map(self.match, topics))
+    def matching_all(self, topics: Sequence[str], budget: Budget) -> Generator[None, None, bool]:
+        """Find out, in the budget's slices, whether every topic is matched.
+
+        No topics are not, as nothing was allowed.
+        """
+        for topic in topics:
+            if not (yield from self.matching_any((topic,), budget)):
+                return False
+        return bool(topics)

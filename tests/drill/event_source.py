@@ -9,7 +9,8 @@ from typing import NamedTuple, cast
 
 import httptools
 
-from barestream.feed import GAP_TYPE, HEARTBEAT_TYPE
+from barestream.follower import HEARTBEAT_TYPE
+from barestream.gap import GAP_TYPE
 
 # EventSource's own, until it is told another one.
 RETRY_SECONDS = 3.0

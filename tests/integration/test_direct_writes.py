@@ -48,8 +48,10 @@ class House:
     served: Served
 
     def __init__(self) -> None:
-        self.hub = Hub(HubLimits(), time.monotonic, Metrics())
+        self._slices = Slices(time.monotonic)
+        self.hub = Hub(HubLimits(), time.monotonic, Metrics(), self._slices)
         self.feed = Feed(EventLog(10_000, FLOOR), Metrics(), time.time)
+        self.feed.budget = self._slices
         self.handling = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.app = Application(
@@ -65,7 +67,7 @@ class House:
 
     async def _start(self, _: object) -> None:
         self._loop = asyncio.get_running_loop()
-        works = FanOut(self.feed, Slices(time.monotonic), time.monotonic).run()
+        works = FanOut(self.feed, self._slices, time.monotonic).run()
         self._tasks.append(asyncio.create_task(works))
 
     async def _follow(self, request: HttpRequest) -> HttpResponse:
@@ -474,9 +476,10 @@ class SlowOutlet:
         self.on_resume: Callable[[], None] = lambda: None
         self._written = written
 
-    def write(self, _: Frame) -> None:
+    def write(self, _: Frame) -> bool:
         time.sleep(self.write_seconds)
         self._written.append(time.monotonic())
+        return True
 
     def kernel_bytes(self) -> int:
         return 0

@@ -10,6 +10,7 @@ from barestream.event_log import EventLog, Place
 from barestream.feed import Feed
 from barestream.frames import Event
 from barestream.metrics import Metrics
+from barestream.slices import Slices
 from barestream.tail import Tail
 from barestream.update import Update
 from full_size import IS_FULL_SIZE
@@ -24,7 +25,8 @@ def test_far_more_events_than_the_history_holds_leave_no_trace() -> None:
     async def main() -> list[int]:
         broker = LocalBroker(HistoryBounds(HISTORY_EVENTS, 3600, 10**9), time.time)
         ring = EventLog(HISTORY_EVENTS, Place(0, 0))
-        tail = Tail(broker, Feed(ring, Metrics(), time.time), HISTORY_EVENTS, 10**9)
+        feed = Feed(ring, Metrics(), time.time)
+        tail = Tail(broker, feed, HISTORY_EVENTS, 10**9, Slices(time.monotonic))
         following = asyncio.create_task(tail.run())
         used_kb = []
         for number in range(1, EVENTS + 1):

@@ -149,11 +149,11 @@ async def ended_below_the_mark(stream: Stream) -> AsyncIterator[None]:
 
 def application() -> Application:
     limits = HubLimits(slow_seconds=QUICKLY_SLOW_SECONDS)
-    hub = Hub(limits, time.monotonic, Metrics())
+    hub = Hub(limits, time.monotonic, Metrics(), Slices(time.monotonic))
     sweeping: list[asyncio.Task[None]] = []
 
     async def start(_: LifespanRequest) -> None:
-        sweeping.append(asyncio.create_task(hub.run(Slices(time.monotonic))))
+        sweeping.append(asyncio.create_task(hub.run()))
 
     async def stop(_: LifespanRequest) -> None:
         sweeping.pop().cancel()

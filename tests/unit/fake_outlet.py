@@ -1,9 +1,14 @@
 """A client's end of a stream, without a network."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Generator
+from typing import TypeVar
 
+from barestream.feed import Feed
 from barestream.frames import Frame
 from barestream.stream import Stream
+
+Result = TypeVar("Result")
 
 
 class FakeOutlet:
@@ -26,11 +31,14 @@ class FakeOutlet:
     def kernel_bytes(self) -> int:
         return self.unacknowledged_bytes
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: Frame) -> bool:
+        if self.aborted or self.closed:
+            return False
         self.body += frame.body
         self.writes += 1
         if self.take_bytes is not None:
             self.pending_bytes += len(frame.body)
+        return True
 
     def drain(self) -> None:
         """Take what is waiting, as a client does that reads again."""
@@ -58,7 +66,38 @@ class FakeClock:
         self.seconds += seconds
 
 
+class Spent:
+    """A budget whose slice is always over: every place at which a work can be interrupted is."""
+
+    def begin(self) -> float:
+        """Return when the slice ended."""
+        return -math.inf
+
+    def is_over(self) -> bool:
+        """Return that it is over."""
+        return True
+
+
+SPENT = Spent()
+
+
 def fake_stream(now: Callable[[], float] | None = None) -> tuple[Stream, FakeOutlet]:
     """Return a stream and its client's end."""
     outlet = FakeOutlet()
     return Stream(outlet, now or FakeClock(), {"route": "/test"}), outlet
+
+
+def flush(feed: Feed) -> None:
+    """Send what is pending, however long it takes."""
+    for _ in feed.flush():
+        pass
+
+
+def done(steps: Generator[None, None, Result]) -> Result:
+    """Return what a work returns, with nobody let in between its steps."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result

@@ -5,14 +5,15 @@ from barestream.broker.broker import MOST_PAGE_BYTES, BrokerAwayError, HistoryBo
 from barestream.broker.local import LocalBroker
 from barestream.catch_up import MOST_READS, CatchUp
 from barestream.event_log import EventLog, Place
-from barestream.feed import STEP_RECORDS, Feed
+from barestream.feed import Feed
 from barestream.frames import Event
 from barestream.metrics import Metrics
+from barestream.slices import Slices
 from barestream.stream import EndReason
 from barestream.subscription import Subscription
 from barestream.topics import Selectors
 from barestream.update import Entry, Update
-from fake_outlet import FakeClock, FakeOutlet, fake_stream
+from fake_outlet import FakeClock, FakeOutlet, fake_stream, flush
 
 BEGIN = Place(0, 0)
 
@@ -42,7 +43,7 @@ async def fill(broker: LocalBroker, feed: Feed, numbers: range, topic: str = "a"
     for number in numbers:
         place = Place.parse(await broker.publish(Update((topic,), Event(str(number)))))
         feed.append(Entry(place, Update((topic,), Event(str(number)))).record)
-        feed.flush()
+        flush(feed)
 
 
 def numbers(outlet: FakeOutlet) -> list[int]:
@@ -56,7 +57,12 @@ async def settle() -> None:
 
 
 def feed_on(broker: LocalBroker, ring_events: int) -> Feed:
-    return Feed(EventLog(ring_events, BEGIN), Metrics(), FakeClock(1.0), catch_up=CatchUp(broker))
+    return Feed(
+        EventLog(ring_events, BEGIN),
+        Metrics(),
+        FakeClock(1.0),
+        catch_up=CatchUp(broker, Slices(FakeClock())),
+    )
 
 
 def test_what_the_ring_has_let_go_comes_out_of_the_history_then_what_comes_live() -> None:
@@ -187,7 +193,7 @@ def test_without_the_broker_it_waits_and_asks_again() -> None:
             slept.append(seconds)
             await asyncio.sleep(0)
 
-        catch_up = CatchUp(broker, sleep)
+        catch_up = CatchUp(broker, Slices(FakeClock()), sleep)
         feed = Feed(EventLog(10, BEGIN), Metrics(), FakeClock(1.0), catch_up=catch_up)
         await fill(broker, feed, range(100))
         stream, outlet = fake_stream()
@@ -229,17 +235,42 @@ def test_a_client_that_leaves_meanwhile_ends_it() -> None:
     asyncio.run(main())
 
 
-def test_a_long_ring_is_gone_through_in_steps_that_let_others_in() -> None:
+class SteppingClock(FakeClock):
+    """Goes on by a second with each look at it."""
+
+    def __call__(self) -> float:
+        self.seconds += 1
+        return super().__call__()
+
+
+def test_any_number_of_followers_take_a_slice_together_between_two_turns() -> None:
+    slice_seconds, streams_at_once = 50, 100
+
     async def main() -> None:
         broker = SlowBroker()
-        feed = feed_on(broker, 10 * STEP_RECORDS)
-        await fill(broker, feed, range(5 * STEP_RECORDS))
-        stream, outlet = fake_stream()
-        with feed.follow(stream, BEGIN):
-            assert stream.sent_events == STEP_RECORDS
-            await settle()
-            assert stream.sent_events == 5 * STEP_RECORDS
+        clock = SteppingClock()
+        slices = Slices(clock, slice_seconds)
+        catch_up = CatchUp(broker, slices)
+        log = EventLog(500, BEGIN)
+        feed = Feed(log, Metrics(), FakeClock(1.0), catch_up=catch_up)
+        feed.budget = slices
+        await fill(broker, feed, range(300))
+        streams = [fake_stream() for _ in range(streams_at_once)]
+        held_seconds: list[float] = []
+        with ExitStack() as following:
+            began_at = clock.seconds
+            for stream, _ in streams:
+                following.enter_context(feed.follow(stream, BEGIN))
+            # Who comes when the slice is over looks at the clock, and leaves it at that.
+            assert clock.seconds - began_at <= slice_seconds + 2 * streams_at_once
+            while any(stream.sent_events < 300 for stream, _ in streams):
+                before_seconds = clock.seconds
+                await asyncio.sleep(0)
+                held_seconds.append(clock.seconds - before_seconds)
+            all_at = len(held_seconds)
+        assert max(held_seconds[2:]) <= slice_seconds + 3
+        assert all_at > 300 * streams_at_once / slice_seconds
         assert broker.reads == 0
-        assert numbers(outlet) == list(range(5 * STEP_RECORDS))
+        assert all(numbers(outlet) == list(range(300)) for _, outlet in streams)
 
     asyncio.run(main())

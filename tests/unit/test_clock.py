@@ -8,7 +8,7 @@ from barestream.clock import Clock
 from barestream.event_log import Place
 from barestream.metrics import Metrics
 from barestream.slices import Slices
-from fake_outlet import FakeClock, fake_stream
+from fake_outlet import FakeClock, fake_stream, flush
 
 # 2026-11-22T16:40:00Z
 THEN = 1795365600
@@ -28,7 +28,7 @@ def clock_of(
 def look(clock: Clock) -> None:
     for _ in clock.look():
         pass
-    clock.feed.flush()
+    flush(clock.feed)
 
 
 async def run(clock: Clock, sleep: Callable[[float], Awaitable[None]]) -> None:

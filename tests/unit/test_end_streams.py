@@ -4,6 +4,7 @@ from bareasgi import HttpRequest, HttpResponse
 
 from barestream.hub import Hub, HubLimits
 from barestream.metrics import Metrics
+from barestream.slices import Slices
 from barestream.stream import EndReason
 from barestream.web.end_streams import (
     AWAY_MS,
@@ -21,7 +22,9 @@ class Asked:
 
     def __init__(self, streams: int, drains_at: float | None = None) -> None:
         self.now = FakeClock()
-        self.hub = Hub(LIMITS, self.now, Metrics(), uniform=lambda low, high: (low + high) / 2)
+        self.hub = Hub(
+            LIMITS, self.now, Metrics(), Slices(self.now), lambda low, high: (low + high) / 2
+        )
         self.opened = [fake_stream(self.now) for _ in range(streams)]
         for stream, _ in self.opened:
             self.hub.open(stream)

@@ -3,6 +3,7 @@ import asyncio
 from barestream.event_log import EventLog, Place, Record
 from barestream.fan_out import MOST_REST_SECONDS, REST_RATIO, FanOut
 from barestream.feed import Feed
+from barestream.frames import Frame
 from barestream.metrics import Metrics
 from barestream.slices import Slices
 from barestream.stream import MARK_BYTES
@@ -19,9 +20,9 @@ class SlowOutlet(FakeOutlet):
         self._now = now
         self._write_seconds = write_seconds
 
-    def write(self, frame: object) -> None:
-        super().write(frame)  # type: ignore[arg-type]
+    def write(self, frame: Frame) -> bool:
         self._now.seconds += self._write_seconds
+        return super().write(frame)
 
 
 def rests(write_seconds: float, bursts: list[int]) -> tuple[list[float], FakeOutlet]:

@@ -1,18 +1,22 @@
 import gc
 import json
 import weakref
+from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import pairwise
 
 import pytest
 
 from barestream.event_log import EventLog, Place, Record
-from barestream.feed import STEP_RECORDS, Feed, Follower
+from barestream.feed import Feed
+from barestream.follower import Follower
+from barestream.frames import frame
 from barestream.metrics import Metrics
-from barestream.stream import MARK_BYTES
+from barestream.stream import MARK_BYTES, EndReason
 from barestream.subscription import Subscription
 from barestream.topics import Selectors
 from barestream.update import Entry, lost
-from fake_outlet import FakeClock, FakeOutlet, fake_stream
+from fake_outlet import SPENT, FakeClock, FakeOutlet, fake_stream, flush
 
 FLOOR = Place(100, 0)
 
@@ -30,7 +34,7 @@ def record(ms: int, topic: str = "a", *, private: bool = False) -> Record:
 
 def send(feed: Feed, event: Record) -> None:
     feed.append(event)
-    feed.flush()
+    flush(feed)
 
 
 def feed_of(*events: int, capacity: int = 10) -> Feed:
@@ -38,6 +42,18 @@ def feed_of(*events: int, capacity: int = 10) -> Feed:
     for ms in events:
         send(feed, record(ms))
     return feed
+
+
+def spent_feed(catch_up: Callable[[Follower], None] | None = None) -> Feed:
+    """Return a feed that lets others in wherever it can."""
+    feed = Feed(EventLog(10, FLOOR), Metrics(), FakeClock(), catch_up=catch_up)
+    feed.budget = SPENT
+    return feed
+
+
+def restart(feed: Feed, floor: Place) -> None:
+    for _ in feed.restart(floor):
+        pass
 
 
 def gaps(outlet: FakeOutlet) -> list[dict[str, object]]:
@@ -187,7 +203,7 @@ def test_a_log_that_begins_anew_tells_its_followers_what_they_missed() -> None:
     feed = feed_of(101)
     stream, outlet = fake_stream()
     with feed.follow(stream, None):
-        feed.restart(place(500))
+        restart(feed, place(500))
         send(feed, record(501))
     assert gaps(outlet) == [{"from": "#101-0", "to": "#500-0", "missed": None}]
     assert outlet.body.endswith(b"<501>")
@@ -253,6 +269,32 @@ def test_another_log_is_gone_on_with_from_the_newest_common_event_after_a_gap() 
         assert outlet.body.endswith(b"\n\n<104><105>")
 
 
+def test_another_log_sends_nothing_before_its_gap_to_whoever_resumes_meanwhile() -> None:
+    feed = spent_feed()
+    for ms in (101, 102, 103):
+        send(feed, record(ms))
+    streams = [fake_stream() for _ in range(3)]
+    with ExitStack() as following:
+        for stream, outlet in streams:
+            following.enter_context(feed.follow(stream, None))
+            outlet.take_bytes = 0
+        slow = streams[-1][1]
+        streams[-1][0].write(frame(b"x"))
+        leaping = feed.leap(FLOOR, [record(101), record(104)], place(101))
+        next(leaping)
+        slow.drain()
+        assert slow.body == b"x"
+        for _ in leaping:
+            pass
+        for _ in range(3):
+            for _, outlet in streams:
+                outlet.drain()
+    for _, outlet in streams:
+        assert gaps(outlet) == [{"from": "#103-0", "to": "#101-0", "missed": None}]
+        assert outlet.body.endswith(b"<104>")
+        assert b"<101>" not in outlet.body
+
+
 def test_a_log_that_has_nothing_in_common_is_sent_whole_although_its_places_were_sent() -> None:
     feed = feed_of(101, 102, 103)
     stream, outlet = fake_stream()
@@ -263,23 +305,79 @@ def test_a_log_that_has_nothing_in_common_is_sent_whole_although_its_places_were
     assert outlet.body.endswith(b"\n\n<60><102>")
 
 
-def test_a_stream_with_large_templates_is_brought_on_by_fewer_records_at_once() -> None:
-    feed = Feed(EventLog(1000, FLOOR), Metrics(), FakeClock())
-    stream, _ = fake_stream()
+def test_one_record_of_many_topics_lets_others_in_between_any_two_templates() -> None:
+    handed: list[Follower] = []
+    feed = spent_feed(handed.append)
+    topics = tuple(f"{number}/x" for number in range(100))
+    send(feed, Record(place(101), b"<101>", topics))
+    templates = [f"{{a}}/{number}" for number in range(10)]
+    stream, outlet = fake_stream()
+    with feed.follow(stream, FLOOR, Subscription(Selectors([*templates, "99/x"]), Selectors(()))):
+        assert sum(1 for _ in handed[0].steps()) == 2
+    assert outlet.body == b"<101>"
+    stream, outlet = fake_stream()
+    with feed.follow(stream, FLOOR, Subscription(Selectors(templates), Selectors(()))):
+        assert sum(1 for _ in handed[1].steps()) >= len(topics) * len(templates)
+    assert outlet.body == b""
 
-    def step_records(selector: str) -> int:
-        wanted = Subscription(Selectors([selector]), Selectors(()))
-        return Follower(feed, stream, wanted, FLOOR).step_records
 
-    assert step_records("a") == step_records("/{x}/{y}") == STEP_RECORDS
-    assert 1 <= step_records("{x:50}") < STEP_RECORDS / 5
+def test_a_heartbeat_tells_no_place_whose_events_are_still_to_be_written() -> None:
+    handed: list[Follower] = []
+    feed = spent_feed(handed.append)
+    send(feed, record(101))
+    send(feed, record(102, "b"))
+    stream, outlet = fake_stream()
+    wanted = Subscription(Selectors(["a", "{x}/{y}"]), Selectors(()))
+    with feed.follow(stream, FLOOR, wanted, heartbeat_events=True):
+        for _ in handed[0].steps():
+            is_sent = b"<101>" in outlet.body
+            assert (b"id: #100-0" in stream.heartbeat().body) is not is_sent
+
+
+@pytest.mark.parametrize("ends_by", ["drained", "left"])
+def test_a_gap_that_was_not_sent_does_not_count(ends_by: str) -> None:
+    feed = feed_of(101, 102, 103, capacity=1)
+    stream, outlet = fake_stream()
+    if ends_by == "drained":
+        stream.end(EndReason.DRAINED)
+    else:
+        # Nobody has heard of it yet.
+        outlet.aborted = True
+    with feed.follow(stream, FLOOR, missed_after="urn:gone"):
+        restart(feed, place(500))
+        send(feed, record(501))
+    assert b"".join(outlet.body.split()) == b""
+    assert stream.sent_events == stream.sent_bytes == 0
+    text = feed.metrics.text().decode()
+    for name in ("gaps", "events_delivered", "delivered_bytes"):
+        assert f"barestream_{name}_total 0.0" in text
+
+
+def test_a_restart_lets_others_in_between_any_two_streams_and_takes_in_whoever_comes() -> None:
+    feed = spent_feed()
+    send(feed, record(101))
+    streams = [fake_stream() for _ in range(3)]
+    late, late_outlet = fake_stream()
+    with ExitStack() as following:
+        for stream, _ in streams:
+            following.enter_context(feed.follow(stream, None))
+        restarting = feed.restart(place(500))
+        next(restarting)
+        assert [len(gaps(outlet)) for _, outlet in streams] == [1, 0, 0]
+        following.enter_context(feed.follow(late, None))
+        assert sum(1 for _ in restarting) == 2
+        send(feed, record(501))
+    for _, outlet in streams:
+        assert gaps(outlet) == [{"from": "#101-0", "to": "#500-0", "missed": None}]
+        assert outlet.body.endswith(b"<501>")
+    assert late_outlet.body == b"<501>"
 
 
 def test_who_is_ahead_of_a_log_that_begins_anew_behind_it_is_told() -> None:
     feed = feed_of(101)
     stream, outlet = fake_stream()
     with feed.follow(stream, place(110)):
-        feed.restart(place(120))
+        restart(feed, place(120))
         send(feed, record(121))
     assert gaps(outlet) == [{"from": "#110-0", "to": "#120-0", "missed": None}]
     assert outlet.body.endswith(b"<121>")
@@ -287,19 +385,17 @@ def test_who_is_ahead_of_a_log_that_begins_anew_behind_it_is_told() -> None:
 
 def test_what_is_far_behind_is_handed_over_and_not_advanced_twice() -> None:
     handed: list[Follower] = []
-    log = EventLog(10 * STEP_RECORDS, FLOOR)
-    feed = Feed(log, Metrics(), FakeClock(), catch_up=handed.append)
-    for ms in range(101, 101 + 2 * STEP_RECORDS):
+    feed = spent_feed(handed.append)
+    for ms in (101, 102):
         send(feed, record(ms))
-    stream, _ = fake_stream()
+    stream, outlet = fake_stream()
     with feed.follow(stream, FLOOR):
-        assert stream.sent_events == STEP_RECORDS
         assert len(handed) == 1
-        send(feed, record(9999))
-        assert stream.sent_events == STEP_RECORDS
-        handed[0].step()
-        handed[0].step()
-        assert stream.sent_events == 2 * STEP_RECORDS + 1
+        send(feed, record(103))
+        assert outlet.body == b""
+        for _ in handed[0].steps():
+            pass
+        assert outlet.body == b"<101><102><103>"
     assert len(handed) == 1
 
 

@@ -18,12 +18,12 @@ FLOORS = [
     {"broker", "clock"},
     {"fan_out"},
     {"feed", "hub"},
-    {"broadcast"},
+    {"broadcast", "follower"},
     {"audience", "loop_lag", "stream", "subscription", "tokens", "update"},
-    {"delivery_lag", "gap", "stall"},
+    {"delivery_lag", "gap", "prefix_tree", "stall"},
     # What loads a service is a client of it, and needs nothing of it.
-    {"env_file", "event_log", "frames", "load", "metrics", "slices", "topics"},
-    {"metrics_folder", "open_files"},
+    {"env_file", "event_log", "frames", "load", "metrics", "topics"},
+    {"metrics_folder", "open_files", "slices"},
 ]
 READ_SETTINGS = {"app.py", "cli.py", "server/config.py"}
 

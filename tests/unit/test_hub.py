@@ -6,6 +6,7 @@ import pytest
 from barestream.frames import frame
 from barestream.hub import FLUSH_SECONDS, Hub, HubLimits
 from barestream.metrics import Metrics
+from barestream.slices import UNBOUNDED, Slices
 from barestream.stream import EndReason, Stream
 from fake_outlet import FakeClock, FakeOutlet, fake_stream
 
@@ -19,11 +20,11 @@ def now() -> FakeClock:
 
 @pytest.fixture
 def hub(now: FakeClock) -> Hub:
-    return Hub(LIMITS, now, Metrics(), uniform=lambda low, high: (low + high) / 2)
+    return Hub(LIMITS, now, Metrics(), Slices(now), uniform=lambda low, high: (low + high) / 2)
 
 
 def sweep(hub: Hub) -> None:
-    for _ in hub.sweep():
+    for _ in hub.sweep(UNBOUNDED):
         pass
 
 
@@ -46,7 +47,7 @@ def test_delays_are_drawn_around_their_mean() -> None:
         drawn.append((low, high))
         return low
 
-    hub = Hub(LIMITS, FakeClock(), Metrics(), uniform)
+    hub = Hub(LIMITS, FakeClock(), Metrics(), Slices(FakeClock()), uniform)
     assert hub.retry().body == b"retry: 1000\n"
     assert drawn == [(1000, 3000)]
 
@@ -168,7 +169,7 @@ def test_a_client_that_takes_little_and_is_always_behind_is_not_cut(
 
 def test_one_stream_too_many_is_told_to_come_back(now: FakeClock) -> None:
     limits = HubLimits(most_streams=2)
-    hub = Hub(limits, now, Metrics(), uniform=lambda low, high: (low + high) / 2)
+    hub = Hub(limits, now, Metrics(), Slices(now), uniform=lambda low, high: (low + high) / 2)
     [_, (second, _), (third, outlet)] = open_streams(hub, now, 3)
     assert second.end_reason is None
     assert third.end_reason is EndReason.FULL

@@ -10,11 +10,14 @@ from barestream.feed import Feed
 from barestream.frames import Event
 from barestream.metrics import Metrics
 from barestream.resumption import MOST_IDS, Resumption, resumption
+from barestream.slices import Slices
 from barestream.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.tail import Tail
 from barestream.topics import Selectors
 from barestream.update import Entry, Update
 from fake_outlet import FakeClock
+
+SLICES = Slices(FakeClock())
 
 FLOOR = Place(1000, 0)
 OLD, NEWEST = "old", "newest"
@@ -24,7 +27,7 @@ SECRET = "secret"
 async def tail_of_ten() -> Tail:
     """Return a tail whose history has lost event 1 of 11, and whose ring holds the newest 5."""
     broker = LocalBroker(HistoryBounds(11, 1e9, 10**9), FakeClock(1.0))
-    feed = Feed(EventLog(5, FLOOR), Metrics(), FakeClock(1.0), catch_up=CatchUp(broker))
+    feed = Feed(EventLog(5, FLOOR), Metrics(), FakeClock(1.0), catch_up=CatchUp(broker, SLICES))
     for number in range(1, 12):
         own_id = {2: OLD, 8: SECRET, 11: NEWEST}.get(number)
         update = Update(("a",), Event(str(number), own_id), private=number == 8)
@@ -32,7 +35,7 @@ async def tail_of_ten() -> Tail:
         feed.append(Entry(Place(1000, number), update).record)
     # The worker has not read this one yet.
     await broker.publish(Update(("a",), Event("12")))
-    return Tail(broker, feed, 5, 10**6)
+    return Tail(broker, feed, 5, 10**6, SLICES)
 
 
 def resumed(*last_event_ids: str, readable: tuple[str, ...] = ()) -> Resumption:

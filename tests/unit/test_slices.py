@@ -1,44 +1,96 @@
 """Long works share the time that may pass between two turns of the loop."""
 
 import asyncio
+from collections.abc import Generator
 
 import pytest
 
-from barestream.slices import Slices
+from barestream.slices import LIVE_SHARE, Slices
 from fake_outlet import FakeClock
 
 SLICE_SECONDS = 5.0
+STEP_SECONDS = 1.0
 
 
-@pytest.mark.parametrize("works", [1, 2, 3])
-def test_all_works_together_take_a_slice_between_two_turns(works: int) -> None:
-    async def scenario() -> None:
-        clock = FakeClock()
-        slices = Slices(clock, SLICE_SECONDS)
-        done = [0] * works
-        held_seconds: list[float] = []
+class Works:
+    """Works without an end, one step after the other."""
 
-        async def work(number: int) -> None:
-            while True:
-                await clock.sleep(1)
-                done[number] += 1
-                await slices.step()
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.slices = Slices(self.clock, SLICE_SECONDS)
+        self.done: list[int] = []
+        self.held_seconds: list[float] = []
 
-        async def everything_else() -> None:
-            for _ in range(100):
-                before_seconds = clock()
-                await asyncio.sleep(0)
-                held_seconds.append(clock() - before_seconds)
+    async def _work(self, number: int, *, live: bool) -> None:
+        while True:
+            self.clock.seconds += STEP_SECONDS
+            self.done[number] += 1
+            await self.slices.step(live=live)
 
-        tasks = [asyncio.create_task(work(number)) for number in range(works)]
-        await everything_else()
+    async def run(self, *live: bool, turns: int = 200) -> None:
+        """Have as many at work as are named, for so many turns of the loop."""
+        self.done = [0] * len(live)
+        tasks = [
+            asyncio.create_task(self._work(number, live=is_live))
+            for number, is_live in enumerate(live)
+        ]
+        for _ in range(turns):
+            before_seconds = self.clock()
+            await asyncio.sleep(0)
+            self.held_seconds.append(self.clock() - before_seconds)
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        # One step of each may begin before it is known that the slice is over.
-        assert max(held_seconds) <= SLICE_SECONDS + works - 1
-        # None of them waits for ever.
-        assert max(done) <= 1.5 * min(done)
+
+
+@pytest.mark.parametrize("works", [1, 2, 3, 400])
+def test_all_works_together_take_a_slice_between_two_turns(works: int) -> None:
+    running = Works()
+    asyncio.run(running.run(*[False] * works, turns=10 * works))
+    # Each takes its first step before it can ask; the one that is let in ends with a step.
+    first, *later = running.held_seconds
+    assert first <= SLICE_SECONDS + works
+    assert max(later) <= SLICE_SECONDS + STEP_SECONDS
+    # None of them waits for ever.
+    assert max(running.done) <= 1.5 * min(running.done)
+
+
+def test_live_works_go_first_and_leave_the_others_their_share() -> None:
+    running = Works()
+    asyncio.run(running.run(True, *[False] * 10, turns=2000))
+    live, *others = running.done
+    assert live >= (LIVE_SHARE - 2) * sum(others)
+    assert min(others) > 0
+    assert max(others) <= 1.5 * min(others)
+
+
+def test_whoever_has_nothing_live_beside_it_has_every_slice() -> None:
+    running = Works()
+    asyncio.run(running.run(False, turns=100))
+    assert running.done[0] >= 40 * SLICE_SECONDS
+
+
+def test_a_work_that_yields_is_gone_on_with_in_later_turns() -> None:
+    async def scenario() -> None:
+        clock = FakeClock()
+        slices = Slices(clock, SLICE_SECONDS)
+
+        def count() -> Generator[None, None, int]:
+            for _ in range(16):
+                clock.seconds += STEP_SECONDS
+                if slices.is_over():
+                    yield
+            return 16
+
+        working = asyncio.create_task(slices.work(count()))
+        turns = 0
+        while not working.done():
+            before_seconds = clock()
+            await asyncio.sleep(0)
+            assert clock() - before_seconds <= SLICE_SECONDS + STEP_SECONDS
+            turns += 1
+        assert working.result() == 16
+        assert turns >= 3
 
     asyncio.run(scenario())
 
@@ -47,12 +99,11 @@ def test_a_work_that_is_cancelled_while_it_waits_holds_up_no_other() -> None:
     async def scenario() -> None:
         clock = FakeClock()
         slices = Slices(clock, SLICE_SECONDS)
-        clock.seconds += SLICE_SECONDS
-        waiting = [asyncio.create_task(slices.step()) for _ in range(2)]
+        waiting = [asyncio.create_task(slices.next()) for _ in range(2)]
         await asyncio.sleep(0)
         for task in waiting:
             task.cancel()
         await asyncio.wait(waiting)
-        await asyncio.wait_for(slices.step(), 5)
+        await asyncio.wait_for(slices.next(), 5)
 
     asyncio.run(scenario())

@@ -43,8 +43,8 @@ class FlakyBroker(LocalBroker):
 
 def tail_of(broker: LocalBroker, ring_events: int = 10) -> Tail:
     log = EventLog(ring_events, Place(0, 0))
-    feed = Feed(log, Metrics(), FakeClock(1.0), catch_up=CatchUp(broker))
-    return Tail(broker, feed, ring_events, 10**6)
+    feed = Feed(log, Metrics(), FakeClock(1.0), catch_up=CatchUp(broker, Slices(FakeClock())))
+    return Tail(broker, feed, ring_events, 10**6, Slices(FakeClock()))
 
 
 def running(tail: Tail, then: Callable[[list[float]], Coroutine[None, None, None]]) -> None:

@@ -69,16 +69,16 @@ class DirectResponse:
         """Return how much the kernel holds that the client has not taken; 0 where unknown."""
         return 0 if self._fd is None else untaken_bytes(self._fd)
 
-    def write(self, frame: Frame) -> None:
-        """Send a frame; nothing happens once the connection closes."""
+    def write(self, frame: Frame) -> bool:
+        """Send a frame; return False where the connection closes and nothing was sent."""
         data = frame.chunk if self._is_chunked else frame.body
         if self._is_behind_transport:
             if self._transport.is_closing():
                 # uvloop raises on a closed transport.
-                return
+                return False
             if self._fd is None or self._transport.get_write_buffer_size():
                 self._transport.write(data)
-                return
+                return True
             self._is_behind_transport = False
         try:
             sent_bytes = os.write(self._fd, data)  # type: ignore[arg-type]  # it was seen above
@@ -88,11 +88,12 @@ class DirectResponse:
             # The transport may never hear of it: it does not read while a request waits behind
             # this one, and the error is told once.
             self._transport.abort()
-            return
+            return False
         if sent_bytes < len(data):
             self._is_behind_transport = True
             # A view: a large event that no client takes at once is held once for all of them.
             self._transport.write(memoryview(data)[sent_bytes:])
+        return True
 
     @property
     def is_open(self) -> bool:

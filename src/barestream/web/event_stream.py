@@ -157,6 +157,8 @@ class StreamResponse(HttpResponse):
                         yield b""
                 else:
                     await outlet.over()
+                    # Thousands may leave at once, as where a proxy ends.
+                    await self._hub.slices.step()
         finally:
             self._hub.close(stream)
 
@@ -215,8 +217,9 @@ def _hub_of(request: HttpRequest) -> Hub:
     """Return the application's hub; one that has none gets it with its first stream."""
     hub: Hub | None = request.info.get(HUB)
     if hub is None:
-        hub = request.info[HUB] = Hub(HubLimits(), time.monotonic, Metrics())
-        request.info[_SWEEPING] = asyncio.create_task(hub.run(Slices(time.monotonic)))
+        slices = Slices(time.monotonic)
+        hub = request.info[HUB] = Hub(HubLimits(), time.monotonic, Metrics(), slices)
+        request.info[_SWEEPING] = asyncio.create_task(hub.run())
         take_part_in_drain(hub, request.scope)
     return hub
 

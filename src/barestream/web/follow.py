@@ -39,9 +39,8 @@ def follow(
         expires_in_seconds: When the stream ends for good.
     """
     heartbeat_events = query(request).get("heartbeat") == ["event"]
-    source = _Following(feed, start, subscription, heartbeat_events, expires_in_seconds)
-    if last_event_ids(request):
-        feed.metrics.replays.inc()
+    is_replay = bool(last_event_ids(request))
+    source = _Following(feed, start, subscription, is_replay, heartbeat_events, expires_in_seconds)
     headers = []
     if start.preceding_id is not None:
         headers.append((b"last-event-id", start.preceding_id.encode()))
@@ -55,11 +54,15 @@ class _Following:
     feed: Feed
     start: Resumption
     subscription: Subscription
+    is_replay: bool
     heartbeat_events: bool
     expires_in_seconds: float | None
 
     @asynccontextmanager
     async def __call__(self, stream: Stream) -> AsyncIterator[None]:
+        if self.is_replay and stream.end_reason is None:
+            # Not where the hub has turned it away.
+            self.feed.metrics.replays.inc()
         expiry = None
         if self.expires_in_seconds is not None:
             expiry = asyncio.get_running_loop().call_later(

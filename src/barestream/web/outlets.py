@@ -43,11 +43,14 @@ class BufferedOutlet:
         """Return 0: plain ASGI knows nothing of the kernel."""
         return 0
 
-    def write(self, frame: Frame) -> None:
-        """Queue a frame for the next send."""
+    def write(self, frame: Frame) -> bool:
+        """Queue a frame for the next send; return False once it is closed."""
+        if self._closed:
+            return False
         self._pending.append(frame.body)
         self.pending_bytes += len(frame.body)
         self._stirred.set()
+        return True
 
     def close(self) -> None:
         """Let the response end once all has been sent."""

@@ -15,6 +15,7 @@ from barestream.frames import Event, InvalidEventError, data_bytes, encode
 from barestream.intake import Intake
 from barestream.metrics import Metrics
 from barestream.resumption import EARLIEST
+from barestream.slices import Slices
 from barestream.topics import MOST_CHARACTERS
 from barestream.update import Update
 from barestream.web.authorization import Authorization
@@ -80,11 +81,13 @@ class Publish:
         authorization: Authorization,
         metrics: Metrics,
         limits: PublishLimits,
+        slices: Slices,
     ) -> None:
         self._intake = intake
         self._authorization = authorization
         self._metrics = metrics
         self._limits = limits
+        self._slices = slices
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer 200 with the event's id once the broker has taken the update."""
@@ -107,7 +110,8 @@ class Publish:
     async def _publish(self, request: HttpRequest) -> str:
         bearer = self._authorization.publisher(request)
         update = self._update(_form(await self._body(request)))
-        if not bearer.publish.match_all(update.topics):
+        covering = bearer.publish.matching_all(update.topics, self._slices)
+        if not await self._slices.work(covering):
             raise Refused(HTTPStatus.FORBIDDEN, "The token does not cover every topic.")
         try:
             return await self._intake.publish(update)
