@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from barestream.feed import Feed
 from barestream.frames import Event
 from barestream.metrics import Metrics
 from barestream.resumption import resumption
+from barestream.slices import Slices
 from barestream.stream import Stream
 from barestream.subscription import EVERYTHING_PUBLIC
 from barestream.tail import Tail
@@ -54,7 +56,7 @@ class Reader:
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
         self.feed = Feed(EventLog(1000, BEGIN), Metrics(), lambda: 0.0)
-        self.tail = Tail(broker, self.feed, 1000, 10_000_000)
+        self.tail = Tail(broker, self.feed, 1000, 10_000_000, Slices(time.monotonic))
         self._outlet = BufferedOutlet()
 
     @asynccontextmanager
@@ -72,7 +74,8 @@ class Reader:
 
     async def _flush(self) -> None:
         while True:
-            self.feed.flush()
+            for _ in self.feed.flush():
+                pass
             await asyncio.sleep(0.01)
 
     def text(self) -> str:
