@@ -590,6 +590,23 @@ def test_what_a_stopped_engine_has_not_read_keeps_no_connection_open(engine: Eng
         engine.resume()
 
 
+def test_a_question_that_is_cancelled_at_any_turn_leaves_no_connection_open(
+    engine: Engine,
+) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        for turns in range(40):
+            await broker.read(BEGIN, 1)
+            asked = asyncio.create_task(broker.read(BEGIN, 1))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asked.cancel()
+            await asyncio.wait([asked])
+        await broker.close()
+        await until(lambda: b"name=barestream" not in engine.ask("CLIENT", "LIST"))
+
+    run(engine, scenario)
+
+
 # --- how it is reached ---
 
 

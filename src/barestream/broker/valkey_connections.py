@@ -135,9 +135,15 @@ class Connections:
     async def _connected(self) -> tuple[Any, int]:
         while self._idle:
             connection, epoch = self._idle.pop()
-            if epoch == self._server.epoch and await _is_quiet(connection):
+            is_usable = False
+            try:
+                is_usable = epoch == self._server.epoch and await _is_quiet(connection)
+            finally:
+                # Also where the question is cancelled meanwhile.
+                if not is_usable:
+                    await _cut(connection)
+            if is_usable:
                 return connection, epoch
-            await _cut(connection)
         epoch = self._server.epoch
         connection = self._server.connection()
         try:
