@@ -35,10 +35,15 @@ RETRY_SECONDS = 1.0
 
 
 class _Page(NamedTuple):
-    """Records that follow a place without a hole, oldest first; at least one."""
+    """Records that follow a place without a hole, oldest first; at least one.
+
+    Attributes:
+        restarts: That of the feed's log when they were asked for: it may be another log since.
+    """
 
     after: Place
     records: list[Record]
+    restarts: int
 
 
 class _Needs(Enum):
@@ -151,28 +156,30 @@ class CatchUp:
                     yield _Needs.TIME
             elif self._broker is None:
                 follower.miss(str(place), log.floor)
-            elif (page := self._page_after(place)) is not None:
+            elif (page := self._page_after(follower)) is not None:
                 start = bisect_right(page.records, place, key=lambda record: record.place)
                 for _ in follower.send(page.records[start:]):
                     yield _Needs.TIME
             else:
                 yield _Needs.PAGE
 
-    def _page_after(self, place: Place) -> _Page | None:
-        """Return one of the newest pages that holds what follows the place, if there is one."""
+    def _page_after(self, follower: Follower) -> _Page | None:
+        """Return one of the newest pages that holds what follows its place, if there is one."""
+        place, restarts = follower.place, follower.feed.log.restarts
         for page in self._pages:
-            if page.after <= place < page.records[-1].place:
+            if page.restarts == restarts and page.after <= place < page.records[-1].place:
                 return page
         return None
 
     async def _read_page(self, follower: Follower) -> None:
         assert self._broker is not None  # noqa: S101 (only then a page is asked for)
         log = follower.feed.log
+        restarts = log.restarts
         try:
             async with self._reads:
                 # Its turn may have come when its client has left, or when another's page holds
                 # what it needs.
-                if not follower.can_advance or self._page_after(follower.place) is not None:
+                if not follower.can_advance or self._page_after(follower) is not None:
                     return
                 page = await self._broker.read(follower.place, PAGE_MOST_EVENTS, PAGE_BYTES)
                 records = []
@@ -182,7 +189,7 @@ class CatchUp:
         except BrokerAwayError:
             await self._sleep(RETRY_SECONDS)
             return
-        if not follower.can_advance:
+        if not follower.can_advance or log.restarts != restarts:
             return
         if not records:
             # What the log has let go, the history has too.
@@ -190,4 +197,4 @@ class CatchUp:
             return
         if page.floor > follower.place:
             follower.miss(str(follower.place), page.floor)
-        self._pages.append(_Page(page.floor, records))
+        self._pages.append(_Page(page.floor, records, restarts))

@@ -82,11 +82,16 @@ class EventLog:
             is not here any more.
         capacity_bytes: How large their bodies may be together; the newest event is kept
             whatever its size. Unbounded where None.
+
+    Attributes:
+        restarts: How often it was begun anew: what was read of its source before may be another
+            log's.
     """
 
     def __init__(
         self, capacity_events: int, floor: Place, capacity_bytes: int | None = None
     ) -> None:
+        self.restarts = -1
         self.capacity_events = capacity_events
         self._capacity_bytes = capacity_bytes
         # Ordinals count every event ever appended; ordinal n stands in slot n % capacity_events.
@@ -95,6 +100,7 @@ class EventLog:
 
     def restart(self, floor: Place) -> None:
         """Forget every event; the log is whole from ``floor`` on."""
+        self.restarts += 1
         self.floor = self.last = floor
         self._records: list[Record | None] = [None] * self.capacity_events
         self._by_own_id: dict[str, Record] = {}

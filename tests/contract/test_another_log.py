@@ -3,13 +3,13 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from barestream.broker.broker import Broker, HistoryBounds
+from barestream.broker.broker import MOST_PAGE_BYTES, Broker, HistoryBounds, Page
 from barestream.broker.local import LocalBroker
 from barestream.broker.valkey import ValkeyBroker
 from barestream.event_log import EventLog, Place
@@ -48,6 +48,29 @@ def put_ahead(engine: Engine, data: str) -> None:
     """Add an update as Valkey did while its clock was ahead."""
     fields = ("v", "1", "topics", '["topic"]', "data", data)
     engine.ask("XADD", LOG, f"{now_ms(engine) + AHEAD_MS}-0", *fields)
+
+
+class LateBroker(ValkeyBroker):
+    """A worker's broker that gets no answers while it is held."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine.url, BOUNDS, engine.password)
+        self.is_held = False
+
+    async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
+        while True:
+            page = await super().wait(after, most_events, most_bytes)
+            if not self.is_held:
+                return page
+            await until(lambda: not self.is_held, 30)
+
+
+@asynccontextmanager
+async def closing(broker: Broker) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await broker.close()
 
 
 class Reader:
@@ -90,6 +113,14 @@ class Reader:
             for block in blocks
         ]
 
+    async def gets_from(self, last_event_id: str) -> list[str]:
+        """Return what a client gets that resumes, up to where the worker stands."""
+        start = await resumption(self.tail, EVERYTHING_PUBLIC, [last_event_id])
+        self._outlet = BufferedOutlet()
+        stream = Stream(self._outlet, lambda: 0.0, {})
+        with self.feed.follow(stream, start.place, missed_after=start.missed_after):
+            return self.events()
+
     async def resumes(self, last_event_id: str) -> tuple[Place | None, bool]:
         """Return from where a client would go on, and whether it would be sent a gap at once."""
         found = await resumption(self.tail, EVERYTHING_PUBLIC, [last_event_id])
@@ -119,11 +150,13 @@ def test_a_log_that_is_lost_while_the_clock_is_behind_is_told_and_gone_on_with(
             sent = reader.feed.sent
             engine.ask("FLUSHALL")
             await broker.publish(update("lost and found"))
-            # A tail that waits for what comes after the old log's end looks again by then.
-            await until(lambda: reader.events()[2:] == ["gap", "lost and found"], 20)
+            # A tail that waits for what comes after the old log's end looks again by then. The
+            # second gap is the log's own, for everybody.
+            expected = ["gap", "lost and found", "gap"]
+            await until(lambda: reader.events()[2:] == expected, 20)
             after = Place.parse(await broker.publish(update("after")))
             assert after > sent
-            await until(lambda: reader.events()[2:] == ["gap", "lost and found", "after"])
+            await until(lambda: reader.events()[2:] == [*expected, "after"])
 
     run(engine, scenario)
 
@@ -144,7 +177,61 @@ def test_an_older_copy_of_the_log_is_told_and_what_both_have_is_not_sent_again(
             for key, copy in copies.items():
                 engine.ask("RESTORE", key, 0, copy)
             await broker.publish(update("d"))
-            await until(lambda: reader.events()[4:] == ["gap", "d"], 20)
+            await until(lambda: reader.events()[4:] == ["gap", "d", "gap"], 20)
+
+    run(engine, scenario)
+
+
+@pytest.mark.parametrize("clock", ["right", "behind"])
+def test_who_has_not_come_so_far_is_told_what_an_older_copy_has_lost(
+    engine: Engine, clock: str
+) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        late_broker = LateBroker(engine)
+        reader, late = Reader(broker), Reader(late_broker)
+        async with closing(late_broker), reader.following(), late.following():
+            last_of_both = await broker.publish(update("a"))
+            await until(lambda: reader.events() == late.events() == ["a"])
+            copies = {key: engine.ask("DUMP", key) for key in engine.ask("KEYS", "*")}
+            late_broker.is_held = True
+            await broker.publish(update("lost"))
+            if clock == "behind":
+                put_ahead(engine, "lost, too")
+            await until(lambda: "lost" in reader.events()[-1])
+            for key, copy in copies.items():
+                engine.ask("RESTORE", key, 0, copy, "REPLACE")
+            await broker.publish(update("b"))
+            await until(lambda: reader.events()[-1] == "gap" and "b" in reader.events(), 20)
+            late_broker.is_held = False
+            # It has not seen what is lost: all that it has seen is in the copy.
+            await until(lambda: late.events() == ["a", "b", "gap"], 20)
+            # Nor has a client that was away.
+            fresh = Reader(broker)
+            async with fresh.following():
+                assert await fresh.gets_from(last_of_both) == ["b", "gap"]
+
+    run(engine, scenario)
+
+
+def test_workers_that_see_the_same_loss_have_the_log_tell_it_once(engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        last = Place.parse(await broker.publish(update("a")))
+        for ms in (last.ms + 5, last.ms + 5, last.ms + 3, last.ms + 9, last.ms + 7):
+            await broker.move_on(Place(ms, 3))
+        ids = [row[0].decode() for row in engine.ask("XRANGE", LOG, "-", "+")]
+        assert ids[1:] == [f"{last.ms + 6}-0", f"{last.ms + 10}-0"]
+
+    run(engine, scenario)
+
+
+def test_a_log_that_is_lost_again_and_again_never_gives_a_place_twice(engine: Engine) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        last = Place.parse(await broker.publish(update("a")))
+        for _ in range(200):
+            engine.ask("FLUSHALL")
+            place = Place.parse(await broker.publish(update("a")))
+            assert last < (await broker.read(BEGIN, 0)).floor < place
+            last = place
 
     run(engine, scenario)
 
@@ -242,7 +329,7 @@ def test_the_gap_of_another_log_says_from_where_on_what_was_sent_is_lost(engine:
             sent = reader.feed.sent
             engine.ask("FLUSHALL")
             await until(lambda: "gap" in reader.events(), 20)
-            [gap] = [
+            gap, *_ = [
                 json.loads(line.removeprefix("data: "))
                 for line in reader.text().splitlines()
                 if line.startswith("data: {")

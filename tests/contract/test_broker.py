@@ -41,6 +41,11 @@ def texts(entries: list[Entry]) -> list[str]:
     return [entry.update.event.data for entry in entries]
 
 
+def told(entries: list[Entry]) -> list[str]:
+    """Return the texts without what a log that others follow tells them of lost updates."""
+    return texts([entry for entry in entries if entry.update.topics])
+
+
 def test_a_published_update_is_answered_with_the_id_that_its_readers_see(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         placed, own = await broker.publish(update()), await broker.publish(update(event_id="own"))
@@ -313,7 +318,7 @@ def test_a_place_is_known_where_an_update_stands_or_the_history_begins_later(run
         await broker.move_on(Place(last.ms + 60_000, 0))
         await publish_all(broker, "e")
         page = await broker.read(Place(last.ms + 30_000, 0), 10)
-        assert (texts(page.entries), page.is_known) == (["e"], False)
+        assert (told(page.entries), page.is_known) == (["e"], False)
 
     run(scenario, events=2)
 
@@ -327,7 +332,7 @@ def test_updates_get_places_after_the_one_that_the_log_has_to_move_on_from(run: 
         after = Place.parse(await broker.publish(update("b")))
         assert after > ahead
         page = await broker.read(BEGIN, 10)
-        assert texts(page.entries) == ["a", "b"]
+        assert told(page.entries) == ["a", "b"]
 
     run(scenario)
 

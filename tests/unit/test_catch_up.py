@@ -97,6 +97,43 @@ def test_a_client_that_the_history_has_passed_is_told_and_goes_on() -> None:
     asyncio.run(main())
 
 
+class LateBroker(LocalBroker):
+    """Answers with what it had when it was asked."""
+
+    reads = 0
+
+    async def read(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
+        page = await super().read(after, most_events, most_bytes)
+        self.reads += 1
+        await settle()
+        return page
+
+
+def test_a_page_of_a_log_that_was_lost_meanwhile_is_not_sent() -> None:
+    async def main() -> None:
+        bounds = HistoryBounds(1000, 1e9, 10**9)
+        broker, copy = (LateBroker(bounds, FakeClock(1.0)) for _ in range(2))
+        feed = feed_on(broker, 10)
+        await fill(broker, feed, range(100))
+        for number in (*range(50), *range(500, 600)):
+            await copy.publish(Update(("a",), Event(str(number))))
+        stream, outlet = fake_stream()
+        with feed.follow(stream, Place(1000, 20)):
+            while not broker.reads:
+                await asyncio.sleep(0)
+            # An older copy was put back, and went on with other events.
+            broker.__dict__.update(copy.__dict__)
+            page = await broker.newest(10, 10**6)
+            records = [entry.record for entry in page.entries]
+            for _ in feed.leap(page.floor, records, Place(1000, 50)):
+                pass
+            for _ in range(10):
+                await settle()
+        assert numbers(outlet) == [*range(20, 50), *range(500, 600)]
+
+    asyncio.run(main())
+
+
 def test_only_what_is_wanted_comes_out_of_the_history() -> None:
     async def main() -> None:
         broker = SlowBroker()

@@ -155,9 +155,10 @@ class Broker(Protocol):
         """
 
     async def move_on(self, place: Place) -> None:
-        """Have every update from now on get a place after this one.
+        """Have the log tell everybody, after this place, that updates are lost.
 
-        A log that was lost, or replaced by an older copy, would else give places anew.
+        A log that was lost, or replaced by an older copy, would else give places anew, and who
+        has not come so far would read on in it, past what is lost.
         """
 
     async def find(self, event_id: str) -> Known | None:

@@ -101,7 +101,7 @@ class LocalBroker:
         return await self.read(after, most_events, most_bytes)
 
     async def move_on(self, place: Place) -> None:
-        """Have every update from now on get a later place (see Broker)."""
+        """Have every update from now on get a later place: nobody else follows this log."""
         self._last = max(self._last, place)
 
     async def find(self, event_id: str) -> Known | None:

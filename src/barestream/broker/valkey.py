@@ -4,11 +4,13 @@ Keys, with one hash tag so that a cluster keeps them together:
 
     {barestream}:log    the stream; an entry's id is the update's place
     {barestream}:ids    hash: a publisher's id -> "ms-seq digest" of the update that has it
-    {barestream}:state  hash: the floor (ms-seq), and the bytes that the stream's updates count for
+    {barestream}:state  hash: the floor (ms-seq); the bytes that the stream's updates count for; the
+                        newest entry that tells of lost updates (lost)
 
 Valkey's clock gives the places. While the stream is kept they go forward also over a clock that
 was set back. A log that is lost, or an older copy that is put in its place, may give places anew:
-a worker whose own last place is not there sees that, and has the log move on after it.
+a worker whose own last place is not there sees that, and has the log tell everybody of lost
+updates, after that place. A release that does not know the state's ``lost`` leaves it as it is.
 
 The engine must not evict keys (``maxmemory-policy noeviction``, its default), and what it has
 answered is only as safe as its ``appendfsync`` says.
@@ -74,9 +76,10 @@ WEIGHTS = Weights(1.25, 32, 160)
 _VERSION = b"1"
 _MOST_SEQ = 2**64 - 1
 
-# A log whose keys are not there begins anew at a floor after every place of its former life,
-# which may have ended in this millisecond. The stream has the floor as its last id from then
-# on, so the first update comes after it.
+# A log whose keys are not there begins anew at a floor after every place of its former life, which
+# may have begun and ended in this millisecond: the floor's sequence number counts nanoseconds of
+# it, and no update takes Valkey so little. The stream has the floor as its last id from then on, so
+# the first update comes after it.
 _BEGIN = """
 local log, ids, state = unpack(KEYS)
 
@@ -89,7 +92,9 @@ local function begin()
   local floor = redis.call('HGET', state, 'floor')
   if floor and redis.call('EXISTS', log) == 1 then return floor end
   redis.call('DEL', log, ids, state)
-  floor = string.format('%.0f-0', now_ms() + 1)
+  local time = redis.call('TIME')
+  local ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  floor = string.format('%.0f-%d', ms, time[2] % 1000 * 1000)
   redis.call('XADD', log, floor, 'begin', '')
   redis.call('XDEL', log, floor)
   redis.call('HSET', state, 'floor', floor, 'bytes', 0)
@@ -235,24 +240,21 @@ return {place, found.topics or '[]', found.private or '0'}
 """
 ).encode()
 
-# An entry after the place, that is taken out again, leaves the place of the next one after it. An
-# old log may be at a place of that millisecond: the next one is after all of them.
+# An entry after the place tells of lost updates: everybody who follows the log or resumes before
+# it. One worker's entry is enough for all whose places are before it. An old log may be at a place
+# of that millisecond, or after it: then the entry is after all of them.
 _MOVE_ON_SCRIPT = (
     _BEGIN
     + """
 begin()
-local info = redis.call('XINFO', 'STREAM', log)
-for i = 1, #info, 2 do
-  if info[i] == 'last-generated-id' then
-    local ms = tonumber(string.match(info[i + 1], '^%d+'))
-    if ms <= tonumber(ARGV[1]) then
-      local place = string.format('%.0f-0', ARGV[1] + 1)
-      redis.call('XADD', log, place, 'begin', '')
-      redis.call('XDEL', log, place)
-    end
-  end
-end
-return 1
+local ms = tonumber(ARGV[1])
+local lost = redis.call('HGET', state, 'lost')
+local lost_ms = lost and tonumber(string.match(lost, '^%d+')) or 0
+if lost_ms > ms and #redis.call('XRANGE', log, lost, lost) == 1 then return lost end
+lost = redis.pcall('XADD', log, string.format('%.0f-0', ms + 1), 'lost', '')
+if type(lost) == 'table' then lost = redis.call('XADD', log, '*', 'lost', '') end
+redis.call('HSET', state, 'lost', lost)
+return lost
 """
 ).encode()
 
@@ -378,7 +380,7 @@ class ValkeyBroker:
         return Page(max(after, _place(floor)), _entries(rows), known == 1)
 
     async def move_on(self, place: Place) -> None:
-        """Have every update from now on get a later place (see Broker)."""
+        """Have the log tell of lost updates (see Broker)."""
         command = (b"EVAL", _MOVE_ON_SCRIPT, *_KEYS, b"%d" % place.ms)
         self._checked(await self._reading.ask(command))
 
