@@ -1,6 +1,9 @@
 """From where a client goes on, by the id that it saw last."""
 
-from collections.abc import Sequence
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from barestream.event_log import BEGIN, Known, Place, Record
@@ -16,6 +19,11 @@ NO_IDS = {"0", "null", "undefined"}
 
 # Ids of one request: each may be a question to Valkey. A page names one, and its library another.
 MOST_IDS = 4
+
+# At a multiple of this a client is told that an id is unknown. Valkey and the worker take up to a
+# few ms for an update that the client may not read, the more the larger it is, and 40 us for an id
+# that is not there: the time of the answer would tell them apart.
+UNKNOWN_STEP_SECONDS = 0.02
 
 
 class Resumption(NamedTuple):
@@ -35,7 +43,12 @@ class Resumption(NamedTuple):
 
 
 async def resumption(
-    tail: Tail, subscription: Subscription, last_event_ids: Sequence[str]
+    tail: Tail,
+    subscription: Subscription,
+    last_event_ids: Sequence[str],
+    *,
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Resumption:
     """Return from where a client goes on.
 
@@ -47,18 +60,24 @@ async def resumption(
         tail: Whose feed will be followed, and whose broker has the history.
         subscription: What the bearer may read.
         last_event_ids: What the client saw last, or "earliest", in each place where it says so.
+        now: A monotonic clock, in seconds.
+        sleep: Waits for so many seconds.
 
     Raises:
         BrokerAwayError: It takes the history to tell, and that is out of reach.
     """
     places: dict[Place, str] = {}
     unknown: list[str] = []
+    asked_at = now()
     for event_id in last_event_ids[-MOST_IDS:]:
         place = BEGIN if event_id == EARLIEST else await _find(tail, subscription, event_id)
         if place is not None:
             places[place] = event_id
         elif event_id not in NO_IDS:
             unknown.append(event_id)
+    if unknown:
+        steps = math.floor((now() - asked_at) / UNKNOWN_STEP_SECONDS) + 1
+        await sleep(asked_at + steps * UNKNOWN_STEP_SECONDS - now())
     if not places:
         if not unknown:
             return Resumption(None)

@@ -5,7 +5,7 @@ import pytest
 from barestream.broker.broker import HistoryBounds
 from barestream.broker.local import LocalBroker
 from barestream.catch_up import CatchUp
-from barestream.event_log import EventLog, Place
+from barestream.event_log import EventLog, Known, Place
 from barestream.feed import Feed
 from barestream.frames import Event
 from barestream.metrics import Metrics
@@ -41,7 +41,10 @@ async def tail_of_ten() -> Tail:
 def resumed(*last_event_ids: str, readable: tuple[str, ...] = ()) -> Resumption:
     async def main() -> Resumption:
         subscription = Subscription(EVERYTHING_PUBLIC.topics, Selectors(readable))
-        return await resumption(await tail_of_ten(), subscription, last_event_ids)
+        clock = FakeClock()
+        return await resumption(
+            await tail_of_ten(), subscription, last_event_ids, now=clock, sleep=clock.sleep
+        )
 
     return asyncio.run(main())
 
@@ -124,3 +127,28 @@ def test_of_several_ids_that_nobody_knows_one_is_answered_by_a_gap() -> None:
 
 def test_a_request_has_few_ids_looked_up() -> None:
     assert resumed("#1000-9", *["never"] * MOST_IDS) == resumed("never")
+
+
+@pytest.mark.parametrize("event_id", [SECRET, "never"])
+@pytest.mark.parametrize(("takes_seconds", "answered_after"), [(0, 0.02), (0.0121, 0.02)])
+def test_an_unknown_id_and_one_that_a_client_may_not_know_are_told_at_the_same_time(
+    event_id: str, takes_seconds: float, answered_after: float
+) -> None:
+    async def main() -> None:
+        tail = await tail_of_ten()
+        clock = FakeClock()
+        find = tail.broker.find
+
+        async def slow_find(event_id: str) -> Known | None:
+            clock.seconds += takes_seconds
+            return await find(event_id)
+
+        tail.broker.find = slow_find  # type: ignore[method-assign]
+        await resumption(tail, EVERYTHING_PUBLIC, [event_id], now=clock, sleep=clock.sleep)
+        assert clock.seconds == pytest.approx(answered_after)
+        # Who may know it waits for nothing more.
+        clock.seconds = 0
+        await resumption(tail, EVERYTHING_PUBLIC, [OLD], now=clock, sleep=clock.sleep)
+        assert clock.seconds == takes_seconds
+
+    asyncio.run(main())
