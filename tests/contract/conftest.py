@@ -1,7 +1,6 @@
 """The homes of the log: memory, and a real engine on this machine."""
 
 import asyncio
-import gc
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -27,13 +26,10 @@ def shared_engine() -> Iterator[Engine]:
 @pytest.fixture
 def engine(shared_engine: Engine) -> Engine:
     """Return the same, with nothing in it, and with no connection of the test before."""
-
-    def has_no_connection() -> bool:
-        # One whose return to its pool was cancelled is closed when it is collected.
-        gc.collect()
-        return b"name=barestream" not in shared_engine.ask("CLIENT", "LIST")
-
-    wait_for("the end of the connections", has_no_connection)
+    wait_for(
+        "the end of the connections",
+        lambda: b"name=barestream" not in shared_engine.ask("CLIENT", "LIST"),
+    )
     shared_engine.ask("FLUSHALL")
     return shared_engine
 
