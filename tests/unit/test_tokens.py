@@ -23,6 +23,8 @@ from hypothesis import strategies as st
 from barestream.tokens import (
     ALGORITHMS,
     ANONYMOUS,
+    MOST_REMEMBERED,
+    MOST_REMEMBERED_CHARACTERS,
     Bearer,
     InvalidKeyError,
     InvalidTokenError,
@@ -152,6 +154,34 @@ def test_the_anonymous_may_nothing() -> None:
 )
 def test_a_token_counts_with(claims: dict[str, Any]) -> None:
     assert verified(token_of(claims)).expires_at == claims.get("exp")
+
+
+def test_a_token_is_verified_once_and_its_times_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [NOW]
+    verifier = Verifier(SECRET, "HS256", lambda: clock[0])
+    token = token_of({"nbf": NOW, "exp": NOW + 10, "mercure": {"publish": ["a"]}})
+    first = verifier.verify(token)
+    monkeypatch.setattr(verifier, "_claims", lambda _: pytest.fail("it was verified again"))
+    assert verifier.verify(token) is first
+    clock[0] = NOW - 1
+    with pytest.raises(InvalidTokenError, match="not valid yet"):
+        verifier.verify(token)
+    clock[0] = NOW + 10
+    with pytest.raises(InvalidTokenError, match="has expired"):
+        verifier.verify(token)
+
+
+def test_what_is_remembered_of_tokens_is_bounded_and_failures_are_not() -> None:
+    verifier = Verifier(SECRET, "HS256", lambda: NOW)
+    for number in range(MOST_REMEMBERED + 10):
+        verifier.verify(token_of({"jti": number}))
+    verifier.verify(token_of({"jti": "x" * MOST_REMEMBERED_CHARACTERS}))
+    for bad in ("a.b.c", token_of({"exp": NOW - 1})):
+        with pytest.raises(InvalidTokenError):
+            verifier.verify(bad)
+    assert len(verifier._remembered) <= MOST_REMEMBERED
+    assert token_of({"jti": 0}) not in verifier._remembered
+    assert token_of({"exp": NOW - 1}) not in verifier._remembered
 
 
 def test_the_leeway_holds_for_nbf_and_never_for_exp() -> None:

@@ -25,4 +25,8 @@ def last_event_ids(request: HttpRequest) -> list[str]:
     if sent:
         return [sent.decode(errors="replace")]
     named = query(request)
-    return [value for spelling in _IN_QUERY for value in named.get(spelling, ()) if value]
+    found: list[str] = []
+    for spelling in _IN_QUERY:
+        if spelling in named:
+            found += filter(None, named[spelling])
+    return found

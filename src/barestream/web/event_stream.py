@@ -121,7 +121,7 @@ class StreamResponse(HttpResponse):
                 # compress unless they may not transform (RFC 9111, section 5.2.2.6).
                 (b"cache-control", b"no-store, no-transform"),
                 (b"x-accel-buffering", b"no"),
-                *(turned_away(self._hub.refusal) if self._hub.refusal else ()),
+                *(turned_away(refusal) if (refusal := self._hub.refusal) else ()),
                 *headers,
             ],
             None if is_head else self._body(),
