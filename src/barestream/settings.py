@@ -42,8 +42,8 @@ _PORT_OF_KUBERNETES = re.compile(r"(tcp|udp|sctp)://\S+:[0-9]+")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
-# What nginx takes of the settings from the app that serves (nginx/upstream.envsh); what changes a
-# container of its own, Compose gives it.
+# The settings that nginx takes from the app that serves (nginx/upstream.envsh). Settings whose
+# change needs a new container come from Compose.
 _OF_NGINX = (
     "cors_origins",
     "data_bytes",
@@ -142,8 +142,8 @@ class Settings(BaseModel):
     )
     slice_ms: float = _setting(
         5,
-        "How long all long work of a worker (writes to streams, replays, heartbeats, a drain) may "
-        "take together before accepts and publishes have their turn. Shorter is more prompt, and "
+        "How long a worker may spend on long work (writes to streams, replays, heartbeats, a "
+        "drain) before new connections and publishes have their turn. Shorter is more prompt, and "
         "costs more.",
         "a number of milliseconds from 0.1 to 1000",
         "ms",
@@ -455,8 +455,8 @@ def load(*names: str) -> Settings:
     """Return the settings that the environment asks for; an empty variable means the default.
 
     Args:
-        names: The settings that are needed; the others have their defaults, whatever the
-            environment says. All of them where none is named.
+        names: The settings that are needed; the others keep their defaults. Without names all
+            settings are read.
 
     Raises:
         SettingsError: One or more are not of their expected form, or do not go together.
@@ -495,7 +495,7 @@ def load(*names: str) -> Settings:
 
 
 def of_nginx(found: Settings) -> str:
-    """Return what nginx takes of the settings: a line ``VARIABLE=value`` for each, unquoted."""
+    """Return the settings that nginx takes: a line ``VARIABLE=value`` for each, unquoted."""
     lines = []
     for name in _OF_NGINX:
         value = getattr(found, name)
@@ -518,7 +518,7 @@ def unknown(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def doubts(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield a sentence for each variable that can be served, and was hardly meant so."""
+    """Yield a sentence for each variable that is valid, but probably not meant as it is."""
     yield from unknown(environment)
     for name in _secrets():
         secret: SecretStr | None = getattr(settings, name)
