@@ -32,8 +32,8 @@ RUN --mount=type=bind,from=build,source=/build/wheel,target=/wheel \
 ENV PATH=/opt/barestream/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 # Run it with an init (docker run --init): as first process it would ignore TERM until it is up.
-# It is what `barestream serve` does, without a second start of Python: half of the time in which a
-# container that takes the place of another one serves nothing.
+# The same as `barestream serve`, without a second start of Python: that start would double the time
+# for which nothing is served while one container replaces another.
 CMD ["sh", "-c", "PROMETHEUS_MULTIPROC_DIR=$(mktemp -d -t barestream-metrics-XXXXXX) exec python -m barestream.server -c python:barestream.server.config"]
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --start-interval=1s --retries=2 \
     CMD ["barestream", "health"]

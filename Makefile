@@ -5,7 +5,7 @@
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
 
-up: ## run the service: Compose where an engine answers, else on this machine; prints its URL
+up: ## run the service: by Compose where Docker answers, else on this machine; prints its URL
 	@deploy/local up
 
 down: ## stop it, ending every stream properly
@@ -32,7 +32,7 @@ drill: .venv/dev ## faults under 1,000 clients, on a real engine: what is lost, 
 bench: .venv/dev ## what a delivery costs, beside nchan, better-sse, sse-starlette and a floor in C
 	@.venv/bin/python tests/bench
 
-bench-against: .venv/dev ## whether this tree costs more than a commit: make bench-against COMMIT=HEAD
+bench-against: .venv/dev ## whether the files here cost more than a commit: make bench-against COMMIT=HEAD
 	@.venv/bin/python tests/bench --against "$(COMMIT)"
 
 bench-quick: .venv/dev ## the bench in three minutes: a first impression

@@ -16,7 +16,7 @@ check() {
         base_compose "$1" run --rm --no-deps --no-TTY nginx nginx-start check <<<"$settings"
         return
     fi
-    # A release whose app hands nginx nothing: its nginx has the settings from a file.
+    # The app of an older release hands nginx no settings: its nginx reads them from a file.
     compose_for "$1" run --rm --no-deps --no-TTY "$other" barestream settings --check
     base_compose "$1" run --rm --no-deps --no-TTY nginx \
         nginx -p /run/nginx -c /etc/nginx/nginx.conf -t -q >/dev/null
@@ -30,7 +30,7 @@ start() {
     id=$(container "$other")
     # A machine that restarts meanwhile comes back without it.
     set_restart "$other" no
-    # What another release has left by this name.
+    # Another release may have left one under this name.
     rm -f "$(sockets)/$other/nginx.env"
     docker start "$id" >/dev/null
     deadline=$((SECONDS + $2))

@@ -14,7 +14,7 @@ umask 077
 # and to be healthy.
 renewal_seconds=660
 
-# A gigabyte takes Valkey some ten seconds; one that is stuck would be waited for without an end.
+# Valkey needs some ten seconds for a gigabyte; without a limit, a stuck one would be waited for for ever.
 snapshot_seconds=600
 
 stop_with() {

@@ -8,7 +8,7 @@ take_over() {
     replaces_nginx=$2
     if is_configured_otherwise "$1"; then
         is_changed=true
-        # Before the link leads there: nginx follows that by itself, and renders what it finds.
+        # Before the link leads there: nginx follows the link by itself, and renders these files.
         change_nginx "releases/$1/nginx"
     fi
     lead_to "$other"
@@ -27,8 +27,8 @@ take_over() {
     fi
 }
 
-# nginx alone ends within 2 s (nginx-start); a container of a release that had none waits for its
-# streams, and is killed.
+# With nginx-start, an nginx that stops alone ends within 2 s; a container of a release without it
+# waits for its streams, and is killed.
 nginx_seconds=3
 
 # Whether the files or the settings of the version are others than those that nginx has.
@@ -39,8 +39,8 @@ is_configured_otherwise() {
         [ "$(cat "$folder/$other/nginx.env" 2>/dev/null)" != "$(cat "$folder/$serving/nginx.env" 2>/dev/null)" ]
 }
 
-# put_nginx_start VERSION: beside the folder, which a rollback exchanges under a container that is to
-# start again. Another file, not the old one written anew: a shell may be reading that.
+# put_nginx_start VERSION: put the version's nginx-start beside the folder nginx, which a rollback
+# exchanges while a container may start again. By a rename, because a shell may be reading the old file.
 put_nginx_start() {
     local file=releases/$1/deploy/nginx-start
     [ ! -e "$file" ] || { cp "$file" nginx-start.part && mv nginx-start.part nginx-start; }
@@ -88,7 +88,7 @@ reload_nginx() {
         docker exec "$id" nginx-start reload
         return
     fi
-    # A container from before nginx followed the app: it stays until it is replaced.
+    # The container of a release without nginx-start: it stays until it is replaced.
     # shellcheck disable=SC2016  # the container's shell
     docker exec "$id" sh -euc '
         . /etc/nginx/upstream.envsh
