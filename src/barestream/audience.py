@@ -63,7 +63,7 @@ class Audience(Generic[Member]):
     ) -> Generator[None, None, list[Member]]:
         """Find the members that want one of the topics at least, or all for none, each once.
 
-        In the budget's slices: members may come and go in between, of which it says nothing.
+        In the budget's slices: it takes no notice of members that come or go in between.
 
         Returns:
             A copy: members may come and go while it is walked over. First those that want

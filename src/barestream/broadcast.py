@@ -12,7 +12,7 @@ from barestream.subscription import Subscription
 
 
 class Listener(Protocol):
-    """Whoever may be written to in a broadcast.
+    """A stream that a broadcast may write to.
 
     Attributes:
         is_live: Whether it has had everything up to the broadcast's start, and nothing after it.

@@ -63,11 +63,11 @@ class _Work(NamedTuple):
 class CatchUp:
     """Takes over followers until they keep up, or their client does not.
 
-    All of them are one work: each in its turn takes a step, and together they take no more of a
-    loop's time than one would.
+    The followers take steps in turn, as one piece of work: together they take no more of a loop's
+    time than one would.
 
     Args:
-        broker: Where that is read what a feed's own log no longer holds; None where that is gone.
+        broker: Holds the events that a feed's own log has let go; None where they are gone.
         slices: The time that they take.
         sleep: Waits for so many seconds.
     """
@@ -110,7 +110,7 @@ class CatchUp:
                     self._begin_read(work)
                 else:
                     work.follower.catching_up = False
-            # The newest events go first.
+            # Live events go first.
             await self._slices.step()
         self._running = None
         self._forget()

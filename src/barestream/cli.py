@@ -51,7 +51,7 @@ def _fields(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tu
 def main() -> None:
     """Live events to browsers over Server-Sent Events.
 
-    Settings are BARESTREAM_* variables; the file .env in this folder completes the environment.
+    Settings are BARESTREAM_* variables of the environment, or of the file .env in this folder.
     """
     try:
         env_file.complete(os.environ)
@@ -257,9 +257,9 @@ def load(  # noqa: PLR0913, PLR0917 (one for each option)
 
 
 @main.command()
-@click.option("--env", "as_env", is_flag=True, help="As an .env file, each line a comment.")
-@click.option("--check", is_flag=True, help="Only say what is wrong with the environment's.")
-@click.option("--nginx", "as_nginx", is_flag=True, help="What nginx takes of the environment's.")
+@click.option("--env", "as_env", is_flag=True, help="Print an .env file of comments alone.")
+@click.option("--check", is_flag=True, help="Only check the settings of the environment.")
+@click.option("--nginx", "as_nginx", is_flag=True, help="Print the values of nginx's settings.")
 @click.option(
     "--env-file",
     "also",

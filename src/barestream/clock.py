@@ -21,8 +21,7 @@ logger = logging.getLogger(__name__)
 
 TOPIC = "/events"
 
-# By how much the clocks of machines that are kept by NTP differ at most, and it sets one at once:
-# above that a clock was wrong, or is.
+# A larger step is a jump: clocks that NTP keeps differ by less, and are corrected by smaller steps.
 MOST_STEP_SECONDS = 5.0
 
 # How often the clocks are looked at where ticks are rarer.

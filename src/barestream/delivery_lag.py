@@ -8,15 +8,14 @@ from barestream.metrics import Metrics
 
 
 class DeliveryLag:
-    """Measures it, over wall clocks that differ or jump.
+    """Measures the lag, although wall clocks differ and jump.
 
-    A place is a time of its source's wall clock. By this machine's wall clock an event has an age
-    when it comes here, and from there on a monotonic clock counts. Wall clocks may differ by hours,
-    so the age is believed up to a bound alone: the source was read to its end before, and the
-    event has come into it since.
+    A place is a time of its source's wall clock. When an event comes here, its age is taken by this
+    machine's wall clock; from then on a monotonic clock counts. Wall clocks may differ by hours, so
+    the age is bounded: the event came into the source after the source was last read to its end.
 
     Args:
-        metrics: Where it is observed.
+        metrics: Where the lag is observed.
         wall: The wall clock, in seconds since 1970-01-01 UTC.
         steady: A monotonic clock, in seconds.
     """
@@ -36,7 +35,7 @@ class DeliveryLag:
         self._asked_at = self._steady()
 
     def read_to_end(self) -> None:
-        """Note that what was asked for last was all that there was."""
+        """Note that the last read has come to the end of the source."""
         self._whole_at = self._asked_at
 
     def begin(self, place: Place) -> None:
@@ -46,7 +45,12 @@ class DeliveryLag:
         self._came_at.append(max(self._whole_at, now - age_seconds))
 
     def end(self, events: int, *, observed: bool) -> None:
-        """End it for the oldest events; it counts where somebody was sent one of them."""
+        """End the measurement of the oldest events.
+
+        Args:
+            events: How many.
+            observed: Whether it counts: at least one of them was sent to a stream.
+        """
         now = self._steady()
         for _ in range(events):
             came_at = self._came_at.popleft()

@@ -1,9 +1,9 @@
 """The file ``.env``, read as Compose reads it.
 
-``python -m barestream.env_file COMMAND`` runs a command with it.
+``python -m barestream.env_file COMMAND`` runs a command with the variables of the file.
 
-Source: https://docs.docker.com/reference/compose-file/interpolation/#env-file-syntax. What Compose
-would understand otherwise than python-dotenv is refused, so that no line means two things.
+Source: https://docs.docker.com/reference/compose-file/interpolation/#env-file-syntax. A line that
+Compose and python-dotenv would read differently is refused.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
 
-# Names another file, or none where it is empty: what starts the service has read it by then.
+# Names another file. Empty means no file: the program that starts the service has read it already.
 VARIABLE = "BARESTREAM_ENV_FILE"
 
 
@@ -26,7 +26,7 @@ def complete(environment: MutableMapping[str, str]) -> None:
 
     Raises:
         EnvFileError: A line cannot be read; see ``read``.
-        OSError: The file cannot be read, other than the default one where there is none.
+        OSError: The file cannot be read. That there is no default file is no error.
     """
     named = environment.get(VARIABLE, ".env")
     if named and (VARIABLE in environment or Path(named).exists()):
@@ -41,7 +41,7 @@ def names(path: Path) -> Iterator[str]:
 
 
 def read(path: Path) -> dict[str, str]:
-    """Return the variables of the file, without those that are only named.
+    """Return the variables of the file, without names that have no value.
 
     Raises:
         EnvFileError: A line is not of the form NAME=value, or has a $ outside of single quotes.
@@ -58,14 +58,14 @@ def read(path: Path) -> dict[str, str]:
             if "$" in binding.value and not _is_literal(binding):
                 raise EnvFileError(
                     f"{_where(path, binding)}: a $ stands for a variable here. Put the value of "
-                    f"{binding.key} in single quotes, or write it out."
+                    f"{binding.key} in single quotes, or write the variable's own value."
                 )
             found[binding.key] = binding.value
     return found
 
 
 def _where(path: Path, binding: Binding) -> str:
-    # A statement begins behind the blank lines that stand before it.
+    # python-dotenv counts the blank lines before a statement as a part of it.
     text = binding.original.string
     skipped = text[: len(text) - len(text.lstrip())].count("\n")
     return f"{path}, line {binding.original.line + skipped}"

@@ -40,7 +40,7 @@ class Feed:
     Attributes:
         sent: Up to where every live follower has been sent the log.
         pending_bytes: How much no broadcast has begun to send.
-        budget: The slices in which the feed does its work; without an end until it is given some.
+        budget: The slices in which the feed does its work; without slices, unbounded.
         on_append: Called when there is something to send.
         lag: How long events took. The reader of the source replaces it by one with a monotonic
             clock, and tells it of each read.
@@ -146,12 +146,12 @@ class Feed:
         return False
 
     def restart(self, floor: Place) -> Generator[None, None, None]:
-        """Go on after a place with nothing before it: what lies between is told as a gap.
+        """Go on after a place, and tell each follower that all before it is gone, by a gap.
 
         In slices; nothing may be appended until it is over.
         """
         yield from self.flush()
-        # At once: whoever came meanwhile would be taken for live.
+        # At once: a follower that joined between two slices would be taken for live.
         before = self.sent
         self.log.restart(floor)
         self.sent = floor
@@ -180,7 +180,7 @@ class Feed:
                 follower goes on from the newest event but one.
         """
         yield from self.flush()
-        # At once, for the same reason; and none goes on before it has its gap.
+        # At once, for the same reason. None may advance before its gap is sent.
         followers = tuple(self._followers)
         for follower in followers:
             if follower.is_live:

@@ -38,10 +38,11 @@ class Follower:
 
     Attributes:
         place: Up to where it has been sent the log, at least.
-        is_live: Whether it stands where the feed's last broadcast ended, if that is further.
-        catching_up: Whether somebody else advances it for now.
+        is_live: Whether it has been sent all up to the end of the feed's last broadcast, even if
+            its place is earlier.
+        catching_up: Whether the feed's catch-up advances it.
         has_left: Whether its stream is over.
-        is_held: Whether it must wait for a gap that is to be told before all else.
+        is_held: Whether it must not advance before it is sent a gap.
     """
 
     __slots__ = (
@@ -69,7 +70,7 @@ class Follower:
 
     @property
     def position(self) -> Place:
-        """Up to where everything that it wants has been sent."""
+        """The place up to which it has been sent all that it wants."""
         return max(self.place, self.feed.sent) if self.is_live else self.place
 
     @property
@@ -85,7 +86,7 @@ class Follower:
         )
 
     def advance(self) -> None:
-        """Send what follows the place; what takes long is left to the feed's catch-up."""
+        """Send what follows the place; the feed's catch-up does the rest where that takes long."""
         self._settle()
         feed = self.feed
         while self.can_advance and not self.catching_up:
@@ -118,11 +119,11 @@ class Follower:
         budget = self.feed.budget
         bodies: list[bytes] = []
         size_bytes = 0
-        # How far the records are looked through. The place follows when what was wanted of them is
-        # written: a heartbeat tells it.
+        # upto is how far the records are looked through. The place follows once the wanted ones are
+        # written, because a heartbeat tells the client its place.
         after = upto = self.place
         for record in records:
-            # What comes after it is the next broadcast's.
+            # Later records belong to the next broadcast.
             if record.place > self.feed.target:
                 break
             if (yield from self.subscription.covers(record, budget)):
@@ -168,8 +169,8 @@ class Follower:
         if self.is_live or self.has_left or self.is_held:
             return
         if self.place >= self.feed.target:
-            # With a place of its own it would seem to fall behind by each event that it does
-            # not want.
+            # A follower with a place of its own would fall behind by each event that it does not
+            # want.
             self.is_live = self.feed.take_in(self)
 
     def _write(self, bodies: list[bytes], after: Place, upto: Place) -> bool:

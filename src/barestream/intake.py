@@ -1,4 +1,4 @@
-"""The way of updates into the log, and whether it is open."""
+"""Gives updates to the log, and knows whether the log takes them."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 # 50 us and each worker about 300 us, and writes nothing.
 PROBE_SECONDS = 2.0
 
-# How often a cause that stays is logged again, and one that comes back after another.
+# How soon the same cause is logged again: while it stays, and when it returns after another one.
 REMIND_SECONDS = 60.0
 RETURN_SECONDS = 1.0
 
@@ -38,7 +38,7 @@ class Intake:
         self._now = now
         self._is_open: bool | None = None
         self.words = "has not answered yet"
-        # Since the last look of run: what has shown that the log takes updates, or does not.
+        # Whether, since the last look of run, the log has taken an update, and whether it has not.
         self._has_taken = self._has_failed = False
         self._is_welcomed = False
         self._untaken = 0
@@ -84,7 +84,7 @@ class Intake:
             self._succeed()
 
     async def _welcome(self) -> None:
-        """Log that the log takes updates, and what of its home does not fit its bounds."""
+        """Log that updates are taken, and each misfit of the log."""
         try:
             misfits = await self._broker.misfits()
         except BrokerAwayError as error:

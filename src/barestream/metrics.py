@@ -28,7 +28,7 @@ class Metrics:
         ended: Streams that ended, by reason.
         published: Updates that were taken.
         refused: Publishes that were not, by status.
-        untaken: Publishes that the log did not take for sure, by BrokerAwayError's cause.
+        untaken: Publishes that were not taken, or maybe not, by BrokerAwayError's cause.
         gaps: Gaps told to one client: it was away too long, or too slow.
         logs_lost: Times that a worker found another log than the one that it had followed.
         replays: Streams that resumed from an id.
@@ -69,7 +69,7 @@ class Metrics:
         )
         self.untaken = Counter(
             "barestream_publishes_untaken",
-            "Publishes that the log did not take, or maybe not, by cause: Valkey's error code, "
+            "Publishes that were not taken, or maybe not, by cause: Valkey's error code, "
             "unreachable, unanswered, broken, full, closed or error.",
             ["cause"],
             registry=registry,

@@ -18,10 +18,10 @@ from prometheus_client.mmap_dict import MmapedDict
 
 logger = logging.getLogger(__name__)
 
-# How the folder's name begins that is made for the processes of one service.
+# The beginning of the name of the folder that is made for one service.
 METRICS_FOLDER = "barestream-metrics-"
 
-# What a dead process leaves that counts on; its live gauges are removed by prometheus_client.
+# The kinds that outlive their process; prometheus_client removes its live gauges.
 _KINDS = ("counter", "histogram")
 
 # In place of a process's id.
@@ -29,7 +29,7 @@ _DEAD = "dead"
 
 
 class BusyFolderError(Exception):
-    """Another process reads the folder while it is to be changed, or the other way round."""
+    """Another process changes the folder, or reads it while this one wants to change it."""
 
 
 @contextmanager
@@ -37,15 +37,15 @@ def unchanging(folder: Path) -> Iterator[None]:
     """Keep the files of the dead as they are, so that each count is read once.
 
     Raises:
-        BusyFolderError: They are being added up. It takes milliseconds; a process that waited for
-            it would stop with a master that is stopped.
+        BusyFolderError: They are being added up, which takes milliseconds. Waiting could take for
+            ever: the master that adds them up may be stopped.
     """
     with _locked(folder, fcntl.LOCK_SH):
         yield
 
 
 class DeadProcesses:
-    """Those whose counts are still in files of their own."""
+    """The dead processes whose counts are still in files of their own."""
 
     def __init__(self) -> None:
         self._pids: set[int] = set()
@@ -53,8 +53,8 @@ class DeadProcesses:
     def add_up(self, folder: Path, pid: int, living: Iterable[int] = ()) -> None:
         """Add the counts of a process that has ended to those of all dead ones.
 
-        Where a scrape reads just then, or the disk is full, the process's own files stay, and are
-        tried again with the next process that ends.
+        While a scrape reads, or where the disk is full, the process's own files stay; they are
+        added up when the next process ends.
 
         Args:
             folder: Of the figures.
@@ -70,7 +70,7 @@ class DeadProcesses:
         except BusyFolderError:
             return
         except (OSError, RuntimeError, ValueError) as error:
-            # RuntimeError and ValueError: prometheus_client's, for a file that is no longer whole.
+            # RuntimeError and ValueError: prometheus_client's, for a damaged file.
             logger.warning("the counts of a worker that ended stay in its own files: %s", error)
             return
         self._pids.clear()
@@ -85,7 +85,7 @@ def _merge(folder: Path, kind: str, pids: Iterable[int]) -> None:
     for path in [merged, *own] if merged.exists() else own:
         for key, value, *_ in MmapedDict.read_all_values_from_file(path):  # type: ignore[no-untyped-call]
             counts[key] += value
-    # Not *.db: no scrape reads it. One that was left half-written would be added to.
+    # Not *.db, so no scrape reads it. MmapedDict would add to one that was left half-written.
     unfinished = folder / f"{kind}_{_DEAD}.unfinished"
     unfinished.unlink(missing_ok=True)
     written = MmapedDict(os.fspath(unfinished))  # type: ignore[no-untyped-call]

@@ -2,10 +2,10 @@
 
 import resource
 
-# A process's own: standard streams, pipes, epoll, figures, and connections to Valkey.
+# Files of a process that are no clients: standard streams, pipes, epoll, metrics, Valkey.
 OWN_FILES = 64
 
-# Connections beside the streams: requests, and streams that are told to come back.
+# Connections that are no streams: requests, and streams that are turned away.
 REQUEST_FILES = 32
 
 

@@ -7,10 +7,10 @@ Value = TypeVar("Value")
 
 
 class _Node(Generic[Value]):
-    """Where the ways of several texts part, or one of them ends.
+    """A point where several texts part, or where one of them ends.
 
     Attributes:
-        piece: What its text has more than that of the node above; empty for the root alone.
+        piece: The characters that its text adds to that of the node above; empty for the root.
         below: The nodes below by the first character of their piece.
         value: What stands under the text that ends here; None where none does.
     """
@@ -56,7 +56,7 @@ class PrefixTree(Generic[Value]):
         return path[-1].value if path else None
 
     def discard(self, key: str) -> None:
-        """Let go of the value under a key."""
+        """Remove the value under a key."""
         path = self._path(key)
         if not path:
             return
@@ -131,7 +131,7 @@ def _split(node: _Node[Value], size: int) -> _Node[Value]:
 
 
 def _join(node: _Node[Value]) -> None:
-    """Take the node below into one where no ways part and no text ends."""
+    """Join a node with the only one below it, where no text ends at the node itself."""
     if node.piece and node.value is None and node.below is not None and len(node.below) == 1:
         [below] = node.below.values()
         node.piece += below.piece

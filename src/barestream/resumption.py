@@ -13,11 +13,12 @@ from barestream.tail import Tail
 # The spec's word for the begin of the history.
 EARLIEST = "earliest"
 
-# What clients send that have no id yet, as text. A publisher may have given such an id all the
-# same, so it is looked for first.
+# Texts that some clients send when they have no id yet. A publisher may have given an update such
+# an id, so the update is looked for first.
 NO_IDS = {"0", "null", "undefined"}
 
-# Ids of one request: each may be a question to Valkey. A page names one, and its library another.
+# How many ids of one request are looked at, because each may be a question to Valkey. A page names
+# one, and its library another.
 MOST_IDS = 4
 
 # At a multiple of this a client is told that an id is unknown. Valkey and the worker take up to a
@@ -92,7 +93,7 @@ async def resumption(
 async def _start(tail: Tail, place: Place, last_event_id: str) -> Resumption | None:
     """Return where a stream starts that goes on from a place; None where nothing would follow it.
 
-    A place beyond the log's end is of a log that was lost, or of one that nobody has.
+    A place beyond the log's end is of a log that was lost, or was never given.
     """
     log = tail.feed.log
     if place == log.floor or log.at(place):
@@ -119,8 +120,8 @@ async def _find(tail: Tail, subscription: Subscription, event_id: str) -> Place 
     record = tail.feed.log.find(event_id)
     if record is not None and await _may_read(tail, subscription, record):
         return record.place
-    # For an id that the client may not know, the same way as for one that is not there: else the
-    # time that an answer takes would tell them apart.
+    # An update that the client may not read takes the same way as one that does not exist:
+    # otherwise the time of the answer would tell them apart.
     known = await tail.broker.find(event_id)
     return known.place if known and await _may_read(tail, subscription, known) else None
 

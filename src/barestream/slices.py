@@ -1,4 +1,4 @@
-"""One time budget for the long work of a loop: what else is due waits for one slice at most."""
+"""One time budget for the long work of a loop: all else waits for one slice at most."""
 
 import asyncio
 import math
@@ -9,17 +9,17 @@ from typing import Protocol, TypeVar
 # Short beside the 10 ms that nobody notices, long beside the 0.1 ms of a turn of the loop.
 SLICE_SECONDS = 0.005
 
-# Live events go first; of so many slices one is for the rest, or a burst would keep clients that
-# catch up from ever doing so.
+# Live events go first, but one of so many slices is for the rest: otherwise a burst would keep
+# clients from catching up.
 LIVE_SHARE = 5
 
 Result = TypeVar("Result")
 
 
 class Budget(Protocol):
-    """What a piece of long work asks whether it has to let others in.
+    """Tells a piece of long work when it has to let others in.
 
-    Long work is a generator: it asks after each of its steps, and yields where the slice is over.
+    Long work is a generator: it asks after each of its steps, and yields if the slice is over.
     """
 
     def begin(self) -> float:
@@ -30,7 +30,7 @@ class Budget(Protocol):
 
 
 class Unbounded:
-    """A budget that has no end: for work that nobody else waits for."""
+    """A budget without an end, for work that holds up nothing else."""
 
     def begin(self) -> float:
         """Return when the slice ends: never."""
@@ -47,8 +47,8 @@ UNBOUNDED = Unbounded()
 class Slices:
     """The time that all long work of a loop may take together between two turns.
 
-    The first to ask in a turn of the loop begins its slice. Who waits for another one gets it in a
-    later turn, one after the other, live events first.
+    The first work that asks in a turn of the loop begins the turn's slice. Work that waits for
+    another slice gets one in a later turn, one work after the other, live events first.
 
     Args:
         now: A monotonic clock, in seconds.
@@ -66,7 +66,7 @@ class Slices:
         self._is_live_at_work = False
 
     def begin(self) -> float:
-        """Return when this turn's slice ends; it begins where nobody has asked in this turn."""
+        """Return when this turn's slice ends; begin the slice if it has not begun."""
         if self._ends_at is None:
             self._ends_at = self._now() + self._slice_seconds
             self._await_turn()
@@ -93,7 +93,7 @@ class Slices:
             await self.next(live=live)
 
     async def work(self, steps: Generator[None, None, Result]) -> Result:
-        """Have a work done that yields where the slice is over, and return what it returns."""
+        """Run a generator that yields when the slice is over; return its result."""
         while True:
             try:
                 next(steps)
@@ -108,7 +108,7 @@ class Slices:
             asyncio.get_running_loop().call_soon(self._turn)
 
     def _turn(self) -> None:
-        """End the slice of the turn before, and let in one who waits: it comes in the next turn."""
+        """End the slice of the turn before, and let one waiter in: it runs in the next turn."""
         self._is_turn_due = False
         self._ends_at = None
         was_live_at_work, self._is_live_at_work = self._is_live_at_work, False
@@ -123,7 +123,7 @@ class Slices:
 
 
 def _let_in(waiters: deque[asyncio.Future[None]]) -> bool:
-    """Let the first one in that still waits; return whether there was one."""
+    """Let in the first waiter that still waits; return whether there was one."""
     while waiters:
         waiter = waiters.popleft()
         if not waiter.done():

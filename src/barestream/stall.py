@@ -4,15 +4,15 @@
 class Stall:
     """Watches one client while bytes wait for it.
 
-    What the kernel has sent counts. It may hold megabytes for a client, and it takes nothing more
-    from a transport before a third of its buffer is free: a client that reads 15 KB/s then leaves
-    the transport's bytes where they are for minutes.
+    Bytes that the kernel has sent count as taken. The kernel may hold megabytes for a client, and
+    takes nothing more from a transport before a third of its buffer is free: while a client reads
+    15 KB/s, the transport's bytes may stay where they are for minutes.
 
     Args:
         since: When the client may have taken something last, in seconds of a monotonic clock.
         pending_bytes: How much waits in the process.
         kernel_bytes: How much waits in the kernel.
-        sent_bytes: How much was sent so far, what waits included.
+        sent_bytes: How much was written so far, waiting bytes included.
     """
 
     __slots__ = ("_kernel_bytes", "_pending_bytes", "_progress_at", "_sent_bytes")
@@ -28,7 +28,7 @@ class Stall:
     def seconds(
         self, now: float, pending_bytes: int, kernel_bytes: int, sent_bytes: int = 0
     ) -> float:
-        """Return for how long the client has taken nothing, by another look at the same figures.
+        """Return for how long the client has taken nothing, given the figures of this moment.
 
         Args:
             now: The time on the same clock.
@@ -41,8 +41,8 @@ class Stall:
             - (pending_bytes - self._pending_bytes)
             - (kernel_bytes - self._kernel_bytes)
         )
-        # The kernel counts whole buffers on a unix socket: what has gone from here to there may
-        # have grown.
+        # On a unix socket the kernel counts whole buffers: bytes that have moved from the process
+        # to the kernel may count for more there.
         if taken_bytes > 0 or pending_bytes < self._pending_bytes:
             self._progress_at = now
         self._pending_bytes = pending_bytes

@@ -98,7 +98,7 @@ class Tail:
     async def _read_on(self) -> None:
         log, lag = self.feed.log, self.feed.lag
         lag.ask()
-        # After an absence at once: another log than before may give no place after this one.
+        # After an absence read at once: another log may never get a place after this one.
         read = self.broker.wait if self._following else self.broker.read
         page = await read(log.last, MOST_EVENTS)
         if not page.is_known:
@@ -113,7 +113,7 @@ class Tail:
             size_bytes += len(record.body)
             await self.slices.step(live=True)
         if len(page.entries) < MOST_EVENTS and size_bytes < MOST_PAGE_BYTES // 2:
-            # Neither bound has cut the page.
+            # No bound has cut the page, so this was the end of the log.
             lag.read_to_end()
         while self.feed.pending_bytes > MOST_PENDING_BYTES:
             await asyncio.sleep(PENDING_POLL_SECONDS)
@@ -121,8 +121,8 @@ class Tail:
     async def _follow_another_log(self) -> None:
         """Go on with a log that does not know the place where this worker stands.
 
-        It was lost while Valkey's clock is behind, or an older copy was put in its place. Streams
-        have been sent updates that it does not have.
+        The log was lost and Valkey's clock is behind, or an older copy replaced it. Streams have
+        been sent updates that it does not have.
         """
         before = self.feed.log
         await self.broker.move_on(before.last)
@@ -136,7 +136,7 @@ class Tail:
                 common = record.place
             await self.slices.step()
         logger.error(
-            "the log is another one: what was sent after the last common place is lost",
+            "the log was lost or replaced by an older copy: later updates are gone",
             extra={"place": str(before.last), "common": str(common)},
         )
         self.feed.metrics.logs_lost.inc()

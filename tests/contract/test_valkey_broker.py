@@ -502,7 +502,7 @@ def test_more_than_may_wait_is_refused_at_once(
         engine.pause()
         waiting = [asyncio.create_task(broker.publish(update("x" * 400))) for _ in range(3)]
         await asyncio.sleep(0)
-        with pytest.raises(BrokerAwayError, match="too much waits"):
+        with pytest.raises(BrokerAwayError, match="too many updates wait"):
             await broker.publish(update("x" * 400))
         engine.resume()
         await asyncio.gather(*waiting)
@@ -662,7 +662,7 @@ def test_the_password_may_stand_in_the_url(engine: Engine, scheme: str) -> None:
     ],
 )
 def test_a_malformed_url_is_refused_without_naming_what_may_be_the_password(url: str) -> None:
-    with pytest.raises(ValueError, match="not the URL of an engine") as caught:
+    with pytest.raises(ValueError, match="not the URL of a Valkey") as caught:
         ValkeyBroker(url, FAR_BOUNDS)
     assert "sec" not in str(caught.value)
 

@@ -102,7 +102,7 @@ def test_connections_that_are_not_finished_with_their_first_request_are_ended(
                 read += each.recv(65_536)
     [line] = wait_for("the line", lambda: bound.says("408: The request's head did not"))
     assert (line["level"], line["client"]) == ("WARNING", "127.0.0.1")
-    assert len(bound.says("nothing came within 10 s")) == 1
+    assert len(bound.says("no request came within 10 s")) == 1
 
 
 def ticks(read: bytes) -> list[bytes]:

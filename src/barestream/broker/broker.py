@@ -20,10 +20,10 @@ class BrokerAwayError(Exception):
     Attributes:
         cause: The kind of the reason, one of a few: Valkey's code where it refuses (OOM), else
             unreachable, unanswered, broken, full, closed or error.
-        words: What the log does, for those who ask from outside; it names no address.
-        is_refusal: Whether the log is there, and has said that it does not do it.
-        nothing_taken: Whether it is certain that a publish that ends so was not taken. Else it
-            may or may not have been.
+        words: The same for clients, as what the log does ("does not answer"); it names no address.
+        is_refusal: Whether the log is there, and has refused.
+        nothing_taken: Whether it is certain that a publish that ends with this error was not
+            taken. Otherwise it may or may not have been taken.
     """
 
     def __init__(
@@ -65,12 +65,13 @@ class HistoryBounds:
 class Weights(NamedTuple):
     """How much memory updates take where the log is, measured over sizes from 10 bytes to 10 KB.
 
-    It follows from what is counted anyway, so that releases with other weights share one count.
+    The log counts sizes, updates and ids, and not memory, so that releases with other weights can
+    share it.
 
     Attributes:
-        ratio: For each byte that size_bytes counts.
-        update_bytes: For each update beside that.
-        id_bytes: For each id of a publisher's, which is kept once more to be found by.
+        ratio: Bytes of memory for each byte that size_bytes counts.
+        update_bytes: Further bytes for each update.
+        id_bytes: Further bytes for each id of a publisher's, which is also kept in an index.
     """
 
     ratio: float
@@ -88,9 +89,9 @@ class Page(NamedTuple):
     Attributes:
         floor: The place after which nothing is missing up to the last of the entries.
         entries: The updates; none where nothing follows.
-        is_known: Whether the place that was asked from is one of this log: an update stands there,
-            or the history begins there or later. Else the place was given by another log: one
-            that was lost, or a newer one than the copy that was put in its place.
+        is_known: Whether this log gave the place that the page follows: an update stands there,
+            or the history begins there or later. If not, the place is of a log that was lost, or
+            that an older copy has replaced.
     """
 
     floor: Place
@@ -99,12 +100,12 @@ class Page(NamedTuple):
 
 
 class Misfit(NamedTuple):
-    """Why the log cannot keep what its bounds promise.
+    """Why the log may lose updates that its bounds should keep.
 
     Attributes:
-        what: What does not fit, in one sentence.
-        figures: The numbers of it, by name.
-        remedy: What to change.
+        what: The problem, in one sentence.
+        figures: Its numbers and settings, by name.
+        remedy: How to solve it.
     """
 
     what: str
@@ -117,7 +118,7 @@ class Broker(Protocol):
 
     Places only go forward: over restarts, and over a clock that was set back, as long as the log
     is kept. One that is lost, or replaced by an older copy, does not know the places that it gave:
-    a reader sees that (Page.is_known), and has it move on.
+    a reader sees that (Page.is_known), and calls move_on.
     Each method raises BrokerAwayError where the log cannot be reached.
     """
 
@@ -155,16 +156,16 @@ class Broker(Protocol):
         """
 
     async def move_on(self, place: Place) -> None:
-        """Have the log tell everybody, after this place, that updates are lost.
+        """Give every later update a place after this one, and send a gap to every stream.
 
-        A log that was lost, or replaced by an older copy, would else give places anew, and who
-        has not come so far would read on in it, past what is lost.
+        Without it a log that was lost, or replaced by an older copy, could give a place twice, and
+        a stream that is behind would read past what is lost.
         """
 
     async def find(self, event_id: str) -> Known | None:
         """Return what is known of the update that has this id of its publisher's.
 
-        It costs the same, whatever the update's data is: a client may only be guessing ids.
+        It takes the same time whatever the update's data is: a client may only be guessing ids.
         """
 
     async def trim(self) -> None:
@@ -174,10 +175,10 @@ class Broker(Protocol):
         """
 
     async def probe(self) -> None:
-        """Ask whether an update would be taken, without one; raise what publishing would."""
+        """Ask whether an update would be taken; raise the error that publishing would raise."""
 
     async def misfits(self) -> list[Misfit]:
-        """Return what of the place where the log is kept does not fit the bounds of the log."""
+        """Return why the place where the log is kept does not fit the bounds of the log."""
 
     async def close(self) -> None:
         """Let go of every connection."""

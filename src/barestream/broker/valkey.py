@@ -192,7 +192,7 @@ local most_events, most_bytes = tonumber(ARGV[4]), tonumber(ARGV[5])
 local floor, rows, bytes, known = begin(), {}, 0, 1
 local after = string.match(from, '^%((.+)$')
 if after and #redis.call('XRANGE', log, after, after) == 0 then
-  -- Only a place before the history's begin may have no entry any more.
+  -- A place before the history's begin need not have an entry: it may have been trimmed.
   local ms, seq = string.match(after, '^(%d+)-(%d+)$')
   local floor_ms, floor_seq = string.match(floor, '^(%d+)-(%d+)$')
   ms, floor_ms = tonumber(ms), tonumber(floor_ms)
@@ -215,8 +215,8 @@ return {floor, rows, 0, known}
 """
 ).encode()
 
-# HSETNX on a field that is there writes nothing, so nothing goes to the disk or to a replica; yet
-# Valkey refuses it wherever it refuses an update.
+# HSETNX of an existing field writes nothing to the disk or to a replica; yet Valkey refuses it
+# whenever it refuses an update.
 _PROBE_SCRIPT = (
     _BEGIN
     + """
@@ -267,7 +267,7 @@ class _Pending:
         arguments: What the script gets.
         sent_bytes: How large they are.
         place: Where the answer goes: a place, or None where the id is taken.
-        is_sent: Whether the engine may have got it.
+        is_sent: Whether Valkey may have got it.
     """
 
     arguments: tuple[bytes, ...]
@@ -319,7 +319,7 @@ class ValkeyBroker:
         sent_bytes = sum(map(len, arguments))
         if self._pending_bytes + sent_bytes > PENDING_MOST_BYTES:
             raise BrokerAwayError(
-                "too much waits to be published",
+                "too many updates wait to be published",
                 cause="full",
                 words="has too many updates waiting for it",
                 nothing_taken=True,
@@ -408,9 +408,9 @@ class ValkeyBroker:
         self._checked(await self._publishing.ask((b"EVAL", _PROBE_SCRIPT, *_KEYS)))
 
     async def misfits(self) -> list[Misfit]:
-        """Return what of Valkey does not fit the bounds (see Broker)."""
+        """Return why Valkey does not fit the bounds (see Broker)."""
         (answer,) = await self._reading.ask((b"INFO", b"memory"))
-        # Whoever hosts Valkey may keep its figures to itself.
+        # A hosted Valkey may refuse INFO.
         return [] if isinstance(answer, ValkeyError) else misfits(answer, self._history_bytes)
 
     async def close(self) -> None:
@@ -425,10 +425,7 @@ class ValkeyBroker:
     async def _read(
         self, command: bytes, start: bytes, end: bytes, most_events: int, most_bytes: int
     ) -> tuple[Place, list[Any], bool, bool]:
-        """Return the floor, the entries that the command gives, and whether there are no more.
-
-        And whether the log knows the place that it reads after.
-        """
+        """Return the floor, the entries, whether these are all, and whether the place is known."""
         ((floor, rows, is_all, known),) = self._checked(
             await self._reading.ask(_read_command(command, start, end, most_events, most_bytes))
         )
@@ -446,7 +443,7 @@ class ValkeyBroker:
         return answers
 
     def _error(self, answer: Exception) -> BrokerAwayError:
-        """Return what an error answer means; where it is a refusal, ask another server next."""
+        """Return the error for an error answer; after a refusal, leave the server's connections."""
         error = answered(answer)
         if error.is_refusal:
             self._server.leave()
@@ -461,17 +458,17 @@ class ValkeyBroker:
             except BrokerAwayError as error:
                 _fail(batch, error)
                 if not batch:
-                    # There was no connection by which to send any of it.
+                    # There was no connection, so nothing was sent.
                     self._fail_pending(error)
             except BaseException:
                 _fail(batch, BrokerAwayError("the sender ended", cause="closed"))
                 raise
 
     async def _send_batch(self, batch: list[_Pending]) -> None:
-        """Send a part of what is pending, and tell each of its publishers what became of it.
+        """Send a part of the pending updates, and give each of its publishers the outcome.
 
         Args:
-            batch: Gets what is sent, once there is a connection: what waits for one is not sent.
+            batch: An empty list. It gets the updates once there is a connection to send them by.
         """
 
         def choose() -> Commands:
@@ -512,8 +509,8 @@ class ValkeyBroker:
 def _publish_commands(batch: Sequence[_Pending]) -> Commands:
     if not batch:
         return ()
-    # The first brings the script, so those behind it find it, in one transaction, also in an
-    # engine that was just restarted.
+    # The first command brings the script, so the others find it, also in a Valkey that was just
+    # restarted: all are one transaction.
     commands = [(b"EVALSHA", _PUBLISH_SHA, *_KEYS, *pending.arguments) for pending in batch]
     commands[0] = (b"EVAL", _PUBLISH_SCRIPT, *_KEYS, *batch[0].arguments)
     return ((b"MULTI",), *commands, (b"EXEC",))

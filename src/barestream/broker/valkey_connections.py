@@ -1,4 +1,4 @@
-"""How Valkey is reached: by a bounded number of connections, each question with a deadline."""
+"""Connections to Valkey: a bounded number of them, and a deadline for each question."""
 
 import asyncio
 import re
@@ -13,8 +13,8 @@ from valkey.exceptions import ValkeyError
 
 from barestream.broker.valkey_errors import ANSWERED, broken, unanswered, unreachable
 
-# The keepalive finds a host that has vanished while nothing is asked of it, and the last one
-# lets go of what was written to it. Linux, tcp(7).
+# The keepalive finds a host that vanished while no question was under way; TCP_USER_TIMEOUT drops
+# the connection where the host does not acknowledge what was written. Linux, tcp(7).
 _KEEPALIVE = {
     socket.TCP_KEEPIDLE: 5,
     socket.TCP_KEEPINTVL: 2,
@@ -25,15 +25,15 @@ _KEEPALIVE = {
 _URL_OPTIONS = {"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}
 _DATABASE = re.compile(r"/?|/[0-9]+")
 
-# A server that goes on refusing is connected to anew no more often than this: a TLS handshake
-# takes milliseconds of both ends.
+# The shortest time between reconnections to a server that goes on refusing: a TLS handshake costs
+# both ends milliseconds.
 LEAVE_SECONDS = 1.0
 
 Commands = Sequence[Sequence[bytes]]
 
 
 class Server:
-    """Where Valkey is.
+    """The server that connections are made to.
 
     Args:
         options: How to connect (see connection_options).
@@ -49,14 +49,14 @@ class Server:
         self._left_at = float("-inf")
 
     def connection(self) -> Any:
-        """Return a connection of the client library's that is not connected yet."""
+        """Return an unconnected connection of the client library."""
         return self._class(**self._options)
 
     def leave(self) -> None:
-        """Have each next question ask by a connection of its own: the server refuses.
+        """Use no existing connection again, because the server refuses.
 
-        A primary that was demoted keeps its connections. The name may lead to another server by
-        now, and only a new connection looks it up again.
+        A primary that was demoted keeps its connections open. The name may lead to another server
+        meanwhile, and only a new connection looks it up again.
         """
         now = asyncio.get_running_loop().time()
         if now - self._left_at >= LEAVE_SECONDS:
@@ -90,7 +90,7 @@ class Connections:
         return await self.ask_by(lambda: commands)
 
     async def ask_by(self, choose: Callable[[], Commands]) -> list[Any]:
-        """Do the same with commands that are chosen when there is a connection; maybe none.
+        """Do the same with commands that are chosen once there is a connection; maybe none.
 
         Raises:
             BrokerAwayError: As with ``ask``. Nothing was taken where nothing was chosen yet.
@@ -102,7 +102,7 @@ class Connections:
             has_chosen = True
             return choose()
 
-        # Without the cause: errors that name an unknown command quote its arguments.
+        # "from None", because errors about an unknown command quote its arguments.
         try:
             async with asyncio.timeout(self._answer_seconds), self._free:
                 return await self._ask(chosen)
@@ -113,7 +113,7 @@ class Connections:
 
     async def _ask(self, choose: Callable[[], Commands]) -> list[Any]:
         connection, epoch = await self._connected()
-        # The client library forgets it where a send fails, and leaves it open.
+        # Kept because the client library forgets the writer of a failed send, and leaves it open.
         writer = connection._writer
         self._busy.add(connection)
         try:
@@ -122,8 +122,8 @@ class Connections:
                 await connection.send_packed_command(connection.pack_commands(commands))
             answers = [await _answer(connection) for _ in commands]
         except BaseException:
-            # Answers that are still to come would be taken for those to the next question; and
-            # what a stopped server has not read yet would keep a connection from closing.
+            # Late answers would be taken for those to the next question. And bytes that a stopped
+            # server has not read would keep the connection from closing.
             writer.transport.abort()
             await _cut(connection)
             raise
@@ -149,7 +149,7 @@ class Connections:
         try:
             await connection.connect()
         except BaseException:
-            # An answer to its greeting that is still to come would be taken for another's.
+            # A late answer to the greeting would be taken for that to a question.
             await _cut(connection)
             raise
         return connection, epoch
@@ -187,7 +187,7 @@ async def _cut(connection: Any) -> None:
 
 
 def connection_options(url: str) -> dict[str, Any]:
-    """Return what a server is made with.
+    """Return the options of a Server for a URL.
 
     Raises:
         ValueError: The URL is malformed. A password that is not percent-encoded may stand
@@ -207,7 +207,7 @@ def connection_options(url: str) -> dict[str, Any]:
         is_whole = False
     if not is_whole:
         raise ValueError(
-            "not the URL of an engine, such as redis://host:6379/0, rediss://host, or "
+            "not the URL of a Valkey, such as redis://host:6379/0, rediss://host, or "
             f"unix:///path, with no options but {', '.join(sorted(_URL_OPTIONS))}"
         )
     if not is_unix:
@@ -215,5 +215,5 @@ def connection_options(url: str) -> dict[str, Any]:
     if parts.scheme in ("rediss", "valkeys"):
         # The client library's default accepts the certificate of any host.
         options["ssl_check_hostname"] = True
-    # A question has one deadline, for all that it takes together.
+    # Each question has one deadline for all its steps, so the socket needs no timeout.
     return options | {"client_name": "barestream", "socket_timeout": None}

@@ -1,9 +1,9 @@
-"""What Valkey's error answers mean: each code that says that nothing was done, in plain words.
+"""The meaning of Valkey's error answers, and plain words for the codes by which it refuses.
 
-Valkey checks whether it may write before a command, and before the first write of a script; a
-script that has begun to write is not refused any more. So an update that was refused with one of
-these codes is not in the log. An error without one of them may have come from the middle of a
-script, after its update was added. Tried on Redis 7.0 and Valkey 8.1.
+Valkey checks whether it may write before a command, and before the first write of a script, but
+not once the script has written. So an update that was refused with one of these codes is not in the
+log. An error without such a code may come from the middle of a script, after its update was added.
+Tried on Redis 7.0 and Valkey 8.1.
 
 Source: https://valkey.io/topics/protocol/#simple-errors, and Valkey's server.c and script.c.
 """
@@ -23,7 +23,7 @@ from valkey.exceptions import (
 
 from barestream.broker.broker import BrokerAwayError
 
-# The errors that are answers: the client library makes two of them kinds of a broken connection.
+# The errors that are answers. Two of them are connection errors by their class.
 ANSWERED = (ResponseError, AuthenticationError, BusyLoadingError)
 
 _CLUSTER = "it is a node of a cluster that does not have the log"
@@ -60,14 +60,14 @@ _CODES: dict[type[Exception], str] = {
     ReadOnlyError: "READONLY",
 }
 
-# What comes after it is the content of a command, or where in a script it was.
+# The part of a message that quotes a command, or names a line of a script.
 _TAIL = re.compile(r",? (?:with args beginning with|script: [0-9a-f]{40}).*", re.DOTALL)
 
 _DISCARDED = re.compile(r"because of: ([A-Z]+) ")
 
 
 def refusal(error: Exception) -> BrokerAwayError | None:
-    """Return what is told of an error answer by which Valkey has done nothing; None of others."""
+    """Return the error for a refusal, after which nothing was done; None for other answers."""
     message = _message(error)
     code = _CODES.get(type(error))
     if code is None and isinstance(error, AuthenticationError):
@@ -82,33 +82,33 @@ def refusal(error: Exception) -> BrokerAwayError | None:
     return BrokerAwayError(
         f"{code} {message}",
         cause=code,
-        words=f"refuses what it is asked: {_WORDS[code]}",
+        words=f"refuses: {_WORDS[code]}",
         is_refusal=True,
         nothing_taken=True,
     )
 
 
 def answered(error: Exception) -> BrokerAwayError:
-    """Return what is told of any error answer."""
+    """Return the error for any error answer."""
     return refusal(error) or BrokerAwayError(
         _message(error), cause="error", words="answers with an error"
     )
 
 
 def unreachable(error: Exception) -> BrokerAwayError:
-    """Return what is told where there was no connection by which to ask."""
+    """Return the error for a server to which there was no connection."""
     return refusal(error) or BrokerAwayError(
         _message(error), cause="unreachable", words="cannot be reached", nothing_taken=True
     )
 
 
 def broken(error: Exception) -> BrokerAwayError:
-    """Return what is told where the connection ended before the whole answer came."""
+    """Return the error for a connection that ended before the whole answer came."""
     return BrokerAwayError(_message(error), cause="broken", words="has broken the connection")
 
 
 def unanswered(seconds: float, *, nothing_taken: bool) -> BrokerAwayError:
-    """Return what is told where no answer came within so many seconds."""
+    """Return the error for an answer that did not come within so many seconds."""
     return BrokerAwayError(
         f"no answer within {seconds} s", cause="unanswered", nothing_taken=nothing_taken
     )

@@ -15,7 +15,7 @@ def misfits(info: bytes, history_bytes: int) -> list[Misfit]:
     )
     found = []
     most_bytes = int(figures.get("maxmemory", 0))
-    # What an empty Valkey uses; its clients' buffers come on top.
+    # The memory of an empty Valkey, without buffers of clients.
     own_bytes = int(figures.get("used_memory_startup", 0))
     if most_bytes and history_bytes + own_bytes > most_bytes:
         found.append(
@@ -30,7 +30,7 @@ def misfits(info: bytes, history_bytes: int) -> list[Misfit]:
     if most_bytes and policy != "noeviction":
         found.append(
             Misfit(
-                "Valkey may throw the log away when its memory is full",
+                "Valkey may delete the log when its memory is full",
                 {"maxmemory_policy": policy},
                 "set Valkey's maxmemory-policy to noeviction",
             )

@@ -11,8 +11,8 @@ _MOST_HEAD_BYTES = 65_536
 
 _CONTENT_TYPE = "text/event-stream"
 
-# The header in which barestream, and nginx before it, say why a stream is told to come back later:
-# to an EventSource that is an answer of 200 which ends.
+# The header in which barestream, and nginx before it, say why a stream is turned away. For an
+# EventSource that is a 200 that ends at once, so that it comes back later.
 TURNED_AWAY = "barestream-turned-away"
 
 

@@ -9,7 +9,7 @@ from barestream.server.arbiter import SlotArbiter
 
 
 class _Run(BaseApplication):  # type: ignore[misc]  # Gunicorn has no types
-    """The last step of Gunicorn's command, which names its master itself."""
+    """Runs our master, where Gunicorn's own class would run its Arbiter."""
 
     def run(self) -> None:
         try:
@@ -19,7 +19,7 @@ class _Run(BaseApplication):  # type: ignore[misc]  # Gunicorn has no types
 
 
 class _Service(WSGIApplication, _Run):  # type: ignore[misc]  # Gunicorn has no types
-    """Reads Gunicorn's options, and runs."""
+    """Gunicorn's command: it reads the options, then runs as _Run does."""
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Gunicorn's master, which starts a worker's successor as soon as the worker begins to leave.
 
-Gunicorn's own counts a worker until its process has ended. Each worker slot has a socket of its
-own, so a slot would have no worker for the whole drain of one that stops alone.
+Gunicorn's own master counts a worker until its process has ended. Each worker slot has a socket of
+its own, so a slot would have no worker while one that stops alone drains.
 """
 
 import signal
@@ -27,10 +27,10 @@ _POLL_SECONDS = 0.1
 class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
     """Keeps a worker in each slot that is not leaving.
 
-    WORKERS, which Gunicorn counts, holds the workers that stay. Those that leave are kept apart
-    until their process ends: it does so by itself, by its deadline, or is killed. At most as many
-    as there are slots drain at their own pace, so that workers that break one after the other are
-    bounded in number.
+    WORKERS, which Gunicorn counts, holds the workers that stay. Workers that leave are kept apart
+    until their process ends; one that has not ended by its deadline is killed. At most as many as
+    there are slots drain at their own pace: this bounds the number of processes where workers break
+    one after the other.
     """
 
     WORKERS: dict[int, Worker]
@@ -41,13 +41,13 @@ class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
         self._leaving: dict[int, Worker] = {}
         self._is_stopping = False
         self._is_reload_due = False
-        # The age of the newest worker of before the last reload.
+        # The age of the newest worker when the last reload began.
         self._reloaded_age = 0
         self._looked_at = time.monotonic()
         self._judged_from = self._looked_at
 
     def handle_hup(self) -> None:
-        """Reload; where the workers of an earlier reload still drain, when they have ended."""
+        """Reload; if workers still drain because of an earlier reload, wait for their end."""
         if self._is_reload_under_way:
             self.log.info("The reload waits until the workers of the earlier one have ended")
             self._is_reload_due = True
@@ -68,10 +68,10 @@ class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
             self.handle_hup()
 
     def spawn_worker(self) -> int:
-        """Fork a worker; a signal that is sent to it from then on is not lost.
+        """Fork a worker, and lose no signal that is sent to it.
 
-        The worker takes its signals once it has handlers of its own (Worker.init_signals): those
-        that it inherits are the master's, and do nothing in it.
+        The handlers that it inherits are the master's, and do nothing in the worker. So its signals
+        are held back until it has handlers of its own (Worker.init_signals).
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
         try:
@@ -101,12 +101,12 @@ class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
             super().reap_workers()
 
     def murder_workers(self) -> None:
-        """Kill the workers that no longer beat, and those that have not left in time."""
+        """Kill the workers that do not beat, and those that have not left in time."""
         now = time.monotonic()
         away_seconds = now - self._looked_at
         self._looked_at = now
         if away_seconds > max(2, self.timeout / 2):
-            # This process did not run (a paused container or machine), so nor did the workers.
+            # This process did not run (a paused container or machine), nor did the workers.
             self._judged_from = now
             for worker in self._leaving.values():
                 worker.leaves_by += away_seconds
@@ -119,7 +119,7 @@ class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
                 self.kill_worker(pid, signal.SIGKILL)
 
     def stop(self, graceful: bool = True) -> None:
-        """End all workers, and start none; as Gunicorn's, by a clock that nobody sets."""
+        """End all workers, and start none: as Gunicorn does, but by a monotonic clock."""
         self._is_stopping = True
         self.WORKERS.update(self._leaving)
         self._leaving.clear()
@@ -175,7 +175,7 @@ class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
             (worker.age, pid) for pid, worker in self._leaving.items() if not worker.is_hurried
         ]
         for _, pid in sorted(paced)[: max(0, len(paced) - self.num_workers)]:
-            self.log.warning("Worker (pid:%s) ends at once: others leave after it", pid)
+            self.log.warning("Worker (pid:%s) is told to end at once: too many workers drain", pid)
             self._leaving[pid].is_hurried = True
             self._leaving[pid].leaves_by = time.monotonic() + HURRIED_SECONDS
             self.kill_worker(pid, signal.SIGQUIT)

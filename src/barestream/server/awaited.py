@@ -1,7 +1,7 @@
-"""The connections that something is awaited of, and until when.
+"""The connections from which something must come, and until when.
 
-Once a second one sweep looks through them. A timer for each cost a connect more, and an open
-stream, of which nothing is awaited, is not among them.
+One sweep a second looks through them, because a timer for each would make a connect dearer. Nothing
+is awaited from an open stream, so streams are not among them.
 """
 
 import asyncio
@@ -14,39 +14,39 @@ SWEEP_SECONDS = 1.0
 
 
 class Overdue(Protocol):
-    """A connection that something is awaited of."""
+    """A connection from which something must come."""
 
     def be_overdue(self) -> None:
         """End the wait: it took too long."""
 
 
 class Awaited:
-    """A second here is a sweep: a process that was stopped for a minute ends nobody's wait."""
+    """Counts seconds by its sweeps: after a pause of the whole process no connection is overdue."""
 
     def __init__(self) -> None:
         self._sweeps = 0
         self._due: dict[Overdue, int] = {}
 
     def __contains__(self, connection: Overdue) -> bool:
-        """Return whether something is awaited of it."""
+        """Return whether something must come from it."""
         return connection in self._due
 
     def begin(self, connection: Overdue, seconds: int) -> None:
-        """Await something from now on; a wait under way goes on."""
+        """Await something from the connection; a wait that is under way goes on."""
         if connection not in self._due:
             self.renew(connection, seconds)
 
     def renew(self, connection: Overdue, seconds: int) -> None:
-        """Await something from now on, whatever was awaited before."""
-        # The second that runs has begun already.
+        """Await something from the connection, and forget an earlier wait."""
+        # The current second has begun already.
         self._due[connection] = self._sweeps + seconds + 1
 
     def end(self, connection: Overdue) -> None:
-        """Await nothing of it any more."""
+        """Await nothing from the connection."""
         self._due.pop(connection, None)
 
     def sweep(self) -> None:
-        """Tell those of which something is overdue."""
+        """Tell the connections whose time is over."""
         self._sweeps += 1
         for connection in [each for each, due in self._due.items() if due <= self._sweeps]:
             self.end(connection)

@@ -1,6 +1,6 @@
-"""uvicorn's HTTP protocol, with an end to all that it waits for.
+"""uvicorn's HTTP protocol, with a limit to each wait and to the size of a request.
 
-nginx does the same for its clients; without it (BARESTREAM_BIND) clients come here.
+nginx has the same limits; without nginx (BARESTREAM_BIND) clients connect here directly.
 """
 
 import time
@@ -22,7 +22,7 @@ _NO_HTTP = "Invalid HTTP request received."
 
 
 class ConnectionsState(ServerState):
-    """What the server and all its connections tell each other.
+    """The state that the server and all its connections share.
 
     Attributes:
         draining: Whether the server stops.
@@ -38,7 +38,7 @@ class ConnectionsState(ServerState):
 
 
 class _LingeringTransport:
-    """What a response writes to while its client may still send: closing waits for that."""
+    """The transport of a response whose client may still send: closing waits for the client."""
 
     __slots__ = ("_protocol", "is_closing", "write")
 
@@ -52,9 +52,9 @@ class _LingeringTransport:
 
 
 class _BodyBehindUpgrade:
-    """What a parser calls that reads a body alone.
+    """The callbacks of a parser that reads only the body of a request with an Upgrade.
 
-    The parser of heads takes an Upgrade for granted: what follows is another protocol to it.
+    The parser of the head takes all that follows an Upgrade for another protocol.
     """
 
     def __init__(self, protocol: "BoundedProtocol") -> None:
@@ -67,17 +67,16 @@ class _BodyBehindUpgrade:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """A connection that is read only so far, and waited for only so long.
+    """A connection with limits to the bytes that it holds, and to each wait.
 
     Attributes:
-        head_seconds: For a request's head, from the connection's or its own first byte. It and
-            body_seconds are what nginx is set to here (client_header_timeout, client_body_timeout).
-        body_seconds: From one piece of a body to the next.
-        linger_seconds: For a client to take an answer that came before all that it sends. A
-            round trip is enough where it reads meanwhile, and else what it sends has to be
-            through.
-        answer_seconds: For an answer to a client that has closed its half: as long as nginx
-            waits for one. Whether it is still there, its connection does not tell.
+        head_seconds: How long a request's head may take, from the begin of the connection or the
+            head's first byte. As in this project's nginx (client_header_timeout).
+        body_seconds: How long a body may pause. As in this project's nginx (client_body_timeout).
+        linger_seconds: How long a client that still sends has to take its answer. A client that
+            reads while it sends needs one round trip; another one has to send all first.
+        answer_seconds: How long an answer may take for a client that has closed its sending half:
+            the connection does not tell whether it is still there. nginx waits as long.
     """
 
     head_seconds: ClassVar[int] = 10
@@ -99,9 +98,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # uvicorn knows the newest alone.
+        # uvicorn knows only the newest request.
         self._unanswered: list[RequestResponseCycle] = []
-        # An upper bound of what came since a head, or a piece of a body, was whole.
+        # An upper bound of the bytes that came after the last whole head or piece of a body.
         self._unparsed_bytes = 0
         self._has_body = False
         self._ignores_input = False
@@ -114,7 +113,7 @@ class BoundedProtocol(HttpToolsProtocol):
         state = self.server_state
         if state.most_connections is not None and len(self.connections) > state.most_connections:
             # At the limit itself the kernel would refuse connections to Valkey as well.
-            self._notice(f"more than {state.most_connections} connections: the next are closed")
+            self._notice(f"more than {state.most_connections} connections: further ones are closed")
             self._ignores_input = True
             transport.abort()
             return
@@ -143,7 +142,7 @@ class BoundedProtocol(HttpToolsProtocol):
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
-                # It is answered as if it had not asked (RFC 9110, section 7.8).
+                # The request is answered as if it had no Upgrade (RFC 9110, section 7.8).
                 data = data[upgrade.args[0] :]
                 if self.scope["method"] == "CONNECT":
                     # What follows is no HTTP.
@@ -191,10 +190,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._has_body:
             self.cycle.transport = _LingeringTransport(self)  # type: ignore[assignment]
             self.server_state.awaited.renew(self, self.body_seconds)
-            # What comes behind a chunked body is no part of the scope, which has its list.
+            # Trailers of a chunked body must not get into the scope, which holds the first list.
             self.headers = self.headers[:]
-        # They are answered in their order. Looked through whole, 13,000 requests that came as one
-        # read held up the loop for 5 s.
+        # Requests are answered in their order, so only the first ones can be complete. To look
+        # through the whole list held up the loop for 5 s, when 13,000 requests came in one read.
         while self._unanswered and self._unanswered[0].response_complete:
             self._unanswered.pop(0)
         self._unanswered.append(self.cycle)
@@ -206,10 +205,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self.server_state.awaited.renew(self, self.body_seconds)
 
     def on_message_complete(self) -> None:
-        """Await no more of a request."""
+        """Take note that a request is whole."""
         if self._has_body:
             if self.parser.should_upgrade():
-                # Its body comes yet.
+                # Its body is still to come.
                 return
             self.cycle.scope.setdefault("extensions", {})[WHOLE_BODY] = {}
         super().on_message_complete()
@@ -217,10 +216,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self.server_state.awaited.end(self)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio takes one
-        """Answer what was asked, then close; close at once where nothing is to be answered.
+        """Answer the whole requests, then close; close at once if there are none.
 
-        A client may close its half and read on (RFC 9112, section 9.6). nginx, behind a unix
-        socket, never does: there its client has left.
+        A client may close its sending half and read on (RFC 9112, section 9.6). nginx, which comes
+        by a unix socket, never does: its client has left.
 
         Returns:
             Whether the connection stays open.
@@ -234,17 +233,17 @@ class BoundedProtocol(HttpToolsProtocol):
         return True
 
     def be_overdue(self) -> None:
-        """End the connection, or its request: what is awaited took too long."""
+        """End the connection, or its request: the awaited bytes took too long."""
         if self.transport.get_write_buffer_size():
-            # Its client takes something of an answer, or is cut for it (stalled_connections.py).
+            # A client that does not take its answer is cut by stalled_connections.py.
             self.server_state.awaited.renew(self, self.linger_seconds)
         elif self._is_lingering:
             self.transport.abort()
         elif self.is_half_closed:
-            self._notice(f"no answer within {self.answer_seconds} s to a client that only reads")
+            self._notice(f"no answer within {self.answer_seconds} s to a client that sends no more")
             self.transport.abort()
         elif self.flow.read_paused:
-            # The application holds it up.
+            # The application does not read the body.
             self.server_state.awaited.renew(self, self.body_seconds)
         elif self.cycle is not None and self.cycle.more_body:
             self._refuse(
@@ -257,7 +256,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 f"The request's head did not come within {self.head_seconds} s.",
             )
         else:
-            self._notice(f"nothing came within {self.head_seconds} s: closed")
+            self._notice(f"no request came within {self.head_seconds} s: closed")
             self.transport.close()
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
@@ -270,7 +269,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._end_with_the_last():
             return
         if any(each.response_started and not each.response_complete for each in self._unanswered):
-            # Its client would read this as a part of that answer.
+            # The client would take the error for a part of the answer that has begun.
             self.transport.abort()
             return
         body = content(status, detail)
@@ -296,7 +295,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return True
 
     def ignore_input(self) -> None:
-        """Take what else comes as if it had not come."""
+        """Ignore all further input."""
         self._ignores_input = True
         self.server_state.awaited.end(self)
 
@@ -310,14 +309,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def _linger(self) -> None:
         """Close this half, and the other one once the client has.
 
-        With bytes unread, the kernel would send a RST, and with it the client loses the answer
-        (RFC 9112, section 9.6).
+        Closing with unread bytes would make the kernel send a RST, by which the client would lose
+        the answer (RFC 9112, section 9.6).
         """
         if not self._is_lingering and not self.transport.is_closing():
             self._is_lingering = True
             self._ignores_input = True
             self.transport.write_eof()
-            # A reader that waited for its application must see the end.
+            # Reading may be paused; the end of the input must still be seen.
             self.flow.resume_reading()
             self.server_state.awaited.renew(self, self.linger_seconds)
 
@@ -327,7 +326,7 @@ class BoundedProtocol(HttpToolsProtocol):
             super().timeout_keep_alive_handler()
 
     def on_response_complete(self) -> None:
-        """Go on with the next request, but not behind a body that nobody wants."""
+        """Go on with the next request, but not where the body of this one is unread."""
         if self.cycle.response_complete and self.cycle.more_body:
             self._linger()
         if self._is_lingering:
@@ -336,7 +335,7 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let every open response know, also where a pipelined request came behind it."""
+        """Tell every open response, also one with a pipelined request behind it."""
         super().connection_lost(exc)
         self.server_state.awaited.end(self)
         for cycle in self._unanswered:

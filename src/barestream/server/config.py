@@ -1,7 +1,7 @@
 """Gunicorn's configuration: ``python -m barestream.server -c python:barestream.server.config``.
 
-With Gunicorn's own command it works too; a worker that stops alone then has no successor until it
-has drained.
+It also works with Gunicorn's own command, but then a worker that stops alone has no successor until
+it has drained.
 
 Reference: https://docs.gunicorn.org/en/stable/settings.html
 """
@@ -30,7 +30,7 @@ def _fitting(settings: Settings) -> int:
     """Return how many streams a worker can hold; it has the open files of this process.
 
     Raises:
-        SettingsError: Fewer than were asked for, or none.
+        SettingsError: The set number is higher than that, or a worker could hold none.
     """
     wanted = settings.streams_per_worker
     if open_files.most_streams() < wanted:
@@ -66,9 +66,9 @@ graceful_timeout = 1 + math.ceil(
     _settings.drain_seconds + FLUSH_SECONDS + ACCEPTED_GRACE_SECONDS + REQUEST_GRACE_SECONDS
 )
 
-# A worker beats once a second, and its loop is held for less than one: so long a silence is a hang.
-# Until it is killed nginx goes on to connect to its socket, whose queue the kernel fills; what
-# waits there is served by its successor. Gunicorn's default is 30 s.
+# A worker beats once a second, and its loop is held for less than one, so a silence of 15 s is a
+# hang. Until the worker is killed, connections of nginx wait in its socket's queue; its successor
+# serves them. Gunicorn's default is 30 s.
 timeout = 15
 
 # Heartbeats to the arbiter go through memory: on a busy disk they would come late.

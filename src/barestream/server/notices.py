@@ -1,16 +1,17 @@
-"""Log lines about what clients do: the first of a kind, then one in a while."""
+"""Log lines about clients that meet a limit: each kind at most once in ten minutes."""
 
 import logging
 from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
-# A crowd of such clients, or one scanner, fills no log; an operator still sees that it goes on.
+# So long that many such clients, or one scanner, do not fill the log; an operator still sees that
+# they go on.
 SILENCE_SECONDS = 600.0
 
 
 class Notices:
-    """What was said, and when.
+    """Logs them, and remembers when.
 
     Args:
         now: A monotonic clock, in seconds.
@@ -22,10 +23,10 @@ class Notices:
         self._unsaid: dict[str, int] = {}
 
     def say(self, what: str, client: str) -> None:
-        """Log it, unless the same was logged not long ago.
+        """Log a notice, unless the same one was logged within SILENCE_SECONDS.
 
         Args:
-            what: The limit, and what becomes of the client; the same words each time.
+            what: The limit, and what happens to the client; the same words each time.
             client: Its address.
         """
         now = self._now()

@@ -22,7 +22,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def unready(sockets: list[Path]) -> list[str]:
     """Return a sentence for each socket behind which no worker is ready."""
-    # All at once: one after the other, stuck workers would take longer than a health check may.
+    # All at once: stuck workers one after the other would exceed the time of a health check.
     with ThreadPoolExecutor(len(sockets)) as pool:
         reasons = pool.map(_why_unready, map(_UnixConnection, sockets))
         return [
@@ -42,7 +42,7 @@ def _why_unready(connection: http.client.HTTPConnection) -> str | None:
         connection.request("GET", "/readyz")
         status = connection.getresponse().status
     except BlockingIOError:
-        # Of a connect to a unix socket, which does not wait.
+        # A connect to a unix socket does not wait for room in the queue.
         return "the worker accepts no connection: its queue is full"
     except (OSError, http.client.HTTPException) as error:
         return repr(error)

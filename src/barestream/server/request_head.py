@@ -1,23 +1,23 @@
-"""What a request's head may be, before it is answered by anything else.
+"""The limits and checks of a request's head.
 
-Source: RFC 9112, sections 3.2 (Host) and 6.3 (the length of a body). What else can be read in two
-ways, such as two Content-Length or one beside Transfer-Encoding, the parser refuses by itself.
+Source: RFC 9112, sections 3.2 (Host) and 6.3 (the length of a body). The parser itself
+refuses other ambiguous heads, such as two Content-Length or one beside Transfer-Encoding.
 """
 
 from collections.abc import Iterable
 from http import HTTPStatus
 from itertools import chain
 
-# As much as nginx takes, and so what a client can rely on with it and without it:
+# As much as nginx takes, so that a client meets the same limits with nginx and without it:
 # large_client_header_buffers 4 32k, each line of a head in one of them. A stream names its topics
 # in its target: 100 of them with 90 characters each, percent-encoded, make 28 KB.
 MOST_TARGET_BYTES = 32 * 1024
 MOST_HEAD_BYTES = 128 * 1024
 
-# Of what is not whole yet, before it is measured: that much, and the fields that nginx adds.
+# How much of an unfinished head is held: that much, and the fields that nginx adds.
 MOST_UNPARSED_BYTES = MOST_HEAD_BYTES + 8 * 1024
 
-# The request's line beside its target, and in each field what stands beside name and value.
+# The size of the request line without its target, and of a field without name and value.
 _LINE_BYTES = 32
 _FIELD_BYTES = 4
 

@@ -94,7 +94,7 @@ class DrainingServer(Server):
         vanished_seconds = max(VANISHED_SECONDS, self._slow_seconds)
         for listener in sockets or ():
             if listener.family != socket.AF_UNIX:
-                # Each connection that it accepts has it from there.
+                # Accepted connections inherit it from the listener.
                 listener.setsockopt(
                     socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(vanished_seconds * 1000)
                 )

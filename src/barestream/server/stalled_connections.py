@@ -1,7 +1,7 @@
-"""Cuts the connections whose client takes nothing of what waits for it.
+"""Cuts connections whose client does not take the bytes that wait for it.
 
-The hub does so for open streams. This is for all else: a plain answer, the last bytes of a stream
-that has ended, and a connection that is closing, which waits for its last bytes.
+The hub does so for open streams. This is for the others: plain answers, streams that have ended but
+still have bytes to send, and connections that are closing.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from barestream.stall import Stall
 
 logger = logging.getLogger(__name__)
 
-# How often they are looked through: 1 ms for 8,000 connections.
+# How often the connections are looked through. It takes 1 ms for 8,000 of them.
 SWEEP_SECONDS = 5.0
 
 
@@ -33,8 +33,8 @@ class StalledConnections:
         self._connections = connections
         self._slow_seconds = slow_seconds
         self._now = now
-        # With how often the transport had drained when the watch began: a long answer that is
-        # refilled between two looks waits as before, and yet its client takes it.
+        # Beside each: how often its transport had drained when the watch began. A long answer may
+        # be refilled between two looks: then as many bytes wait, although the client takes them.
         self._stalls: dict[Any, tuple[int, Stall]] = {}
 
     def sweep(self) -> None:

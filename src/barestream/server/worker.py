@@ -21,7 +21,7 @@ from barestream.server.server import DrainingServer
 
 logger = logging.getLogger(__name__)
 
-# Those that end a worker, and that it can take in its own way.
+# The signals that end a worker and that it can handle.
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT)
 
 
@@ -33,7 +33,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
         "http": Protocol,
         "ws": "none",
         "server_header": False,
-        # uvicorn would beat by the wall clock, and not at all after that was set back.
+        # uvicorn would beat by the wall clock, and stop beating after that was set back.
         "callback_notify": None,
     }
 
@@ -45,8 +45,8 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
 
     sockets: list[Any]
 
-    # For the master alone: when it kills this worker, by the monotonic clock, and whether it has
-    # told it to end its streams at once.
+    # Only the master uses these: when it kills this worker, by the monotonic clock, and whether it
+    # has told this worker to end its streams at once.
     leaves_by = math.inf
     is_hurried = False
 
@@ -55,13 +55,13 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
         # Made before the fork, so that the master and the worker share it.
         self._mark = mmap.mmap(-1, 1)
         self._has_lost_master = False
-        # The time of the file as it is made is no monotonic time: without this beat a worker that
-        # hangs as it starts would never be killed.
+        # The file of the beats begins with a time that is not monotonic: without this beat a worker
+        # that hangs at its start would never be killed.
         self.notify()
 
     @property
     def is_leaving(self) -> bool:
-        """Whether the worker accepts no more; the master and the worker itself set it."""
+        """Whether the worker is stopping; the master and the worker itself set it."""
         return self._mark[0] != 0
 
     @is_leaving.setter
@@ -113,5 +113,5 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
         self.is_leaving = True
         if os.getppid() == self.ppid:
             with contextlib.suppress(ProcessLookupError):
-                # Of its signals the one that means no more than that it should look.
+                # SIGCHLD only makes the master look at its workers.
                 os.kill(self.ppid, signal.SIGCHLD)

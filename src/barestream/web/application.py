@@ -5,9 +5,8 @@ that waits for the client to leave. A response that lasts for hours, and whose b
 ASGI sends, needs neither: without them a stream costs half the memory. Its handler and its route
 are bareASGI's like all others.
 
-It also waits for the whole body before it answers, so that a client without a token could have it
-read megabytes. This is the one place where it is gone around, by overriding methods of its own
-that are not public.
+It also waits for the whole body before it answers, so that a client without a token could make it
+read megabytes. Only this module avoids both, by overriding methods of bareASGI that are not public.
 """
 
 from contextlib import suppress
@@ -43,8 +42,8 @@ class _Instance(HttpInstance):
     async def _receive_request(self, receive: Any) -> Any:
         if self.scope["method"] in _BODILESS or WHOLE_BODY in (self.scope.get("extensions") or ()):
             return await super()._receive_request(receive)
-        # The handler begins before the first piece of the body has come: to a client that waits
-        # for leave to send it, asking is giving it (RFC 9110, section 10.1.1).
+        # The handler begins before the first piece of the body has come: to ask for a piece tells a
+        # client with "Expect: 100-continue" to send it (RFC 9110, section 10.1.1).
         return {"type": "http.request", "body": b"", "more_body": True}
 
     async def _handle_request(self, receive: Any, request_event: Any) -> Any:
@@ -65,6 +64,6 @@ class _Instance(HttpInstance):
         if isinstance(response, StreamResponse) and response.is_direct:
             return response.respond(send)
         if self._is_early:
-            # The loop takes what comes of the body meanwhile for an error.
+            # The loop would take further pieces of the body for an error.
             return self._send_response_events(send, response)
         return super()._send_response(receive, send, response)

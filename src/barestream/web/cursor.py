@@ -1,4 +1,4 @@
-"""What a client saw last: the id that a request names, in each of its spellings."""
+"""The last event id that a request names, in each of its spellings."""
 
 from bareasgi import HttpRequest
 from bareutils import header

@@ -1,4 +1,4 @@
-"""POST /_end-streams: an nginx that stops asks for a proper end of the streams that it carries."""
+"""POST /_end-streams: an nginx that stops asks each worker to end its streams properly."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,20 +10,20 @@ from bareutils import header
 from barestream.hub import Hub
 from barestream.web.problems import problem
 
-# The path of the request, which nginx passes on to nobody.
+# The path of the request; nginx answers 404 to clients that ask for it.
 END_STREAMS = "/_end-streams"
 
-# Where app and nginx are stopped together, the app's own signal comes a few milliseconds after
-# nginx's request, or before it. Streams are left alone for so long, or the drain would be shorter
-# by those that have ended already.
+# When app and nginx are stopped together, the app's own signal comes a few milliseconds before or
+# after nginx's request. Streams are left alone for so long, so that the drain can end all of them
+# over its own time.
 SIGNAL_GRACE_SECONDS = 0.3
 
-# Then they end evenly over this time. All of it is time in which nginx takes no new request, and
-# its container needs about a second more to be there again.
+# The time over which they then end evenly. nginx takes no new request in it, and its container
+# needs about a second more to be there again.
 END_SECONDS = 0.7
 
-# nginx is away for so long after the first of them has ended: a client that comes sooner finds
-# nobody, and waits once more.
+# How long nginx is away after the first stream has ended. A client that came sooner would fail, and
+# wait once more.
 AWAY_MS = 1500
 
 

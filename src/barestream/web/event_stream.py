@@ -34,8 +34,9 @@ ON_DRAIN = "barestream.on_drain"
 Source = Callable[[Stream], AbstractAsyncContextManager[None]]
 
 
-# The last event of a generator that ends for good. The id is what tells a client that comes back
-# from one that comes first; an event with an id alone fires in some clients and not in others.
+# The last event of a generator that ends for good. By its id a client that comes back is told from
+# one that comes for the first time. It has a type too, because an event with an id alone
+# fires in some clients and not in others.
 END = Event(id="barestream.end", type="barestream.end")
 
 
@@ -49,9 +50,9 @@ def event_stream(
     generator is cancelled where it waits and its ``finally`` runs. An error in it is logged,
     and the stream ends so that the client comes back.
 
-    An EventSource comes back too after a response that is over: to a generator that starts again.
-    With ``ends`` the generator's own end is sent as a last event of the type and id
-    ``barestream.end``; a client that comes back with that id gets 204, and stops for good.
+    An EventSource also comes back after a response that is over, and the generator starts again.
+    With ``ends`` a last event of the type and id ``barestream.end`` follows the generator's end; a
+    client that comes back with that id gets 204, and stops for good.
 
     Args:
         request: The request that is answered.

@@ -32,7 +32,7 @@ Form = Mapping[str, list[str]]
 
 
 class MalformedFormError(ValueError):
-    """What should be a form is none; the message says why, fit for its sender."""
+    """A text is no valid form; the message says why, in words for its sender."""
 
 
 def body(encoded: bytes) -> Form:

@@ -135,7 +135,7 @@ class Publish:
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 f"Expected the Content-Type {_CONTENT_TYPE.decode()}.",
             )
-        # Said before it has come: what is too large is not waited for. The server has read it.
+        # Refused by its announced size, before it has come. The server has parsed the header.
         if int(header.find(b"content-length", headers) or 0) > self._limits.body_bytes:
             raise self._too_large()
         encoded = bytearray()

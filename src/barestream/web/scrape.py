@@ -14,8 +14,8 @@ from barestream.metrics import CONTENT_TYPE, Metrics
 from barestream.metrics_folder import BusyFolderError
 from barestream.web.problems import problem
 
-# The counts of a worker that has ended are added up within milliseconds; after all of these tries
-# the process that does it has stopped.
+# The counts of a worker that has ended are added up within milliseconds. If that is still not over
+# after all of these tries, the process that does it is stopped.
 _TRIES = 100
 _TRY_SECONDS = 0.01
 
@@ -39,7 +39,8 @@ class Scrape:
         text = await self._text()
         if text is None:
             return problem(
-                HTTPStatus.SERVICE_UNAVAILABLE, "The counts of a worker that ended are being added."
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The counts of a worker that ended are being added up; ask again.",
             )
         return HttpResponse(
             200,
@@ -64,5 +65,5 @@ def _is_loopback(client: tuple[str, int] | None) -> bool:
     if client is None:
         return False
     address = ip_address(client[0])
-    # A socket of IPv6 names a client of IPv4 so.
+    # An IPv6 socket names an IPv4 client by a mapped address.
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback

@@ -1,6 +1,6 @@
-"""What becomes of a body that its handler has left, wholly or in part.
+"""The rest of a request's body that its handler has not read.
 
-bareASGI reads it to its end before it answers, and holds all of it.
+bareASGI would read it to its end before it answers, and hold all of it in memory.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from bareasgi import HttpRequest, HttpResponse
 
 from barestream.web.problems import problem
 
-# Of a body that nobody asked for; more of it is an abuse.
+# How much of an unread body is read so that the connection can serve on; more is an abuse.
 MOST_UNREAD_BYTES = 64 * 1024
 
 # The key in an ASGI scope's "extensions" by which our server says that the body has come whole.
@@ -40,7 +40,7 @@ class UnreadBody:
         self.is_left = False
 
     async def receive(self) -> Any:
-        """Return the next piece; none where it is left."""
+        """Return the next piece; an empty last piece where the body is left."""
         if self.is_left:
             return _END
         event = await self._receive()
@@ -48,7 +48,7 @@ class UnreadBody:
         return event
 
     async def settle(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Return the answer, once the body is read or left.
+        """Return the answer, after the rest of the body was read, or was left.
 
         An error does not wait for a body that it does not depend on (RFC 9112, section 9.3);
         what has come already is read, so that the connection serves the next request.
@@ -56,7 +56,7 @@ class UnreadBody:
         if not self._has_more:
             return response
         if response.status >= HTTPStatus.BAD_REQUEST:
-            # A client that waits for leave to send its body gets the error in its place.
+            # A client that sent "Expect: 100-continue" gets the error instead of leave to send.
             if not _expects_leave(request):
                 try:
                     async with asyncio.timeout(0):
