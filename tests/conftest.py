@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-# Nobody's own settings count in a test.
+# The settings of the person who runs the tests do not count.
 os.environ["BARESTREAM_ENV_FILE"] = ""
 
 _FIGURES = pytest.StashKey[list[str]]()

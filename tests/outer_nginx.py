@@ -32,11 +32,11 @@ http {{
 
 
 class OuterNginx(Answering):
-    """Where the outer nginx answers.
+    """The outer nginx.
 
     Args:
-        path: Below which it serves the service.
-        scheme: By which it does: http or https.
+        path: The path below which it serves the service.
+        scheme: http or https.
     """
 
     def __init__(self, path: str, scheme: str) -> None:

@@ -15,7 +15,7 @@ class WallClock:
     """A clock that programs take for the machine's.
 
     Attributes:
-        environment: What a program has to have in its environment.
+        environment: The variables that a program needs to run under this clock.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class WallClock:
         self._folder.cleanup()
 
     def move(self, seconds: int) -> None:
-        """Have it be off by so many seconds from the machine's."""
+        """Set it to the machine's clock and so many seconds."""
         # In place: the programs have mapped the file.
         file = os.open(self._offset, os.O_WRONLY | os.O_CREAT, 0o600)
         os.pwrite(file, struct.pack("=q", seconds), 0)

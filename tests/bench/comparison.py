@@ -24,12 +24,12 @@ class Pair(NamedTuple):
 
 @dataclass
 class Outcome:
-    """What came of a trial.
+    """The results of a trial.
 
     Attributes:
         trial: The trial.
         rounds: The pairs of each round.
-        failures: Why pairs did not come to their end.
+        failures: The errors of pairs that failed.
     """
 
     trial: Trial
@@ -38,9 +38,9 @@ class Outcome:
 
 
 def is_here_first(round_: int, pair: int) -> bool:
-    """Return whether this tree has the first turn: A B, B A, and the other way in the next round.
+    """Return whether this tree has the first turn: the order changes with each pair and round.
 
-    A machine that becomes faster or slower favours one of the two places; each tree has both.
+    A machine that becomes faster or slower favours one of the two turns, so each tree has both.
     """
     return (round_ + pair) % 2 == 0
 
@@ -52,7 +52,7 @@ def run(
     say: Callable[[str], None],
     most_stolen: float = MOST_STOLEN,
 ) -> list[Outcome]:
-    """Run each trial so many rounds, and return what came of each.
+    """Run each trial so many rounds, and return its outcome.
 
     A pair that the machine's host disturbed is measured once more at once, and the less disturbed
     of the two counts.
@@ -61,7 +61,7 @@ def run(
         trials: The trials.
         count: How many rounds.
         pair: Runs a trial once; told whether this tree has the first turn.
-        say: Told of each pair before it begins.
+        say: Called with a line of progress before each pair.
         most_stolen: From how many cores' time a pair was disturbed.
     """
     pace = Pace(count * sum(trial.pairs * trial.pair_seconds for trial in trials))
@@ -91,7 +91,7 @@ def _measure(
 ) -> Pair | None:
     try:
         return pair(outcome.trial, is_here_first)
-    # A server that fails fails its own trial, and not all of them.
+    # An error of one server must not end the other trials.
     except Exception as error:
         traceback.print_exc(file=sys.stderr)
         outcome.failures.append(f"{type(error).__name__}: {error}")

@@ -35,15 +35,14 @@ class Trial:
     """A load on both trees, and what is judged of it.
 
     With turns in the load (`Load.turn_seconds`) both servers run at the same time, each with a
-    client of its own, and the clients take turns of a fraction of a second: whatever slows the
-    machine for longer than that slows both alike. Without turns one tree has its whole run after
-    the other.
+    client of its own, and the clients take turns of a fraction of a second: a disturbance that
+    lasts longer slows both alike. Without turns the trees run one after the other.
 
     Attributes:
         name: What the load is.
-        load: For each of the trees.
-        figures: What of a measurement is asked for.
-        judged: Those of them that are judged.
+        load: The load on each of the trees.
+        figures: Takes the figures from a measurement.
+        judged: The figures that are judged.
         pairs: How often in a round, each time on new processes: a process is a little faster or
             slower for its whole life than another one of the same code.
         broker: As for Ours.

@@ -8,16 +8,16 @@ from bench.comparison import Outcome
 from bench.rounds import MOST_STOLEN
 from bench.trial import Judged
 
-# This project calls a cost of up to so many times the other one not dearer: two runs of the same
-# code differ by as much as 2 %, and whoever allows more does not notice three changes of 3 %.
+# A cost of up to so many times the other one counts as not dearer: two runs of the same code differ
+# by as much as 2 %, and with a higher limit three changes of 3 % each would go unnoticed.
 MOST_RATIO = 1.03
 
-# What went wrong with a server; a tree that does less is cheaper, and that is no gain.
+# Faults of a server: a tree that does less work is cheaper, and that is no gain.
 _FAULTS = ("failed", "lost", "twice", "out_of_order", "foreign", "refused")
 
 
 class Row(NamedTuple):
-    """What is told of a figure.
+    """A row of the table: one figure of both trees.
 
     Attributes:
         here: The median of the pairs of this tree.
@@ -37,7 +37,7 @@ class Row(NamedTuple):
 
     @property
     def ratio_of_medians(self) -> float:
-        """The other way to take the ratio, which a machine whose speed wanders spoils more."""
+        """The ratio of the two medians; a machine whose speed wanders distorts it more."""
         return self.here / self.there
 
     @property
@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 
 def rows(outcome: Outcome) -> Iterator[Row]:
-    """Yield a row for each figure that is judged; none where no pair came to its end."""
+    """Yield a row for each judged figure; none where every pair has failed."""
     rounds = [pairs for pairs in outcome.rounds if pairs]
     if not rounds:
         return
@@ -68,7 +68,7 @@ def rows(outcome: Outcome) -> Iterator[Row]:
 
 
 def is_passed(outcomes: Sequence[Outcome]) -> bool:
-    """Return whether every pair came to its end, and nothing is dearer."""
+    """Return whether no pair has failed, and nothing is dearer."""
     return not any(
         outcome.failures or any(row.is_dearer for row in rows(outcome)) for outcome in outcomes
     )

@@ -1,4 +1,4 @@
-"""A real engine and the project on it; what takes minutes, while other tests run."""
+"""The project on a real Docker engine; waits of minutes go on while other tests run."""
 
 import asyncio
 from collections.abc import Iterator
@@ -34,16 +34,16 @@ def fresh_stack(engine: None) -> Iterator[Stack]:  # noqa: ARG001 (first of all)
 
 @pytest.fixture(scope="session")
 def waiting(engine: None) -> Iterator[ThreadPoolExecutor]:  # noqa: ARG001 (first of all)
-    """Return the threads of what takes minutes, while other tests run."""
+    """Return the threads for waits of minutes, which go on while other tests run."""
     with ThreadPoolExecutor() as threads:
         yield threads
 
 
 @pytest.fixture(scope="session")
 def idle_stack(waiting: ThreadPoolExecutor) -> Iterator[Stack]:  # noqa: ARG001 (it ends after this)
-    """Return a project whose streams are all but silent.
+    """Return a project whose streams have a tick every two minutes only.
 
-    It goes first at the end: with it the streams end, and the threads.
+    It is torn down before the threads: its end ends the streams for which they wait.
     """
     with Stack(clock_seconds=120) as running:
         yield running
@@ -58,11 +58,11 @@ def idle_stream(waiting: ThreadPoolExecutor, idle_stack: Stack) -> Future[IdleSt
 
 @pytest.fixture(scope="session")
 def vanished_client(waiting: ThreadPoolExecutor, idle_stack: Stack) -> Future[float | None]:
-    """Return how long a client was kept that vanished."""
+    """Return for how many seconds nginx kept a client that vanished."""
     return waiting.submit(VanishedClient(idle_stack).watch)
 
 
-# In the order in which they are over.
+# The shorter wait first.
 LONG_WAITS = ("vanished_client", "idle_stream")
 
 
@@ -73,7 +73,7 @@ def _begin_the_long_waits_first(engine: None, request: pytest.FixtureRequest) ->
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Ask for what takes minutes last, when it is nearly over."""
+    """Run the tests of long waits last, when the waits are nearly over."""
     items.sort(key=_long_wait)
 
 

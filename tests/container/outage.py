@@ -1,4 +1,4 @@
-"""For how long a new request is not served, asked every 100 ms."""
+"""Measures for how long no new request is served, by a request every 100 ms."""
 
 import http.client
 import threading
@@ -17,7 +17,7 @@ SERVED = "served"
 
 
 class Request(NamedTuple):
-    """One of the requests, when it was over (time.monotonic), and what became of it."""
+    """When a request was over (time.monotonic), and its outcome."""
 
     ended_at: float
     became: str

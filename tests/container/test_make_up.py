@@ -1,4 +1,4 @@
-"""`make up` on an engine: what it asks before it makes a container anew, and what it says."""
+"""`make up` with Docker: its checks before it replaces a container, and its messages."""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""A Valkey that answers and refuses: what is told of it, and that all goes on when it does."""
+"""A Valkey that answers and refuses: the errors name it, and publishing goes on after it."""
 
 import asyncio
 import shutil

@@ -34,7 +34,7 @@ HASTY_SECONDS = 0.1
 # What a reload, a proxy without its app and a Valkey that is away answer: it may be accepted.
 AMBIGUOUS = {502, 503, 504}
 
-# What a 503 says where Valkey refused the update: the same one can be sent again.
+# The text of a 503 where Valkey refused the update: it can be sent again.
 NOT_ACCEPTED = "was not taken"
 
 # Some events are large, so that a kill meets streams in the middle of one.

@@ -1,4 +1,4 @@
-"""What a worker does where nginx asks it to end the streams, as deploy/nginx-start does."""
+"""Workers that are asked to end their streams, as deploy/nginx-start asks them."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""What takes a worker long holds up nobody else: it is done in slices."""
+"""Long work of a worker is done in slices, and holds up no other request."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A form is read as urllib.parse reads it, in a time that no publisher can stretch."""
+"""A form is read as urllib.parse reads it, in a bounded time."""
 
 from urllib.parse import parse_qs
 

@@ -1,7 +1,7 @@
 """A tree of this project's code: this one, or that of a commit beside it.
 
-All that the bench asks of a tree is ``python -m barestream serve`` with ``src/`` on its path, and
-settings in the environment. A commit that starts another way is provided for here.
+A tree is started by ``python -m barestream serve``, with its ``src/`` on the path and its settings
+in the environment. A commit that must be started in another way needs a change here.
 """
 
 import shutil
@@ -38,8 +38,8 @@ class Tree:
         """Return the tree of a commit of this repository, checked out into a folder of the cache.
 
         Args:
-            commit: Whatever git takes for one.
-            cache: Where it stays, with an environment of its own if its lock is another than ours.
+            commit: Any name of a commit that git knows.
+            cache: The folder for it, and for its own environment if its lock differs from ours.
 
         Raises:
             MissingError: There is no such commit, or its requirements cannot be installed.
@@ -70,7 +70,7 @@ def _git(*arguments: str) -> str:
 
 
 def _check_out(full: str, folder: Path) -> None:
-    # Under its name only once it is whole: an interrupted run leaves no half of a tree.
+    # It gets its name only when it is whole: an interrupted run must not leave half a tree.
     part = folder.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
