@@ -47,28 +47,33 @@ class Frame(NamedTuple):
 
 
 def encode(event: Event) -> bytes:
-    """Return the event's bytes: UTF-8, LF alone, ended by a blank line.
+    """Return the event's bytes: UTF-8, LF alone, the id after the data, ended by a blank line.
 
     Raises:
         InvalidEventError: CR, LF or NUL in the id or type, NUL in the data, a retry below 0,
             or text that UTF-8 cannot carry (a lone surrogate).
     """
-    lines = []
     for name, value in (("id", event.id), ("event", event.type)):
-        if value is not None:
-            if _FORBIDDEN.search(value):
-                raise InvalidEventError(f"{name} holds CR, LF or NUL: {value!r}")
-            lines.append(f"{name}: {value}\n")
+        if value is not None and _FORBIDDEN.search(value):
+            raise InvalidEventError(f"{name} holds CR, LF or NUL: {value!r}")
+    # Firefox leaves it out.
+    if "\0" in event.data:
+        raise InvalidEventError("data holds NUL")
+    lines = []
+    if event.type is not None:
+        lines.append(f"event: {event.type}\n")
     if event.retry_ms is not None:
         if event.retry_ms < 0:
             raise InvalidEventError(f"retry is below 0: {event.retry_ms}")
         lines.append(f"retry: {event.retry_ms}\n")
-    # Firefox leaves it out.
-    if "\0" in event.data:
-        raise InvalidEventError("data holds NUL")
     # In C: line by line, 512,000 of them took 55 ms.
     data = _with_plain_line_ends(event.data).replace("\n", f"\n{_DATA}")
-    lines.append(f"{_DATA}{data}\n\n")
+    lines.append(f"{_DATA}{data}\n")
+    # Last: fetch-event-source comes back with an id as soon as it has read that line, so an event
+    # whose data a broken connection has torn would be lost to it.
+    if event.id is not None:
+        lines.append(f"id: {event.id}\n")
+    lines.append("\n")
     try:
         return "".join(lines).encode()
     except UnicodeEncodeError as error:

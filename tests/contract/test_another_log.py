@@ -109,7 +109,9 @@ class Reader:
         """Return the data of each event that the stream was sent, a gap as its name."""
         blocks = self.text().split("\n\n")[:-1]
         return [
-            "gap" if "event: barestream.gap" in block else block.rpartition("data: ")[2]
+            "gap"
+            if "event: barestream.gap" in block
+            else block.partition("data: ")[2].splitlines()[0]
             for block in blocks
         ]
 

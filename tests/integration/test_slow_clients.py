@@ -85,7 +85,7 @@ class Reluctant:
         """Read as fast as it can, until that event has come whole."""
         loop = asyncio.get_running_loop()
         while not re.search(
-            rb"(?s)id: %b\n.*\n\n" % event_id.encode(), self.received[-SIZE_BYTES - 1000 :]
+            rb"(?m)^id: %b\n\n" % event_id.encode(), self.received[-SIZE_BYTES - 1000 :]
         ):
             got = await loop.sock_recv(self._socket, 1 << 20)
             assert got, "the stream ended"
@@ -93,8 +93,10 @@ class Reluctant:
 
     def ids(self) -> list[str]:
         """Return the ids of all that came; a gap's stands for the whole event."""
-        fields = re.findall(rb"(?m)^id: (#.*)\n(event: barestream.gap)?", self.received)
-        return ["gap" if is_gap else event_id.decode() for event_id, is_gap in fields]
+        fields = re.findall(
+            rb"(?m)^(?:(event: barestream.gap)\ndata: .*\n)?id: (#.*)$", self.received
+        )
+        return ["gap" if is_gap else event_id.decode() for is_gap, event_id in fields]
 
     def close(self) -> None:
         """Leave."""

@@ -213,7 +213,7 @@ class Fake(BaseHTTPRequestHandler):
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
         with self.published:
             event_id = f"#{len(self.events) + 1}-0"
-            self.events.append(f"id: {event_id}\ndata: {form['data'][0]}\n\n".encode())
+            self.events.append(f"data: {form['data'][0]}\nid: {event_id}\n\n".encode())
             self.published.notify_all()
         self.answer(200, event_id.encode())
 

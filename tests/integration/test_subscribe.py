@@ -653,7 +653,7 @@ def test_the_figures_say_what_happened(server: Served) -> None:
         assert found["barestream_events_published_total"] == 3
         assert found["barestream_events_delivered_total"] == 2
         assert found["barestream_delivered_bytes_total"] == 2 * len(
-            f"id: {one.events[0].id}\ndata: {LAST}\n\n"
+            f"data: {LAST}\nid: {one.events[0].id}\n\n"
         )
         assert found["barestream_gaps_total"] == 1
         assert found["barestream_replays_total"] == 2

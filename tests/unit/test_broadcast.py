@@ -46,7 +46,7 @@ class Client:
         self.context.enter_context(feed.follow(self.stream, place, wanted, heartbeat_events=True))
 
         # Without its cursor from the start.
-        self.outlet.body = self.outlet.body.partition(b"id: ")[0]
+        self.outlet.body = self.outlet.body.partition(b"event: barestream.heartbeat")[0]
         self.outlet.writes = 0
 
     @property
@@ -143,10 +143,10 @@ def test_a_heartbeat_during_a_broadcast_claims_no_more_than_was_sent() -> None:
     clients = [Client(feed) for _ in range(2)]
     append(feed, 101, 102)
     feed.step()
-    assert clients[0].stream.heartbeat().body.startswith(b"id: #102-0\n")
-    assert clients[-1].stream.heartbeat().body.startswith(b"id: #100-0\n")
+    assert clients[0].stream.heartbeat().body.endswith(b"\nid: #102-0\n\n")
+    assert clients[-1].stream.heartbeat().body.endswith(b"\nid: #100-0\n\n")
     flush(feed)
-    assert clients[-1].stream.heartbeat().body.startswith(b"id: #102-0\n")
+    assert clients[-1].stream.heartbeat().body.endswith(b"\nid: #102-0\n\n")
 
 
 class Comings(RuleBasedStateMachine):

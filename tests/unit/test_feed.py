@@ -1,5 +1,6 @@
 import gc
 import json
+import re
 import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -57,8 +58,10 @@ def restart(feed: Feed, floor: Place) -> None:
 
 
 def gaps(outlet: FakeOutlet) -> list[dict[str, object]]:
-    told = [block for block in outlet.body.decode().split("\n\n") if "barestream.gap" in block]
-    return [json.loads(block.partition("data: ")[2]) for block in told]
+    told = re.findall(r"(?m)^event: barestream.gap\ndata: (.*)\nid: (.*)$", outlet.body.decode())
+    gaps = [json.loads(data) for data, _ in told]
+    assert [gap["to"] for gap in gaps] == [event_id for _, event_id in told]
+    return gaps
 
 
 def test_a_follower_gets_what_it_missed_then_what_comes() -> None:
@@ -100,7 +103,7 @@ def test_what_is_lost_is_told_to_every_follower_live_and_replayed() -> None:
         with feed.follow(returning, place(101), QUIET):
             pass
     for outlet in (live, replayed):
-        assert outlet.body.startswith(b"id: #102-0\nevent: barestream.gap\n")
+        assert outlet.body.startswith(b"event: barestream.gap\n")
         assert gaps(outlet) == [{"from": None, "to": "#102-0", "missed": None}]
 
 
@@ -177,7 +180,7 @@ def test_a_follower_that_the_ring_has_passed_is_told_of_the_gap_then_goes_on() -
     stream, outlet = fake_stream()
     with feed.follow(stream, place(100)):
         pass
-    assert outlet.body.startswith(b"id: #102-0\nevent: barestream.gap\n")
+    assert outlet.body.startswith(b"event: barestream.gap\n")
     assert gaps(outlet) == [{"from": "#100-0", "to": "#102-0", "missed": None}]
     assert outlet.body.endswith(b"\n\n<103><104>")
 
@@ -213,19 +216,19 @@ def test_a_heartbeat_event_says_how_far_the_client_has_come() -> None:
     feed = feed_of(101)
     stream, outlet = fake_stream()
     with feed.follow(stream, None, QUIET, heartbeat_events=True):
-        assert outlet.body == b"id: #101-0\nevent: barestream.heartbeat\ndata: \n\n"
+        assert outlet.body == b"event: barestream.heartbeat\ndata: \nid: #101-0\n\n"
         send(feed, record(102, "loud"))
-        assert stream.heartbeat().body.startswith(b"id: #102-0\n")
+        assert stream.heartbeat().body.endswith(b"\nid: #102-0\n\n")
 
 
 def test_who_resumes_at_the_end_is_not_behind_by_what_it_does_not_want() -> None:
     feed = feed_of(101, capacity=2)
     stream, outlet = fake_stream()
     with feed.follow(stream, place(101), QUIET, heartbeat_events=True):
-        assert outlet.body.startswith(b"id: #101-0\nevent: barestream.heartbeat\n")
+        assert outlet.body == b"event: barestream.heartbeat\ndata: \nid: #101-0\n\n"
         for ms in range(102, 110):
             send(feed, record(ms, "loud"))
-        assert stream.heartbeat().body.startswith(b"id: #109-0\n")
+        assert stream.heartbeat().body.endswith(b"\nid: #109-0\n\n")
         send(feed, record(110, "quiet"))
     assert gaps(outlet) == []
     assert outlet.body.endswith(b"\n\n<110>")

@@ -7,7 +7,11 @@ from barestream.frames import HEARTBEAT, Event, InvalidEventError, data_bytes, e
 
 def test_an_event_is_its_fields_a_line_each_and_a_blank_line() -> None:
     event = Event("hello", id="7", type="greeting", retry_ms=1500)
-    assert encode(event) == b"id: 7\nevent: greeting\nretry: 1500\ndata: hello\n\n"
+    assert encode(event) == b"event: greeting\nretry: 1500\ndata: hello\nid: 7\n\n"
+
+
+def test_the_id_comes_after_the_data_for_clients_that_keep_it_at_once() -> None:
+    assert encode(Event("a\nb", id="7")) == b"data: a\ndata: b\nid: 7\n\n"
 
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])

@@ -75,7 +75,7 @@ async def settle() -> None:
 
 def bodies(tail: Tail) -> list[bytes]:
     found = tail.feed.log.after(tail.feed.log.floor)
-    return [record.body.partition(b"data: ")[2].strip() for record in found]
+    return [record.body.partition(b"data: ")[2].partition(b"\n")[0] for record in found]
 
 
 async def publish(broker: LocalBroker, *numbers: int) -> None:
