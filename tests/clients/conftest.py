@@ -2,15 +2,18 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
 from chromium import running_chromium
+from engine import Engine
 from firefox import Firefox, running_firefox
 from followers import Follow, follow_by_browser, follow_by_program
+from page_scripts import EVENT_SOURCE, event_source_polyfill, fetch_event_source
 from programs import give_up, path_of
 from publisher import KEY
 from service import Service
@@ -18,12 +21,47 @@ from updates import LONGEST_LINE_BYTES
 
 _HERE = Path(__file__).parent
 
+CLIENTS = [
+    "curl",
+    "chromium",
+    "firefox",
+    "event_source_polyfill",
+    "fetch_event_source",
+    "httpx_sse",
+    "aiohttp_sse_client",
+    "eventsource",
+    "eventsource_client",
+]
+
+
+@pytest.fixture(params=CLIENTS)
+def client(request: pytest.FixtureRequest) -> str:
+    """Return a client's name."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def follow(client: str, request: pytest.FixtureRequest) -> Follow:
+    """Return the function that follows by the client."""
+    function: Follow = request.getfixturevalue(f"by_{client}")
+    return function
+
 
 @pytest.fixture(scope="session")
-def service() -> Iterator[Service]:
+def engine() -> Iterator[Engine]:
+    """Return a running engine, so that the log outlives a worker."""
+    with Engine() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def service(engine: Engine) -> Iterator[Service]:
     """Return a running service that heartbeats often and calls clients back at once."""
     with Service(
         workers=1,
+        broker_url=engine.url,
+        broker_password=engine.password,
         token_key=KEY,
         data_bytes=LONGEST_LINE_BYTES,
         heartbeat_seconds=0.2,
@@ -97,14 +135,38 @@ def by_eventsource_client(node_packages: None, tmp_path: Path) -> Follow:  # noq
 
 
 @pytest.fixture
-def by_chromium(chromium: Browser) -> Iterator[Follow]:
-    """Return a function that follows in a tab of Chromium."""
+def in_chromium(chromium: Browser) -> Iterator[Callable[[str], Follow]]:
+    """Return a function of a script, which returns one that follows by it in a tab of Chromium."""
     page = chromium.new_page()
-    yield follow_by_browser(page.goto, page.evaluate)
+    yield partial(follow_by_browser, page.goto, page.evaluate)
     page.close()
 
 
 @pytest.fixture
+def by_chromium(in_chromium: Callable[[str], Follow]) -> Follow:
+    """Return a function that follows by Chromium's EventSource."""
+    return in_chromium(EVENT_SOURCE)
+
+
+@pytest.fixture
 def by_firefox(firefox: Firefox) -> Follow:
-    """Return a function that follows in Firefox's tab."""
-    return follow_by_browser(firefox.navigate, firefox.evaluate)
+    """Return a function that follows by Firefox's EventSource."""
+    return follow_by_browser(firefox.navigate, firefox.evaluate, EVENT_SOURCE)
+
+
+@pytest.fixture
+def by_event_source_polyfill(
+    node_packages: None,  # noqa: ARG001 (as above)
+    in_chromium: Callable[[str], Follow],
+) -> Follow:
+    """Return a function that follows by event-source-polyfill, in Chromium."""
+    return in_chromium(event_source_polyfill())
+
+
+@pytest.fixture
+def by_fetch_event_source(
+    node_packages: None,  # noqa: ARG001 (as above)
+    in_chromium: Callable[[str], Follow],
+) -> Follow:
+    """Return a function that follows by fetch-event-source as the README says, in Chromium."""
+    return in_chromium(fetch_event_source())

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
 
 from service import Answering
 
@@ -19,7 +20,8 @@ class StreamRequest:
 
     Attributes:
         at: When it came; monotonic, in seconds.
-        last_event_id: Its header Last-Event-ID.
+        last_event_id: Its header Last-Event-ID, or what event-source-polyfill has in its place:
+            lastEventId in the query.
     """
 
     at: float
@@ -93,7 +95,8 @@ def _last_event_id(request: bytes) -> str | None:
         name, _, value = line.partition(":")
         if name.lower() == "last-event-id":
             return value.strip()
-    return None
+    query = parse_qs(urlsplit(request.split(b" ", 2)[1].decode()).query)
+    return query.get("lastEventId", [None])[-1]
 
 
 def _receive(peer: socket.socket) -> bytes:
