@@ -1,0 +1,41 @@
+"""What a request for a stream is answered with, and what the README says of it."""
+
+import re
+
+import httpx
+import pytest
+
+from publisher import PATH
+from service import ROOT, Service
+
+WANTS_A_STREAM = {"Accept": "text/event-stream"}
+LONG = "a" * 33_000
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", PATH, {}, 400),
+        ("GET", f"{PATH}?topic=%ff", {}, 400),
+        ("GET", f"{PATH}?topic=a&authorization=no.token.here", {}, 401),
+        ("GET", "/nowhere", {}, 404),
+        ("POST", "/events", {}, 405),
+        ("GET", f"{PATH}?topic={LONG}", {}, 414),
+        ("GET", "/events", {"Cookie": LONG}, 431),
+    ],
+)
+def test_a_stream_is_refused_where_coming_back_cannot_help(
+    service: Service, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    answer = httpx.request(method, service.url + path, headers={**WANTS_A_STREAM, **headers})
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    assert answer.json()["detail"]
+
+
+def test_the_readme_says_of_each_status_whether_it_should_end_a_stream() -> None:
+    section = (ROOT / "README.md").read_text().partition("### Which answers end a stream")[2]
+    rows = re.findall(r"(?m)^\| ([\d, ]+) \|", section.partition("\n## ")[0])
+    named = [int(status) for row in rows for status in row.split(",")]
+    assert named == [204, 400, 401, 403, 404, 405, 408, 413, 414, 415, 431, 500, 501, 505]
