@@ -282,11 +282,11 @@ def test_another_log_sends_nothing_before_its_gap_to_whoever_resumes_meanwhile()
             following.enter_context(feed.follow(stream, None))
             outlet.take_bytes = 0
         slow = streams[-1][1]
-        streams[-1][0].write(frame(b"x"))
+        streams[-1][0].write(frame(b"x\n"))
         leaping = feed.leap(FLOOR, [record(101), record(104)], place(101))
         next(leaping)
         slow.drain()
-        assert slow.body == b"x"
+        assert slow.body == b"x\n"
         for _ in leaping:
             pass
         for _ in range(3):
