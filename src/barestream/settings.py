@@ -406,14 +406,14 @@ class Settings(BaseModel):
                 if not _ORIGIN.fullmatch(origin):
                     ends = "; it ends with a slash" if origin.endswith("/") else ""
                     raise ValueError(f"{origin!r} is not an origin{ends}")
-        return listed
+        # nginx refuses a map that names one twice, and its file has one line for each setting.
+        return ",".join(dict.fromkeys(_split(listed)))
 
     @field_validator("trusted_proxies")
     @classmethod
     def _are_addresses(cls, listed: str) -> str:
-        for part in _split(listed):
-            ip_network(part)
-        return listed
+        # nginx knows a network by the length of its prefix alone, and not by a mask.
+        return ",".join(dict.fromkeys(str(ip_network(part)) for part in _split(listed)))
 
     @field_validator("broker_url")
     @classmethod

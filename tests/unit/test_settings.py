@@ -323,7 +323,7 @@ def test_nginx_gets_its_part_of_the_settings_line_by_line(monkeypatch: pytest.Mo
     printed = CliRunner().invoke(main, ["settings", "--nginx"])
     assert printed.exit_code == 0
     assert printed.output.splitlines() == [
-        "BARESTREAM_CORS_ORIGINS=https://a.example, https://b.example",
+        "BARESTREAM_CORS_ORIGINS=https://a.example,https://b.example",
         "BARESTREAM_DATA_BYTES=512000",
         "BARESTREAM_DRAIN_SECONDS=0.000010",
         "BARESTREAM_HSTS_SECONDS=0",
@@ -357,3 +357,31 @@ def test_defaults_that_stand_elsewhere_are_the_same() -> None:
     }
     assert len(found) >= 8
     assert [entry for entry in found if defaults[entry[1]] != entry[2]] == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "given", "handed"),
+    [
+        # nginx refuses a map with a key that it has already.
+        (
+            "BARESTREAM_CORS_ORIGINS",
+            "https://a.example, https://b.example,https://a.example",
+            "https://a.example,https://b.example",
+        ),
+        # The second line would be none of a setting.
+        (
+            "BARESTREAM_CORS_ORIGINS",
+            "https://a.example,\nhttps://b.example",
+            "https://a.example,https://b.example",
+        ),
+        ("BARESTREAM_CORS_ORIGINS", "*", "*"),
+        # nginx takes a mask for the name of a host.
+        ("BARESTREAM_TRUSTED_PROXIES", "10.0.0.0/255.0.0.0,\n::1", "10.0.0.0/8,::1/128"),
+        ("BARESTREAM_TRUSTED_PROXIES", "10.0.0.1, 10.0.0.1", "10.0.0.1/32"),
+    ],
+)
+def test_nginx_is_handed_a_list_in_the_form_that_it_takes(
+    monkeypatch: pytest.MonkeyPatch, variable: str, given: str, handed: str
+) -> None:
+    monkeypatch.setenv(variable, given)
+    assert f"{variable}={handed}" in of_nginx(load()).splitlines()
