@@ -61,12 +61,12 @@ def trials(stand: Stand) -> list[Trial]:
         warm_up_seconds=1,
         measure_seconds=2 if stand.is_quick else 4,
     )
-    # Four bursts a turn, 64 ms from one to the next.
-    by_turns = replace(alone, turn_seconds=0.256)
+    # One burst a turn.
+    by_turns = replace(alone, turn_seconds=alone.publishers / alone.events_per_second)
     cost = Judged("CPU a delivery", "cpu_us", "{:.2f} us")
     rate = Judged("deliveries/s", "delivered_per_second", "{:,.0f}", more_is_better=True)
     return [
-        Trial(NAME, by_turns, Measurement.deliveries, [cost], pairs=1 if stand.is_quick else 3),
+        Trial(NAME, by_turns, Measurement.deliveries, [cost], pairs=1 if stand.is_quick else 5),
         # A tree that falls behind would go on in the other one's turns, and not be seen to.
         Trial(f"{NAME}, no turns", alone, Measurement.deliveries, [rate], pairs=1),
     ]
