@@ -5,6 +5,7 @@ import pytest
 from bench import comparison, verdict
 from bench.client import Load
 from bench.comparison import Outcome, Pair
+from bench.courses.burst import at_most_due
 from bench.measurement import Measurement
 from bench.rounds import STOLEN
 from bench.trial import Judged, Trial
@@ -121,3 +122,10 @@ def test_all_is_told_as_json_pair_by_pair() -> None:
     found = verdict.as_json([costs([(1, 2)])], "abc1234")
     [pair] = found["trials"]["race"]["rounds"][0]
     assert pair == {"here": {"cost": 1}, "there": {"cost": 2}}
+
+
+@pytest.mark.parametrize(("rate", "counted"), [(568_000, 500_000), (450_000, 450_000)])
+def test_deliveries_that_were_due_earlier_do_not_raise_the_rate(
+    rate: float, counted: float
+) -> None:
+    assert at_most_due({"delivered_per_second": rate}, 500_000) == {"delivered_per_second": counted}
