@@ -141,7 +141,6 @@ class Follower:
                 yield
                 after, bodies, size_bytes = upto, [], 0
         self._write(bodies, after, upto)
-        self._settle()
 
     def miss(self, seen: str, floor: Place) -> None:
         """Tell the client that what came after the id it saw, up to a place, is gone."""
@@ -187,4 +186,6 @@ class Follower:
             if self.stream.write(joined, len(bodies)):
                 self.feed.metrics.delivered(len(bodies), len(joined.body))
         self.place = upto
+        # At once: whoever takes the steps may leave them after any write, the last one too.
+        self._settle()
         return True

@@ -52,6 +52,20 @@ def spent_feed(catch_up: Callable[[Follower], None] | None = None) -> Feed:
     return feed
 
 
+class SpentAt:
+    """A budget whose slice ends at the nth question; every later one finds it over, too."""
+
+    def __init__(self, nth: int) -> None:
+        self._left = nth
+
+    def begin(self) -> float:
+        return 0.0
+
+    def is_over(self) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+
 def restart(feed: Feed, floor: Place) -> None:
     for _ in feed.restart(floor):
         pass
@@ -400,6 +414,23 @@ def test_what_is_far_behind_is_handed_over_and_not_advanced_twice() -> None:
             pass
         assert outlet.body == b"<101><102><103>"
     assert len(handed) == 1
+
+
+@pytest.mark.parametrize("nth", range(8))
+def test_wherever_a_slice_ends_who_has_come_to_the_end_is_live(nth: int) -> None:
+    def bring_on(follower: Follower) -> None:
+        for _ in follower.steps():
+            pass
+        follower.catching_up = False
+
+    feed = Feed(EventLog(10, FLOOR), Metrics(), FakeClock(), catch_up=bring_on)
+    for ms in (101, 102, 103):
+        send(feed, record(ms))
+    feed.budget = SpentAt(nth)
+    stream, outlet = fake_stream()
+    with feed.follow(stream, FLOOR):
+        send(feed, record(104))
+    assert outlet.body == b"<101><102><103><104>"
 
 
 def test_what_the_log_no_longer_holds_is_left_to_the_one_who_catches_up() -> None:

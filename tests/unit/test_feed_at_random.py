@@ -1,0 +1,153 @@
+"""A feed whose slices end anywhere, while clients come, leave and pause, and its log changes."""
+
+import asyncio
+import random
+import re
+from collections.abc import Generator
+from contextlib import AbstractContextManager
+from itertools import pairwise
+from typing import NamedTuple
+
+import pytest
+
+from barestream.catch_up import CatchUp
+from barestream.event_log import EventLog, Place, Record
+from barestream.feed import Feed
+from barestream.metrics import Metrics
+from barestream.slices import Slices
+from barestream.stream import Stream
+from barestream.subscription import EVERYTHING_PUBLIC, Subscription
+from barestream.topics import Selectors
+from fake_outlet import FakeClock, FakeOutlet, fake_stream, flush
+
+SUBSCRIPTIONS = (EVERYTHING_PUBLIC, Subscription(Selectors(["quiet"]), Selectors(())))
+
+METRICS = Metrics()
+
+
+class Coin(Slices):
+    """Slices that end where a random number says so."""
+
+    def __init__(self, numbers: random.Random) -> None:
+        super().__init__(FakeClock())
+        self._numbers = numbers
+        self._share = numbers.choice([0.1, 0.5, 0.9])
+
+    def is_over(self) -> bool:
+        return self._numbers.random() < self._share
+
+
+class Client(NamedTuple):
+    stream: Stream
+    outlet: FakeOutlet
+    following: AbstractContextManager[None]
+
+    def take_all(self) -> None:
+        """Take what waits, and hold back no more."""
+        was_paused = self.outlet.paused
+        self.outlet.take_bytes = None
+        if was_paused:
+            self.outlet.on_resume()
+
+
+class Course:
+    """What happens to a feed, drawn from a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._numbers = random.Random(seed)
+        slices = Coin(self._numbers)
+        catch_up = CatchUp(None, slices)
+        self._newest_ms = 100
+        self.feed = Feed(EventLog(8, Place(100, 0)), METRICS, FakeClock(), catch_up=catch_up)
+        self.feed.budget = slices
+        self.clients: list[Client] = []
+        self._change: Generator[None, None, None] | None = None
+
+    async def run(self) -> None:
+        """Do some steps, then let everything come to its end."""
+        steps = [self._append, self._step, self._come, self._leave, self._pause, self._change_log]
+        for _ in range(self._numbers.randrange(5, 60)):
+            self._numbers.choice(steps)()
+            self._go_on()
+            await asyncio.sleep(0)
+        while self._change:
+            self._go_on()
+        for client in self.clients:
+            client.take_all()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Send what is pending, and let the catching up come to its end."""
+        flush(self.feed)
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0)
+
+    def _record(self) -> Record:
+        self._newest_ms += 1
+        topic = self._numbers.choice(["loud", "quiet"])
+        return Record(Place(self._newest_ms, 0), b"<%d>" % self._newest_ms, (topic,))
+
+    def _append(self) -> None:
+        if self._change is None:
+            self.feed.append(self._record())
+
+    def _step(self) -> None:
+        self.feed.step()
+
+    def _come(self) -> None:
+        stream, outlet = fake_stream()
+        place = Place(self._numbers.randrange(95, self._newest_ms + 3), 0)
+        subscription = self._numbers.choice(SUBSCRIPTIONS)
+        following = self.feed.follow(stream, self._numbers.choice([None, place]), subscription)
+        following.__enter__()
+        self.clients.append(Client(stream, outlet, following))
+
+    def _leave(self) -> None:
+        if self.clients:
+            self.clients.pop(self._numbers.randrange(len(self.clients))).following.__exit__(
+                None, None, None
+            )
+
+    def _pause(self) -> None:
+        if self.clients:
+            client = self._numbers.choice(self.clients)
+            if client.outlet.take_bytes is None:
+                client.outlet.take_bytes = 0
+            else:
+                client.take_all()
+
+    def _change_log(self) -> None:
+        if self._change is not None:
+            return
+        if self._numbers.random() < 0.5:
+            self._newest_ms += self._numbers.randrange(20)
+            self._change = self.feed.restart(Place(self._newest_ms, 0))
+        else:
+            self._newest_ms = max(100, self._newest_ms - self._numbers.randrange(30))
+            floor = Place(self._newest_ms, 0)
+            records = [self._record() for _ in range(self._numbers.randrange(5))]
+            self._change = self.feed.leap(floor, records, self._numbers.choice([None, floor]))
+
+    def _go_on(self) -> None:
+        if self._change is not None and next(self._change, "over") == "over":
+            self._change = None
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_whoever_takes_all_gets_what_comes_next_whatever_was_before(seed: int) -> None:
+    async def main() -> None:
+        course = Course(seed)
+        await course.run()
+        # Beyond each place that a client may have named.
+        newest = Place(10_000, 0)
+        course.feed.append(Record(newest, b"<10000>", ("loud", "quiet")))
+        await course.settle()
+        for client in course.clients:
+            assert client.outlet.body.endswith(b"<10000>")
+            # Between two gaps nothing comes twice or out of order.
+            for part in client.outlet.body.split(b"barestream.gap"):
+                numbers = [int(number) for number in re.findall(rb"<(\d+)>", part)]
+                assert all(before < after for before, after in pairwise(numbers))
+            client.following.__exit__(None, None, None)
+
+    asyncio.run(main())
