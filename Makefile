@@ -6,13 +6,13 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
 
 up: ## run the service: by Compose where Docker answers, else on this machine; prints its URL
-	@deploy/local up
+	@scripts/local up
 
 down: ## stop it, ending every stream properly
-	@deploy/local down
+	@scripts/local down
 
 logs: ## follow its logs
-	@deploy/local logs
+	@scripts/local logs
 
 test: .venv/dev ## run the tests that need no containers: unit to browser
 	@tests/run unit contract integration fuzz clients browser
@@ -45,7 +45,7 @@ check: .venv/dev ## lint, types, shell, Dockerfile, nginx, Compose
 	@tests/check
 
 lock: .venv/dev ## write the requirements' locks anew from pyproject.toml
-	@deploy/lock
+	@scripts/lock
 
 .venv/dev: requirements-dev.lock
-	@deploy/venv requirements-dev.lock dev
+	@scripts/venv requirements-dev.lock dev

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from urllib.parse import parse_qs
 
-from barestream.frames import Event, encode, frame
+from barestream.mercure.sse import Event, encode, frame
 from service import Answering
 
 HEAD = (

@@ -2,7 +2,7 @@
 
 import httpx
 
-from barestream.tokens import sign
+from barestream.mercure.tokens import sign
 
 PATH = "/.well-known/mercure"
 

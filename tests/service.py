@@ -1,4 +1,4 @@
-"""The real service on this machine: nginx and Gunicorn, run by deploy/native as `make up` does."""
+"""The real service on this machine: nginx and Gunicorn, run by scripts/native as `make up` does."""
 
 import contextlib
 import json
@@ -136,7 +136,7 @@ class Service(Answering):
 
     def _run(self, script: str, command: str, **environment: str) -> None:
         done = subprocess.run(
-            [ROOT / "deploy" / script, command],
+            [ROOT / "scripts" / script, command],
             env={**self._environment, "PYTHON": self.python, **environment},
             capture_output=True,
             text=True,

@@ -9,24 +9,25 @@ from typing import Any
 from bareasgi import LifespanRequest
 from pydantic import SecretStr
 
-from barestream.broker.broker import Broker, HistoryBounds
-from barestream.broker.local import LocalBroker
-from barestream.broker.valkey import ValkeyBroker
-from barestream.catch_up import CatchUp
-from barestream.clock import Clock
-from barestream.delivery_lag import DeliveryLag
-from barestream.event_log import BEGIN, EventLog
-from barestream.fan_out import FanOut
-from barestream.feed import Feed
-from barestream.hub import Hub, HubLimits
-from barestream.intake import Intake
-from barestream.loop_lag import LoopLag
-from barestream.metrics import Metrics
-from barestream.open_files import most_streams
+from barestream.delivery.clock import Clock
+from barestream.delivery.fan_out import FanOut
+from barestream.delivery.feed import Feed
+from barestream.delivery.lag import DeliveryLag
+from barestream.delivery.replay import CatchUp
+from barestream.delivery.slices import Slices
+from barestream.delivery.streams import Hub, HubLimits
+from barestream.delivery.tail import Tail
+from barestream.history.broker import Broker, HistoryBounds
+from barestream.history.intake import Intake
+from barestream.history.local import LocalBroker
+from barestream.history.record import BEGIN
+from barestream.history.ring import EventLog
+from barestream.history.valkey.broker import ValkeyBroker
+from barestream.mercure.tokens import Verifier
+from barestream.server.open_files import most_streams
 from barestream.settings import Settings, load
-from barestream.slices import Slices
-from barestream.tail import Tail
-from barestream.tokens import Verifier
+from barestream.telemetry.loop_lag import LoopLag
+from barestream.telemetry.metrics import Metrics
 from barestream.web.application import Application
 from barestream.web.authorization import Authorization
 from barestream.web.clock_stream import ClockStream

@@ -14,18 +14,19 @@ from typing import TextIO
 import click
 
 from barestream import env_file
-from barestream.load.plan import Plan, Publishing, TooFewFilesError, allow_files
-from barestream.load.progress import ProgressBar
-from barestream.load.report import as_json, remarks, table
-from barestream.load.run import BrokenRunError, run
-from barestream.load.stamp import MOST_BYTES
-from barestream.load.target import InvalidTargetError, target
-from barestream.metrics_folder import METRICS_FOLDER
+from barestream.mercure.tokens import InvalidKeyError, sign
+from barestream.server.open_files import most_connections, raise_limit
 from barestream.server.readiness import unready, unready_at
 from barestream.server.socket_folder import SocketFolder
 from barestream.settings import Row, Settings, SettingsError, doubts, of_nginx, rows
 from barestream.settings import load as load_settings
-from barestream.tokens import InvalidKeyError, sign
+from barestream.telemetry.folder import METRICS_FOLDER
+from barestream_load.plan import Plan, Publishing, TooFewFilesError, check_files
+from barestream_load.progress import ProgressBar
+from barestream_load.report import as_json, remarks, table
+from barestream_load.run import BrokenRunError, run
+from barestream_load.stamp import MOST_BYTES
+from barestream_load.target import InvalidTargetError, target
 
 _CONFIG = "python:barestream.server.config"
 
@@ -239,7 +240,7 @@ def load(  # noqa: PLR0913, PLR0917 (one for each option)
             seconds,
             publishing,
         )
-        allow_files(plan)
+        check_files(plan, raise_limit(), most_connections())
         with ProgressBar(plan) as bar:
             outcome = run(plan, bar)
     except InvalidTargetError as error:

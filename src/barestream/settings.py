@@ -11,9 +11,9 @@ from typing import Any, Literal, NamedTuple, cast
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
-from barestream.broker.valkey_connections import connection_options
 from barestream.env_file import VARIABLE as ENV_FILE_VARIABLE
-from barestream.tokens import ALGORITHMS, InvalidKeyError, Verifier
+from barestream.history.valkey.connections import connection_options
+from barestream.mercure.tokens import ALGORITHMS, InvalidKeyError, Verifier
 
 PREFIX = "BARESTREAM_"
 

@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from barestream.broker import local, valkey
-from barestream.broker.broker import Broker, HistoryBounds, size_bytes
-from barestream.broker.local import LocalBroker
-from barestream.broker.valkey import ValkeyBroker
-from barestream.update import Update
+from barestream.history import local
+from barestream.history.broker import Broker, HistoryBounds, size_bytes
+from barestream.history.local import LocalBroker
+from barestream.history.update import Update
+from barestream.history.valkey import broker as valkey
+from barestream.history.valkey.broker import ValkeyBroker
 from engine import Engine
 from service import wait_for
 

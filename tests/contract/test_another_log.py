@@ -9,20 +9,21 @@ from typing import Any
 
 import pytest
 
-from barestream.broker.broker import MOST_PAGE_BYTES, Broker, HistoryBounds, Page
-from barestream.broker.local import LocalBroker
-from barestream.broker.valkey import ValkeyBroker
-from barestream.event_log import EventLog, Place
-from barestream.feed import Feed
-from barestream.frames import Event
-from barestream.metrics import Metrics
-from barestream.resumption import resumption
-from barestream.slices import Slices
-from barestream.stream import Stream
-from barestream.subscription import EVERYTHING_PUBLIC
-from barestream.tail import Tail
-from barestream.update import Update
-from barestream.web.outlets import BufferedOutlet
+from barestream.delivery.feed import Feed
+from barestream.delivery.resume import resumption
+from barestream.delivery.slices import Slices
+from barestream.delivery.stream import Stream
+from barestream.delivery.subscription import EVERYTHING_PUBLIC
+from barestream.delivery.tail import Tail
+from barestream.history.broker import MOST_PAGE_BYTES, Broker, HistoryBounds, Page
+from barestream.history.local import LocalBroker
+from barestream.history.record import Place
+from barestream.history.ring import EventLog
+from barestream.history.update import Update
+from barestream.history.valkey.broker import ValkeyBroker
+from barestream.mercure.sse import Event
+from barestream.telemetry.metrics import Metrics
+from barestream.web.buffered_writer import BufferedOutlet
 from engine import Engine
 from served import until
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from barestream.broker.broker import Broker, IdTakenError, size_bytes
-from barestream.event_log import Known, Place
-from barestream.frames import Event
-from barestream.update import Entry, Update
+from barestream.history.broker import Broker, IdTakenError, size_bytes
+from barestream.history.record import Known, Place
+from barestream.history.update import Entry, Update
+from barestream.mercure.sse import Event
 from service import PATIENCE_SECONDS
 
 Run = Callable[..., None]

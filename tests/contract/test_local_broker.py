@@ -4,11 +4,11 @@ import asyncio
 import tracemalloc
 from collections.abc import Awaitable, Callable
 
-from barestream.broker.broker import HistoryBounds
-from barestream.broker.local import LocalBroker
-from barestream.event_log import Place
-from barestream.frames import Event
-from barestream.update import Update
+from barestream.history.broker import HistoryBounds
+from barestream.history.local import LocalBroker
+from barestream.history.record import Place
+from barestream.history.update import Update
+from barestream.mercure.sse import Event
 
 # 2026-11-22T16:40:00Z
 THEN = 1795365600

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from barestream.broker import valkey
-from barestream.broker.broker import Broker, BrokerAwayError, HistoryBounds
-from barestream.broker.valkey import ValkeyBroker
-from barestream.event_log import Place
-from barestream.frames import Event
-from barestream.update import Entry, Update, lost
+from barestream.history.broker import Broker, BrokerAwayError, HistoryBounds
+from barestream.history.record import Place
+from barestream.history.update import Entry, Update, lost
+from barestream.history.valkey import broker as valkey
+from barestream.history.valkey.broker import ValkeyBroker
+from barestream.mercure.sse import Event
 from engine import Engine
 from served import until
 

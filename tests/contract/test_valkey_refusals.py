@@ -9,13 +9,12 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 from valkey._parsers.base import BaseParser
 
-from barestream.broker import valkey_connections
-from barestream.broker.broker import BrokerAwayError, HistoryBounds
-from barestream.broker.valkey import ValkeyBroker
-from barestream.broker.valkey_errors import answered
-from barestream.event_log import Place
-from barestream.frames import Event
-from barestream.update import Update
+from barestream.history.broker import BrokerAwayError, HistoryBounds
+from barestream.history.record import Place
+from barestream.history.update import Update
+from barestream.history.valkey.broker import ValkeyBroker
+from barestream.history.valkey.errors import answered
+from barestream.mercure.sse import Event
 from engine import Engine
 from served import until
 from service import PATIENCE_SECONDS, wait_for
@@ -258,7 +257,7 @@ def test_answers_to_a_greeting_that_came_too_late_are_nobody_elses(
             reading._answer_seconds = PATIENCE_SECONDS
             assert await reading.ask((b"PING",), (b"ECHO", b"mine")) == [b"PONG", b"mine"]
 
-    monkeypatch.setattr("barestream.broker.valkey.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("barestream.history.valkey.broker.ANSWER_SECONDS", 0.2)
     asyncio.run(scenario())
 
 
@@ -339,7 +338,7 @@ def test_a_server_that_goes_on_refusing_is_connected_to_anew_once_in_a_while(
                 # Each question of the test's own is a connection, too.
                 assert connections() - before == 1 + 1
 
-    monkeypatch.setattr(valkey_connections, "LEAVE_SECONDS", 3600)
+    monkeypatch.setattr(connections, "LEAVE_SECONDS", 3600)
     asyncio.run(scenario())
 
 

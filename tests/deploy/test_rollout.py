@@ -26,7 +26,7 @@ BROKEN = {
         "/readyz answers 503",
     ),
     "fails the smoke test": (
-        ("src/barestream/tail.py", "self.feed.append(record)", "pass"),
+        ("src/barestream/delivery/tail.py", "self.feed.append(record)", "pass"),
         "trying it before anybody else does",
         "did not come through an open stream",
     ),

@@ -9,8 +9,8 @@ from typing import NamedTuple, cast
 
 import httptools
 
-from barestream.follower import HEARTBEAT_TYPE
-from barestream.gap import GAP_TYPE
+from barestream.delivery.subscriber import HEARTBEAT_TYPE
+from barestream.history.gap import GAP_TYPE
 
 # EventSource's own, until it is told another one.
 RETRY_SECONDS = 3.0

@@ -9,7 +9,7 @@ from hypothesis import event as note
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barestream.frames import Event, encode
+from barestream.mercure.sse import Event, encode
 from examples import share
 from exchange import ANSWER_SECONDS, HISTORY_EVENTS, Watched
 from parsers import PARSERS, Parsed, by_the_standard

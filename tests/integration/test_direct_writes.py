@@ -17,18 +17,19 @@ from bareutils import header
 
 from barestream import Event, event_stream
 from barestream.app import create_app
-from barestream.event_log import EventLog, Place, Record
-from barestream.fan_out import FanOut
-from barestream.feed import Feed
-from barestream.frames import Frame, encode, frame
-from barestream.hub import Hub, HubLimits
-from barestream.metrics import Metrics
-from barestream.resumption import Resumption
+from barestream.delivery.fan_out import FanOut
+from barestream.delivery.feed import Feed
+from barestream.delivery.resume import Resumption
+from barestream.delivery.slices import Slices
+from barestream.delivery.stream import EndReason, Stream
+from barestream.delivery.streams import Hub, HubLimits
+from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
+from barestream.history.record import Place, Record
+from barestream.history.ring import EventLog
+from barestream.mercure.sse import Frame, encode, frame
+from barestream.mercure.topics import Selectors
 from barestream.settings import Settings
-from barestream.slices import Slices
-from barestream.stream import EndReason, Stream
-from barestream.subscription import EVERYTHING_PUBLIC, Subscription
-from barestream.topics import Selectors
+from barestream.telemetry.metrics import Metrics
 from barestream.web.application import Application
 from barestream.web.event_stream import HUB, StreamResponse
 from barestream.web.follow import follow

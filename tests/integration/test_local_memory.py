@@ -4,15 +4,16 @@ import asyncio
 import os
 import time
 
-from barestream.broker.broker import HistoryBounds
-from barestream.broker.local import LocalBroker
-from barestream.event_log import EventLog, Place
-from barestream.feed import Feed
-from barestream.frames import Event
-from barestream.metrics import Metrics
-from barestream.slices import Slices
-from barestream.tail import Tail
-from barestream.update import Update
+from barestream.delivery.feed import Feed
+from barestream.delivery.slices import Slices
+from barestream.delivery.tail import Tail
+from barestream.history.broker import HistoryBounds
+from barestream.history.local import LocalBroker
+from barestream.history.record import Place
+from barestream.history.ring import EventLog
+from barestream.history.update import Update
+from barestream.mercure.sse import Event
+from barestream.telemetry.metrics import Metrics
 from full_size import IS_FULL_SIZE
 from service import private_kb
 

@@ -1,4 +1,4 @@
-"""deploy/native after a master was killed: its workers are still there."""
+"""scripts/native after a master was killed: its workers are still there."""
 
 import asyncio
 import errno

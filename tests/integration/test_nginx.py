@@ -33,7 +33,7 @@ def refusal_by_nginx(tmp_path: Path, **settings: str) -> str:
     prefix.mkdir()
     environment = {**os.environ, **settings, "BARESTREAM_LISTEN": "8080"}
     subprocess.run([ROOT / "nginx/render", conf], env=environment, check=True)
-    binary = subprocess.check_output([ROOT / "deploy/nginx-binary"], text=True).strip()
+    binary = subprocess.check_output([ROOT / "scripts/nginx-binary"], text=True).strip()
     checked = subprocess.run(
         [binary, "-t", "-p", prefix, "-c", conf / "nginx.conf"],
         capture_output=True,

@@ -11,11 +11,11 @@ import pytest
 from bareasgi import Application, HttpRequest, HttpResponse, LifespanRequest
 from bareutils import bytes_writer
 
-from barestream.frames import frame
-from barestream.hub import Hub, HubLimits
-from barestream.metrics import Metrics
-from barestream.slices import Slices
-from barestream.stream import EndReason, Stream
+from barestream.delivery.slices import Slices
+from barestream.delivery.stream import EndReason, Stream
+from barestream.delivery.streams import Hub, HubLimits
+from barestream.mercure.sse import frame
+from barestream.telemetry.metrics import Metrics
 from barestream.web.event_stream import HUB, StreamResponse
 from bound import Bound
 from publisher import KEY, PATH, Publisher

@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
-from barestream.feed import Feed
-from barestream.frames import Frame
-from barestream.stream import Stream
+from barestream.delivery.feed import Feed
+from barestream.delivery.stream import Stream
+from barestream.mercure.sse import Frame
 
 Result = TypeVar("Result")
 

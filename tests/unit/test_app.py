@@ -5,8 +5,8 @@ import signal
 import pytest
 
 from barestream.app import create_app
-from barestream.broker.broker import Page
-from barestream.broker.local import LocalBroker
+from barestream.history.broker import Page
+from barestream.history.local import LocalBroker
 from barestream.settings import Settings
 
 

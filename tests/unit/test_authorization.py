@@ -6,7 +6,7 @@ import pytest
 from bareasgi import HttpRequest
 from bareutils import bytes_writer, header
 
-from barestream.tokens import ANONYMOUS, Bearer, Verifier, sign
+from barestream.mercure.tokens import ANONYMOUS, Bearer, Verifier, sign
 from barestream.web.authorization import Authorization
 from barestream.web.problems import Refused
 

@@ -3,7 +3,7 @@ import time
 from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
-from barestream.metrics import Metrics
+from barestream.telemetry.metrics import Metrics
 from bench import plot, processes, report, rounds
 from bench.client import Result
 from bench.rounds import Column, Course, Figures, Job, Table

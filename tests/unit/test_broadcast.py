@@ -7,12 +7,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule
 
-from barestream.event_log import EventLog, Place, Record
-from barestream.feed import Feed
-from barestream.metrics import Metrics
-from barestream.stream import MARK_BYTES
-from barestream.subscription import Subscription
-from barestream.topics import Selectors
+from barestream.delivery.feed import Feed
+from barestream.delivery.stream import MARK_BYTES
+from barestream.delivery.subscription import Subscription
+from barestream.history.record import Place, Record
+from barestream.history.ring import EventLog
+from barestream.mercure.topics import Selectors
+from barestream.telemetry.metrics import Metrics
 from fake_outlet import SPENT, FakeClock, fake_stream, flush
 
 FLOOR = Place(100, 0)

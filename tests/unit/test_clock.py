@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from barestream.clock import Clock
-from barestream.event_log import Place
-from barestream.metrics import Metrics
-from barestream.slices import Slices
+from barestream.delivery.clock import Clock
+from barestream.delivery.slices import Slices
+from barestream.history.record import Place
+from barestream.telemetry.metrics import Metrics
 from fake_outlet import FakeClock, fake_stream, flush
 
 # 2026-11-22T16:40:00Z

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from barestream.frames import frame
+from barestream.mercure.sse import frame
 from barestream.server.protocol import DirectResponse, _Pipeline
 
 ONE, TWO, THREE = (frame(body) for body in (b"one", b"two", b"three"))

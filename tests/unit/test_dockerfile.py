@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from barestream.cli import main
-from barestream.metrics_folder import METRICS_FOLDER
+from barestream.telemetry.folder import METRICS_FOLDER
 from service import ROOT
 
 

@@ -2,10 +2,10 @@ import asyncio
 
 from bareasgi import HttpRequest, HttpResponse
 
-from barestream.hub import Hub, HubLimits
-from barestream.metrics import Metrics
-from barestream.slices import Slices
-from barestream.stream import EndReason
+from barestream.delivery.slices import Slices
+from barestream.delivery.stream import EndReason
+from barestream.delivery.streams import Hub, HubLimits
+from barestream.telemetry.metrics import Metrics
 from barestream.web.end_streams import (
     AWAY_MS,
     END_SECONDS,

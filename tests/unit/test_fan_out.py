@@ -1,12 +1,13 @@
 import asyncio
 
-from barestream.event_log import EventLog, Place, Record
-from barestream.fan_out import MOST_REST_SECONDS, REST_RATIO, FanOut
-from barestream.feed import Feed
-from barestream.frames import Frame
-from barestream.metrics import Metrics
-from barestream.slices import Slices
-from barestream.stream import MARK_BYTES
+from barestream.delivery.fan_out import MOST_REST_SECONDS, REST_RATIO, FanOut
+from barestream.delivery.feed import Feed
+from barestream.delivery.slices import Slices
+from barestream.delivery.stream import MARK_BYTES
+from barestream.history.record import Place, Record
+from barestream.history.ring import EventLog
+from barestream.mercure.sse import Frame
+from barestream.telemetry.metrics import Metrics
 from fake_outlet import FakeClock, FakeOutlet, fake_stream
 
 FLOOR = Place(100, 0)

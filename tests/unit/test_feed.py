@@ -8,15 +8,16 @@ from itertools import pairwise
 
 import pytest
 
-from barestream.event_log import EventLog, Place, Record
-from barestream.feed import Feed
-from barestream.follower import Follower
-from barestream.frames import frame
-from barestream.metrics import Metrics
-from barestream.stream import MARK_BYTES, EndReason
-from barestream.subscription import Subscription
-from barestream.topics import Selectors
-from barestream.update import Entry, lost
+from barestream.delivery.feed import Feed
+from barestream.delivery.stream import MARK_BYTES, EndReason
+from barestream.delivery.subscriber import Follower
+from barestream.delivery.subscription import Subscription
+from barestream.history.record import Place, Record
+from barestream.history.ring import EventLog
+from barestream.history.update import Entry, lost
+from barestream.mercure.sse import frame
+from barestream.mercure.topics import Selectors
+from barestream.telemetry.metrics import Metrics
 from fake_outlet import SPENT, FakeClock, FakeOutlet, fake_stream, flush
 
 FLOOR = Place(100, 0)

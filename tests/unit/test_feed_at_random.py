@@ -10,14 +10,15 @@ from typing import NamedTuple
 
 import pytest
 
-from barestream.catch_up import CatchUp
-from barestream.event_log import EventLog, Place, Record
-from barestream.feed import Feed
-from barestream.metrics import Metrics
-from barestream.slices import Slices
-from barestream.stream import Stream
-from barestream.subscription import EVERYTHING_PUBLIC, Subscription
-from barestream.topics import Selectors
+from barestream.delivery.feed import Feed
+from barestream.delivery.replay import CatchUp
+from barestream.delivery.slices import Slices
+from barestream.delivery.stream import Stream
+from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
+from barestream.history.record import Place, Record
+from barestream.history.ring import EventLog
+from barestream.mercure.topics import Selectors
+from barestream.telemetry.metrics import Metrics
 from fake_outlet import FakeClock, FakeOutlet, fake_stream, flush
 
 SUBSCRIPTIONS = (EVERYTHING_PUBLIC, Subscription(Selectors(["quiet"]), Selectors(())))

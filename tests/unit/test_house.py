@@ -1,86 +1,87 @@
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import barestream
 
-SOURCE = Path(barestream.__file__).parent
+SOURCE = Path(barestream.__file__).parent.parent
+ROOTS = ("barestream", "barestream_load")
 
-# From the top of the house to its ground: a part imports from those below its own line alone.
-FLOORS = [
-    {"cli"},
-    {"server"},
-    {"app"},
-    {"web"},
-    {"resumption"},
-    {"intake", "tail"},
-    {"catch_up"},
-    {"broker", "clock"},
-    {"fan_out"},
-    {"feed", "hub"},
-    {"broadcast", "follower"},
-    {"audience", "loop_lag", "stream", "subscription", "tokens", "update"},
-    {"delivery_lag", "gap", "prefix_tree", "stall"},
-    # What loads a service is a client of it, and needs nothing of it.
-    {"env_file", "event_log", "frames", "load", "metrics", "topics"},
-    {"metrics_folder", "open_files", "slices"},
-]
-READ_SETTINGS = {"app.py", "cli.py", "server/config.py"}
+READ_SETTINGS = {"barestream.app", "barestream.cli", "barestream.server.config"}
+
+# They are what a reader tests in the head: bytes in, bytes out, and time comes as an argument.
+PURE = {
+    "barestream.mercure": ["budget", "sse", "tokens", "topics"],
+    "barestream.history": ["gap", "record", "ring", "update"],
+    "barestream.delivery": [
+        *("broadcast", "feed", "index", "prefix_tree", "stall", "stream", "subscriber"),
+        "subscription",
+    ],
+}
+IMPURE = {"asyncio", "bareasgi", "gunicorn", "select", "socket", "threading", "time", "uvicorn"}
 
 
 def imports(path: Path) -> Iterator[str]:
+    """Yield the modules that a file imports, `from package import module` included."""
     for node in ast.walk(ast.parse(path.read_text())):
-        names = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        yield from (name for name in names if name.startswith("barestream."))
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            within = [f"{node.module}.{alias.name}" for alias in node.names]
+            modules = [name for name in within if file_of(name).exists()]
+            yield from modules
+            if len(modules) < len(within):
+                yield node.module
 
 
-def files() -> Iterator[Path]:
-    # The package's front and its command are doors, not floors.
-    doors = {SOURCE / "__init__.py", SOURCE / "__main__.py"}
-    yield from (path for path in SOURCE.rglob("*.py") if path not in doors)
+def file_of(module: str) -> Path:
+    return SOURCE / (module.replace(".", "/") + ".py")
 
 
-def floor(part: str) -> int:
-    return next(level for level, parts in enumerate(FLOORS) if part in parts)
+def modules() -> dict[str, set[str]]:
+    """Return what each module imports of ours."""
+    files = {
+        ".".join(path.relative_to(SOURCE).with_suffix("").parts): path
+        for root in ROOTS
+        for path in (SOURCE / root).rglob("*.py")
+    }
+    return {name: {each for each in imports(path) if each in files} for name, path in files.items()}
 
 
-def test_imports_point_one_way() -> None:
-    upward = []
-    for path in files():
-        part = path.relative_to(SOURCE).parts[0].removesuffix(".py")
-        for name in imports(path):
-            imported = name.split(".")[1]
-            if "settings" in (part, imported) or part == imported:
-                continue
-            if floor(part) >= floor(imported):
-                upward.append(f"{path.name} imports {name}")
-    assert upward == []
+def room(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def test_imports_go_one_way_between_packages_and_inside_them() -> None:
+    of_modules = modules()
+    of_rooms: dict[str, set[str]] = {}
+    for module, imported in of_modules.items():
+        of_rooms.setdefault(room(module), set()).update(set(map(room, imported)) - {room(module)})
+    for graph in (of_modules, of_rooms):
+        # It raises CycleError, which names the circle.
+        TopologicalSorter(graph).prepare()
+
+
+def test_the_load_knows_nothing_of_the_service() -> None:
+    of_load = [imported for name, imported in modules().items() if name.startswith(ROOTS[1])]
+    assert len(of_load) > 10
+    assert all(each.startswith(ROOTS[1]) for imported in of_load for each in imported)
 
 
 def test_settings_are_read_where_the_parts_are_wired_alone() -> None:
-    readers = {
-        path.relative_to(SOURCE).as_posix()
-        for path in files()
-        if "barestream.settings" in imports(path)
-    }
+    readers = {name for name, imported in modules().items() if "barestream.settings" in imported}
     assert readers == READ_SETTINGS
 
 
 def test_the_pure_parts_know_no_loop_socket_or_clock() -> None:
-    impure = {"asyncio", "socket", "time", "uvicorn", "gunicorn", "bareasgi"}
-    for name in (
-        *("audience.py", "broadcast.py", "event_log.py", "feed.py", "frames.py", "gap.py"),
-        *("stall.py", "stream.py", "subscription.py", "tokens.py", "topics.py", "update.py"),
-    ):
-        tree = ast.parse((SOURCE / name).read_text())
-        found = {
-            alias.name
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Import)
-            for alias in node.names
-        }
-        assert found & impure == set(), name
+    for package, names in PURE.items():
+        for name in names:
+            outside = {each.split(".")[0] for each in imports(file_of(f"{package}.{name}"))}
+            assert outside & IMPURE == set(), name
+
+
+def test_all_of_the_protocol_is_pure() -> None:
+    package = "barestream.mercure"
+    names = {path.stem for path in file_of(package).with_suffix("").glob("[!_]*.py")}
+    assert names == set(PURE[package])

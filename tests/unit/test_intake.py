@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from barestream.broker.broker import BrokerAwayError, HistoryBounds, IdTakenError, Misfit
-from barestream.broker.local import LocalBroker
-from barestream.frames import Event
-from barestream.intake import REMIND_SECONDS, Intake
-from barestream.metrics import Metrics
-from barestream.update import Update
+from barestream.history.broker import BrokerAwayError, HistoryBounds, IdTakenError, Misfit
+from barestream.history.intake import REMIND_SECONDS, Intake
+from barestream.history.local import LocalBroker
+from barestream.history.update import Update
+from barestream.mercure.sse import Event
+from barestream.telemetry.metrics import Metrics
 from fake_outlet import FakeClock
 
 

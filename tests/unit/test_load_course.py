@@ -1,8 +1,8 @@
 import pytest
 
-from barestream.load import course as module
-from barestream.load.course import Course
-from barestream.load.sequence import Sequence
+from barestream_load import course as module
+from barestream_load.course import Course
+from barestream_load.sequence import Sequence
 
 
 def entered(*streams: str) -> tuple[Course, list[Sequence]]:

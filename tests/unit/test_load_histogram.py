@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from barestream.load.histogram import Histogram
+from barestream_load.histogram import Histogram
 
 
 def histogram_of(*durations_us: int) -> Histogram:

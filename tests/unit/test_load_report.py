@@ -3,12 +3,12 @@ from collections import Counter
 
 import pytest
 
-from barestream.load.findings import Findings, Outcome, Published
-from barestream.load.histogram import Histogram
-from barestream.load.plan import Plan, Publishing
-from barestream.load.report import as_json, remarks, table
-from barestream.load.target import target
-from barestream.load.usage import Usage
+from barestream_load.findings import Findings, Outcome, Published
+from barestream_load.histogram import Histogram
+from barestream_load.plan import Plan, Publishing
+from barestream_load.report import as_json, remarks, table
+from barestream_load.target import target
+from barestream_load.usage import Usage
 
 URL = "http://127.0.0.1:8000"
 PUBLISHING = Publishing(10, 1, ("t",), 130, "token")

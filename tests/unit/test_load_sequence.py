@@ -1,4 +1,4 @@
-from barestream.load.sequence import Sequence
+from barestream_load.sequence import Sequence
 
 
 def sequence_of(*numbers: int, due: int | None = None) -> Sequence:

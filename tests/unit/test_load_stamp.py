@@ -1,6 +1,6 @@
 import pytest
 
-from barestream.load.stamp import MOST_BYTES, Stamp, decode, encode
+from barestream_load.stamp import MOST_BYTES, Stamp, decode, encode
 
 STAMP = Stamp(b"01ab34ef", 3, 17, 123_456_789)
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barestream.frames import HEARTBEAT, Event, encode, frame, retry
-from barestream.load.body import Body, Head, InvalidResponseError
-from barestream.load.events import Reader
-from barestream.load.stamp import Stamp
-from barestream.load.stamp import encode as stamped
-from barestream.load.stream import RefusedError, Stream
+from barestream.mercure.sse import HEARTBEAT, Event, encode, frame, retry
+from barestream_load.body import Body, Head, InvalidResponseError
+from barestream_load.events import Reader
+from barestream_load.stamp import Stamp
+from barestream_load.stamp import encode as stamped
+from barestream_load.stream import RefusedError, Stream
 
 CHUNKED = Head(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked")
 LAST_CHUNK = b"0\r\n\r\n"

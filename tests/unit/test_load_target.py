@@ -1,11 +1,10 @@
-import resource
 import socket
 from pathlib import Path
 
 import pytest
 
-from barestream.load.plan import Plan, TooFewFilesError, allow_files
-from barestream.load.target import InvalidTargetError, target
+from barestream_load.plan import Plan, TooFewFilesError, check_files
+from barestream_load.target import InvalidTargetError, target
 
 
 def test_a_url_is_an_address_a_path_and_a_host() -> None:
@@ -54,11 +53,11 @@ def test_another_address_is_refused_with_the_form_expected(url: str) -> None:
 
 
 def test_more_streams_than_files_are_refused_with_the_number_that_is_possible() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     where = target("http://127.0.0.1/events", (), None, 1)
-    plan = Plan("", where, (), b"", 2 * hard + 2, 2, 0, 1, None)
-    with pytest.raises(TooFewFilesError, match=f"at most {2 * (hard - 64)} with --processes 2"):
-        allow_files(plan)
+    plan = Plan("", where, (), b"", 2001, 2, 0, 1, None)
+    with pytest.raises(TooFewFilesError, match=r"at most 1872 with --processes 2.*1000 files"):
+        check_files(plan, 1000, 936)
+    check_files(plan, 2000, 1936)
 
 
 def test_each_stream_has_one_process() -> None:

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from barestream.load.usage import Meter
+from barestream_load.usage import Meter
 
 
 def test_what_a_process_uses_is_measured_from_the_meters_begin_on(

@@ -1,8 +1,8 @@
 import asyncio
 from collections.abc import Iterable
 
-from barestream.loop_lag import PERIOD_SECONDS, LoopLag
-from barestream.metrics import Metrics
+from barestream.telemetry.loop_lag import PERIOD_SECONDS, LoopLag
+from barestream.telemetry.metrics import Metrics
 from fake_outlet import FakeClock
 
 

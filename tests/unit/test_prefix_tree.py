@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barestream.prefix_tree import PrefixTree
+from barestream.delivery.prefix_tree import PrefixTree
 
 # Few letters, so that many texts start alike.
 TEXTS = st.text("abé", max_size=6)

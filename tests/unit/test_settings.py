@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from barestream.cli import main
+from barestream.mercure.tokens import Verifier
 from barestream.settings import SettingsError, load, of_nginx, rows, unknown
-from barestream.tokens import Verifier
 
 ROOT = Path(__file__).parents[2]
 COMPOSE_FILES = ("docker-compose.yml", "deploy/tls.yml")
@@ -347,7 +347,7 @@ def test_defaults_that_stand_elsewhere_are_the_same() -> None:
     elsewhere = [
         *((ROOT / name, r"\$\{(BARESTREAM_\w+):-([^}]*)\}") for name in COMPOSE_FILES),
         (ROOT / "nginx/upstream.envsh", r"\$\{(BARESTREAM_\w+):=([^}]*)\}"),
-        (ROOT / "deploy/native", r"\$\{(BARESTREAM_\w+):=([^}]*)\}"),
+        (ROOT / "scripts/native", r"\$\{(BARESTREAM_\w+):=([^}]*)\}"),
     ]
     found = {
         (path.name, variable, default)

@@ -4,17 +4,18 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from barestream.broker.broker import MOST_PAGE_BYTES, BrokerAwayError, HistoryBounds, Page
-from barestream.broker.local import LocalBroker
-from barestream.catch_up import CatchUp
-from barestream.event_log import EventLog, Place
-from barestream.fan_out import FanOut
-from barestream.feed import Feed
-from barestream.frames import Event
-from barestream.metrics import Metrics
-from barestream.slices import Slices
-from barestream.tail import MOST_RETRY_SECONDS, Tail
-from barestream.update import Update
+from barestream.delivery.fan_out import FanOut
+from barestream.delivery.feed import Feed
+from barestream.delivery.replay import CatchUp
+from barestream.delivery.slices import Slices
+from barestream.delivery.tail import MOST_RETRY_SECONDS, Tail
+from barestream.history.broker import MOST_PAGE_BYTES, BrokerAwayError, HistoryBounds, Page
+from barestream.history.local import LocalBroker
+from barestream.history.record import Place
+from barestream.history.ring import EventLog
+from barestream.history.update import Update
+from barestream.mercure.sse import Event
+from barestream.telemetry.metrics import Metrics
 from fake_outlet import FakeClock, fake_stream
 
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from barestream.tokens import (
+from barestream.mercure.tokens import (
     ALGORITHMS,
     ANONYMOUS,
     MOST_REMEMBERED,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barestream.slices import UNBOUNDED
-from barestream.topics import MOST_CHARACTERS, InvalidSelectorError, Selectors, Template
+from barestream.mercure.budget import UNBOUNDED
+from barestream.mercure.topics import MOST_CHARACTERS, InvalidSelectorError, Selectors, Template
 from fake_outlet import done
 
 # The examples of RFC 6570, sections 3.2.1 to 3.2.9. Their variables stand in section 3.2.

@@ -11,12 +11,12 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from barestream.asgi.contract import WHOLE_BODY
+from barestream.asgi.problem import CONTENT_TYPE, content
 from barestream.server import request_head
 from barestream.server.awaited import Awaited
 from barestream.server.notices import Notices
 from barestream.server.request_head import RequestRefusedError
-from barestream.web.problems import CONTENT_TYPE, content
-from barestream.web.unread_body import WHOLE_BODY
 
 _NO_HTTP = "Invalid HTTP request received."
 

@@ -17,13 +17,13 @@ from typing import Any
 
 from prometheus_client.multiprocess import mark_process_dead
 
-from barestream import open_files
-from barestream.hub import FLUSH_SECONDS
-from barestream.metrics_folder import METRICS_FOLDER, DeadProcesses
-from barestream.server.logs import log_config
+from barestream.delivery.streams import FLUSH_SECONDS
+from barestream.server import open_files
 from barestream.server.server import ACCEPTED_GRACE_SECONDS, REQUEST_GRACE_SECONDS
 from barestream.server.socket_folder import SocketFolder
 from barestream.settings import Settings, SettingsError, doubts, load, of_nginx
+from barestream.telemetry.folder import METRICS_FOLDER, DeadProcesses
+from barestream.telemetry.logs import log_config
 
 
 def _fitting(settings: Settings) -> int:

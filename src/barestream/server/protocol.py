@@ -11,11 +11,11 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from barestream.frames import Frame
+from barestream.asgi.contract import EXTENSION
+from barestream.delivery.stream import nothing
+from barestream.mercure.sse import Frame
 from barestream.server.bounded_protocol import BoundedProtocol
 from barestream.server.kernel_queue import untaken_bytes
-from barestream.stream import nothing
-from barestream.web.outlets import EXTENSION
 
 # How often a closed response looks whether its last bytes have left: mostly they have at once.
 FLUSH_POLL_SECONDS = 0.01

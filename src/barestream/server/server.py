@@ -6,17 +6,16 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from types import FrameType
-from typing import Protocol as Interface
 
 from uvicorn import Config, Server
 
+from barestream.asgi.contract import ON_DRAIN, Drain
+from barestream.delivery.stream import nothing
 from barestream.server.bounded_protocol import ConnectionsState
 from barestream.server.protocol import Protocol
 from barestream.server.stalled_connections import StalledConnections
-from barestream.stream import nothing
-from barestream.web.event_stream import ON_DRAIN
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +36,6 @@ VANISHED_SECONDS = 100.0
 
 # The arbiter looks once a second.
 BEAT_SECONDS = 1.0
-
-
-class Drain(Interface):
-    """What an application asks to be awaited when its server stops."""
-
-    def __call__(self, *, quick: bool) -> Awaitable[None]:
-        """End what is open; at once where quick."""
 
 
 class DrainingServer(Server):

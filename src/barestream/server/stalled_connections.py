@@ -9,8 +9,8 @@ import logging
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
+from barestream.delivery.stall import Stall
 from barestream.server.kernel_queue import untaken_bytes
-from barestream.stall import Stall
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 from gunicorn.arbiter import Arbiter
 from uvicorn_worker import UvicornWorker
 
-from barestream.hub import HubLimits
-from barestream.open_files import most_connections
+from barestream.delivery.streams import HubLimits
+from barestream.server.open_files import most_connections
 from barestream.server.protocol import Protocol
 from barestream.server.server import DrainingServer
 

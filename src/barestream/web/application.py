@@ -17,8 +17,9 @@ from bareasgi import HttpRequest, HttpResponse
 from bareasgi.http import HttpInstance
 from bareasgi.http.http_errors import HttpDisconnectError, HttpInternalError
 
+from barestream.asgi.contract import WHOLE_BODY
 from barestream.web.event_stream import StreamResponse
-from barestream.web.unread_body import WHOLE_BODY, UnreadBody
+from barestream.web.unread_body import UnreadBody
 
 
 class Application(bareasgi.Application):

@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from bareasgi import HttpRequest
 
-from barestream.tokens import ANONYMOUS, Bearer, InvalidTokenError, Verifier
+from barestream.mercure.tokens import ANONYMOUS, Bearer, InvalidTokenError, Verifier
 from barestream.web.form import MalformedFormError, query
 from barestream.web.problems import Refused, bad_request
 

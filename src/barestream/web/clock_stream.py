@@ -2,8 +2,8 @@
 
 from bareasgi import HttpRequest, HttpResponse
 
-from barestream.clock import Clock
-from barestream.resumption import Resumption
+from barestream.delivery.clock import Clock
+from barestream.delivery.resume import Resumption
 from barestream.web.cursor import last_event_ids
 from barestream.web.follow import follow
 from barestream.web.form import MalformedFormError

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from bareasgi import HttpRequest, HttpResponse
 from bareutils import header
 
-from barestream.hub import Hub
+from barestream.delivery.streams import Hub
 from barestream.web.problems import problem
 
 # The path of the request; nginx answers 404 to clients that ask for it.

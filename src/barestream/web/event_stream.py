@@ -12,24 +12,21 @@ from typing import Any, cast
 from bareasgi import HttpRequest, HttpResponse
 from bareutils import header
 
-from barestream.frames import Event, encode, frame
-from barestream.hub import Hub, HubLimits
-from barestream.metrics import Metrics
-from barestream.slices import Slices
-from barestream.stream import EndReason, Stream
+from barestream.asgi.contract import EXTENSION, ON_DRAIN, OpenResponse
+from barestream.delivery.slices import Slices
+from barestream.delivery.stream import EndReason, Stream
+from barestream.delivery.streams import Hub, HubLimits
+from barestream.mercure.sse import Event, encode, frame
+from barestream.telemetry.metrics import Metrics
+from barestream.web.buffered_writer import BufferedOutlet
 from barestream.web.cursor import last_event_ids
 from barestream.web.form import MalformedFormError
-from barestream.web.outlets import EXTENSION, BufferedOutlet, OpenResponse
 
 logger = logging.getLogger(__name__)
 
 # Where an application's hub stands in bareASGI's info, and its sweeping task.
 HUB = "barestream.hub"
 _SWEEPING = "barestream.sweeping"
-
-# The key in an ASGI lifespan state under which our server takes coroutine functions to await
-# when it drains.
-ON_DRAIN = "barestream.on_drain"
 
 Source = Callable[[Stream], AbstractAsyncContextManager[None]]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from bareasgi import HttpRequest, HttpResponse
 
-from barestream.feed import Feed
-from barestream.resumption import Resumption
-from barestream.stream import EndReason, Stream
-from barestream.subscription import EVERYTHING_PUBLIC, Subscription
+from barestream.delivery.feed import Feed
+from barestream.delivery.resume import Resumption
+from barestream.delivery.stream import EndReason, Stream
+from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.web.cursor import last_event_ids
 from barestream.web.event_stream import StreamResponse
 from barestream.web.form import query

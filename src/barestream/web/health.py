@@ -4,9 +4,9 @@ from http import HTTPStatus
 
 from bareasgi import HttpRequest, HttpResponse
 
-from barestream.hub import Hub
-from barestream.intake import Intake
-from barestream.tail import Tail
+from barestream.delivery.streams import Hub
+from barestream.delivery.tail import Tail
+from barestream.history.intake import Intake
 from barestream.web.problems import problem
 
 

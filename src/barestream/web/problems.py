@@ -1,20 +1,12 @@
-"""Errors as application/problem+json (RFC 9457)."""
+"""Errors as answers."""
 
-import json
 from collections.abc import Iterable
 from http import HTTPStatus
 
 from bareasgi import HttpResponse
 from bareutils import bytes_writer
 
-CONTENT_TYPE = b"application/problem+json"
-
-
-def content(status: HTTPStatus, detail: str) -> bytes:
-    """Return the body that says what is wrong, in words for the one who asked."""
-    return json.dumps(
-        {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
-    ).encode()
+from barestream.asgi.problem import CONTENT_TYPE, content
 
 
 def problem(

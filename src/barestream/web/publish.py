@@ -10,14 +10,14 @@ from http import HTTPStatus
 from bareasgi import HttpRequest, HttpResponse
 from bareutils import header, text_writer
 
-from barestream.broker.broker import BrokerAwayError, IdTakenError
-from barestream.frames import Event, InvalidEventError, data_bytes, encode
-from barestream.intake import Intake
-from barestream.metrics import Metrics
-from barestream.resumption import EARLIEST
-from barestream.slices import Slices
-from barestream.topics import MOST_CHARACTERS
-from barestream.update import Update
+from barestream.delivery.resume import EARLIEST
+from barestream.delivery.slices import Slices
+from barestream.history.broker import BrokerAwayError, IdTakenError
+from barestream.history.intake import Intake
+from barestream.history.update import Update
+from barestream.mercure.sse import Event, InvalidEventError, data_bytes, encode
+from barestream.mercure.topics import MOST_CHARACTERS
+from barestream.telemetry.metrics import Metrics
 from barestream.web.authorization import Authorization
 from barestream.web.form import Form, MalformedFormError, body
 from barestream.web.problems import Refused, bad_request

@@ -10,8 +10,8 @@ from ipaddress import ip_address
 from bareasgi import HttpRequest, HttpResponse
 from bareutils import bytes_writer
 
-from barestream.metrics import CONTENT_TYPE, Metrics
-from barestream.metrics_folder import BusyFolderError
+from barestream.telemetry.folder import BusyFolderError
+from barestream.telemetry.metrics import CONTENT_TYPE, Metrics
 from barestream.web.problems import problem
 
 # The counts of a worker that has ended are added up within milliseconds. If that is still not over

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from bareasgi import HttpRequest, HttpResponse
 
-from barestream.broker.broker import BrokerAwayError
-from barestream.hub import Hub
-from barestream.resumption import resumption
-from barestream.stream import EndReason, Stream
-from barestream.subscription import Subscription
-from barestream.tail import Tail
-from barestream.topics import InvalidSelectorError, Selectors
+from barestream.delivery.resume import resumption
+from barestream.delivery.stream import EndReason, Stream
+from barestream.delivery.streams import Hub
+from barestream.delivery.subscription import Subscription
+from barestream.delivery.tail import Tail
+from barestream.history.broker import BrokerAwayError
+from barestream.mercure.topics import InvalidSelectorError, Selectors
 from barestream.web.authorization import Authorization
 from barestream.web.cursor import last_event_ids
 from barestream.web.event_stream import StreamResponse, turned_away

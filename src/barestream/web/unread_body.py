@@ -15,9 +15,6 @@ from barestream.web.problems import problem
 # How much of an unread body is read so that the connection can serve on; more is an abuse.
 MOST_UNREAD_BYTES = 64 * 1024
 
-# The key in an ASGI scope's "extensions" by which our server says that the body has come whole.
-WHOLE_BODY = "barestream.whole_body"
-
 _END = {"type": "http.request", "body": b"", "more_body": False}
 
 _CLOSE = (b"connection", b"close")

@@ -18,7 +18,7 @@ from service import ROOT, free_port
 
 def installed_nginx() -> str:
     """Return the path of the nginx that ours runs on too."""
-    return run(ROOT / "deploy/nginx-binary").splitlines()[-1]
+    return run(ROOT / "scripts/nginx-binary").splitlines()[-1]
 
 
 def nginx_in(prefix: Path, binary: str | Path, configuration: Path) -> Process:

@@ -1,0 +1,1 @@
+"""What the application and our server agree on."""

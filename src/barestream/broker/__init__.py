@@ -1,1 +1,0 @@
-"""The log of published updates: its interface, and two homes for it."""

@@ -1,0 +1,1 @@
+"""The way of an update from the history to each subscriber."""

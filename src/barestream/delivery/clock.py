@@ -1,0 +1,169 @@
+"""An event source that needs nothing: the time, on each whole interval.
+
+Id and data of a tick follow from its second alone, so every worker on every machine says the
+same bytes, and a client resumes from any of them.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
+from datetime import UTC, datetime
+
+from barestream.delivery.feed import Feed
+from barestream.delivery.lag import DeliveryLag
+from barestream.delivery.slices import Slices
+from barestream.history.record import Place, Record
+from barestream.history.ring import EventLog
+from barestream.mercure.sse import Event, encode
+from barestream.telemetry.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+TOPIC = "/events"
+
+# A larger step is a jump: clocks that NTP keeps differ by less, and are corrected by smaller steps.
+MOST_STEP_SECONDS = 5.0
+
+# How often the clocks are looked at where ticks are rarer.
+LOOK_SECONDS = 1.0
+
+
+class Clock:
+    """Ticks on each multiple of the interval since 1970-01-01 UTC.
+
+    Args:
+        interval_seconds: From one tick to the next.
+        history_events: How many ticks can be replayed.
+        now: The wall clock, in seconds since 1970-01-01 UTC.
+        steady: A monotonic clock, in seconds.
+        metrics: Where deliveries are counted.
+    """
+
+    def __init__(
+        self,
+        interval_seconds: int,
+        history_events: int,
+        now: Callable[[], float],
+        steady: Callable[[], float],
+        metrics: Metrics,
+    ) -> None:
+        self._interval_seconds = interval_seconds
+        self._now = now
+        self._steady = steady
+        self._metrics = metrics
+        self._looked_at, self._steady_at = now(), steady()
+        floor = self._floor(self._looked_at, history_events)
+        log = EventLog(history_events, _place(floor))
+        for record in self._ticks(floor, self._looked_at):
+            log.append(record)
+        self.feed = Feed(log, metrics, now, count=self._count)
+        self.feed.lag = DeliveryLag(metrics, now, steady)
+
+    def look(self) -> Generator[None, None, None]:
+        """Append every tick whose second has come; after a jump go on at the time that it is.
+
+        A clock that was set back a little is silent until the time is past the last tick again.
+        After a larger jump, in either direction, each stream is told a gap, and gets the newest
+        tick: so a client's cursor goes back too, and no stream gets an hour of ticks at once.
+        """
+        at, steady_at = self._now(), self._steady()
+        jump_seconds = (at - self._looked_at) - (steady_at - self._steady_at)
+        self._looked_at, self._steady_at = at, steady_at
+        # Ticks never come before their second. Small steps back may add up.
+        was_set_back = self.feed.log.last.ms / 1000 > at + MOST_STEP_SECONDS
+        if was_set_back or jump_seconds > MOST_STEP_SECONDS:
+            logger.warning(
+                "the wall clock was set back" if was_set_back else "the wall clock was set forward",
+                extra={"jump_seconds": round(jump_seconds, 3)},
+            )
+            self._metrics.clock_jumps.labels("back" if was_set_back else "forward").inc()
+            yield from self._leap(at)
+        else:
+            self.feed.lag.ask()
+            yield from self._fill(at)
+            self.feed.lag.read_to_end()
+
+    def newest(self, last_event_ids: Iterable[str]) -> str | None:
+        """Return the id of the newest tick among those that a client named, if it named one."""
+        places = []
+        for event_id in last_event_ids:
+            with contextlib.suppress(ValueError):
+                places.append(Place.parse(event_id))
+        return str(max(places)) if places else None
+
+    def resume(self, last_event_id: str | None) -> Place:
+        """Return the place from which a client goes on.
+
+        Args:
+            last_event_id: What the client sent. Without one, and with one that no clock can
+                have given, it starts with the newest tick.
+        """
+        if last_event_id is not None and not self.is_ahead(last_event_id):
+            with contextlib.suppress(ValueError):
+                return Place.parse(last_event_id)
+        return self.feed.log.before(1)
+
+    def is_ahead(self, last_event_id: str | None) -> bool:
+        """Return whether an id is that of a tick to come: the clock that gave it was set back."""
+        try:
+            place = Place.parse(last_event_id or "")
+        except ValueError:
+            return False
+        # Another machine's clock may be ahead of this one by a little.
+        newest_ms = max(self._now() * 1000, self.feed.log.last.ms)
+        return place.ms > newest_ms + MOST_STEP_SECONDS * 1000
+
+    async def run(
+        self, slices: Slices, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        """Tick until cancelled; no tick comes before its second."""
+        while True:
+            await slices.work(self.look())
+            # One reading for both: a tick that came between two would wait for the next one.
+            until_tick_seconds = self._interval_seconds - self._looked_at % self._interval_seconds
+            await sleep(min(until_tick_seconds, LOOK_SECONDS))
+
+    def _fill(self, at: float) -> Generator[None, None, None]:
+        log = self.feed.log
+        floor = self._floor(at, log.capacity_events)
+        if floor > log.last.ms // 1000:
+            yield from self.feed.restart(_place(floor))
+        for record in self._ticks(log.last.ms // 1000, at):
+            self.feed.append(record)
+
+    def _leap(self, at: float) -> Generator[None, None, None]:
+        floor = self._floor(at, self.feed.log.capacity_events)
+        records = []
+        for record in self._ticks(floor, at):
+            records.append(record)
+            if self.feed.budget.is_over():
+                yield
+        yield from self.feed.leap(_place(floor), records)
+
+    def _ticks(self, after: int, at: float) -> Iterator[Record]:
+        """Return the ticks after a second, up to a time."""
+        first = after + self._interval_seconds
+        for second in range(first, self._newest(at) + 1, self._interval_seconds):
+            yield Record(_place(second), _tick(second), (TOPIC,))
+
+    def _floor(self, at: float, history_events: int) -> int:
+        return self._newest(at) - history_events * self._interval_seconds
+
+    def _newest(self, at: float) -> int:
+        """Return the newest second that has come and is a multiple of the interval."""
+        return int(at) // self._interval_seconds * self._interval_seconds
+
+    def _count(self, after: Place, upto: Place) -> int:
+        interval_ms = self._interval_seconds * 1000
+        # Of a clock that was set back nothing is missed.
+        return max(0, upto.ms // interval_ms - after.ms // interval_ms)
+
+
+def _place(second: int) -> Place:
+    return Place(second * 1000, 0)
+
+
+def _tick(second: int) -> bytes:
+    stamp = datetime.fromtimestamp(second, UTC).isoformat()
+    return encode(Event(stamp, id=str(_place(second))))

@@ -1,0 +1,97 @@
+"""Who wants which topics. Pure."""
+
+from collections.abc import Generator, Hashable, Sequence
+from typing import Generic, TypeVar
+
+from barestream.delivery.prefix_tree import PrefixTree
+from barestream.mercure.budget import UNBOUNDED, Budget
+from barestream.mercure.topics import Selectors, Template
+
+Member = TypeVar("Member", bound=Hashable)
+
+
+class Audience(Generic[Member]):
+    """Members by what they have selected: an update costs by those who want it, not by all.
+
+    A member is added once, and discarded with the same selectors.
+    """
+
+    def __init__(self) -> None:
+        # Dicts in place of sets: members are walked over in the order in which they came.
+        self._everything: dict[Member, None] = {}
+        self._exact: dict[str, dict[Member, None]] = {}
+        # By the literal that a template starts with: where each of 5,000 users has a template of
+        # their own, an update tries one of them.
+        self._templates: PrefixTree[dict[str, tuple[Template, dict[Member, None]]]] = PrefixTree()
+
+    def add(self, member: Member, selectors: Selectors) -> None:
+        """Let the member have what its selectors match."""
+        if selectors.everything:
+            self._everything[member] = None
+        for topic in selectors.exact:
+            self._exact.setdefault(topic, {})[member] = None
+        for template in selectors.templates:
+            for prefix in template.prefixes:
+                alike = self._templates.setdefault(prefix, dict)
+                alike.setdefault(template.selector, (template, {}))[1][member] = None
+
+    def discard(self, member: Member, selectors: Selectors) -> None:
+        """Forget the member; nothing happens where it is not here."""
+        if selectors.everything:
+            self._everything.pop(member, None)
+        for topic in selectors.exact:
+            if topic in self._exact:
+                self._exact[topic].pop(member, None)
+                if not self._exact[topic]:
+                    del self._exact[topic]
+        for template in selectors.templates:
+            for prefix in template.prefixes:
+                self._discard_template(member, template.selector, prefix)
+
+    def _discard_template(self, member: Member, selector: str, prefix: str) -> None:
+        alike = self._templates.get(prefix)
+        if alike is not None and selector in alike:
+            _, members = alike[selector]
+            members.pop(member, None)
+            if not members:
+                del alike[selector]
+            if not alike:
+                self._templates.discard(prefix)
+
+    def wanting(
+        self, topics: Sequence[str], budget: Budget = UNBOUNDED
+    ) -> Generator[None, None, list[Member]]:
+        """Find the members that want one of the topics at least, or all for none, each once.
+
+        In the budget's slices: it takes no notice of members that come or go in between.
+
+        Returns:
+            A copy: members may come and go while it is walked over. First those that want
+            everything, then those of each topic, then those of each template; among these in
+            the order in which they came.
+        """
+        groups = [self._everything] if self._everything else []
+        if not topics:
+            groups.extend(self._exact.values())
+            groups.extend(
+                members for alike in self._templates.values() for _, members in alike.values()
+            )
+        groups.extend(self._exact[topic] for topic in topics if topic in self._exact)
+        if self._templates:
+            for topic in topics:
+                tried = [
+                    each for alike in self._templates.prefixes(topic) for each in alike.values()
+                ]
+                for template, members in tried:
+                    if template.match(topic):
+                        groups.append(members)
+                    if budget.is_over():
+                        yield
+        if len(groups) == 1:
+            return [*groups[0]]
+        merged: dict[Member, None] = {}
+        for members in groups:
+            merged.update(members)
+            if budget.is_over():
+                yield
+        return [*merged]

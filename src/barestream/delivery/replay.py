@@ -1,0 +1,200 @@
+"""Brings followers on that have far to go: a step at a time, and out of the broker's history."""
+
+import asyncio
+import logging
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from enum import Enum, auto
+from typing import NamedTuple
+
+from barestream.delivery.slices import Slices
+from barestream.delivery.stream import MARK_BYTES, EndReason
+from barestream.delivery.subscriber import Follower
+from barestream.history.broker import Broker, BrokerAwayError
+from barestream.history.record import Place, Record
+
+logger = logging.getLogger(__name__)
+
+# Reads of old history at once. Each holds one page, and the engine serves one after the other
+# anyway: more would only put the newest events behind the oldest.
+MOST_READS = 4
+
+# What a page holds: two writes of a stream that catches up, or one larger event.
+PAGE_BYTES = 2 * MARK_BYTES
+PAGE_MOST_EVENTS = 500
+
+# Clients that return together, after a deploy or an outage, miss the same events: a page is read
+# and encoded once for all of them. A page for each (6 ms of 200 events, where sending it takes
+# 0.3) was more than a worker could do for 500, and those behind never caught up. So many pages
+# are 4 MB, or 20 with the largest events.
+MOST_PAGES = 32
+
+# Until the engine is asked again for a page that it did not give.
+RETRY_SECONDS = 1.0
+
+
+class _Page(NamedTuple):
+    """Records that follow a place without a hole, oldest first; at least one.
+
+    Attributes:
+        restarts: That of the feed's log when they were asked for: it may be another log since.
+    """
+
+    after: Place
+    records: list[Record]
+    restarts: int
+
+
+class _Needs(Enum):
+    """What a follower needs for its next step."""
+
+    TIME = auto()
+    PAGE = auto()
+
+
+class _Work(NamedTuple):
+    """A follower, and the steps that bring it on."""
+
+    follower: Follower
+    steps: Iterator[_Needs]
+
+
+class CatchUp:
+    """Takes over followers until they keep up, or their client does not.
+
+    The followers take steps in turn, as one piece of work: together they take no more of a loop's
+    time than one would.
+
+    Args:
+        broker: Holds the events that a feed's own log has let go; None where they are gone.
+        slices: The time that they take.
+        sleep: Waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        broker: Broker | None,
+        slices: Slices,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._broker = broker
+        self._slices = slices
+        self._sleep = sleep
+        self._reads = asyncio.Semaphore(MOST_READS)
+        self._pages: deque[_Page] = deque(maxlen=MOST_PAGES)
+        self._ready: deque[_Work] = deque()
+        self._running: asyncio.Task[None] | None = None
+        self._reading: set[asyncio.Task[None]] = set()
+
+    def __call__(self, follower: Follower) -> None:
+        """Advance the follower from here on."""
+        self._go_on(_Work(follower, self._steps(follower)))
+
+    def _go_on(self, work: _Work) -> None:
+        self._ready.append(work)
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while self._ready:
+            work = self._ready.popleft()
+            try:
+                needs = next(work.steps, None)
+            except Exception as error:
+                self._break(work.follower, error)
+            else:
+                if needs is _Needs.TIME:
+                    self._ready.append(work)
+                elif needs is _Needs.PAGE:
+                    self._begin_read(work)
+                else:
+                    work.follower.catching_up = False
+            # Live events go first.
+            await self._slices.step()
+        self._running = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of the pages where nobody catches up any more.
+
+        They are for clients that come together: later the history may hold them no more.
+        """
+        if self._running is None and not self._reading:
+            self._pages.clear()
+
+    def _begin_read(self, work: _Work) -> None:
+        reading = asyncio.create_task(self._read(work))
+        self._reading.add(reading)
+        reading.add_done_callback(self._end_read)
+
+    def _end_read(self, reading: asyncio.Task[None]) -> None:
+        self._reading.discard(reading)
+        self._forget()
+
+    async def _read(self, work: _Work) -> None:
+        try:
+            await self._read_page(work.follower)
+        except Exception as error:
+            self._break(work.follower, error)
+        else:
+            self._go_on(work)
+
+    def _break(self, follower: Follower, error: Exception) -> None:
+        labels = dict(follower.stream.labels)
+        logger.error("catching up failed", exc_info=error, extra=labels)
+        follower.stream.end(EndReason.ERROR)
+        follower.catching_up = False
+
+    def _steps(self, follower: Follower) -> Iterator[_Needs]:
+        """Bring a follower on, and say after each step what the next one needs."""
+        log = follower.feed.log
+        while follower.can_advance:
+            place = follower.place
+            if place >= log.floor:
+                for _ in follower.steps():
+                    yield _Needs.TIME
+            elif self._broker is None:
+                follower.miss(str(place), log.floor)
+            elif (page := self._page_after(follower)) is not None:
+                start = bisect_right(page.records, place, key=lambda record: record.place)
+                for _ in follower.send(page.records[start:]):
+                    yield _Needs.TIME
+            else:
+                yield _Needs.PAGE
+
+    def _page_after(self, follower: Follower) -> _Page | None:
+        """Return one of the newest pages that holds what follows its place, if there is one."""
+        place, restarts = follower.place, follower.feed.log.restarts
+        for page in self._pages:
+            if page.restarts == restarts and page.after <= place < page.records[-1].place:
+                return page
+        return None
+
+    async def _read_page(self, follower: Follower) -> None:
+        assert self._broker is not None  # noqa: S101 (only then a page is asked for)
+        log = follower.feed.log
+        restarts = log.restarts
+        try:
+            async with self._reads:
+                # Its turn may have come when its client has left, or when another's page holds
+                # what it needs.
+                if not follower.can_advance or self._page_after(follower) is not None:
+                    return
+                page = await self._broker.read(follower.place, PAGE_MOST_EVENTS, PAGE_BYTES)
+                records = []
+                for entry in page.entries:
+                    records.append(entry.record)
+                    await self._slices.step()
+        except BrokerAwayError:
+            await self._sleep(RETRY_SECONDS)
+            return
+        if not follower.can_advance or log.restarts != restarts:
+            return
+        if not records:
+            # What the log has let go, the history has too.
+            follower.miss(str(follower.place), max(page.floor, log.floor))
+            return
+        if page.floor > follower.place:
+            follower.miss(str(follower.place), page.floor)
+        self._pages.append(_Page(page.floor, records, restarts))

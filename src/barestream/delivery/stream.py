@@ -1,0 +1,158 @@
+"""One open stream: where its bytes go, how far it has come, and why it ended."""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Protocol
+
+from barestream.delivery.stall import Stall
+from barestream.mercure.sse import HEARTBEAT, Frame
+
+# What waits for a client before it counts as slow: uvloop's and asyncio's own high-water mark.
+MARK_BYTES = 64 * 1024
+
+
+class EndReason(StrEnum):
+    """Why a stream ended, as its log line says it."""
+
+    CLIENT_LEFT = "client left"
+    DRAINED = "drained"
+    TOO_SLOW = "too slow"
+    ERROR = "error"
+    FINISHED = "finished"
+    EXPIRED = "token expired"
+    FULL = "worker full"
+    UNREADY = "worker unready"
+    NGINX_STOPPED = "nginx stopped"
+
+
+class Outlet(Protocol):
+    """The way to one client, with a transport's backpressure."""
+
+    on_resume: Callable[[], None]
+
+    @property
+    def paused(self) -> bool:
+        """Whether more is waiting to be sent than the transport's mark."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much is waiting to be sent."""
+
+    def kernel_bytes(self) -> int:
+        """Return how much the kernel holds that the client has not taken; 0 where unknown."""
+
+    def write(self, frame: Frame) -> bool:
+        """Send a frame; return False where the client has gone and nothing was sent."""
+
+    def close(self) -> None:
+        """Let the response end as HTTP wants it, behind what is waiting."""
+
+    def abort(self) -> None:
+        """Cut the connection at once, whatever is waiting."""
+
+
+def _comment() -> Frame:
+    return HEARTBEAT
+
+
+def nothing() -> None:
+    """Stand where nobody is to be called back."""
+
+
+class Stream:
+    """A response that stays open, to one client.
+
+    Args:
+        outlet: The way to the client.
+        now: A monotonic clock, in seconds.
+        labels: What its log line says of the request beside what became of it.
+
+    Attributes:
+        outlet: The way to the client, for a broadcast: everything else writes by ``write``.
+        heartbeat: Returns what is sent into silence.
+    """
+
+    __slots__ = (
+        "_stall",
+        "end_reason",
+        "heartbeat",
+        "labels",
+        "now",
+        "opened_at",
+        "outlet",
+        "sent_bytes",
+        "sent_events",
+        "written_at",
+    )
+
+    def __init__(self, outlet: Outlet, now: Callable[[], float], labels: Mapping[str, str]) -> None:
+        self.outlet = outlet
+        self.now = now
+        self.labels = labels
+        self.opened_at = self.written_at = now()
+        self._stall: Stall | None = None
+        self.sent_events = 0
+        self.sent_bytes = 0
+        self.end_reason: EndReason | None = None
+        self.heartbeat: Callable[[], Frame] = _comment
+
+    @property
+    def paused(self) -> bool:
+        """Whether to hold back: the client takes less than it is sent."""
+        return self.outlet.paused
+
+    def on_resume(self, callback: Callable[[], None]) -> None:
+        """Call back each time that the client has caught up with what was sent."""
+        self.outlet.on_resume = callback
+
+    def forget(self) -> None:
+        """Let go of whoever was called back: a circle of them would wait for a full collection."""
+        self.outlet.on_resume = nothing
+        self.heartbeat = _comment
+
+    def write(self, frame: Frame, events: int = 0) -> bool:
+        """Send a frame that holds so many events.
+
+        Returns:
+            Whether it was sent: nothing is once the stream has ended, or its client has gone.
+        """
+        if self.end_reason is not None or not self.outlet.write(frame):
+            return False
+        self.written_at = self.now()
+        self.sent_events += events
+        self.sent_bytes += len(frame.body)
+        return True
+
+    def end(self, reason: EndReason, last: Frame | None = None) -> None:
+        """End the response cleanly, with a last frame; the first reason given stands."""
+        if last is not None:
+            self.write(last)
+        if self.end_reason is None:
+            self.end_reason = reason
+            self.outlet.close()
+
+    def abort(self, reason: EndReason) -> None:
+        """Cut the connection."""
+        if self.end_reason is None:
+            self.end_reason = reason
+        self.outlet.abort()
+
+    @property
+    def has_waiting_bytes(self) -> bool:
+        """Whether something was sent that the kernel has not taken yet."""
+        return self.outlet.pending_bytes > 0
+
+    def stalled_seconds(self) -> float:
+        """Return for how long the client has taken nothing while something waits for it.
+
+        It makes no difference whether that is above the mark, or whether the stream has ended.
+        """
+        outlet = self.outlet
+        pending_bytes = outlet.pending_bytes
+        if not pending_bytes:
+            self._stall = None
+            return 0.0
+        kernel_bytes = outlet.kernel_bytes()
+        if self._stall is None:
+            self._stall = Stall(self.written_at, pending_bytes, kernel_bytes, self.sent_bytes)
+        return self._stall.seconds(self.now(), pending_bytes, kernel_bytes, self.sent_bytes)

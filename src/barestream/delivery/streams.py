@@ -1,0 +1,202 @@
+"""The open streams of one worker: heartbeats, the cut of stalled clients, the drain."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from dataclasses import dataclass
+
+from barestream.delivery.slices import Slices
+from barestream.delivery.stream import EndReason, Stream
+from barestream.mercure.budget import Budget
+from barestream.mercure.sse import Frame, retry
+from barestream.telemetry.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+# How long a drained stream has to leave its buffer before it is cut. A client that reads at
+# all needs one round trip; one that does not would hold the worker until it is killed.
+FLUSH_SECONDS = 1.0
+
+# How often silence and stalls are looked for: a heartbeat may be late by this much.
+SWEEP_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class HubLimits:
+    """How a hub treats its streams.
+
+    Attributes:
+        heartbeat_seconds: A stream that was silent for so long gets a heartbeat.
+        slow_seconds: A client that takes nothing for so long is cut.
+        drain_seconds: The time over which a drain ends all streams, evenly.
+        retry_ms: The mean of the reconnection delays that clients are given.
+        most_streams: With so many open, the next ones are told to come back.
+    """
+
+    heartbeat_seconds: float = 15
+    slow_seconds: float = 30
+    drain_seconds: float = 1
+    retry_ms: int = 2000
+    most_streams: int = 8000
+
+
+class Hub:
+    """Every open stream of a worker, whatever feeds it.
+
+    Args:
+        limits: How the streams are treated.
+        now: A monotonic clock, in seconds.
+        metrics: Where its streams are counted.
+        slices: The time that long work takes.
+        uniform: A random number between two others.
+
+    Attributes:
+        slices: The time that long work for many streams takes.
+    """
+
+    def __init__(
+        self,
+        limits: HubLimits,
+        now: Callable[[], float],
+        metrics: Metrics,
+        slices: Slices,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self.now = now
+        self.draining = False
+        self._limits = limits
+        self._metrics = metrics
+        self.slices = slices
+        self._uniform = uniform
+        # Insertion order: a drain ends the oldest first.
+        self._streams: dict[Stream, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def open(self, stream: Stream) -> None:
+        """Take a stream in; where it is one too many, or while draining, it is ended at once."""
+        self._streams[stream] = None
+        self._metrics.streams.set(len(self))
+        if self.draining:
+            self.turn_away(stream, EndReason.DRAINED)
+        elif len(self) > self._limits.most_streams:
+            self.turn_away(stream, EndReason.FULL)
+        else:
+            stream.write(self.retry())
+
+    @property
+    def refusal(self) -> EndReason | None:
+        """Why another stream would be told to come back, if it would."""
+        if self.draining:
+            return EndReason.DRAINED
+        return EndReason.FULL if len(self) >= self._limits.most_streams else None
+
+    def turn_away(self, stream: Stream, reason: EndReason, least_ms: int = 0) -> None:
+        """End a stream so that its client comes back, a little later.
+
+        Args:
+            stream: The stream.
+            reason: Why it ends.
+            least_ms: Added to the reconnection delay that its client is given.
+        """
+        stream.end(reason, self.retry(least_ms))
+
+    def close(self, stream: Stream) -> None:
+        """Let go of a stream that is over, and log it."""
+        del self._streams[stream]
+        reason = stream.end_reason or EndReason.CLIENT_LEFT
+        self._metrics.streams.set(len(self))
+        self._metrics.ended.labels(reason).inc()
+        logger.info(
+            "stream ended",
+            extra={
+                **stream.labels,
+                "seconds": round(self.now() - stream.opened_at, 3),
+                "events": stream.sent_events,
+                "bytes": stream.sent_bytes,
+                "reason": reason,
+            },
+        )
+
+    def retry(self, least_ms: int = 0) -> Frame:
+        """Return a reconnection delay drawn at random, so that clients do not return as one."""
+        mean_ms = self._limits.retry_ms
+        return retry(least_ms + round(self._uniform(0.5 * mean_ms, 1.5 * mean_ms)))
+
+    def sweep(self, budget: Budget) -> Generator[None, None, None]:
+        """Send heartbeats into silence, and cut the clients that take nothing, in slices."""
+        silent_since = self.now() - self._limits.heartbeat_seconds
+        paused = 0
+        for stream in tuple(self._streams):
+            if budget.is_over():
+                yield
+            paused += stream.paused
+            if stream.stalled_seconds() >= self._limits.slow_seconds:
+                stream.abort(EndReason.TOO_SLOW)
+            elif stream.written_at <= silent_since and not stream.has_waiting_bytes:
+                # With bytes waiting there is no silence to fill.
+                stream.write(stream.heartbeat())
+        self._metrics.paused.set(paused)
+
+    async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Sweep until cancelled."""
+        while True:
+            await sleep(SWEEP_SECONDS)
+            await self.slices.work(self.sweep(self.slices))
+
+    async def drain(
+        self, *, quick: bool = False, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        """End every stream, evenly over the drain's seconds, and wait until they are gone.
+
+        Args:
+            quick: End them all at once.
+            sleep: Waits for so many seconds.
+        """
+        self.draining = True
+        self._metrics.draining.set(1)
+        logger.info("draining", extra={"streams": len(self)})
+        async for stream in self._in_turn(0 if quick else self._limits.drain_seconds, sleep):
+            self.turn_away(stream, EndReason.DRAINED)
+        cut_at = self.now() + FLUSH_SECONDS
+        while self._streams and self.now() < cut_at:
+            await sleep(0.01)
+        for stream in tuple(self._streams):
+            stream.abort(EndReason.DRAINED)
+            await self.slices.step()
+
+    async def end_streams(
+        self,
+        seconds: float,
+        least_ms: int,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """End the streams that are open, evenly over so many seconds; the next ones are taken.
+
+        A drain that begins meanwhile ends what is left over its own time.
+
+        Args:
+            seconds: Over how long.
+            least_ms: No client is told to come back sooner.
+            sleep: Waits for so many seconds.
+        """
+        logger.info("nginx stops: ending its streams", extra={"streams": len(self)})
+        async for stream in self._in_turn(seconds, sleep):
+            if self.draining:
+                return
+            self.turn_away(stream, EndReason.NGINX_STOPPED, least_ms)
+
+    async def _in_turn(
+        self, seconds: float, sleep: Callable[[float], Awaitable[None]]
+    ) -> AsyncIterator[Stream]:
+        """Yield each stream that is open now when its turn comes, evenly over the seconds."""
+        streams = tuple(self._streams)
+        started_at = self.now()
+        for nth, stream in enumerate(streams):
+            early_seconds = started_at + nth * seconds / len(streams) - self.now()
+            if early_seconds > 0:
+                await sleep(early_seconds)
+            await self.slices.step()
+            yield stream

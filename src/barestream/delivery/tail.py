@@ -1,0 +1,154 @@
+"""Keeps a feed at the end of the broker's log: filled at the start, then on without a hole."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from barestream.delivery.feed import Feed
+from barestream.delivery.slices import Slices
+from barestream.delivery.stream import MARK_BYTES
+from barestream.history.broker import MOST_PAGE_BYTES, Broker, BrokerAwayError
+from barestream.history.record import BEGIN
+
+logger = logging.getLogger(__name__)
+
+# Until a broker that is away is tried again: soon, because it may just have been restarted, and
+# then less often.
+FIRST_RETRY_SECONDS = 0.1
+MOST_RETRY_SECONDS = 2.0
+
+# How many updates one answer may hold, before other work has its turn.
+MOST_EVENTS = 100
+
+# So much may wait for the streams, 16 writes of each, before no more is read: a worker that cannot
+# send as fast as is published holds no more of it than that, and its streams fall behind together.
+MOST_PENDING_BYTES = 16 * MARK_BYTES
+
+# Less than a broadcast of that takes.
+PENDING_POLL_SECONDS = 0.005
+
+# How often the history's age is looked after where nobody publishes.
+TRIM_SECONDS = 60.0
+
+
+class Tail:
+    """Reads the broker's log once for all streams of a worker.
+
+    Args:
+        broker: Whose log it is.
+        feed: Where its updates go.
+        fill_events: How many of the newest are read at the start.
+        fill_bytes: How large they may be together.
+        slices: The time that their encoding takes; the feed's own budget.
+
+    Attributes:
+        filled: Whether the feed has its start.
+        words: What the log does where it cannot be followed (see BrokerAwayError).
+    """
+
+    def __init__(
+        self, broker: Broker, feed: Feed, fill_events: int, fill_bytes: int, slices: Slices
+    ) -> None:
+        self.broker = broker
+        self.feed = feed
+        self._fill_events = fill_events
+        self._fill_bytes = fill_bytes
+        self.slices = slices
+        self.filled = False
+        self._following: bool | None = None
+        self._why_away = ""
+        self.words = "has not answered yet"
+
+    @property
+    def ready(self) -> bool:
+        """Whether the feed has its start, and the broker answers."""
+        return bool(self._following)
+
+    async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Follow the broker's log until cancelled, over its absences."""
+        retry_seconds = FIRST_RETRY_SECONDS
+        while True:
+            try:
+                await (self._read_on() if self.filled else self._fill())
+                self._note(following=True)
+                retry_seconds = FIRST_RETRY_SECONDS
+            except BrokerAwayError as error:
+                self._note(following=False, why=str(error))
+                self.words = error.words
+                await sleep(retry_seconds)
+                retry_seconds = min(2 * retry_seconds, MOST_RETRY_SECONDS)
+
+    async def trim(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Have the broker let go of what is too old, again and again until cancelled."""
+        while True:
+            await sleep(TRIM_SECONDS)
+            if self._following:
+                try:
+                    await self.broker.trim()
+                    self.feed.log.drop((await self.broker.read(BEGIN, 0)).floor)
+                except BrokerAwayError as error:
+                    logger.warning("history not trimmed", extra={"why": str(error)})
+
+    async def _fill(self) -> None:
+        page = await self.broker.newest(self._fill_events, self._fill_bytes)
+        records = (entry.record for entry in page.entries)
+        await self.slices.work(self.feed.fill(page.floor, records))
+        self.filled = True
+
+    async def _read_on(self) -> None:
+        log, lag = self.feed.log, self.feed.lag
+        lag.ask()
+        # After an absence read at once: another log may never get a place after this one.
+        read = self.broker.wait if self._following else self.broker.read
+        page = await read(log.last, MOST_EVENTS)
+        if not page.is_known:
+            await self._follow_another_log()
+            return
+        if page.floor > log.last:
+            await self.slices.work(self.feed.restart(page.floor))
+        size_bytes = 0
+        for entry in page.entries:
+            record = entry.record
+            self.feed.append(record)
+            size_bytes += len(record.body)
+            await self.slices.step(live=True)
+        if len(page.entries) < MOST_EVENTS and size_bytes < MOST_PAGE_BYTES // 2:
+            # No bound has cut the page, so this was the end of the log.
+            lag.read_to_end()
+        while self.feed.pending_bytes > MOST_PENDING_BYTES:
+            await asyncio.sleep(PENDING_POLL_SECONDS)
+
+    async def _follow_another_log(self) -> None:
+        """Go on with a log that does not know the place where this worker stands.
+
+        The log was lost and Valkey's clock is behind, or an older copy replaced it. Streams have
+        been sent updates that it does not have.
+        """
+        before = self.feed.log
+        await self.broker.move_on(before.last)
+        page = await self.broker.newest(self._fill_events, self._fill_bytes)
+        records = []
+        common = page.floor
+        for entry in page.entries:
+            record = entry.record
+            records.append(record)
+            if before.at(record.place) == record:
+                common = record.place
+            await self.slices.step()
+        logger.error(
+            "the log was lost or replaced by an older copy: later updates are gone",
+            extra={"place": str(before.last), "common": str(common)},
+        )
+        self.feed.metrics.logs_lost.inc()
+        await self.slices.work(self.feed.leap(page.floor, records, common))
+
+    def _note(self, *, following: bool, why: str = "") -> None:
+        if following is self._following and why == self._why_away:
+            return
+        self._following = following
+        self._why_away = why
+        self.feed.metrics.engine_up.set(following)
+        if following:
+            logger.info("broker answers", extra={"events": len(self.feed.log)})
+        else:
+            logger.warning("broker away", extra={"why": why})

@@ -1,0 +1,123 @@
+"""Gives updates to the log, and knows whether the log takes them."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from barestream.history.broker import Broker, BrokerAwayError, IdTakenError
+from barestream.history.update import Update
+from barestream.telemetry.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+# How often the log is asked whether it takes updates, where none has just been taken. A log that
+# is full, or a replica, can be read as ever, so reading does not tell. A probe costs Valkey about
+# 50 us and each worker about 300 us, and writes nothing.
+PROBE_SECONDS = 2.0
+
+# How soon the same cause is logged again: while it stays, and when it returns after another one.
+REMIND_SECONDS = 60.0
+RETURN_SECONDS = 1.0
+
+
+class Intake:
+    """Gives updates to the broker, and knows what became of the last one.
+
+    Args:
+        broker: Whose log it is.
+        metrics: Where publishes that were not taken are counted.
+        now: A monotonic clock, in seconds.
+
+    Attributes:
+        words: What the log does where it takes no updates (see BrokerAwayError).
+    """
+
+    def __init__(self, broker: Broker, metrics: Metrics, now: Callable[[], float]) -> None:
+        self._broker = broker
+        self._metrics = metrics
+        self._now = now
+        self._is_open: bool | None = None
+        self.words = "has not answered yet"
+        # Whether, since the last look of run, the log has taken an update, and whether it has not.
+        self._has_taken = self._has_failed = False
+        self._is_welcomed = False
+        self._untaken = 0
+        self._logged_cause = ""
+        self._logged_at: dict[str, float] = {}
+
+    @property
+    def ready(self) -> bool:
+        """Whether the log took what it was last given."""
+        return bool(self._is_open)
+
+    async def publish(self, update: Update) -> str:
+        """Have the broker take an update (see Broker)."""
+        try:
+            event_id = await self._broker.publish(update)
+        except BrokerAwayError as error:
+            self._metrics.untaken.labels(error.cause).inc()
+            self._untaken += 1
+            self._fail(error)
+            raise
+        except IdTakenError:
+            self._succeed()
+            raise
+        self._succeed()
+        return event_id
+
+    async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Probe the log again and again until cancelled, and log when it is open again."""
+        while True:
+            if not (self._is_open and self._has_taken):
+                await self._probe()
+            if self._is_open and not self._has_failed and not self._is_welcomed:
+                await self._welcome()
+            self._has_taken = self._has_failed = False
+            await sleep(PROBE_SECONDS)
+
+    async def _probe(self) -> None:
+        try:
+            await self._broker.probe()
+        except BrokerAwayError as error:
+            self._fail(error)
+        else:
+            self._succeed()
+
+    async def _welcome(self) -> None:
+        """Log that updates are taken, and each misfit of the log."""
+        try:
+            misfits = await self._broker.misfits()
+        except BrokerAwayError as error:
+            self._fail(error)
+            return
+        self._is_welcomed = True
+        self._logged_cause = ""
+        logger.info("broker takes updates", extra={"untaken": self._untaken})
+        self._untaken = 0
+        for misfit in misfits:
+            logger.warning(misfit.what, extra={**misfit.figures, "remedy": misfit.remedy})
+
+    def _succeed(self) -> None:
+        self._has_taken = True
+        if not self._is_open:
+            self._is_open = True
+            self._metrics.engine_writable.set(1)
+
+    def _fail(self, error: BrokerAwayError) -> None:
+        self._has_failed = True
+        self._is_welcomed = False
+        if self._is_open is not False:
+            self._is_open = False
+            self._metrics.engine_writable.set(0)
+        self.words = error.words
+        now = self._now()
+        is_known = error.cause == self._logged_cause
+        least_seconds = REMIND_SECONDS if is_known else RETURN_SECONDS
+        if now - self._logged_at.get(error.cause, -REMIND_SECONDS) >= least_seconds:
+            self._logged_cause = error.cause
+            self._logged_at[error.cause] = now
+            logger.warning(
+                "broker takes no updates",
+                extra={"cause": error.cause, "why": str(error), "untaken": self._untaken},
+            )
+            self._untaken = 0

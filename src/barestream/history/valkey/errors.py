@@ -1,0 +1,118 @@
+"""The meaning of Valkey's error answers, and plain words for the codes by which it refuses.
+
+Valkey checks whether it may write before a command, and before the first write of a script, but
+not once the script has written. So an update that was refused with one of these codes is not in the
+log. An error without such a code may come from the middle of a script, after its update was added.
+Tried on Redis 7.0 and Valkey 8.1.
+
+Source: https://valkey.io/topics/protocol/#simple-errors, and Valkey's server.c and script.c.
+"""
+
+import re
+
+from valkey.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ExecAbortError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
+
+from barestream.history.broker import BrokerAwayError
+
+# The errors that are answers. Two of them are connection errors by their class.
+ANSWERED = (ResponseError, AuthenticationError, BusyLoadingError)
+
+_CLUSTER = "it is a node of a cluster that does not have the log"
+_UNKNOWN_USER = "it does not accept the service's password"
+
+_WORDS = {
+    "ASK": _CLUSTER,
+    "BUSY": "it is busy with a script",
+    "CLUSTERDOWN": "its cluster is down",
+    "CROSSSLOT": _CLUSTER,
+    "EXECABORT": "it has discarded the transaction",
+    "LOADING": "it is still loading its data",
+    "MASTERDOWN": "it is a replica without its primary",
+    "MISCONF": "it cannot write its data to the disk",
+    "MOVED": _CLUSTER,
+    "NOAUTH": _UNKNOWN_USER,
+    "NOPERM": "the service's user lacks the permission",
+    "NOREPLICAS": "too few of its replicas are connected",
+    "NOSCRIPT": "it does not know the script",
+    "OOM": "its memory is full",
+    "READONLY": "it is a read-only replica",
+    "TRYAGAIN": _CLUSTER,
+    "UNBLOCKED": "it has become a replica",
+    "WRONGPASS": _UNKNOWN_USER,
+}
+
+# The client library takes the code off the messages of these.
+_CODES: dict[type[Exception], str] = {
+    BusyLoadingError: "LOADING",
+    ExecAbortError: "EXECABORT",
+    NoPermissionError: "NOPERM",
+    NoScriptError: "NOSCRIPT",
+    OutOfMemoryError: "OOM",
+    ReadOnlyError: "READONLY",
+}
+
+# The part of a message that quotes a command, or names a line of a script.
+_TAIL = re.compile(r",? (?:with args beginning with|script: [0-9a-f]{40}).*", re.DOTALL)
+
+_DISCARDED = re.compile(r"because of: ([A-Z]+) ")
+
+
+def refusal(error: Exception) -> BrokerAwayError | None:
+    """Return the error for a refusal, after which nothing was done; None for other answers."""
+    message = _message(error)
+    code = _CODES.get(type(error))
+    if code is None and isinstance(error, AuthenticationError):
+        code = "WRONGPASS" if "invalid" in message.lower() else "NOAUTH"
+    if code is None:
+        code, _, rest = message.partition(" ")
+        message = rest or message
+    if code == "EXECABORT" and (discarded := _DISCARDED.search(message)):
+        code = discarded[1]
+    if code not in _WORDS:
+        return None
+    return BrokerAwayError(
+        f"{code} {message}",
+        cause=code,
+        words=f"refuses: {_WORDS[code]}",
+        is_refusal=True,
+        nothing_taken=True,
+    )
+
+
+def answered(error: Exception) -> BrokerAwayError:
+    """Return the error for any error answer."""
+    return refusal(error) or BrokerAwayError(
+        _message(error), cause="error", words="answers with an error"
+    )
+
+
+def unreachable(error: Exception) -> BrokerAwayError:
+    """Return the error for a server to which there was no connection."""
+    return refusal(error) or BrokerAwayError(
+        _message(error), cause="unreachable", words="cannot be reached", nothing_taken=True
+    )
+
+
+def broken(error: Exception) -> BrokerAwayError:
+    """Return the error for a connection that ended before the whole answer came."""
+    return BrokerAwayError(_message(error), cause="broken", words="has broken the connection")
+
+
+def unanswered(seconds: float, *, nothing_taken: bool) -> BrokerAwayError:
+    """Return the error for an answer that did not come within so many seconds."""
+    return BrokerAwayError(
+        f"no answer within {seconds} s", cause="unanswered", nothing_taken=nothing_taken
+    )
+
+
+def _message(error: Exception) -> str:
+    return _TAIL.sub("", str(error)) or type(error).__name__

@@ -1,0 +1,38 @@
+"""Whether Valkey's memory fits the bounds of the log."""
+
+from barestream.history.broker import Misfit
+
+
+def misfits(info: bytes, history_bytes: int) -> list[Misfit]:
+    """Return what does not fit.
+
+    Args:
+        info: Valkey's answer to INFO memory.
+        history_bytes: How large the log may be.
+    """
+    figures = dict(
+        line.split(":", 1) for line in info.decode(errors="replace").splitlines() if ":" in line
+    )
+    found = []
+    most_bytes = int(figures.get("maxmemory", 0))
+    # The memory of an empty Valkey, without buffers of clients.
+    own_bytes = int(figures.get("used_memory_startup", 0))
+    if most_bytes and history_bytes + own_bytes > most_bytes:
+        found.append(
+            Misfit(
+                "the history does not fit Valkey's memory: Valkey will refuse updates",
+                {"history_bytes": history_bytes, "maxmemory_bytes": most_bytes},
+                "set BARESTREAM_HISTORY_BYTES lower, or give Valkey more memory "
+                "(BARESTREAM_VALKEY_MEMORY, or its maxmemory)",
+            )
+        )
+    policy = figures.get("maxmemory_policy", "noeviction")
+    if most_bytes and policy != "noeviction":
+        found.append(
+            Misfit(
+                "Valkey may delete the log when its memory is full",
+                {"maxmemory_policy": policy},
+                "set Valkey's maxmemory-policy to noeviction",
+            )
+        )
+    return found

@@ -1,0 +1,1 @@
+"""The Mercure protocol as functions and values. Pure."""

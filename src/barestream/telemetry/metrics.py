@@ -1,0 +1,157 @@
+"""What is counted, in Prometheus's terms: a broadcast is counted once, not each send.
+
+With PROMETHEUS_MULTIPROC_DIR set, each process keeps its figures in a file of that folder, and
+any of them answers for all.
+Source: https://prometheus.github.io/client_python/multiprocess/
+"""
+
+import os
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from barestream.telemetry.folder import unchanging
+
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+# From a worker beside its engine on an idle machine to one that is far too busy.
+_LAG_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """The figures of one process.
+
+    Attributes:
+        streams: Open streams.
+        paused: Those of them whose client takes less than it is sent.
+        ended: Streams that ended, by reason.
+        published: Updates that were taken.
+        refused: Publishes that were not, by status.
+        untaken: Publishes that were not taken, or maybe not, by BrokerAwayError's cause.
+        gaps: Gaps told to one client: it was away too long, or too slow.
+        logs_lost: Times that a worker found another log than the one that it had followed.
+        replays: Streams that resumed from an id.
+        lag_seconds: From an event's place in time to the end of its broadcast.
+        loop_lag_seconds: By how much the loop comes late to what is due.
+        loop_lag_most_seconds: The most of that since the start, of all processes that live.
+        engine_up: Whether the engine answers, 1 or 0; the worst of all processes.
+        engine_writable: Whether the engine takes updates, 1 or 0; the worst of all processes.
+        draining: Workers that drain.
+        clock_jumps: Jumps of the wall clock, by direction.
+    """
+
+    def __init__(self) -> None:
+        registry = self._registry = CollectorRegistry()
+        self.streams = Gauge(
+            "barestream_streams", "Open streams.", multiprocess_mode="livesum", registry=registry
+        )
+        self.paused = Gauge(
+            "barestream_streams_paused",
+            "Open streams whose client takes less than it is sent.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.ended = Counter(
+            "barestream_streams_ended",
+            "Streams that ended, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.published = Counter(
+            "barestream_events_published", "Updates that were taken.", registry=registry
+        )
+        self.refused = Counter(
+            "barestream_publishes_refused",
+            "Publishes that were not taken, by status.",
+            ["status"],
+            registry=registry,
+        )
+        self.untaken = Counter(
+            "barestream_publishes_untaken",
+            "Publishes that were not taken, or maybe not, by cause: Valkey's error code, "
+            "unreachable, unanswered, broken, full, closed or error.",
+            ["cause"],
+            registry=registry,
+        )
+        self._delivered_events = Counter(
+            "barestream_events_delivered", "Events written to streams.", registry=registry
+        )
+        self._delivered_bytes = Counter(
+            "barestream_delivered_bytes", "Bytes of events written to streams.", registry=registry
+        )
+        self.gaps = Counter(
+            "barestream_gaps",
+            "Gaps told to one client: it was away too long, or too slow.",
+            registry=registry,
+        )
+        self.logs_lost = Counter(
+            "barestream_logs_lost",
+            "Times that a worker found another log than the one that it had followed.",
+            registry=registry,
+        )
+        self.replays = Counter(
+            "barestream_replays", "Streams that resumed from an id.", registry=registry
+        )
+        self.lag_seconds = Histogram(
+            "barestream_delivery_lag_seconds",
+            "From an event's place in time to the end of its broadcast.",
+            buckets=_LAG_BUCKETS_SECONDS,
+            registry=registry,
+        )
+        self.loop_lag_seconds = Histogram(
+            "barestream_loop_lag_seconds",
+            "By how much a worker's loop comes late to what is due.",
+            buckets=_LAG_BUCKETS_SECONDS,
+            registry=registry,
+        )
+        self.loop_lag_most_seconds = Gauge(
+            "barestream_loop_lag_most_seconds",
+            "The most of that since the start; the worst of all workers.",
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self.engine_up = Gauge(
+            "barestream_engine_up",
+            "Whether the engine answers; the worst of all workers.",
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
+        self.engine_writable = Gauge(
+            "barestream_engine_writable",
+            "Whether the engine takes updates; the worst of all workers.",
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
+        self.draining = Gauge(
+            "barestream_draining",
+            "Workers that drain.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+
+        self.clock_jumps = Counter(
+            "barestream_clock_jumps",
+            "Jumps of the wall clock that a worker saw, by direction.",
+            ["direction"],
+            registry=registry,
+        )
+
+    def delivered(self, events: int, size_bytes: int) -> None:
+        """Count a broadcast: events over all streams, and their bytes."""
+        self._delivered_events.inc(events)
+        self._delivered_bytes.inc(size_bytes)
+
+    def text(self) -> bytes:
+        """Return the figures of all processes in Prometheus's text format.
+
+        Raises:
+            BusyFolderError: The counts of dead processes are being added up, for milliseconds.
+        """
+        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        if folder is None:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
+        with unchanging(Path(folder)):
+            return generate_latest(registry)

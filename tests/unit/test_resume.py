@@ -1,0 +1,155 @@
+import asyncio
+
+import pytest
+
+from barestream.delivery.feed import Feed
+from barestream.delivery.replay import CatchUp
+from barestream.delivery.resume import MOST_IDS, Resumption, resumption
+from barestream.delivery.slices import Slices
+from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
+from barestream.delivery.tail import Tail
+from barestream.history.broker import HistoryBounds
+from barestream.history.local import LocalBroker
+from barestream.history.record import Known, Place
+from barestream.history.ring import EventLog
+from barestream.history.update import Entry, Update
+from barestream.mercure.sse import Event
+from barestream.mercure.topics import Selectors
+from barestream.telemetry.metrics import Metrics
+from fake_outlet import FakeClock
+
+SLICES = Slices(FakeClock())
+
+FLOOR = Place(1000, 0)
+OLD, NEWEST = "old", "newest"
+SECRET = "secret"
+
+
+async def tail_of_ten() -> Tail:
+    """Return a tail whose history has lost event 1 of 11, and whose ring holds the newest 5."""
+    broker = LocalBroker(HistoryBounds(11, 1e9, 10**9), FakeClock(1.0))
+    feed = Feed(EventLog(5, FLOOR), Metrics(), FakeClock(1.0), catch_up=CatchUp(broker, SLICES))
+    for number in range(1, 12):
+        own_id = {2: OLD, 8: SECRET, 11: NEWEST}.get(number)
+        update = Update(("a",), Event(str(number), own_id), private=number == 8)
+        await broker.publish(update)
+        feed.append(Entry(Place(1000, number), update).record)
+    # The worker has not read this one yet.
+    await broker.publish(Update(("a",), Event("12")))
+    return Tail(broker, feed, 5, 10**6, SLICES)
+
+
+def resumed(*last_event_ids: str, readable: tuple[str, ...] = ()) -> Resumption:
+    async def main() -> Resumption:
+        subscription = Subscription(EVERYTHING_PUBLIC.topics, Selectors(readable))
+        clock = FakeClock()
+        return await resumption(
+            await tail_of_ten(), subscription, last_event_ids, now=clock, sleep=clock.sleep
+        )
+
+    return asyncio.run(main())
+
+
+def test_without_an_id_a_client_starts_at_the_end() -> None:
+    assert resumed() == Resumption(None)
+
+
+def test_earliest_is_all_that_the_history_has() -> None:
+    assert resumed("earliest") == Resumption(Place(1000, 1), "earliest")
+
+
+@pytest.mark.parametrize("place", ["#1000-11", "#1000-7", "#1000-3", "#1000-1"])
+def test_a_place_that_the_history_holds_is_gone_on_from(place: str) -> None:
+    assert resumed(place) == Resumption(Place.parse(place), place)
+
+
+def test_a_place_before_the_history_is_gone_on_from_with_a_gap_to_be_told() -> None:
+    assert resumed("#900-0") == Resumption(Place(900, 0), "earliest")
+
+
+def test_a_place_that_another_worker_is_ahead_by_is_waited_for() -> None:
+    assert resumed("#1000-12") == Resumption(Place(1000, 12), "#1000-12")
+
+
+def test_a_place_that_this_log_never_gave_is_gone_on_from_with_a_gap() -> None:
+    assert resumed("#999-5") == Resumption(Place(999, 5), "earliest")
+    assert resumed("#1000-0") == Resumption(Place(1000, 0), "earliest")
+
+
+@pytest.mark.parametrize(("own_id", "place"), [(OLD, Place(1000, 2)), (NEWEST, Place(1000, 11))])
+def test_a_publishers_id_is_gone_on_from_wherever_it_is_kept(own_id: str, place: Place) -> None:
+    assert resumed(own_id) == Resumption(place, own_id)
+
+
+@pytest.mark.parametrize("unknown", ["never", "#", "#1000-13", "#2000-0", "#99999999999999-0"])
+def test_what_nobody_knows_is_answered_by_a_gap_and_all_that_there_is(unknown: str) -> None:
+    assert resumed(unknown) == Resumption(Place(1000, 1), "earliest", unknown)
+
+
+def test_the_id_of_a_private_event_is_known_to_those_alone_who_may_read_it() -> None:
+    assert resumed(SECRET) == Resumption(Place(1000, 1), "earliest", SECRET)
+    assert resumed(SECRET, readable=("a",)) == Resumption(Place(1000, 8), SECRET)
+
+
+@pytest.mark.parametrize("no_id", ["0", "null", "undefined"])
+def test_what_clients_send_that_have_no_id_yet_is_none_unless_a_publisher_gave_it(
+    no_id: str,
+) -> None:
+    assert resumed(no_id) == Resumption(None)
+    assert resumed(no_id, "#1000-7") == Resumption(Place(1000, 7), "#1000-7")
+
+    async def with_that_id() -> Resumption:
+        tail = await tail_of_ten()
+        await tail.broker.publish(Update(("a",), Event("own", no_id)))
+        return await resumption(tail, EVERYTHING_PUBLIC, [no_id])
+
+    assert asyncio.run(with_that_id()) == Resumption(Place(1000, 13), no_id)
+
+
+@pytest.mark.parametrize(
+    ("ids", "newest"),
+    [
+        (["#1000-7", "#1000-9"], "#1000-9"),
+        (["#1000-9", "#1000-7"], "#1000-9"),
+        (["#1000-7", NEWEST], NEWEST),
+        (["earliest", OLD], OLD),
+        (["never", "#1000-8"], "#1000-8"),
+        (["#900-0", "#1000-8", "#1000-7"], "#1000-8"),
+    ],
+)
+def test_of_several_ids_the_one_of_the_newest_place_counts(ids: list[str], newest: str) -> None:
+    assert resumed(*ids) == resumed(newest)
+    assert resumed(*ids).preceding_id == newest
+
+
+def test_of_several_ids_that_nobody_knows_one_is_answered_by_a_gap() -> None:
+    assert resumed("never", "nowhere") == resumed("nowhere")
+
+
+def test_a_request_has_few_ids_looked_up() -> None:
+    assert resumed("#1000-9", *["never"] * MOST_IDS) == resumed("never")
+
+
+@pytest.mark.parametrize("event_id", [SECRET, "never"])
+@pytest.mark.parametrize(("takes_seconds", "answered_after"), [(0, 0.02), (0.0121, 0.02)])
+def test_an_unknown_id_and_one_that_a_client_may_not_know_are_told_at_the_same_time(
+    event_id: str, takes_seconds: float, answered_after: float
+) -> None:
+    async def main() -> None:
+        tail = await tail_of_ten()
+        clock = FakeClock()
+        find = tail.broker.find
+
+        async def slow_find(event_id: str) -> Known | None:
+            clock.seconds += takes_seconds
+            return await find(event_id)
+
+        tail.broker.find = slow_find  # type: ignore[method-assign]
+        await resumption(tail, EVERYTHING_PUBLIC, [event_id], now=clock, sleep=clock.sleep)
+        assert clock.seconds == pytest.approx(answered_after)
+        # Who may know it waits for nothing more.
+        clock.seconds = 0
+        await resumption(tail, EVERYTHING_PUBLIC, [OLD], now=clock, sleep=clock.sleep)
+        assert clock.seconds == takes_seconds
+
+    asyncio.run(main())
