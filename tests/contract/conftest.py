@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from barestream.history import local
-from barestream.history.broker import Broker, HistoryBounds, size_bytes
+from barestream.history.broker import Broker, HistoryBounds
 from barestream.history.local import LocalBroker
 from barestream.history.update import Update
-from barestream.history.valkey import broker as valkey
+from barestream.history.valkey import scripts
 from barestream.history.valkey.broker import ValkeyBroker
 from engine import Engine
 from service import wait_for
@@ -51,11 +51,13 @@ def home(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def weigh(home: str) -> Callable[..., int]:
     """Return a function that returns how much memory updates take there, in bytes."""
-    weights = local.WEIGHTS if home == "local" else valkey.WEIGHTS
+    weights = local.WEIGHTS if home == "local" else scripts.WEIGHTS
 
     def weigh_together(*updates: Update) -> int:
         ids = sum(update.event.id is not None for update in updates)
-        return math.ceil(weights.total(sum(map(size_bytes, updates)), len(updates), ids))
+        return math.ceil(
+            weights.total(sum(update.size_bytes for update in updates), len(updates), ids)
+        )
 
     return weigh_together
 

@@ -245,13 +245,13 @@ def test_a_cursor_of_a_log_that_is_lost_is_answered_with_a_gap_and_all_that_ther
     async def scenario(broker: ValkeyBroker) -> None:
         first = await broker.publish(update("a"))
         put_ahead(engine, "ahead")
-        *_, ahead = (await broker.read(BEGIN, 10)).entries
+        *_, ahead = (await broker.read(BEGIN, 10)).records
         engine.ask("FLUSHALL")
         reader = Reader(broker)
         async with reader.following():
             await broker.publish(update("b"))
             floor = (await broker.read(BEGIN, 0)).floor
-            assert await reader.resumes(ahead.id) == (floor, True)
+            assert await reader.resumes(str(ahead.place)) == (floor, True)
             # Before the new log: the gap is sent when the stream gets there.
             assert await reader.resumes(first) == (Place.parse(first), False)
 

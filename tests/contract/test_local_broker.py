@@ -85,6 +85,6 @@ def test_any_number_of_updates_takes_the_memory_of_its_history_alone() -> None:
         finally:
             tracemalloc.stop()
         assert later_bytes < 1.1 * full_bytes
-        assert len((await broker.newest(100_000, 100_000_000)).entries) == 1000
+        assert len((await broker.newest(100_000, 100_000_000)).records) == 1000
 
     run(scenario, HistoryBounds(events=1000, seconds=3600, bytes=10_000_000))

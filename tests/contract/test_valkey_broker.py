@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 
 from barestream.history.broker import Broker, BrokerAwayError, HistoryBounds
-from barestream.history.record import Place
-from barestream.history.update import Entry, Update, lost
+from barestream.history.gap import lost
+from barestream.history.record import Place, Record
+from barestream.history.update import Update
 from barestream.history.valkey import broker as valkey
+from barestream.history.valkey import publishing
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.mercure.sse import Event
 from engine import Engine
+from published import data_of, id_of, update_of
 from served import until
 
 LOG = "{barestream}:log"
@@ -44,12 +47,12 @@ def run(
     asyncio.run(act())
 
 
-async def all_entries(broker: Broker) -> list[Entry]:
-    return (await broker.read(BEGIN, 100_000)).entries
+async def all_records(broker: Broker) -> list[Record]:
+    return (await broker.read(BEGIN, 100_000)).records
 
 
-def texts(entries: list[Entry]) -> list[str]:
-    return [entry.update.event.data for entry in entries]
+def texts(records: list[Record]) -> list[str]:
+    return [data_of(record) for record in records]
 
 
 def calls(engine: Engine, command: str) -> int:
@@ -77,7 +80,7 @@ async def away(question: Coroutine[Any, Any, object]) -> float:
 
 def is_sent(broker: ValkeyBroker, engine: Engine) -> bool:
     """Return whether all that was published is on its way to an engine that stands still."""
-    return not broker._pending and engine.unread_bytes() > 0
+    return not broker._publishing._pending and engine.unread_bytes() > 0
 
 
 # --- what is kept ---
@@ -99,12 +102,12 @@ def test_what_was_answered_is_there_after_a_crash_of_the_engine(fresh_engine: En
         await asyncio.to_thread(fresh_engine.kill)
         await asyncio.gather(*publishers)
         await asyncio.to_thread(fresh_engine.start)
-        entries = await all_entries(broker)
-        kept = [entry.id for entry in entries]
+        records = await all_records(broker)
+        kept = [id_of(record) for record in records]
         assert set(answered) <= set(kept)
         assert len(kept) == len(set(kept))
         assert await broker.publish(update(event_id="a0")) == "a0"
-        assert await all_entries(broker) == entries
+        assert await all_records(broker) == records
 
     run(fresh_engine, scenario)
 
@@ -118,7 +121,7 @@ def test_places_go_on_after_a_restart(fresh_engine: Engine) -> None:
         after = Place.parse(await broker.publish(update("after")))
         page = await broker.read(BEGIN, 10)
         assert page.floor == floor
-        assert [entry.place for entry in page.entries] == [before, after]
+        assert [record.place for record in page.records] == [before, after]
 
     run(fresh_engine, scenario)
 
@@ -130,8 +133,8 @@ def test_two_workers_share_one_log_and_one_set_of_ids(engine: Engine) -> None:
             await broker.publish(update("one", "id"))
             assert await other.publish(update("one", "id")) == "id"
             await other.publish(update("two"))
-            assert texts(await all_entries(broker)) == ["one", "two"]
-            assert await all_entries(other) == await all_entries(broker)
+            assert texts(await all_records(broker)) == ["one", "two"]
+            assert await all_records(other) == await all_records(broker)
         finally:
             await other.close()
 
@@ -162,7 +165,7 @@ def test_a_log_that_was_lost_begins_after_every_place_that_it_gave(
             engine.ask(*loss)
             page = await broker.read(last, 10)
             assert page.floor > last
-            assert page.entries == []
+            assert page.records == []
             assert await broker.find("id") is None
             assert Place.parse(await broker.publish(update())) > page.floor
 
@@ -207,7 +210,7 @@ def test_a_wait_tells_that_the_log_was_lost_meanwhile(engine: Engine) -> None:
         await broker.publish(update("after"))
         page = await waiter
         assert page.floor > last
-        assert texts(page.entries) == ["after"]
+        assert texts(page.records) == ["after"]
 
     run(engine, scenario)
 
@@ -221,7 +224,7 @@ def test_an_entry_of_another_release_is_read(engine: Engine) -> None:
         newer = ("v", "2", "new", b"\xff", "topics", '["t"]', "data", "x", "private", "1")
         engine.ask("XADD", LOG, "*", *newer)
         engine.ask("XADD", LOG, "*", "data", "y", "topics", '["\\u00e9"]', "retry", "7")
-        assert [entry.update for entry in await all_entries(broker)] == [
+        assert [update_of(record) for record in await all_records(broker)] == [
             Update(("t",), Event("x"), private=True),
             Update(("é",), Event("y", retry_ms=7)),
         ]
@@ -258,10 +261,10 @@ def test_entries_that_cannot_be_read_are_one_gap_to_everybody_and_each_is_logged
             await broker.newest(100, 1_000_000),
             await broker.wait(floor, 100),
         ):
-            first_entry, gap, last_entry = page.entries
+            first_entry, gap, last_entry = page.records
             assert texts([first_entry, last_entry]) == ["first", "last"]
             assert str(gap.place) == f"#{places[-1]}"
-            assert gap.update == lost(gap.place)
+            assert gap == lost(gap.place)
         assert [record.place for record in caplog.records] == [f"#{place}" for place in places]
         assert {record.levelno for record in caplog.records} == {logging.ERROR}
         assert "secret" not in "".join(str(vars(record)) for record in caplog.records)
@@ -275,8 +278,8 @@ def test_an_entry_that_says_what_is_lost_is_a_gap_to_everybody_and_no_complaint(
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update("first"))
         engine.ask("XADD", LOG, "*", "lost", "")
-        entry = (await all_entries(broker))[-1]
-        assert entry.update == lost(entry.place)
+        record = (await all_records(broker))[-1]
+        assert record == lost(record.place)
         assert caplog.records == []
 
     run(engine, scenario)
@@ -288,7 +291,7 @@ def test_entries_that_were_never_counted_are_trimmed_all_the_same(engine: Engine
         for fields in UNREADABLE:
             engine.ask("XADD", LOG, "*", *fields)
         await broker.publish(update("last"))
-        assert texts(await all_entries(broker)) == ["last"]
+        assert texts(await all_records(broker)) == ["last"]
         size = int(engine.ask("HGET", "{barestream}:state", "bytes"))
         assert 0 <= size <= 100
 
@@ -314,7 +317,7 @@ def test_a_history_with_smaller_bounds_shrinks_by_a_hundred_with_each_publish(
             for n in range(501, 506):
                 await smaller.publish(update(f"{n}", f"{n}"))
             page = await broker.read(BEGIN, 1000)
-            assert texts(page.entries) == [f"{n}" for n in range(496, 506)]
+            assert texts(page.records) == [f"{n}" for n in range(496, 506)]
             assert engine.ask("HKEYS", "{barestream}:ids") == [b"%d" % n for n in range(496, 506)]
         finally:
             await smaller.close()
@@ -353,11 +356,11 @@ def test_the_newest_are_whole_where_the_history_is_trimmed_from_page_to_page(
         lengths = []
         for _ in range(20):
             page = await broker.newest(100, 1_000_000)
-            places = [page.floor, *(entry.place for entry in page.entries)]
+            places = [page.floor, *(record.place for record in page.records)]
             first = given.index(page.floor)
             # A publish that is in the log may not have been answered yet.
             assert given[first : first + len(places)] == places[: len(given) - first]
-            lengths.append(len(page.entries))
+            lengths.append(len(page.records))
         publisher.cancel()
         assert 0 < min(lengths) < 50
 
@@ -374,7 +377,7 @@ def test_publishes_that_arrive_together_go_together(engine: Engine) -> None:
         engine.ask("CONFIG", "RESETSTAT")
         await asyncio.gather(*(broker.publish(update()) for _ in range(500)))
         assert calls(engine, "exec") == 2
-        assert len(await all_entries(broker)) == 501
+        assert len(await all_records(broker)) == 501
 
     run(engine, scenario)
 
@@ -396,7 +399,7 @@ def test_a_publisher_that_leaves_takes_nobody_with_it(engine: Engine) -> None:
         sent = [asyncio.create_task(broker.publish(update(f"sent {n}"))) for n in range(3)]
         await until(lambda: is_sent(broker, engine))
         behind = [asyncio.create_task(broker.publish(update(f"behind {n}"))) for n in range(3)]
-        await until(lambda: len(broker._pending) == 3)
+        await until(lambda: len(broker._publishing._pending) == 3)
         sent[1].cancel()
         behind[1].cancel()
         await asyncio.sleep(0)
@@ -406,7 +409,7 @@ def test_a_publisher_that_leaves_takes_nobody_with_it(engine: Engine) -> None:
         assert left == [False, True, False, False, True, False]
         # What was sent is taken; what was not is never sent.
         expected = ["first", "sent 0", "sent 1", "sent 2", "behind 0", "behind 2"]
-        assert texts(await all_entries(broker)) == expected
+        assert texts(await all_records(broker)) == expected
 
     try:
         run(engine, scenario)
@@ -420,7 +423,7 @@ def test_an_engine_that_forgot_the_script_takes_each_publish_once(engine: Engine
             engine.ask("SCRIPT", "FLUSH")
             pair = (broker.publish(update(f"{2 * n + odd}")) for odd in range(2))
             await asyncio.gather(*pair)
-        assert texts(await all_entries(broker)) == [f"{n}" for n in range(40)]
+        assert texts(await all_records(broker)) == [f"{n}" for n in range(40)]
 
     run(engine, scenario)
 
@@ -429,7 +432,7 @@ def test_more_questions_than_connections_wait_for_their_turn(engine: Engine) -> 
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update(event_id="id"))
         found = await asyncio.gather(*(broker.find("id") for _ in range(100)))
-        assert all(entry is not None for entry in found)
+        assert all(record is not None for record in found)
         held = engine.ask("CLIENT", "LIST").count(b"name=barestream")
         assert held == 1 + valkey.MOST_CONNECTIONS
 
@@ -488,7 +491,7 @@ def test_a_publish_in_flight_when_the_engine_dies_says_so_at_once(fresh_engine: 
         flights = [asyncio.create_task(away(broker.publish(update()))) for _ in range(3)]
         await until(lambda: is_sent(broker, fresh_engine))
         flights += [asyncio.create_task(away(broker.publish(update())))]
-        await until(lambda: broker._pending)
+        await until(lambda: broker._publishing._pending)
         await asyncio.to_thread(fresh_engine.kill)
         assert max(await asyncio.gather(*flights)) < 1
 
@@ -508,7 +511,7 @@ def test_more_than_may_wait_is_refused_at_once(
         await asyncio.gather(*waiting)
         await broker.publish(update("x" * 400))
 
-    monkeypatch.setattr(valkey, "PENDING_MOST_BYTES", 1600)
+    monkeypatch.setattr(publishing, "PENDING_MOST_BYTES", 1600)
     try:
         run(engine, scenario)
     finally:
@@ -524,14 +527,14 @@ def test_an_engine_that_refuses_to_write_is_away_and_says_why(engine: Engine) ->
         # What is there can be read, and can be made less.
         for name in QUESTIONS.keys() - {"publish"}:
             await QUESTIONS[name](broker)
-        assert texts(await all_entries(broker)) == ["before"]
+        assert texts(await all_records(broker)) == ["before"]
         engine.ask("CONFIG", "SET", "maxmemory", "0")
         engine.ask("REPLICAOF", "127.0.0.1", "1")
         with pytest.raises(BrokerAwayError, match="read only replica"):
             await broker.publish(update("replica"))
         engine.ask("REPLICAOF", "NO", "ONE")
         await broker.publish(update("after"))
-        assert texts(await all_entries(broker)) == ["before", "after"]
+        assert texts(await all_records(broker)) == ["before", "after"]
 
     try:
         run(engine, scenario)
@@ -558,7 +561,7 @@ def test_closing_tells_those_who_still_wait(engine: Engine) -> None:
         sent = asyncio.create_task(away(broker.publish(update())))
         await until(lambda: is_sent(broker, engine))
         behind = asyncio.create_task(away(broker.publish(update())))
-        await until(lambda: broker._pending)
+        await until(lambda: broker._publishing._pending)
         await broker.close()
         assert await sent < 1
         assert await behind < 1

@@ -16,6 +16,7 @@ from barestream.history.valkey.broker import ValkeyBroker
 from barestream.history.valkey.errors import answered
 from barestream.mercure.sse import Event
 from engine import Engine
+from published import data_of
 from served import until
 from service import PATIENCE_SECONDS, wait_for
 
@@ -39,7 +40,7 @@ async def broker_of(engine: Engine, url: str | None = None) -> AsyncIterator[Val
 
 async def texts(broker: ValkeyBroker) -> list[str]:
     page = await broker.read(BEGIN, 1000)
-    return [entry.update.event.data for entry in page.entries]
+    return [data_of(record) for record in page.records]
 
 
 async def refused(broker: ValkeyBroker) -> BrokerAwayError:
@@ -227,7 +228,7 @@ def test_without_a_connection_nothing_was_taken_and_with_one_it_is_open(
             await broker.publish(update())
             fresh_engine.pause()
             sent = asyncio.create_task(certain(broker))
-            await until(lambda: not broker._pending and fresh_engine.unread_bytes())
+            await until(lambda: not broker._publishing._pending and fresh_engine.unread_bytes())
             waiting = asyncio.create_task(certain(broker))
             assert not await sent
             # It waited for the answer to the one before it, and was never sent.

@@ -38,7 +38,7 @@ def test_far_more_events_than_the_history_holds_leave_no_trace() -> None:
                 await asyncio.sleep(0)
             if number % ROUND == 0:
                 used_kb.append(private_kb(os.getpid()))
-        assert len(ring) == len((await broker.newest(EVENTS, 10**9)).entries) == HISTORY_EVENTS
+        assert len(ring) == len((await broker.newest(EVENTS, 10**9)).records) == HISTORY_EVENTS
         following.cancel()
         await asyncio.wait([following])
         return used_kb

@@ -12,9 +12,9 @@ from barestream.delivery.feed import Feed
 from barestream.delivery.stream import MARK_BYTES, EndReason
 from barestream.delivery.subscriber import Follower
 from barestream.delivery.subscription import Subscription
+from barestream.history.gap import lost
 from barestream.history.record import Place, Record
 from barestream.history.ring import EventLog
-from barestream.history.update import Entry, lost
 from barestream.mercure.sse import frame
 from barestream.mercure.topics import Selectors
 from barestream.telemetry.metrics import Metrics
@@ -110,7 +110,7 @@ def test_a_follower_from_ahead_waits_for_what_follows_its_place() -> None:
 
 def test_what_is_lost_is_told_to_every_follower_live_and_replayed() -> None:
     feed = feed_of(101)
-    told = Entry(place(102), lost(place(102))).record
+    told = lost(place(102))
     stream, live = fake_stream()
     returning, replayed = fake_stream()
     with feed.follow(stream, None, QUIET):

@@ -10,7 +10,7 @@ from barestream.history.broker import MOST_PAGE_BYTES, BrokerAwayError, HistoryB
 from barestream.history.local import LocalBroker
 from barestream.history.record import Place
 from barestream.history.ring import EventLog
-from barestream.history.update import Entry, Update
+from barestream.history.update import Update
 from barestream.mercure.sse import Event
 from barestream.mercure.topics import Selectors
 from barestream.telemetry.metrics import Metrics
@@ -43,7 +43,7 @@ class SlowBroker(LocalBroker):
 async def fill(broker: LocalBroker, feed: Feed, numbers: range, topic: str = "a") -> None:
     for number in numbers:
         place = Place.parse(await broker.publish(Update((topic,), Event(str(number)))))
-        feed.append(Entry(place, Update((topic,), Event(str(number)))).record)
+        feed.append(Update((topic,), Event(str(number))).at(place))
         flush(feed)
 
 
@@ -125,7 +125,7 @@ def test_a_page_of_a_log_that_was_lost_meanwhile_is_not_sent() -> None:
             # An older copy was put back, and went on with other events.
             broker.__dict__.update(copy.__dict__)
             page = await broker.newest(10, 10**6)
-            records = [entry.record for entry in page.entries]
+            records = page.records
             for _ in feed.leap(page.floor, records, Place(1000, 50)):
                 pass
             for _ in range(10):

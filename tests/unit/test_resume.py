@@ -12,7 +12,7 @@ from barestream.history.broker import HistoryBounds
 from barestream.history.local import LocalBroker
 from barestream.history.record import Known, Place
 from barestream.history.ring import EventLog
-from barestream.history.update import Entry, Update
+from barestream.history.update import Update
 from barestream.mercure.sse import Event
 from barestream.mercure.topics import Selectors
 from barestream.telemetry.metrics import Metrics
@@ -33,7 +33,7 @@ async def tail_of_ten() -> Tail:
         own_id = {2: OLD, 8: SECRET, 11: NEWEST}.get(number)
         update = Update(("a",), Event(str(number), own_id), private=number == 8)
         await broker.publish(update)
-        feed.append(Entry(Place(1000, number), update).record)
+        feed.append(update.at(Place(1000, number)))
     # The worker has not read this one yet.
     await broker.publish(Update(("a",), Event("12")))
     return Tail(broker, feed, 5, 10**6, SLICES)

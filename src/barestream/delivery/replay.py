@@ -182,19 +182,15 @@ class CatchUp:
                 if not follower.can_advance or self._page_after(follower) is not None:
                     return
                 page = await self._broker.read(follower.place, PAGE_MOST_EVENTS, PAGE_BYTES)
-                records = []
-                for entry in page.entries:
-                    records.append(entry.record)
-                    await self._slices.step()
         except BrokerAwayError:
             await self._sleep(RETRY_SECONDS)
             return
         if not follower.can_advance or log.restarts != restarts:
             return
-        if not records:
+        if not page.records:
             # What the log has let go, the history has too.
             follower.miss(str(follower.place), max(page.floor, log.floor))
             return
         if page.floor > follower.place:
             follower.miss(str(follower.place), page.floor)
-        self._pages.append(_Page(page.floor, records, restarts))
+        self._pages.append(_Page(page.floor, page.records, restarts))

@@ -105,7 +105,7 @@ async def _start(tail: Tail, place: Place, last_event_id: str) -> Resumption | N
         return Resumption(place, EARLIEST)
     if page.is_known:
         return Resumption(place, last_event_id)
-    return Resumption(place, EARLIEST, last_event_id) if page.entries else None
+    return Resumption(place, EARLIEST, last_event_id) if page.records else None
 
 
 async def _floor(tail: Tail, place: Place) -> Place:

@@ -91,8 +91,7 @@ class Tail:
 
     async def _fill(self) -> None:
         page = await self.broker.newest(self._fill_events, self._fill_bytes)
-        records = (entry.record for entry in page.entries)
-        await self.slices.work(self.feed.fill(page.floor, records))
+        await self.slices.work(self.feed.fill(page.floor, page.records))
         self.filled = True
 
     async def _read_on(self) -> None:
@@ -107,12 +106,11 @@ class Tail:
         if page.floor > log.last:
             await self.slices.work(self.feed.restart(page.floor))
         size_bytes = 0
-        for entry in page.entries:
-            record = entry.record
+        for record in page.records:
             self.feed.append(record)
             size_bytes += len(record.body)
             await self.slices.step(live=True)
-        if len(page.entries) < MOST_EVENTS and size_bytes < MOST_PAGE_BYTES // 2:
+        if len(page.records) < MOST_EVENTS and size_bytes < MOST_PAGE_BYTES // 2:
             # No bound has cut the page, so this was the end of the log.
             lag.read_to_end()
         while self.feed.pending_bytes > MOST_PENDING_BYTES:
@@ -127,11 +125,8 @@ class Tail:
         before = self.feed.log
         await self.broker.move_on(before.last)
         page = await self.broker.newest(self._fill_events, self._fill_bytes)
-        records = []
         common = page.floor
-        for entry in page.entries:
-            record = entry.record
-            records.append(record)
+        for record in page.records:
             if before.at(record.place) == record:
                 common = record.place
             await self.slices.step()
@@ -140,7 +135,7 @@ class Tail:
             extra={"place": str(before.last), "common": str(common)},
         )
         self.feed.metrics.logs_lost.inc()
-        await self.slices.work(self.feed.leap(page.floor, records, common))
+        await self.slices.work(self.feed.leap(page.floor, page.records, common))
 
     def _note(self, *, following: bool, why: str = "") -> None:
         if following is self._following and why == self._why_away:

@@ -1,11 +1,10 @@
 """What the service asks of the log of updates, wherever it is kept."""
 
-import json
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from barestream.history.record import Known, Place
-from barestream.history.update import Entry, Update
+from barestream.history.record import Known, Place, Record
+from barestream.history.update import Update
 
 # How long a wait lasts at most where nothing follows.
 WAIT_SECONDS = 5.0
@@ -87,15 +86,15 @@ class Page(NamedTuple):
     """Updates that follow each other without a hole, oldest first.
 
     Attributes:
-        floor: The place after which nothing is missing up to the last of the entries.
-        entries: The updates; none where nothing follows.
+        floor: The place after which nothing is missing up to the last of the records.
+        records: The updates; none where nothing follows.
         is_known: Whether this log gave the place that the page follows: an update stands there,
             or the history begins there or later. If not, the place is of a log that was lost, or
             that an older copy has replaced.
     """
 
     floor: Place
-    entries: list[Entry]
+    records: list[Record]
     is_known: bool = True
 
 
@@ -128,12 +127,8 @@ class Broker(Protocol):
         The same update under the same id of its publisher's is taken once: again within the
         history it answers as the first time.
 
-        Args:
-            update: Its event has a form on the wire (frames.encode).
-
         Raises:
             IdTakenError: The history holds another update under its id.
-            UnicodeEncodeError: Its text is none that UTF-8 can carry (a lone surrogate).
         """
 
     async def newest(self, most_events: int, most_bytes: int) -> Page:
@@ -152,7 +147,7 @@ class Broker(Protocol):
         """Return what read does as soon as something follows; maybe nothing, after a while.
 
         The floor tells whether the log has let go, or has lost, what stood between the place
-        and the entries.
+        and the records.
         """
 
     async def move_on(self, place: Place) -> None:
@@ -182,15 +177,3 @@ class Broker(Protocol):
 
     async def close(self) -> None:
         """Let go of every connection."""
-
-
-def topics_json(topics: tuple[str, ...]) -> bytes:
-    """Return the topics as a JSON array, in the form in which they are kept and counted."""
-    return json.dumps(topics, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def size_bytes(update: Update) -> int:
-    """Return what an update counts for: its topics as JSON, data, id and type, in UTF-8."""
-    event = update.event
-    texts = (event.data, event.id or "", event.type or "")
-    return len(topics_json(update.topics)) + sum(len(text.encode()) for text in texts)

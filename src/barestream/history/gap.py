@@ -2,7 +2,8 @@
 
 import json
 
-from barestream.history.record import Place
+from barestream.history.record import Place, Record
+from barestream.mercure.sse import Event, encode
 
 GAP_TYPE = "barestream.gap"
 
@@ -16,3 +17,8 @@ def gap_data(seen: str | None, upto: Place, missed: int | None = None) -> str:
         missed: How many there were; None where nobody can know.
     """
     return json.dumps({"from": seen, "to": str(upto), "missed": missed})
+
+
+def lost(upto: Place) -> Record:
+    """Return what tells every stream that updates up to a place are gone; it has no topics."""
+    return Record(upto, encode(Event(gap_data(None, upto), str(upto), GAP_TYPE)), ())

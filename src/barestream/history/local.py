@@ -3,6 +3,7 @@
 import asyncio
 from bisect import bisect_right
 from collections.abc import Callable
+from typing import NamedTuple
 
 from barestream.history.broker import (
     MOST_PAGE_BYTES,
@@ -12,14 +13,27 @@ from barestream.history.broker import (
     Misfit,
     Page,
     Weights,
-    size_bytes,
 )
-from barestream.history.record import Known, Place
-from barestream.history.update import Entry, Update
+from barestream.history.record import Known, Place, Record
+from barestream.history.update import Update
 
-# Objects of CPython 3.11: an entry with its place, update and event takes 450 bytes, and a place in
-# the table of ids 70.
-WEIGHTS = Weights(1, 450, 70)
+# Objects of CPython 3.11: a record with its place and topics takes 490 bytes, and its place in the
+# table of ids with its digest 130.
+WEIGHTS = Weights(1, 490, 130)
+
+
+class _Kept(NamedTuple):
+    """A record in the log.
+
+    Attributes:
+        record: The record.
+        size_bytes: What its update counts for.
+        digest: What tells it from another update with its publisher's id; empty without one.
+    """
+
+    record: Record
+    size_bytes: int
+    digest: bytes
 
 
 class LocalBroker:
@@ -34,61 +48,62 @@ class LocalBroker:
         self._bounds = bounds
         self._now = now
         # Ordinals count every update ever taken; those from _first to before _end are kept.
-        self._entries: dict[int, Entry] = {}
+        self._kept: dict[int, _Kept] = {}
         self._first = self._end = 0
-        self._by_id: dict[str, Entry] = {}
+        self._by_id: dict[str, _Kept] = {}
         self._size_bytes = 0
         self._floor = self._last = Place(int(now() * 1000), 0)
         self._news = asyncio.Event()
 
     async def publish(self, update: Update) -> str:
         """Take an update (see Broker)."""
-        event_id = update.event.id
-        if event_id and (known := self._by_id.get(event_id)):
-            if known.update != update:
-                raise IdTakenError(f"the history holds another update with the id {event_id}")
-            return known.id
-        added_bytes = size_bytes(update)
-        entry = Entry(self._next_place(), update)
-        self._entries[self._end] = entry
+        own_id = update.event.id
+        digest = update.digest if own_id else b""
+        if own_id and (known := self._by_id.get(own_id)):
+            if known.digest != digest:
+                raise IdTakenError(f"the history holds another update with the id {own_id}")
+            return own_id
+        record = update.at(self._next_place())
+        kept = _Kept(record, update.size_bytes, digest)
+        self._kept[self._end] = kept
         self._end += 1
-        self._last = entry.place
-        self._size_bytes += added_bytes
-        if event_id:
-            self._by_id[event_id] = entry
+        self._last = record.place
+        self._size_bytes += kept.size_bytes
+        if own_id:
+            self._by_id[own_id] = kept
         await self.trim()
         self._news.set()
         self._news = asyncio.Event()
-        return entry.id
+        return own_id or str(record.place)
 
     async def newest(self, most_events: int, most_bytes: int) -> Page:
         """Return the newest updates (see Broker)."""
         start = self._end
         total_bytes = 0
         for n in range(self._end - 1, max(self._first, self._end - most_events) - 1, -1):
-            total_bytes += size_bytes(self._entries[n].update)
+            total_bytes += self._kept[n].size_bytes
             if start < self._end and total_bytes > most_bytes:
                 break
             start = n
-        floor = self._entries[start - 1].place if start > self._first else self._floor
-        return Page(floor, [self._entries[n] for n in range(start, self._end)])
+        floor = self._kept[start - 1].record.place if start > self._first else self._floor
+        return Page(floor, [self._kept[n].record for n in range(start, self._end)])
 
     async def read(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return the updates that follow a place (see Broker)."""
         start = self._first + bisect_right(
-            range(self._first, self._end), after, key=lambda n: self._entries[n].place
+            range(self._first, self._end), after, key=lambda n: self._kept[n].record.place
         )
-        entries: list[Entry] = []
+        records: list[Record] = []
         page_bytes = 0
         for n in range(start, min(start + most_events, self._end)):
-            entries.append(self._entries[n])
-            page_bytes += size_bytes(entries[-1].update)
+            records.append(self._kept[n].record)
+            page_bytes += self._kept[n].size_bytes
             if page_bytes >= most_bytes:
                 break
         is_known = after <= self._floor or (
-            start > self._first and self._entries[start - 1].place == after
+            start > self._first and self._kept[start - 1].record.place == after
         )
-        return Page(max(after, self._floor), entries, is_known)
+        return Page(max(after, self._floor), records, is_known)
 
     async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return what follows a place as soon as something does (see Broker)."""
@@ -106,25 +121,28 @@ class LocalBroker:
 
     async def find(self, event_id: str) -> Known | None:
         """Return what is known of the update with this id (see Broker)."""
-        entry = self._by_id.get(event_id)
-        return Known(entry.place, entry.update.topics, entry.update.private) if entry else None
+        kept = self._by_id.get(event_id)
+        if kept is None:
+            return None
+        record = kept.record
+        return Known(record.place, record.topics, record.private)
 
     async def trim(self) -> None:
         """Let go of what is beyond the bounds by now (see Broker)."""
         oldest_ms = (self._now() - self._bounds.seconds) * 1000
         while self._first < self._end:
-            oldest = self._entries[self._first]
+            oldest = self._kept[self._first]
             kept = self._end - self._first
             too_many = kept > self._bounds.events
             held_bytes = WEIGHTS.total(self._size_bytes, kept, len(self._by_id))
             too_large = kept > 1 and held_bytes > self._bounds.bytes
-            if not (too_many or too_large or oldest.place.ms < oldest_ms):
+            if not (too_many or too_large or oldest.record.place.ms < oldest_ms):
                 break
-            del self._entries[self._first]
+            del self._kept[self._first]
             self._first += 1
-            self._floor = oldest.place
-            self._size_bytes -= size_bytes(oldest.update)
-            self._by_id.pop(oldest.update.event.id or "", None)
+            self._floor = oldest.record.place
+            self._size_bytes -= oldest.size_bytes
+            self._by_id.pop(oldest.record.own_id or "", None)
 
     async def probe(self) -> None:
         """Do nothing: memory takes whatever there is."""

@@ -1,11 +1,11 @@
-"""What a publisher says, and where the log has put it. Pure."""
+"""What a publisher says. Pure."""
 
+import hashlib
+import json
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from barestream.history.gap import GAP_TYPE, gap_data
 from barestream.history.record import Place, Record
-from barestream.mercure.sse import Event, encode
+from barestream.mercure.sse import Event, encode, refuse_surrogates
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,41 +13,49 @@ class Update:
     """An event for the streams that want one of its topics.
 
     Attributes:
-        topics: The first is the canonical one, the others are alternates. None at all is for
-            every stream: what publishers could not say, that updates are lost.
+        topics: The first is the canonical one, the others are alternates; at least one.
         event: What the streams get. Its id is the publisher's own, if it gave one.
         private: Whether only those may read it whose token covers one of the topics.
+
+    Raises:
+        InvalidEventError: A topic is text that UTF-8 cannot carry (a lone surrogate).
     """
 
     topics: tuple[str, ...]
     event: Event
     private: bool = False
 
+    def __post_init__(self) -> None:
+        for topic in self.topics:
+            refuse_surrogates(topic)
 
-class Entry(NamedTuple):
-    """An update in the log.
+    def at(self, place: Place) -> Record:
+        """Return the record of it at a place, with the id that clients see: its own, or the place.
 
-    Attributes:
-        place: Where it stands in the one order.
-        update: What was published.
-    """
-
-    place: Place
-    update: Update
-
-    @property
-    def id(self) -> str:
-        """The id that clients see: the publisher's own, else the place."""
-        return self.update.event.id or str(self.place)
+        This encodes it, so it is done once in each process that needs its bytes.
+        """
+        event = self.event
+        return Record(place, encode(event, str(place)), self.topics, self.private, event.id)
 
     @property
-    def record(self) -> Record:
-        """The entry as a worker's log keeps it: its event encoded, with the id that clients see."""
-        event = self.update.event
-        body = encode(Event(event.data, self.id, event.type, event.retry_ms))
-        return Record(self.place, body, self.update.topics, self.update.private, event.id)
+    def size_bytes(self) -> int:
+        """What it counts for in a history: its topics as JSON, data, id and type, in UTF-8."""
+        event = self.event
+        texts = (event.data, event.id or "", event.type or "")
+        return len(topics_json(self.topics)) + sum(map(_utf8_bytes, texts))
+
+    @property
+    def digest(self) -> bytes:
+        """What tells two updates with one id apart."""
+        event = self.event
+        whole = [self.topics, event.data, event.id, event.type, event.retry_ms, self.private]
+        return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32].encode()
 
 
-def lost(upto: Place) -> Update:
-    """Return what tells every stream that updates up to a place are gone."""
-    return Update((), Event(gap_data(None, upto), type=GAP_TYPE))
+def topics_json(topics: tuple[str, ...]) -> bytes:
+    """Return the topics as a JSON array, in the form in which they are kept and counted."""
+    return json.dumps(topics, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _utf8_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())

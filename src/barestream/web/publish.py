@@ -15,7 +15,7 @@ from barestream.delivery.slices import Slices
 from barestream.history.broker import BrokerAwayError, IdTakenError
 from barestream.history.intake import Intake
 from barestream.history.update import Update
-from barestream.mercure.sse import Event, InvalidEventError, data_bytes, encode
+from barestream.mercure.sse import Event, InvalidEventError, data_bytes
 from barestream.mercure.topics import MOST_CHARACTERS
 from barestream.telemetry.metrics import Metrics
 from barestream.web.authorization import Authorization
@@ -166,9 +166,9 @@ class Publish:
                 f"The data is larger than {self._limits.data_bytes} bytes, where each line end "
                 "counts 6 bytes more, as on the wire.",
             )
-        event = Event(data, _own_id(form), _type(form), _retry_ms(form))
+        own_id, kind, retry_ms = _own_id(form), _type(form), _retry_ms(form)
         try:
-            encode(event)
+            event = Event(data, own_id, kind, retry_ms)
         except InvalidEventError as error:
             raise bad_request(f"{error}.") from None
         return Update(topics, event, private="private" in form)

@@ -1,0 +1,23 @@
+-- A log whose keys are not there begins anew at a floor after every place of its former life, which
+-- may have begun and ended in this millisecond: the floor's sequence number counts nanoseconds of
+-- it, and no update takes Valkey so little. The stream has the floor as its last id from then on, so
+-- the first update comes after it.
+local log, ids, state = unpack(KEYS)
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function begin()
+  local floor = redis.call('HGET', state, 'floor')
+  if floor and redis.call('EXISTS', log) == 1 then return floor end
+  redis.call('DEL', log, ids, state)
+  local time = redis.call('TIME')
+  local ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  floor = string.format('%.0f-%d', ms, time[2] % 1000 * 1000)
+  redis.call('XADD', log, floor, 'begin', '')
+  redis.call('XDEL', log, floor)
+  redis.call('HSET', state, 'floor', floor, 'bytes', 0)
+  return floor
+end

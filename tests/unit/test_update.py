@@ -1,0 +1,33 @@
+from collections.abc import Callable
+
+import pytest
+
+from barestream.history.record import Place
+from barestream.history.update import Update
+from barestream.mercure.sse import Event, InvalidEventError
+
+
+@pytest.mark.parametrize(
+    "lone",
+    [
+        lambda: Update(("t",), Event("\ud800")),
+        lambda: Update(("t",), Event(type="\udfff")),
+        lambda: Update(("t",), Event(id="a\udfff")),
+        lambda: Update(("t", "\ud800"), Event("data")),
+    ],
+)
+def test_text_that_utf_8_cannot_carry_makes_no_update(lone: Callable[[], Update]) -> None:
+    with pytest.raises(InvalidEventError, match="UTF-8"):
+        lone()
+
+
+def test_a_record_has_the_id_that_its_publisher_gave_else_its_place() -> None:
+    place = Place(7, 1)
+    assert Update(("t",), Event("x")).at(place).body == b"data: x\nid: #7-1\n\n"
+    own = Update(("t",), Event("x", "own")).at(place)
+    assert (own.body, own.own_id) == (b"data: x\nid: own\n\n", "own")
+
+
+def test_an_update_counts_its_texts_as_utf_8() -> None:
+    update = Update(("é",), Event("日本", "id", "type", 5))
+    assert update.size_bytes == len('["é"]'.encode()) + len("日本".encode()) + len("idtype")
