@@ -1,12 +1,17 @@
 """Figures that tests measure, and an environment without the settings of a checkout."""
 
 import os
+import signal
 from collections.abc import Callable
 
 import pytest
 
 # The settings of the person who runs the tests do not count.
 os.environ["BARESTREAM_ENV_FILE"] = ""
+
+# A shell starts what it runs in the background with SIGINT ignored, and every program that a test
+# starts would inherit that: bash could not even trap it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _FIGURES = pytest.StashKey[list[str]]()
 
