@@ -9,19 +9,19 @@ from typing import Any
 from bareasgi import LifespanRequest
 from pydantic import SecretStr
 
+from barestream.delivery.broadcasting import Broadcasting
 from barestream.delivery.clock import Clock
-from barestream.delivery.fan_out import FanOut
 from barestream.delivery.feed import Feed
 from barestream.delivery.lag import DeliveryLag
-from barestream.delivery.replay import CatchUp
+from barestream.delivery.replay import Replay
 from barestream.delivery.slices import Slices
-from barestream.delivery.streams import Hub, HubLimits
+from barestream.delivery.streams import StreamLimits, Streams
 from barestream.delivery.tail import Tail
 from barestream.history.broker import Broker, HistoryBounds
 from barestream.history.intake import Intake
 from barestream.history.local import LocalBroker
 from barestream.history.record import BEGIN
-from barestream.history.ring import EventLog
+from barestream.history.ring import Ring
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.mercure.tokens import Verifier
 from barestream.server.open_files import most_streams
@@ -33,7 +33,7 @@ from barestream.web.authorization import Authorization
 from barestream.web.clock_stream import ClockStream
 from barestream.web.cors import ANY_ORIGIN, Cors
 from barestream.web.end_streams import END_STREAMS, EndStreams
-from barestream.web.event_stream import HUB, take_part_in_drain
+from barestream.web.event_stream import STREAMS, take_part_in_drain
 from barestream.web.health import Health
 from barestream.web.pages import MERCURE, Pages
 from barestream.web.publish import Publish, PublishLimits
@@ -55,7 +55,7 @@ def create_app(settings: Settings | None = None) -> Application:
     """
     settings = settings or load()
     metrics = Metrics()
-    limits = HubLimits(
+    limits = StreamLimits(
         heartbeat_seconds=settings.heartbeat_seconds,
         slow_seconds=settings.slow_seconds,
         drain_seconds=settings.drain_seconds,
@@ -63,15 +63,15 @@ def create_app(settings: Settings | None = None) -> Application:
         most_streams=min(settings.streams_per_worker, most_streams()),
     )
     slices = Slices(time.monotonic, settings.slice_ms / 1000)
-    hub = Hub(limits, time.monotonic, metrics, slices)
+    streams = Streams(limits, time.monotonic, metrics, slices)
     clock = Clock(
         settings.clock_seconds, settings.clock_history, time.time, time.monotonic, metrics
     )
     broker = _broker(settings)
-    ring = EventLog(settings.ring_events, BEGIN, settings.ring_bytes)
-    feed = Feed(ring, metrics, time.time, catch_up=CatchUp(broker, slices))
+    ring = Ring(settings.ring_events, BEGIN, settings.ring_bytes)
+    feed = Feed(ring, metrics, time.time, replay=Replay(broker, slices))
     feed.lag = DeliveryLag(metrics, time.time, time.monotonic)
-    clock.feed.catch_up = CatchUp(None, slices)
+    clock.feed.replay = Replay(None, slices)
     clock.feed.budget = feed.budget = slices
     tail = Tail(broker, feed, settings.ring_events, settings.ring_bytes, slices)
     intake = Intake(broker, metrics, time.monotonic)
@@ -96,25 +96,25 @@ def create_app(settings: Settings | None = None) -> Application:
     )
     subscribe = Subscribe(
         tail,
-        hub,
+        streams,
         authorization,
         SubscribeLimits(settings.topics_per_stream, settings.templates_per_stream),
         time.time,
     )
-    health = Health(hub, tail, intake)
+    health = Health(streams, tail, intake)
     pages = Pages()
     running: list[asyncio.Task[None]] = []
 
     async def start(request: LifespanRequest) -> None:
-        take_part_in_drain(hub, request.scope)
+        take_part_in_drain(streams, request.scope)
         works = (
             clock.run(slices),
-            FanOut(clock.feed, slices, time.monotonic).run(),
+            Broadcasting(clock.feed, slices, time.monotonic).run(),
             tail.run(),
-            FanOut(feed, slices, time.monotonic).run(),
+            Broadcasting(feed, slices, time.monotonic).run(),
             tail.trim(),
             intake.run(),
-            hub.run(),
+            streams.run(),
             LoopLag(time.monotonic, metrics).run(),
         )
         running.extend(map(asyncio.create_task, works))
@@ -123,14 +123,14 @@ def create_app(settings: Settings | None = None) -> Application:
 
     async def stop(_request: LifespanRequest) -> None:
         # Another server than ours asks for no drain; what it left open ends here.
-        if not hub.draining:
-            await hub.drain(quick=True)
+        if not streams.draining:
+            await streams.drain(quick=True)
         for task in running:
             task.cancel()
         await asyncio.wait(running)
         await broker.close()
 
-    info: dict[str, Any] = {HUB: hub}
+    info: dict[str, Any] = {STREAMS: streams}
     app = Application(
         http_router=Router(), startup_handlers=[start], shutdown_handlers=[stop], info=info
     )
@@ -150,7 +150,7 @@ def create_app(settings: Settings | None = None) -> Application:
     app.http_router.add({"POST"}, MERCURE, cors.allowing(publish))
     if not settings.bind:
         # Over TCP anyone could ask for it.
-        app.http_router.add({"POST"}, END_STREAMS, EndStreams(hub))
+        app.http_router.add({"POST"}, END_STREAMS, EndStreams(streams))
     if settings.allowed_origins:
         app.http_router.add({"OPTIONS"}, MERCURE, cors.preflight)
     return app

@@ -18,12 +18,12 @@ from barestream.delivery.tail import Tail
 from barestream.history.broker import MOST_PAGE_BYTES, Broker, HistoryBounds, Page
 from barestream.history.local import LocalBroker
 from barestream.history.record import Place
-from barestream.history.ring import EventLog
+from barestream.history.ring import Ring
 from barestream.history.update import Update
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.mercure.sse import Event
 from barestream.telemetry.metrics import Metrics
-from barestream.web.buffered_writer import BufferedOutlet
+from barestream.web.buffered_writer import BufferedWriter
 from engine import Engine
 from served import until
 
@@ -79,9 +79,9 @@ class Reader:
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
-        self.feed = Feed(EventLog(1000, BEGIN), Metrics(), lambda: 0.0)
+        self.feed = Feed(Ring(1000, BEGIN), Metrics(), lambda: 0.0)
         self.tail = Tail(broker, self.feed, 1000, 10_000_000, Slices(time.monotonic))
-        self._outlet = BufferedOutlet()
+        self._writer = BufferedWriter()
 
     @asynccontextmanager
     async def following(self) -> Any:
@@ -89,7 +89,7 @@ class Reader:
         flushing = asyncio.create_task(self._flush())
         try:
             await until(lambda: self.tail.filled)
-            with self.feed.follow(Stream(self._outlet, lambda: 0.0, {}), None):
+            with self.feed.follow(Stream(self._writer, lambda: 0.0, {}), None):
                 yield
         finally:
             for task in (running, flushing):
@@ -104,7 +104,7 @@ class Reader:
 
     def text(self) -> str:
         """Return all that the stream was sent."""
-        return b"".join(self._outlet._pending).decode()
+        return b"".join(self._writer._pending).decode()
 
     def events(self) -> list[str]:
         """Return the data of each event that the stream was sent, a gap as its name."""
@@ -119,8 +119,8 @@ class Reader:
     async def gets_from(self, last_event_id: str) -> list[str]:
         """Return what a client gets that resumes, up to where the worker stands."""
         start = await resumption(self.tail, EVERYTHING_PUBLIC, [last_event_id])
-        self._outlet = BufferedOutlet()
-        stream = Stream(self._outlet, lambda: 0.0, {})
+        self._writer = BufferedWriter()
+        stream = Stream(self._writer, lambda: 0.0, {})
         with self.feed.follow(stream, start.place, missed_after=start.missed_after):
             return self.events()
 

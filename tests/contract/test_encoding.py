@@ -7,18 +7,18 @@ from collections.abc import Callable
 import pytest
 
 from barestream.delivery.feed import Feed
-from barestream.delivery.replay import CatchUp
+from barestream.delivery.replay import Replay
 from barestream.delivery.slices import Slices
 from barestream.delivery.stream import Stream
 from barestream.delivery.tail import Tail
 from barestream.history import update as updates
 from barestream.history.broker import Broker
 from barestream.history.record import BEGIN
-from barestream.history.ring import EventLog
+from barestream.history.ring import Ring
 from barestream.history.update import Update
 from barestream.mercure.sse import Event, encode
 from barestream.telemetry.metrics import Metrics
-from barestream.web.buffered_writer import BufferedOutlet
+from barestream.web.buffered_writer import BufferedWriter
 from served import until
 
 COUNT = 20
@@ -35,12 +35,12 @@ def test_a_process_encodes_an_update_once_and_drops_none(
 
     async def scenario(broker: Broker) -> None:
         slices = Slices(time.monotonic)
-        feed = Feed(EventLog(100, BEGIN), Metrics(), time.time, catch_up=CatchUp(broker, slices))
+        feed = Feed(Ring(100, BEGIN), Metrics(), time.time, replay=Replay(broker, slices))
         tail = Tail(broker, feed, 100, 10_000, slices)
         running = asyncio.create_task(tail.run())
         await until(lambda: tail.filled)
-        outlets = [BufferedOutlet() for _ in range(3)]
-        streams = [Stream(outlet, time.monotonic, {}) for outlet in outlets]
+        writers = [BufferedWriter() for _ in range(3)]
+        streams = [Stream(writer, time.monotonic, {}) for writer in writers]
         texts = [f"text {n}" for n in range(COUNT)]
         with feed.follow(streams[0], feed.log.floor), feed.follow(streams[1], None):
             for text in texts:

@@ -339,7 +339,7 @@ def test_a_server_that_goes_on_refusing_is_connected_to_anew_once_in_a_while(
                 # Each question of the test's own is a connection, too.
                 assert connections() - before == 1 + 1
 
-    monkeypatch.setattr(connections, "LEAVE_SECONDS", 3600)
+    monkeypatch.setattr("barestream.history.valkey.connections.LEAVE_SECONDS", 3600)
     asyncio.run(scenario())
 
 

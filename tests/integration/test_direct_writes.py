@@ -13,25 +13,25 @@ from typing import Any
 import bareasgi
 import pytest
 from bareasgi import HttpRequest, HttpResponse
+from barestream.delivery.broadcasting import Broadcasting
 from bareutils import header
 
 from barestream import Event, event_stream
 from barestream.app import create_app
-from barestream.delivery.fan_out import FanOut
 from barestream.delivery.feed import Feed
 from barestream.delivery.resume import Resumption
 from barestream.delivery.slices import Slices
 from barestream.delivery.stream import EndReason, Stream
-from barestream.delivery.streams import Hub, HubLimits
+from barestream.delivery.streams import StreamLimits, Streams
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.history.record import Place, Record
-from barestream.history.ring import EventLog
+from barestream.history.ring import Ring
 from barestream.mercure.sse import Frame, encode, frame
 from barestream.mercure.topics import Selectors
 from barestream.settings import Settings
 from barestream.telemetry.metrics import Metrics
 from barestream.web.application import Application
-from barestream.web.event_stream import HUB, StreamResponse
+from barestream.web.event_stream import STREAMS, StreamResponse
 from barestream.web.follow import follow
 from barestream.web.router import Router
 from publisher import PATH
@@ -50,13 +50,13 @@ class House:
 
     def __init__(self) -> None:
         self._slices = Slices(time.monotonic)
-        self.hub = Hub(HubLimits(), time.monotonic, Metrics(), self._slices)
-        self.feed = Feed(EventLog(10_000, FLOOR), Metrics(), time.time)
+        self._streams = Streams(StreamLimits(), time.monotonic, Metrics(), self._slices)
+        self.feed = Feed(Ring(10_000, FLOOR), Metrics(), time.time)
         self.feed.budget = self._slices
         self.handling = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.app = Application(
-            http_router=Router(), startup_handlers=[self._start], info={HUB: self.hub}
+            http_router=Router(), startup_handlers=[self._start], info={STREAMS: self._streams}
         )
         for path, handler in (
             ("/follow", self._follow),
@@ -68,7 +68,7 @@ class House:
 
     async def _start(self, _: object) -> None:
         self._loop = asyncio.get_running_loop()
-        works = FanOut(self.feed, self._slices, time.monotonic).run()
+        works = Broadcasting(self.feed, self._slices, time.monotonic).run()
         self._tasks.append(asyncio.create_task(works))
 
     async def _follow(self, request: HttpRequest) -> HttpResponse:
@@ -112,15 +112,15 @@ class House:
 
     @property
     def open_streams(self) -> list[Stream]:
-        """Those of the hub, the oldest first."""
-        return list(self.hub._streams)
+        """The open ones, the oldest first."""
+        return list(self._streams._streams)
 
     def end_streams(self) -> None:
         """End all of them, as a drain does."""
 
         def act() -> None:
             for stream in self.open_streams:
-                self.hub.turn_away(stream, EndReason.DRAINED)
+                self._streams.turn_away(stream, EndReason.DRAINED)
 
         self.on_loop(act)
 
@@ -409,7 +409,7 @@ def test_a_response_whose_client_left_writes_to_no_newcomer(house: House, wire: 
     # One of them has its descriptor, at one of its ends: both are in this process.
     newcomers = [Wire(house.served.address).ask("/alive") for _ in range(5)]
     assert [each.answer() for each in newcomers] == [b"alive"] * 5
-    house.on_loop(lambda: gone.outlet.write(frame(b"foreign")))
+    house.on_loop(lambda: gone.writer.write(frame(b"foreign")))
     assert [each.ask("/alive").answer() for each in newcomers] == [b"alive"] * 5
     for each in newcomers:
         each.close()
@@ -426,7 +426,7 @@ def test_a_client_that_reads_late_gets_each_byte_in_order(house: House, version:
             house.append(*events[first : first + 20])
         wait_for("backpressure", lambda: stream.paused)
         # The transport holds a write beyond its mark at most, not what was published.
-        assert house.on_loop(lambda: stream.outlet.pending_bytes) < 200_000
+        assert house.on_loop(lambda: stream.writer.pending_bytes) < 200_000
         if version == "1.0":
             assert RETRY.fullmatch(wire.until(b"\n"))
             assert wire.take(len(everything)) == everything
@@ -466,7 +466,7 @@ def test_a_burst_goes_in_fewer_chunks_than_it_has_events(house: House, wire: Wir
     assert wire.chunk() == lone_event("alone")
 
 
-class SlowOutlet:
+class SlowWriter:
     """A client to whom a write takes as long as to a hundred others, until it is let go of."""
 
     paused = False
@@ -496,7 +496,7 @@ def test_requests_are_answered_in_the_middle_of_a_broadcast(
     written: list[float] = []
     # It would take 10 s, and the requests a few slices of it each.
     crowd = 10_000
-    streams = [Stream(SlowOutlet(written), time.monotonic, {}) for _ in range(crowd)]
+    streams = [Stream(SlowWriter(written), time.monotonic, {}) for _ in range(crowd)]
     contexts = [house.feed.follow(each, None, EVERYTHING_PUBLIC) for each in streams]
     house.on_loop(lambda: [context.__enter__() for context in contexts])
     house.append(lone_event("slow"))
@@ -504,7 +504,7 @@ def test_requests_are_answered_in_the_middle_of_a_broadcast(
         assert wire.ask("/alive").answer() == b"alive"
     # Each takes a few turns of the loop, and each turn a slice of the broadcast.
     assert len(written) < crowd / 2
-    monkeypatch.setattr(SlowOutlet, "write_seconds", 0)
+    monkeypatch.setattr(SlowWriter, "write_seconds", 0)
     wait_for("the broadcast", lambda: len(written) == crowd)
     house.on_loop(lambda: [context.__exit__(None, None, None) for context in contexts])
 

@@ -13,10 +13,10 @@ from bareutils import bytes_writer
 
 from barestream.delivery.slices import Slices
 from barestream.delivery.stream import EndReason, Stream
-from barestream.delivery.streams import Hub, HubLimits
+from barestream.delivery.streams import StreamLimits, Streams
 from barestream.mercure.sse import frame
 from barestream.telemetry.metrics import Metrics
-from barestream.web.event_stream import HUB, StreamResponse
+from barestream.web.event_stream import STREAMS, StreamResponse
 from bound import Bound
 from publisher import KEY, PATH, Publisher
 from served import Served
@@ -148,17 +148,17 @@ async def ended_below_the_mark(stream: Stream) -> AsyncIterator[None]:
 
 
 def application() -> Application:
-    limits = HubLimits(slow_seconds=QUICKLY_SLOW_SECONDS)
-    hub = Hub(limits, time.monotonic, Metrics(), Slices(time.monotonic))
+    limits = StreamLimits(slow_seconds=QUICKLY_SLOW_SECONDS)
+    streams = Streams(limits, time.monotonic, Metrics(), Slices(time.monotonic))
     sweeping: list[asyncio.Task[None]] = []
 
     async def start(_: LifespanRequest) -> None:
-        sweeping.append(asyncio.create_task(hub.run()))
+        sweeping.append(asyncio.create_task(streams.run()))
 
     async def stop(_: LifespanRequest) -> None:
         sweeping.pop().cancel()
 
-    app = Application(info={HUB: hub}, startup_handlers=[start], shutdown_handlers=[stop])
+    app = Application(info={STREAMS: streams}, startup_handlers=[start], shutdown_handlers=[stop])
 
     @app.on_http_request({"GET"}, "/ended")
     async def _ended(request: HttpRequest) -> HttpResponse:

@@ -11,10 +11,10 @@ from barestream.delivery.feed import Feed
 from barestream.delivery.stream import MARK_BYTES
 from barestream.delivery.subscription import Subscription
 from barestream.history.record import Place, Record
-from barestream.history.ring import EventLog
+from barestream.history.ring import Ring
 from barestream.mercure.topics import Selectors
 from barestream.telemetry.metrics import Metrics
-from fake_outlet import SPENT, FakeClock, fake_stream, flush
+from fake_writer import SPENT, FakeClock, fake_stream, flush
 
 FLOOR = Place(100, 0)
 TOPICS = ("a", "b", "c")
@@ -22,7 +22,7 @@ TOPICS = ("a", "b", "c")
 
 def feed_of(ring_events: int = 1000) -> Feed:
     """Return a feed each of whose steps is one write."""
-    feed = Feed(EventLog(ring_events, FLOOR), Metrics(), FakeClock())
+    feed = Feed(Ring(ring_events, FLOOR), Metrics(), FakeClock())
     feed.budget = SPENT
     return feed
 
@@ -40,19 +40,19 @@ class Client:
     ) -> None:
         self.topic = topic
         self.since = feed.log.last if place is None else place
-        self.stream, self.outlet = fake_stream()
-        self.outlet.take_bytes = 10**9
+        self.stream, self.writer = fake_stream()
+        self.writer.take_bytes = 10**9
         self.context = ExitStack()
         wanted = Subscription(Selectors([topic]), Selectors([readable]))
         self.context.enter_context(feed.follow(self.stream, place, wanted, heartbeat_events=True))
 
         # Without its cursor from the start.
-        self.outlet.body = self.outlet.body.partition(b"event: barestream.heartbeat")[0]
-        self.outlet.writes = 0
+        self.writer.body = self.writer.body.partition(b"event: barestream.heartbeat")[0]
+        self.writer.writes = 0
 
     @property
     def got(self) -> list[int]:
-        return [int(number) for number in re.findall(rb"<([0-9]+)>", self.outlet.body)]
+        return [int(number) for number in re.findall(rb"<([0-9]+)>", self.writer.body)]
 
     def due(self, published: dict[int, str]) -> list[int]:
         wanted = (ms for ms, topic in published.items() if topic == self.topic)
@@ -63,10 +63,10 @@ def test_what_is_pending_reaches_each_stream_by_one_write() -> None:
     feed = feed_of()
     clients = [Client(feed) for _ in range(3)]
     append(feed, 101, 102, 103)
-    assert all(client.outlet.writes == 0 for client in clients)
+    assert all(client.writer.writes == 0 for client in clients)
     flush(feed)
-    assert all(client.outlet.body == b"<101><102><103>" for client in clients)
-    assert all(client.outlet.writes == 1 for client in clients)
+    assert all(client.writer.body == b"<101><102><103>" for client in clients)
+    assert all(client.writer.writes == 1 for client in clients)
 
 
 def test_what_comes_during_a_broadcast_goes_with_the_next() -> None:
@@ -78,23 +78,23 @@ def test_what_comes_during_a_broadcast_goes_with_the_next() -> None:
     assert feed.pending_bytes == len(b"<102><103>")
     flush(feed)
     assert feed.pending_bytes == 0
-    assert all(client.outlet.body == b"<101><102><103>" for client in clients)
-    assert all(client.outlet.writes == 2 for client in clients)
+    assert all(client.writer.body == b"<101><102><103>" for client in clients)
+    assert all(client.writer.writes == 2 for client in clients)
 
 
 def test_a_write_holds_at_most_the_mark() -> None:
     feed = feed_of()
     client = Client(feed)
-    outlet = client.outlet
-    outlet.take_bytes = outlet.pending_bytes = 0
+    writer = client.writer
+    writer.take_bytes = writer.pending_bytes = 0
     for ms in range(101, 111):
         feed.append(Record(Place(ms, 0), b"x" * (MARK_BYTES // 4), ("a",)))
     flush(feed)
-    assert len(outlet.body) == MARK_BYTES
+    assert len(writer.body) == MARK_BYTES
     for _ in range(9):
-        outlet.drain()
-        assert outlet.pending_bytes <= MARK_BYTES
-    assert len(outlet.body) == 10 * (MARK_BYTES // 4)
+        writer.drain()
+        assert writer.pending_bytes <= MARK_BYTES
+    assert len(writer.body) == 10 * (MARK_BYTES // 4)
 
 
 def test_each_gets_of_a_batch_what_it_wants_and_may_read() -> None:
@@ -114,7 +114,7 @@ def test_each_gets_of_a_batch_what_it_wants_and_may_read() -> None:
         [101, 102, 103],
         [101, 102, 103, 104],
     ]
-    assert all(client.outlet.writes == 1 for client in clients)
+    assert all(client.writer.writes == 1 for client in clients)
 
 
 def test_who_leaves_in_the_middle_gets_no_more_of_it() -> None:
@@ -134,7 +134,7 @@ def test_who_may_read_a_private_event_is_looked_at_in_steps() -> None:
     # None is written to while the others have not been looked at.
     for _ in range(10):
         assert feed.step()
-        assert all(client.outlet.writes == 0 for client in clients)
+        assert all(client.writer.writes == 0 for client in clients)
     flush(feed)
     assert [client.got for client in clients] == [[], [101]] * 5
 
@@ -183,13 +183,13 @@ class Comings(RuleBasedStateMachine):
 
     @rule(client=clients)
     def pause(self, client: Client) -> None:
-        client.outlet.take_bytes = 0
+        client.writer.take_bytes = 0
 
     @rule(client=clients)
     def resume(self, client: Client) -> None:
-        while client.outlet.pending_bytes:
-            client.outlet.drain()
-        client.outlet.take_bytes = 10**9
+        while client.writer.pending_bytes:
+            client.writer.drain()
+        client.writer.take_bytes = 10**9
 
     @rule(client=consumes(clients))
     def leave(self, client: Client) -> None:

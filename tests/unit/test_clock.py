@@ -8,7 +8,7 @@ from barestream.delivery.clock import Clock
 from barestream.delivery.slices import Slices
 from barestream.history.record import Place
 from barestream.telemetry.metrics import Metrics
-from fake_outlet import FakeClock, fake_stream, flush
+from fake_writer import FakeClock, fake_stream, flush
 
 # 2026-11-22T16:40:00Z
 THEN = 1795365600
@@ -160,29 +160,29 @@ def lags(metrics: Metrics, above: float) -> float:
 def test_a_clock_set_back_a_little_is_silent_until_its_last_tick_is_past(
     clock: Clock, clocks: Clocks
 ) -> None:
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with clock.feed.follow(stream, clock.resume(None)):
         clocks.wall.seconds -= 3
         for _ in range(4):
             look(clock)
             clocks.pass_by(1)
         look(clock)
-    assert seconds_of(outlet.body) == [0, 1]
+    assert seconds_of(writer.body) == [0, 1]
 
 
 def test_a_clock_set_back_far_goes_on_at_once_after_a_told_gap(
     clock: Clock, clocks: Clocks, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with clock.feed.follow(stream, clock.resume(None)):
         clocks.wall.seconds -= 3600
         look(clock)
         clocks.pass_by(1)
         look(clock)
-    assert seconds_of(outlet.body) == [0, None, -3600, -3599]
+    assert seconds_of(writer.body) == [0, None, -3600, -3599]
     # The cursor of a client follows.
-    assert gap_ids(outlet.body) == [f"#{THEN - 3601}000-0".encode()]
-    assert b'"missed": 0' in outlet.body
+    assert gap_ids(writer.body) == [f"#{THEN - 3601}000-0".encode()]
+    assert b'"missed": 0' in writer.body
     [record] = caplog.records
     assert record.getMessage() == "the wall clock was set back"
     assert record.jump_seconds == -3600  # type: ignore[attr-defined]
@@ -190,37 +190,37 @@ def test_a_clock_set_back_far_goes_on_at_once_after_a_told_gap(
 
 
 def test_many_small_steps_back_are_a_large_one(clock: Clock, clocks: Clocks) -> None:
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with clock.feed.follow(stream, clock.resume(None)):
         for _ in range(3):
             clocks.wall.seconds -= 4
             look(clock)
             clocks.pass_by(1)
-    assert seconds_of(outlet.body) == [0, None, -7]
+    assert seconds_of(writer.body) == [0, None, -7]
 
 
 def test_a_clock_set_forward_sends_a_gap_and_the_newest_tick(
     clock: Clock, clocks: Clocks, metrics: Metrics
 ) -> None:
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with clock.feed.follow(stream, clock.resume(None)):
         clocks.wall.seconds += 3600
         look(clock)
         clocks.pass_by(1)
         look(clock)
-    assert seconds_of(outlet.body) == [0, None, 3600, 3601]
-    assert b'"missed": 3599' in outlet.body
+    assert seconds_of(writer.body) == [0, None, 3600, 3601]
+    assert b'"missed": 3599' in writer.body
     assert lags(metrics, above=0.001) == 0
 
 
 def test_ticks_that_a_held_loop_is_late_with_are_all_sent(
     clock: Clock, clocks: Clocks, metrics: Metrics
 ) -> None:
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with clock.feed.follow(stream, clock.resume(None)):
         clocks.pass_by(7)
         look(clock)
-    assert seconds_of(outlet.body) == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert seconds_of(writer.body) == [0, 1, 2, 3, 4, 5, 6, 7]
     # And they were late.
     assert lags(metrics, above=5.0) == 1
 
@@ -228,29 +228,29 @@ def test_ticks_that_a_held_loop_is_late_with_are_all_sent(
 def test_a_loop_that_was_held_for_longer_than_the_history_tells_the_gap(
     clock: Clock, clocks: Clocks
 ) -> None:
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with clock.feed.follow(stream, clock.resume(None)):
         clocks.pass_by(100)
         look(clock)
-    assert seconds_of(outlet.body) == [0, None, *range(91, 101)]
+    assert seconds_of(writer.body) == [0, None, *range(91, 101)]
 
 
 def test_a_client_that_reads_slowly_over_a_jump_goes_on_at_the_new_time(
     clock: Clock, clocks: Clocks
 ) -> None:
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with clock.feed.follow(stream, clock.resume(None)):
-        outlet.take_bytes = 0
+        writer.take_bytes = 0
         for _ in range(3):
             clocks.pass_by(1)
             look(clock)
         clocks.wall.seconds -= 3600
         look(clock)
-        outlet.drain()
+        writer.drain()
         clocks.pass_by(1)
-        outlet.take_bytes = None
+        writer.take_bytes = None
         look(clock)
-    assert seconds_of(outlet.body) == [0, 1, None, -3597, -3596]
+    assert seconds_of(writer.body) == [0, 1, None, -3597, -3596]
 
 
 def test_a_client_with_a_place_of_a_clock_that_was_set_back_is_told_so(
@@ -260,10 +260,10 @@ def test_a_client_with_a_place_of_a_clock_that_was_set_back_is_told_so(
     look(clock)
     last_id = f"#{THEN}000-0"
     assert clock.is_ahead(last_id)
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with clock.feed.follow(stream, clock.resume(last_id), missed_after=last_id):
         pass
-    assert seconds_of(outlet.body) == [None, -3600]
+    assert seconds_of(writer.body) == [None, -3600]
 
 
 @pytest.mark.parametrize("known", [None, "", "garbage", f"#{THEN}000-0", f"#{THEN + 3}000-0"])

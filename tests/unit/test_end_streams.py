@@ -4,7 +4,7 @@ from bareasgi import HttpRequest, HttpResponse
 
 from barestream.delivery.slices import Slices
 from barestream.delivery.stream import EndReason
-from barestream.delivery.streams import Hub, HubLimits
+from barestream.delivery.streams import StreamLimits, Streams
 from barestream.telemetry.metrics import Metrics
 from barestream.web.end_streams import (
     AWAY_MS,
@@ -12,35 +12,35 @@ from barestream.web.end_streams import (
     SIGNAL_GRACE_SECONDS,
     EndStreams,
 )
-from fake_outlet import FakeClock, fake_stream
+from fake_writer import FakeClock, fake_stream
 
-LIMITS = HubLimits(drain_seconds=300, retry_ms=2000)
+LIMITS = StreamLimits(drain_seconds=300, retry_ms=2000)
 
 
 class Asked:
-    """A hub with streams, whose handler is asked; a drain may begin meanwhile."""
+    """A streams with streams, whose handler is asked; a drain may begin meanwhile."""
 
     def __init__(self, streams: int, drains_at: float | None = None) -> None:
         self.now = FakeClock()
-        self.hub = Hub(
+        self.streams = Streams(
             LIMITS, self.now, Metrics(), Slices(self.now), lambda low, high: (low + high) / 2
         )
         self.opened = [fake_stream(self.now) for _ in range(streams)]
         for stream, _ in self.opened:
-            self.hub.open(stream)
+            self.streams.open(stream)
         self.ended_at: dict[int, float] = {}
         self._drains_at = drains_at
 
     async def _sleep(self, seconds: float) -> None:
         self.now.seconds += seconds
         if self._drains_at is not None and self.now.seconds >= self._drains_at:
-            self.hub.draining = True
+            self.streams.draining = True
         for nth, (stream, _) in enumerate(self.opened):
             if stream.end_reason is not None:
                 self.ended_at.setdefault(nth, round(self.now.seconds, 3))
 
     def answer(self, *headers: tuple[bytes, bytes]) -> HttpResponse:
-        handler = EndStreams(self.hub, self._sleep)
+        handler = EndStreams(self.streams, self._sleep)
         request = HttpRequest({"headers": headers}, {}, {}, {}, None)  # type: ignore[typeddict-item, arg-type]
         return asyncio.run(handler(request))
 
@@ -54,7 +54,7 @@ def test_all_streams_end_evenly_with_a_delay_beyond_nginxs_absence() -> None:
     assert asked.answer().status == 204
     assert asked.reasons == [EndReason.NGINX_STOPPED] * 7
     last = b"retry: %d\n" % (AWAY_MS + 2000)
-    assert all(outlet.body.endswith(last) and outlet.closed for _, outlet in asked.opened)
+    assert all(writer.body.endswith(last) and writer.closed for _, writer in asked.opened)
     pace = END_SECONDS / 7
     steps = [round(SIGNAL_GRACE_SECONDS + nth * pace, 3) for nth in range(1, 7)]
     assert sorted(asked.ended_at.values()) == steps
@@ -64,9 +64,9 @@ def test_streams_that_come_meanwhile_are_taken() -> None:
     asked = Asked(1)
     assert asked.answer().status == 204
     stream, _ = fake_stream(asked.now)
-    asked.hub.open(stream)
+    asked.streams.open(stream)
     assert stream.end_reason is None
-    assert not asked.hub.draining
+    assert not asked.streams.draining
 
 
 def test_a_drain_that_begins_within_the_grace_is_not_shortened() -> None:
@@ -79,7 +79,7 @@ def test_a_drain_that_begins_meanwhile_takes_over_what_is_left() -> None:
     asked = Asked(7, drains_at=SIGNAL_GRACE_SECONDS + END_SECONDS / 2)
     assert asked.answer().status == 503
     assert asked.reasons.count(None) == 3
-    asyncio.run(asked.hub.drain(sleep=asked.now.sleep))
+    asyncio.run(asked.streams.drain(sleep=asked.now.sleep))
     assert asked.reasons.count(EndReason.DRAINED) == 3
     assert asked.now.seconds > LIMITS.drain_seconds / 2
 

@@ -10,15 +10,15 @@ import pytest
 
 from barestream.delivery.feed import Feed
 from barestream.delivery.stream import MARK_BYTES, EndReason
-from barestream.delivery.subscriber import Follower
+from barestream.delivery.subscriber import Subscriber
 from barestream.delivery.subscription import Subscription
 from barestream.history.gap import lost
 from barestream.history.record import Place, Record
-from barestream.history.ring import EventLog
+from barestream.history.ring import Ring
 from barestream.mercure.sse import frame
 from barestream.mercure.topics import Selectors
 from barestream.telemetry.metrics import Metrics
-from fake_outlet import SPENT, FakeClock, FakeOutlet, fake_stream, flush
+from fake_writer import SPENT, FakeClock, FakeWriter, fake_stream, flush
 
 FLOOR = Place(100, 0)
 
@@ -40,15 +40,15 @@ def send(feed: Feed, event: Record) -> None:
 
 
 def feed_of(*events: int, capacity: int = 10) -> Feed:
-    feed = Feed(EventLog(capacity, FLOOR), Metrics(), FakeClock())
+    feed = Feed(Ring(capacity, FLOOR), Metrics(), FakeClock())
     for ms in events:
         send(feed, record(ms))
     return feed
 
 
-def spent_feed(catch_up: Callable[[Follower], None] | None = None) -> Feed:
+def spent_feed(replay: Callable[[Subscriber], None] | None = None) -> Feed:
     """Return a feed that lets others in wherever it can."""
-    feed = Feed(EventLog(10, FLOOR), Metrics(), FakeClock(), catch_up=catch_up)
+    feed = Feed(Ring(10, FLOOR), Metrics(), FakeClock(), replay=replay)
     feed.budget = SPENT
     return feed
 
@@ -72,43 +72,43 @@ def restart(feed: Feed, floor: Place) -> None:
         pass
 
 
-def gaps(outlet: FakeOutlet) -> list[dict[str, object]]:
-    told = re.findall(r"(?m)^event: barestream.gap\ndata: (.*)\nid: (.*)$", outlet.body.decode())
+def gaps(writer: FakeWriter) -> list[dict[str, object]]:
+    told = re.findall(r"(?m)^event: barestream.gap\ndata: (.*)\nid: (.*)$", writer.body.decode())
     gaps = [json.loads(data) for data, _ in told]
     assert [gap["to"] for gap in gaps] == [event_id for _, event_id in told]
     return gaps
 
 
-def test_a_follower_gets_what_it_missed_then_what_comes() -> None:
+def test_a_subscriber_gets_what_it_missed_then_what_comes() -> None:
     feed = feed_of(101, 102, 103)
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, place(101)):
-        assert outlet.body == b"<102><103>"
+        assert writer.body == b"<102><103>"
         send(feed, record(104))
-        assert outlet.body == b"<102><103><104>"
+        assert writer.body == b"<102><103><104>"
     send(feed, record(105))
-    assert outlet.body == b"<102><103><104>"
+    assert writer.body == b"<102><103><104>"
     assert stream.sent_events == 3
 
 
-def test_a_follower_without_a_place_starts_at_the_end() -> None:
+def test_a_subscriber_without_a_place_starts_at_the_end() -> None:
     feed = feed_of(101, 102)
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, None):
         send(feed, record(103))
-    assert outlet.body == b"<103>"
+    assert writer.body == b"<103>"
 
 
-def test_a_follower_from_ahead_waits_for_what_follows_its_place() -> None:
+def test_a_subscriber_from_ahead_waits_for_what_follows_its_place() -> None:
     feed = feed_of(101)
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, place(103)):
         for ms in (102, 103, 104):
             send(feed, record(ms))
-    assert outlet.body == b"<104>"
+    assert writer.body == b"<104>"
 
 
-def test_what_is_lost_is_told_to_every_follower_live_and_replayed() -> None:
+def test_what_is_lost_is_told_to_every_subscriber_live_and_replayed() -> None:
     feed = feed_of(101)
     told = lost(place(102))
     stream, live = fake_stream()
@@ -117,20 +117,20 @@ def test_what_is_lost_is_told_to_every_follower_live_and_replayed() -> None:
         send(feed, told)
         with feed.follow(returning, place(101), QUIET):
             pass
-    for outlet in (live, replayed):
-        assert outlet.body.startswith(b"event: barestream.gap\n")
-        assert gaps(outlet) == [{"from": None, "to": "#102-0", "missed": None}]
+    for writer in (live, replayed):
+        assert writer.body.startswith(b"event: barestream.gap\n")
+        assert gaps(writer) == [{"from": None, "to": "#102-0", "missed": None}]
 
 
-def test_a_follower_gets_the_topics_that_it_wants_live_and_replayed() -> None:
+def test_a_subscriber_gets_the_topics_that_it_wants_live_and_replayed() -> None:
     feed = feed_of()
     send(feed, record(101, "a"))
     send(feed, record(102, "b"))
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, FLOOR, Subscription(Selectors(["b", "c/{id}"]), Selectors(()))):
         for ms, topic in enumerate(("a", "b", "c/7", "c/7/8"), 103):
             send(feed, record(ms, topic))
-    assert outlet.body == b"<102><104><105>"
+    assert writer.body == b"<102><104><105>"
 
 
 def test_a_private_event_goes_to_those_alone_who_may_read_it_live_and_replayed() -> None:
@@ -138,153 +138,153 @@ def test_a_private_event_goes_to_those_alone_who_may_read_it_live_and_replayed()
     send(feed, record(101, private=True))
     bodies = []
     for readable in ((), ("b",), ("a",)):
-        stream, outlet = fake_stream()
+        stream, writer = fake_stream()
         with feed.follow(stream, FLOOR, Subscription(Selectors(["*"]), Selectors(readable))):
             send(feed, record(feed.log.last.ms + 1, private=True))
-        bodies.append(outlet.body)
+        bodies.append(writer.body)
     assert bodies == [b"", b"", b"<101><102><103><104>"]
 
 
-def test_a_paused_follower_is_not_written_to_and_catches_up_when_it_resumes() -> None:
+def test_a_paused_subscriber_is_not_written_to_and_catches_up_when_it_resumes() -> None:
     feed = feed_of()
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, None):
-        outlet.take_bytes = 0
+        writer.take_bytes = 0
         for ms in range(101, 106):
             send(feed, record(ms))
-        assert outlet.body == b"<101>"
-        outlet.drain()
-        assert outlet.body == b"<101><102><103><104><105>"
-        assert outlet.writes == 2
+        assert writer.body == b"<101>"
+        writer.drain()
+        assert writer.body == b"<101><102><103><104><105>"
+        assert writer.writes == 2
         send(feed, record(106))
-        outlet.drain()
-    assert outlet.body == b"<101><102><103><104><105><106>"
+        writer.drain()
+    assert writer.body == b"<101><102><103><104><105><106>"
 
 
-def test_a_paused_follower_of_a_quiet_topic_is_not_behind() -> None:
+def test_a_paused_subscriber_of_a_quiet_topic_is_not_behind() -> None:
     feed = feed_of(capacity=2)
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, None, QUIET):
         send(feed, record(101, "quiet"))
-        outlet.take_bytes = 0
+        writer.take_bytes = 0
         stream.write(stream.heartbeat())
         for ms in range(102, 110):
             send(feed, record(ms, "loud"))
-        outlet.drain()
+        writer.drain()
         send(feed, record(110, "quiet"))
-    assert outlet.body == b"<101>:\n<110>"
+    assert writer.body == b"<101>:\n<110>"
 
 
 def test_a_write_to_catch_up_is_at_most_the_mark() -> None:
-    feed = Feed(EventLog(100, FLOOR), Metrics(), FakeClock())
+    feed = Feed(Ring(100, FLOOR), Metrics(), FakeClock())
     for ms in range(101, 201):
         send(feed, Record(place(ms), b"x" * 10_000, ("a",)))
-    stream, outlet = fake_stream()
-    outlet.take_bytes = 0
+    stream, writer = fake_stream()
+    writer.take_bytes = 0
     sizes = []
     with feed.follow(stream, FLOOR):
-        while outlet.pending_bytes:
-            sizes.append(outlet.pending_bytes)
-            outlet.drain()
+        while writer.pending_bytes:
+            sizes.append(writer.pending_bytes)
+            writer.drain()
     assert sum(sizes) == 1_000_000
     assert max(sizes) <= MARK_BYTES
 
 
-def test_a_follower_that_the_ring_has_passed_is_told_of_the_gap_then_goes_on() -> None:
+def test_a_subscriber_that_the_ring_has_passed_is_told_of_the_gap_then_goes_on() -> None:
     feed = feed_of(101, 102, 103, 104, capacity=2)
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, place(100)):
         pass
-    assert outlet.body.startswith(b"event: barestream.gap\n")
-    assert gaps(outlet) == [{"from": "#100-0", "to": "#102-0", "missed": None}]
-    assert outlet.body.endswith(b"\n\n<103><104>")
+    assert writer.body.startswith(b"event: barestream.gap\n")
+    assert gaps(writer) == [{"from": "#100-0", "to": "#102-0", "missed": None}]
+    assert writer.body.endswith(b"\n\n<103><104>")
 
 
 def test_a_client_that_resumes_from_the_gaps_id_is_not_told_again() -> None:
     feed = feed_of(101, 102, 103, 104, capacity=2)
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, place(102)):
         pass
-    assert outlet.body == b"<103><104>"
+    assert writer.body == b"<103><104>"
 
 
 def test_an_id_that_nobody_knows_is_told_as_a_gap_before_all_that_there_is() -> None:
     feed = feed_of(101, 102)
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, FLOOR, missed_after="urn:gone"):
         pass
-    assert gaps(outlet) == [{"from": "urn:gone", "to": "#100-0", "missed": None}]
-    assert outlet.body.endswith(b"\n\n<101><102>")
+    assert gaps(writer) == [{"from": "urn:gone", "to": "#100-0", "missed": None}]
+    assert writer.body.endswith(b"\n\n<101><102>")
 
 
-def test_a_log_that_begins_anew_tells_its_followers_what_they_missed() -> None:
+def test_a_log_that_begins_anew_tells_its_subscribers_what_they_missed() -> None:
     feed = feed_of(101)
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, None):
         restart(feed, place(500))
         send(feed, record(501))
-    assert gaps(outlet) == [{"from": "#101-0", "to": "#500-0", "missed": None}]
-    assert outlet.body.endswith(b"<501>")
+    assert gaps(writer) == [{"from": "#101-0", "to": "#500-0", "missed": None}]
+    assert writer.body.endswith(b"<501>")
 
 
 def test_a_heartbeat_event_says_how_far_the_client_has_come() -> None:
     feed = feed_of(101)
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, None, QUIET, heartbeat_events=True):
-        assert outlet.body == b"event: barestream.heartbeat\ndata: \nid: #101-0\n\n"
+        assert writer.body == b"event: barestream.heartbeat\ndata: \nid: #101-0\n\n"
         send(feed, record(102, "loud"))
         assert stream.heartbeat().body.endswith(b"\nid: #102-0\n\n")
 
 
 def test_who_resumes_at_the_end_is_not_behind_by_what_it_does_not_want() -> None:
     feed = feed_of(101, capacity=2)
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, place(101), QUIET, heartbeat_events=True):
-        assert outlet.body == b"event: barestream.heartbeat\ndata: \nid: #101-0\n\n"
+        assert writer.body == b"event: barestream.heartbeat\ndata: \nid: #101-0\n\n"
         for ms in range(102, 110):
             send(feed, record(ms, "loud"))
         assert stream.heartbeat().body.endswith(b"\nid: #109-0\n\n")
         send(feed, record(110, "quiet"))
-    assert gaps(outlet) == []
-    assert outlet.body.endswith(b"\n\n<110>")
+    assert gaps(writer) == []
+    assert writer.body.endswith(b"\n\n<110>")
 
 
 def test_who_catches_up_with_the_end_is_not_behind_by_what_it_does_not_want() -> None:
     feed = feed_of(capacity=2)
     send(feed, record(101, "quiet"))
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, FLOOR, QUIET):
         for ms in range(102, 110):
             send(feed, record(ms, "loud"))
         send(feed, record(110, "quiet"))
-    assert outlet.body == b"<101><110>"
+    assert writer.body == b"<101><110>"
 
 
 @pytest.mark.parametrize("ahead", [103, 105, 107])
 def test_who_is_ahead_is_overtaken_by_what_it_does_not_want_and_misses_nothing(ahead: int) -> None:
     feed = feed_of(101, capacity=2)
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, place(ahead), QUIET):
         for ms in range(102, 120):
             send(feed, record(ms, "quiet" if ms in (103, 106, 119) else "loud"))
-    assert gaps(outlet) == []
+    assert gaps(writer) == []
     expected = [b"<%d>" % ms for ms in (103, 106, 119) if ms > ahead]
-    assert outlet.body == b"".join(expected)
+    assert writer.body == b"".join(expected)
 
 
 def test_another_log_is_gone_on_with_from_the_newest_common_event_after_a_gap() -> None:
     feed = feed_of(101, 102, 103)
-    live, live_outlet = fake_stream()
-    slow, slow_outlet = fake_stream()
+    live, live_writer = fake_stream()
+    slow, slow_writer = fake_stream()
     with feed.follow(live, place(103)), feed.follow(slow, place(101)):
-        slow_outlet.body = b""
+        slow_writer.body = b""
         # 103 is lost; 104 was published to the copy of before.
         for _ in feed.leap(FLOOR, [record(101), record(102), record(104)], place(102)):
             pass
         send(feed, record(105))
-    for outlet in (live_outlet, slow_outlet):
-        assert gaps(outlet) == [{"from": "#103-0", "to": "#102-0", "missed": None}]
-        assert outlet.body.endswith(b"\n\n<104><105>")
+    for writer in (live_writer, slow_writer):
+        assert gaps(writer) == [{"from": "#103-0", "to": "#102-0", "missed": None}]
+        assert writer.body.endswith(b"\n\n<104><105>")
 
 
 def test_another_log_sends_nothing_before_its_gap_to_whoever_resumes_meanwhile() -> None:
@@ -293,9 +293,9 @@ def test_another_log_sends_nothing_before_its_gap_to_whoever_resumes_meanwhile()
         send(feed, record(ms))
     streams = [fake_stream() for _ in range(3)]
     with ExitStack() as following:
-        for stream, outlet in streams:
+        for stream, writer in streams:
             following.enter_context(feed.follow(stream, None))
-            outlet.take_bytes = 0
+            writer.take_bytes = 0
         slow = streams[-1][1]
         streams[-1][0].write(frame(b"x\n"))
         leaping = feed.leap(FLOOR, [record(101), record(104)], place(101))
@@ -305,66 +305,66 @@ def test_another_log_sends_nothing_before_its_gap_to_whoever_resumes_meanwhile()
         for _ in leaping:
             pass
         for _ in range(3):
-            for _, outlet in streams:
-                outlet.drain()
-    for _, outlet in streams:
-        assert gaps(outlet) == [{"from": "#103-0", "to": "#101-0", "missed": None}]
-        assert outlet.body.endswith(b"<104>")
-        assert b"<101>" not in outlet.body
+            for _, writer in streams:
+                writer.drain()
+    for _, writer in streams:
+        assert gaps(writer) == [{"from": "#103-0", "to": "#101-0", "missed": None}]
+        assert writer.body.endswith(b"<104>")
+        assert b"<101>" not in writer.body
 
 
 def test_a_log_that_has_nothing_in_common_is_sent_whole_although_its_places_were_sent() -> None:
     feed = feed_of(101, 102, 103)
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, place(103)):
         for _ in feed.leap(place(50), [record(60), record(102)], place(50)):
             pass
-    assert gaps(outlet) == [{"from": "#103-0", "to": "#50-0", "missed": None}]
-    assert outlet.body.endswith(b"\n\n<60><102>")
+    assert gaps(writer) == [{"from": "#103-0", "to": "#50-0", "missed": None}]
+    assert writer.body.endswith(b"\n\n<60><102>")
 
 
 def test_one_record_of_many_topics_lets_others_in_between_any_two_templates() -> None:
-    handed: list[Follower] = []
+    handed: list[Subscriber] = []
     feed = spent_feed(handed.append)
     topics = tuple(f"{number}/x" for number in range(100))
     send(feed, Record(place(101), b"<101>", topics))
     templates = [f"{{a}}/{number}" for number in range(10)]
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, FLOOR, Subscription(Selectors([*templates, "99/x"]), Selectors(()))):
         assert sum(1 for _ in handed[0].steps()) == 2
-    assert outlet.body == b"<101>"
-    stream, outlet = fake_stream()
+    assert writer.body == b"<101>"
+    stream, writer = fake_stream()
     with feed.follow(stream, FLOOR, Subscription(Selectors(templates), Selectors(()))):
         assert sum(1 for _ in handed[1].steps()) >= len(topics) * len(templates)
-    assert outlet.body == b""
+    assert writer.body == b""
 
 
 def test_a_heartbeat_tells_no_place_whose_events_are_still_to_be_written() -> None:
-    handed: list[Follower] = []
+    handed: list[Subscriber] = []
     feed = spent_feed(handed.append)
     send(feed, record(101))
     send(feed, record(102, "b"))
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     wanted = Subscription(Selectors(["a", "{x}/{y}"]), Selectors(()))
     with feed.follow(stream, FLOOR, wanted, heartbeat_events=True):
         for _ in handed[0].steps():
-            is_sent = b"<101>" in outlet.body
+            is_sent = b"<101>" in writer.body
             assert (b"id: #100-0" in stream.heartbeat().body) is not is_sent
 
 
 @pytest.mark.parametrize("ends_by", ["drained", "left"])
 def test_a_gap_that_was_not_sent_does_not_count(ends_by: str) -> None:
     feed = feed_of(101, 102, 103, capacity=1)
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     if ends_by == "drained":
         stream.end(EndReason.DRAINED)
     else:
         # Nobody has heard of it yet.
-        outlet.aborted = True
+        writer.aborted = True
     with feed.follow(stream, FLOOR, missed_after="urn:gone"):
         restart(feed, place(500))
         send(feed, record(501))
-    assert b"".join(outlet.body.split()) == b""
+    assert b"".join(writer.body.split()) == b""
     assert stream.sent_events == stream.sent_bytes == 0
     text = feed.metrics.text().decode()
     for name in ("gaps", "events_delivered", "delivered_bytes"):
@@ -375,74 +375,74 @@ def test_a_restart_lets_others_in_between_any_two_streams_and_takes_in_whoever_c
     feed = spent_feed()
     send(feed, record(101))
     streams = [fake_stream() for _ in range(3)]
-    late, late_outlet = fake_stream()
+    late, late_writer = fake_stream()
     with ExitStack() as following:
         for stream, _ in streams:
             following.enter_context(feed.follow(stream, None))
         restarting = feed.restart(place(500))
         next(restarting)
-        assert [len(gaps(outlet)) for _, outlet in streams] == [1, 0, 0]
+        assert [len(gaps(writer)) for _, writer in streams] == [1, 0, 0]
         following.enter_context(feed.follow(late, None))
         assert sum(1 for _ in restarting) == 2
         send(feed, record(501))
-    for _, outlet in streams:
-        assert gaps(outlet) == [{"from": "#101-0", "to": "#500-0", "missed": None}]
-        assert outlet.body.endswith(b"<501>")
-    assert late_outlet.body == b"<501>"
+    for _, writer in streams:
+        assert gaps(writer) == [{"from": "#101-0", "to": "#500-0", "missed": None}]
+        assert writer.body.endswith(b"<501>")
+    assert late_writer.body == b"<501>"
 
 
 def test_who_is_ahead_of_a_log_that_begins_anew_behind_it_is_told() -> None:
     feed = feed_of(101)
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, place(110)):
         restart(feed, place(120))
         send(feed, record(121))
-    assert gaps(outlet) == [{"from": "#110-0", "to": "#120-0", "missed": None}]
-    assert outlet.body.endswith(b"<121>")
+    assert gaps(writer) == [{"from": "#110-0", "to": "#120-0", "missed": None}]
+    assert writer.body.endswith(b"<121>")
 
 
 def test_what_is_far_behind_is_handed_over_and_not_advanced_twice() -> None:
-    handed: list[Follower] = []
+    handed: list[Subscriber] = []
     feed = spent_feed(handed.append)
     for ms in (101, 102):
         send(feed, record(ms))
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, FLOOR):
         assert len(handed) == 1
         send(feed, record(103))
-        assert outlet.body == b""
+        assert writer.body == b""
         for _ in handed[0].steps():
             pass
-        assert outlet.body == b"<101><102><103>"
+        assert writer.body == b"<101><102><103>"
     assert len(handed) == 1
 
 
 @pytest.mark.parametrize("nth", range(8))
 def test_wherever_a_slice_ends_who_has_come_to_the_end_is_live(nth: int) -> None:
-    def bring_on(follower: Follower) -> None:
-        for _ in follower.steps():
+    def bring_on(subscriber: Subscriber) -> None:
+        for _ in subscriber.steps():
             pass
-        follower.catching_up = False
+        subscriber.is_replaying = False
 
-    feed = Feed(EventLog(10, FLOOR), Metrics(), FakeClock(), catch_up=bring_on)
+    feed = Feed(Ring(10, FLOOR), Metrics(), FakeClock(), replay=bring_on)
     for ms in (101, 102, 103):
         send(feed, record(ms))
     feed.budget = SpentAt(nth)
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, FLOOR):
         send(feed, record(104))
-    assert outlet.body == b"<101><102><103><104>"
+    assert writer.body == b"<101><102><103><104>"
 
 
 def test_what_the_log_no_longer_holds_is_left_to_the_one_who_catches_up() -> None:
-    handed: list[Follower] = []
-    feed = Feed(EventLog(2, FLOOR), Metrics(), FakeClock(), catch_up=handed.append)
+    handed: list[Subscriber] = []
+    feed = Feed(Ring(2, FLOOR), Metrics(), FakeClock(), replay=handed.append)
     for ms in range(101, 106):
         send(feed, record(ms))
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
     with feed.follow(stream, place(101)):
-        assert [follower.place for follower in handed] == [place(101)]
-    assert outlet.body == b""
+        assert [subscriber.place for subscriber in handed] == [place(101)]
+    assert writer.body == b""
 
 
 def test_many_leavers_at_random_times_each_see_every_event_once() -> None:
@@ -451,11 +451,11 @@ def test_many_leavers_at_random_times_each_see_every_event_once() -> None:
     cut_points = [(110, 113), (113, 120), (120, 121), (121, 150)]
     cursor = FLOOR
     for start, end in cut_points:
-        stream, outlet = fake_stream()
+        stream, writer = fake_stream()
         with feed.follow(stream, cursor):
             for ms in range(start, end):
                 send(feed, record(ms))
-        seen += outlet.body
+        seen += writer.body
         cursor = feed.log.last
     numbers = [int(text) for text in seen.decode()[1:-1].split("><")]
     assert numbers[0] == 101
@@ -464,13 +464,13 @@ def test_many_leavers_at_random_times_each_see_every_event_once() -> None:
 
 def test_a_stream_that_is_over_waits_for_no_collection() -> None:
     feed = feed_of(101)
-    stream, outlet = fake_stream()
-    gone = weakref.ref(outlet)
+    stream, writer = fake_stream()
+    gone = weakref.ref(writer)
     gc.disable()
     try:
         with feed.follow(stream, None, heartbeat_events=True):
             pass
-        del stream, outlet
+        del stream, writer
         assert gone() is None
     finally:
         gc.enable()

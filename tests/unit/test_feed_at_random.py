@@ -11,15 +11,15 @@ from typing import NamedTuple
 import pytest
 
 from barestream.delivery.feed import Feed
-from barestream.delivery.replay import CatchUp
+from barestream.delivery.replay import Replay
 from barestream.delivery.slices import Slices
 from barestream.delivery.stream import Stream
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.history.record import Place, Record
-from barestream.history.ring import EventLog
+from barestream.history.ring import Ring
 from barestream.mercure.topics import Selectors
 from barestream.telemetry.metrics import Metrics
-from fake_outlet import FakeClock, FakeOutlet, fake_stream, flush
+from fake_writer import FakeClock, FakeWriter, fake_stream, flush
 
 SUBSCRIPTIONS = (EVERYTHING_PUBLIC, Subscription(Selectors(["quiet"]), Selectors(())))
 
@@ -40,15 +40,15 @@ class Coin(Slices):
 
 class Client(NamedTuple):
     stream: Stream
-    outlet: FakeOutlet
+    writer: FakeWriter
     following: AbstractContextManager[None]
 
     def take_all(self) -> None:
         """Take what waits, and hold back no more."""
-        was_paused = self.outlet.paused
-        self.outlet.take_bytes = None
+        was_paused = self.writer.paused
+        self.writer.take_bytes = None
         if was_paused:
-            self.outlet.on_resume()
+            self.writer.on_resume()
 
 
 class Course:
@@ -57,9 +57,9 @@ class Course:
     def __init__(self, seed: int) -> None:
         self._numbers = random.Random(seed)
         slices = Coin(self._numbers)
-        catch_up = CatchUp(None, slices)
+        replay = Replay(None, slices)
         self._newest_ms = 100
-        self.feed = Feed(EventLog(8, Place(100, 0)), METRICS, FakeClock(), catch_up=catch_up)
+        self.feed = Feed(Ring(8, Place(100, 0)), METRICS, FakeClock(), replay=replay)
         self.feed.budget = slices
         self.clients: list[Client] = []
         self._change: Generator[None, None, None] | None = None
@@ -96,12 +96,12 @@ class Course:
         self.feed.step()
 
     def _come(self) -> None:
-        stream, outlet = fake_stream()
+        stream, writer = fake_stream()
         place = Place(self._numbers.randrange(95, self._newest_ms + 3), 0)
         subscription = self._numbers.choice(SUBSCRIPTIONS)
         following = self.feed.follow(stream, self._numbers.choice([None, place]), subscription)
         following.__enter__()
-        self.clients.append(Client(stream, outlet, following))
+        self.clients.append(Client(stream, writer, following))
 
     def _leave(self) -> None:
         if self.clients:
@@ -112,8 +112,8 @@ class Course:
     def _pause(self) -> None:
         if self.clients:
             client = self._numbers.choice(self.clients)
-            if client.outlet.take_bytes is None:
-                client.outlet.take_bytes = 0
+            if client.writer.take_bytes is None:
+                client.writer.take_bytes = 0
             else:
                 client.take_all()
 
@@ -144,9 +144,9 @@ def test_whoever_takes_all_gets_what_comes_next_whatever_was_before(seed: int) -
         course.feed.append(Record(newest, b"<10000>", ("loud", "quiet")))
         await course.settle()
         for client in course.clients:
-            assert client.outlet.body.endswith(b"<10000>")
+            assert client.writer.body.endswith(b"<10000>")
             # Between two gaps nothing comes twice or out of order.
-            for part in client.outlet.body.split(b"barestream.gap"):
+            for part in client.writer.body.split(b"barestream.gap"):
                 numbers = [int(number) for number in re.findall(rb"<(\d+)>", part)]
                 assert all(before < after for before, after in pairwise(numbers))
             client.following.__exit__(None, None, None)

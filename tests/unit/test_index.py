@@ -4,16 +4,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barestream.delivery.index import Audience
+from barestream.delivery.index import Index
 from barestream.mercure.topics import Selectors
-from fake_outlet import SPENT, done
+from fake_writer import SPENT, done
 
 
-def audience_of(*members: tuple[str, list[str]]) -> Audience[str]:
-    audience: Audience[str] = Audience()
+def audience_of(*members: tuple[str, list[str]]) -> Index[str]:
+    index: Index[str] = Index()
     for member, selectors in members:
-        audience.add(member, Selectors(selectors))
-    return audience
+        index.add(member, Selectors(selectors))
+    return index
 
 
 def found(finding: Generator[None, None, list[Any]]) -> list[Any]:
@@ -24,8 +24,8 @@ def found(finding: Generator[None, None, list[Any]]) -> list[Any]:
             return list(end.value)
 
 
-def wanting(audience: Audience[Any], topics: Sequence[str]) -> list[Any]:
-    return found(audience.wanting(topics))
+def wanting(index: Index[Any], topics: Sequence[str]) -> list[Any]:
+    return found(index.wanting(topics))
 
 
 def test_nobody_wants_anything_of_an_empty_audience() -> None:
@@ -33,68 +33,68 @@ def test_nobody_wants_anything_of_an_empty_audience() -> None:
 
 
 def test_those_who_named_the_topic_want_it_in_the_order_in_which_they_came() -> None:
-    audience = audience_of(("ann", ["a", "b"]), ("bob", ["b"]), ("eve", ["a"]))
-    assert wanting(audience, ["a"]) == ["ann", "eve"]
-    assert wanting(audience, ["b"]) == ["ann", "bob"]
-    assert wanting(audience, ["c"]) == []
+    index = audience_of(("ann", ["a", "b"]), ("bob", ["b"]), ("eve", ["a"]))
+    assert wanting(index, ["a"]) == ["ann", "eve"]
+    assert wanting(index, ["b"]) == ["ann", "bob"]
+    assert wanting(index, ["c"]) == []
 
 
 def test_those_who_named_everything_want_each_topic() -> None:
-    audience = audience_of(("ann", ["*"]), ("bob", ["b"]))
-    assert wanting(audience, ["a"]) == ["ann"]
-    assert wanting(audience, ["b"]) == ["ann", "bob"]
+    index = audience_of(("ann", ["*"]), ("bob", ["b"]))
+    assert wanting(index, ["a"]) == ["ann"]
+    assert wanting(index, ["b"]) == ["ann", "bob"]
 
 
 def test_a_template_is_wanted_by_what_it_matches_and_by_equality() -> None:
-    audience = audience_of(("ann", ["x/{y}"]), ("bob", ["x/{y}"]), ("eve", ["x/{y}{?z}"]))
-    assert wanting(audience, ["x/1"]) == ["ann", "bob", "eve"]
-    assert wanting(audience, ["x/{y}"]) == ["ann", "bob"]
-    assert wanting(audience, ["x/1?z=2"]) == ["eve"]
-    assert wanting(audience, ["x"]) == []
+    index = audience_of(("ann", ["x/{y}"]), ("bob", ["x/{y}"]), ("eve", ["x/{y}{?z}"]))
+    assert wanting(index, ["x/1"]) == ["ann", "bob", "eve"]
+    assert wanting(index, ["x/{y}"]) == ["ann", "bob"]
+    assert wanting(index, ["x/1?z=2"]) == ["eve"]
+    assert wanting(index, ["x"]) == []
 
 
 def test_a_template_that_starts_with_an_expression_is_tried_for_every_topic() -> None:
-    audience = audience_of(("ann", ["{+x}/end"]), ("bob", ["{+x}"]))
-    assert wanting(audience, ["any/end"]) == ["ann", "bob"]
-    assert wanting(audience, [""]) == ["bob"]
+    index = audience_of(("ann", ["{+x}/end"]), ("bob", ["{+x}"]))
+    assert wanting(index, ["any/end"]) == ["ann", "bob"]
+    assert wanting(index, [""]) == ["bob"]
 
 
 def test_a_template_beyond_ascii_is_found_as_an_iri_and_as_a_uri() -> None:
-    audience = audience_of(("ann", ["é/{x}"]))
-    assert wanting(audience, ["é/1"]) == wanting(audience, ["%C3%A9/1"]) == ["ann"]
+    index = audience_of(("ann", ["é/{x}"]))
+    assert wanting(index, ["é/1"]) == wanting(index, ["%C3%A9/1"]) == ["ann"]
 
 
 def test_a_member_comes_once_however_many_selectors_and_topics_match() -> None:
-    audience = audience_of(("ann", ["*", "a", "b", "{x}", "{+x}"]), ("bob", ["b"]))
-    assert wanting(audience, ["a", "b", "a"]) == ["ann", "bob"]
+    index = audience_of(("ann", ["*", "a", "b", "{x}", "{+x}"]), ("bob", ["b"]))
+    assert wanting(index, ["a", "b", "a"]) == ["ann", "bob"]
 
 
 def test_what_has_no_topic_is_for_every_member_once() -> None:
-    audience = audience_of(("ann", ["a", "{x}"]), ("bob", ["x/{y}", "x/{z}"]), ("eve", ["*", "a"]))
-    assert sorted(wanting(audience, [])) == ["ann", "bob", "eve"]
+    index = audience_of(("ann", ["a", "{x}"]), ("bob", ["x/{y}", "x/{z}"]), ("eve", ["*", "a"]))
+    assert sorted(wanting(index, [])) == ["ann", "bob", "eve"]
 
 
 def test_members_may_come_and_go_while_they_are_looked_for() -> None:
     templates = [f"{{x}}/{number}" for number in range(10)]
-    audience = audience_of(*((selector, [selector]) for selector in templates))
-    finding = audience.wanting(["any/0"], SPENT)
+    index = audience_of(*((selector, [selector]) for selector in templates))
+    finding = index.wanting(["any/0"], SPENT)
     next(finding)
     for selector in templates[1:]:
-        audience.discard(selector, Selectors([selector]))
-    audience.add("late", Selectors(["any/0"]))
+        index.discard(selector, Selectors([selector]))
+    index.add("late", Selectors(["any/0"]))
     assert "{x}/0" in found(finding)
 
 
 def test_members_may_come_and_go_while_the_result_is_walked_over() -> None:
     selectors = Selectors(["a"])
-    audience = audience_of(("ann", ["a"]), ("bob", ["a"]))
+    index = audience_of(("ann", ["a"]), ("bob", ["a"]))
     walked = []
-    for member in wanting(audience, ["a"]):
+    for member in wanting(index, ["a"]):
         walked.append(member)
-        audience.discard(member, selectors)
-        audience.add(member * 2, selectors)
+        index.discard(member, selectors)
+        index.add(member * 2, selectors)
     assert walked == ["ann", "bob"]
-    assert wanting(audience, ["a"]) == ["annann", "bobbob"]
+    assert wanting(index, ["a"]) == ["annann", "bobbob"]
 
 
 def test_nothing_is_left_of_members_that_have_gone() -> None:
@@ -103,27 +103,27 @@ def test_nothing_is_left_of_members_that_have_gone() -> None:
         ("bob", ["a", "b", "é/{x}"]),
         ("eve", ["{x}", "é/{y}", "f/{x}"]),
     ]
-    audience = audience_of(*everyone)
+    index = audience_of(*everyone)
     for member, selectors in everyone:
-        audience.discard(member, Selectors(selectors))
-    assert not any(vars(audience).values())
+        index.discard(member, Selectors(selectors))
+    assert not any(vars(index).values())
 
 
 def test_an_update_of_many_topics_lets_others_in_between_any_two_templates() -> None:
     templates = [f"{{x}}/{number}" for number in range(10)]
-    audience = audience_of(*((selector, [selector]) for selector in templates))
+    index = audience_of(*((selector, [selector]) for selector in templates))
     topics = [f"{number}/{number % 20}" for number in range(100)]
     turns = 0
-    for _ in audience.wanting(topics, SPENT):
+    for _ in index.wanting(topics, SPENT):
         turns += 1
     assert turns >= len(topics) * len(templates)
 
 
 def test_who_is_not_here_is_discarded_without_ado() -> None:
-    audience = audience_of(("ann", ["*", "a", "{x}"]))
+    index = audience_of(("ann", ["*", "a", "{x}"]))
     for selectors in (["*", "a", "{x}"], ["b", "{y}", "b/{y}"]):
-        audience.discard("bob", Selectors(selectors))
-    assert wanting(audience, ["a"]) == ["ann"]
+        index.discard("bob", Selectors(selectors))
+    assert wanting(index, ["a"]) == ["ann"]
 
 
 texts = st.sampled_from(
@@ -139,14 +139,14 @@ texts = st.sampled_from(
 def test_those_who_want_topics_are_the_members_left_whose_selectors_match_any(
     members: list[tuple[list[str], bool]], topics: list[str]
 ) -> None:
-    audience: Audience[int] = Audience()
+    index: Index[int] = Index()
     subscriptions = [Selectors(selectors) for selectors, _ in members]
     for member, selectors in enumerate(subscriptions):
-        audience.add(member, selectors)
+        index.add(member, selectors)
     for member, (_, leaves) in enumerate(members):
         if leaves:
-            audience.discard(member, subscriptions[member])
-    assert sorted(wanting(audience, topics)) == [
+            index.discard(member, subscriptions[member])
+    assert sorted(wanting(index, topics)) == [
         member
         for member, (_, leaves) in enumerate(members)
         if not leaves and done(subscriptions[member].matching_any(topics, SPENT))

@@ -11,7 +11,7 @@ from barestream.history.local import LocalBroker
 from barestream.history.update import Update
 from barestream.mercure.sse import Event
 from barestream.telemetry.metrics import Metrics
-from fake_outlet import FakeClock
+from fake_writer import FakeClock
 
 
 class RefusingBroker(LocalBroker):

@@ -3,7 +3,7 @@ import pytest
 from barestream.delivery.lag import DeliveryLag
 from barestream.history.record import Place
 from barestream.telemetry.metrics import Metrics
-from fake_outlet import FakeClock
+from fake_writer import FakeClock
 
 # 2026-11-22T16:40:00Z
 THEN = 1795365600

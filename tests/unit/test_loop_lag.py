@@ -3,7 +3,7 @@ from collections.abc import Iterable
 
 from barestream.telemetry.loop_lag import PERIOD_SECONDS, LoopLag
 from barestream.telemetry.metrics import Metrics
-from fake_outlet import FakeClock
+from fake_writer import FakeClock
 
 
 def noted(*late_seconds: float) -> list[str]:

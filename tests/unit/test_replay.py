@@ -2,19 +2,19 @@ import asyncio
 from contextlib import ExitStack
 
 from barestream.delivery.feed import Feed
-from barestream.delivery.replay import MOST_READS, CatchUp
+from barestream.delivery.replay import MOST_READS, Replay
 from barestream.delivery.slices import Slices
 from barestream.delivery.stream import EndReason
 from barestream.delivery.subscription import Subscription
 from barestream.history.broker import MOST_PAGE_BYTES, BrokerAwayError, HistoryBounds, Page
 from barestream.history.local import LocalBroker
 from barestream.history.record import Place
-from barestream.history.ring import EventLog
+from barestream.history.ring import Ring
 from barestream.history.update import Update
 from barestream.mercure.sse import Event
 from barestream.mercure.topics import Selectors
 from barestream.telemetry.metrics import Metrics
-from fake_outlet import FakeClock, FakeOutlet, fake_stream, flush
+from fake_writer import FakeClock, FakeWriter, fake_stream, flush
 
 BEGIN = Place(0, 0)
 
@@ -47,8 +47,8 @@ async def fill(broker: LocalBroker, feed: Feed, numbers: range, topic: str = "a"
         flush(feed)
 
 
-def numbers(outlet: FakeOutlet) -> list[int]:
-    lines = outlet.body.decode().splitlines()
+def numbers(writer: FakeWriter) -> list[int]:
+    lines = writer.body.decode().splitlines()
     return [int(line[6:]) for line in lines if line.startswith("data: ") and line[6:].isdigit()]
 
 
@@ -59,10 +59,10 @@ async def settle() -> None:
 
 def feed_on(broker: LocalBroker, ring_events: int) -> Feed:
     return Feed(
-        EventLog(ring_events, BEGIN),
+        Ring(ring_events, BEGIN),
         Metrics(),
         FakeClock(1.0),
-        catch_up=CatchUp(broker, Slices(FakeClock())),
+        replay=Replay(broker, Slices(FakeClock())),
     )
 
 
@@ -71,14 +71,14 @@ def test_what_the_ring_has_let_go_comes_out_of_the_history_then_what_comes_live(
         broker = SlowBroker()
         feed = feed_on(broker, 10)
         await fill(broker, feed, range(700))
-        stream, outlet = fake_stream()
+        stream, writer = fake_stream()
         with feed.follow(stream, Place(1000, 0)):
             # Published while the history is read.
             await asyncio.sleep(0)
             await fill(broker, feed, range(700, 720))
             await settle()
             await fill(broker, feed, range(720, 722))
-        assert numbers(outlet) == list(range(722))
+        assert numbers(writer) == list(range(722))
 
     asyncio.run(main())
 
@@ -88,12 +88,12 @@ def test_a_client_that_the_history_has_passed_is_told_and_goes_on() -> None:
         broker = SlowBroker(history_events=50)
         feed = feed_on(broker, 10)
         await fill(broker, feed, range(100))
-        stream, outlet = fake_stream()
+        stream, writer = fake_stream()
         with feed.follow(stream, Place(1000, 20)):
             await settle()
-        assert outlet.body.count(b"barestream.gap") == 1
-        assert b'"from": "#1000-20"' in outlet.body
-        assert numbers(outlet) == list(range(50, 100))
+        assert writer.body.count(b"barestream.gap") == 1
+        assert b'"from": "#1000-20"' in writer.body
+        assert numbers(writer) == list(range(50, 100))
 
     asyncio.run(main())
 
@@ -118,7 +118,7 @@ def test_a_page_of_a_log_that_was_lost_meanwhile_is_not_sent() -> None:
         await fill(broker, feed, range(100))
         for number in (*range(50), *range(500, 600)):
             await copy.publish(Update(("a",), Event(str(number))))
-        stream, outlet = fake_stream()
+        stream, writer = fake_stream()
         with feed.follow(stream, Place(1000, 20)):
             while not broker.reads:
                 await asyncio.sleep(0)
@@ -130,7 +130,7 @@ def test_a_page_of_a_log_that_was_lost_meanwhile_is_not_sent() -> None:
                 pass
             for _ in range(10):
                 await settle()
-        assert numbers(outlet) == [*range(20, 50), *range(500, 600)]
+        assert numbers(writer) == [*range(20, 50), *range(500, 600)]
 
     asyncio.run(main())
 
@@ -141,10 +141,10 @@ def test_only_what_is_wanted_comes_out_of_the_history() -> None:
         feed = feed_on(broker, 10)
         for number in range(300):
             await fill(broker, feed, range(number, number + 1), "ab"[number % 2])
-        stream, outlet = fake_stream()
+        stream, writer = fake_stream()
         with feed.follow(stream, BEGIN, Subscription(Selectors(["b"]), Selectors(()))):
             await settle()
-        assert numbers(outlet) == list(range(1, 300, 2))
+        assert numbers(writer) == list(range(1, 300, 2))
 
     asyncio.run(main())
 
@@ -159,7 +159,7 @@ def test_reads_of_old_history_are_bounded() -> None:
         for each in following:
             each.__enter__()
         await settle()
-        assert all(numbers(outlet) == list(range(100)) for _, outlet in streams)
+        assert all(numbers(writer) == list(range(100)) for _, writer in streams)
         assert broker.most_at_once == MOST_READS
         for each in following:
             each.__exit__(None, None, None)
@@ -178,8 +178,8 @@ def test_clients_that_return_together_share_what_is_read_for_them() -> None:
                 following.enter_context(feed.follow(stream, Place(1000, number)))
             for _ in range(20):
                 await settle()
-        for number, (_, outlet) in enumerate(streams):
-            assert numbers(outlet) == list(range(number, 3000))
+        for number, (_, writer) in enumerate(streams):
+            assert numbers(writer) == list(range(number, 3000))
         # A stream alone takes 6 pages of 500.
         assert broker.reads < 30
 
@@ -191,13 +191,13 @@ def test_a_client_that_takes_little_costs_a_page_at_a_time_and_gets_everything()
         broker = SlowBroker()
         feed = feed_on(broker, 10)
         await fill(broker, feed, range(300))
-        stream, outlet = fake_stream()
-        outlet.take_bytes = 0
+        stream, writer = fake_stream()
+        writer.take_bytes = 0
         with feed.follow(stream, Place(1000, 0)):
-            while numbers(outlet) != list(range(300)):
+            while numbers(writer) != list(range(300)):
                 await settle()
-                assert outlet.pending_bytes
-                outlet.drain()
+                assert writer.pending_bytes
+                writer.drain()
         assert broker.reads < 300
 
     asyncio.run(main())
@@ -209,14 +209,14 @@ def test_what_the_history_has_let_go_is_not_kept_for_the_next_who_comes() -> Non
         feed = feed_on(broker, 5)
         await fill(broker, feed, range(20))
         early, _ = fake_stream()
-        late, outlet = fake_stream()
+        late, writer = fake_stream()
         with feed.follow(early, Place(1000, 0)):
             await settle()
             await fill(broker, feed, range(20, 60))
         with feed.follow(late, Place(1000, 0)):
             await settle()
-        assert outlet.body.count(b"barestream.gap") == 1
-        assert numbers(outlet) == list(range(40, 60))
+        assert writer.body.count(b"barestream.gap") == 1
+        assert numbers(writer) == list(range(40, 60))
 
     asyncio.run(main())
 
@@ -231,14 +231,14 @@ def test_without_the_broker_it_waits_and_asks_again() -> None:
             slept.append(seconds)
             await asyncio.sleep(0)
 
-        catch_up = CatchUp(broker, Slices(FakeClock()), sleep)
-        feed = Feed(EventLog(10, BEGIN), Metrics(), FakeClock(1.0), catch_up=catch_up)
+        replay = Replay(broker, Slices(FakeClock()), sleep)
+        feed = Feed(Ring(10, BEGIN), Metrics(), FakeClock(1.0), replay=replay)
         await fill(broker, feed, range(100))
-        stream, outlet = fake_stream()
+        stream, writer = fake_stream()
         with feed.follow(stream, Place(1000, 0)):
             await settle()
         assert [seconds for seconds in slept if seconds] == [1.0, 1.0, 1.0]
-        assert numbers(outlet) == list(range(100))
+        assert numbers(writer) == list(range(100))
 
     asyncio.run(main())
 
@@ -249,11 +249,11 @@ def test_where_it_breaks_the_stream_ends_so_that_its_client_comes_back() -> None
         broker.failures, broker.failure = 1, ZeroDivisionError()
         feed = feed_on(broker, 10)
         await fill(broker, feed, range(100))
-        stream, outlet = fake_stream()
+        stream, writer = fake_stream()
         with feed.follow(stream, Place(1000, 0)):
             await settle()
         assert stream.end_reason is EndReason.ERROR
-        assert outlet.closed
+        assert writer.closed
 
     asyncio.run(main())
 
@@ -263,11 +263,11 @@ def test_a_client_that_leaves_meanwhile_ends_it() -> None:
         broker = SlowBroker()
         feed = feed_on(broker, 10)
         await fill(broker, feed, range(100))
-        stream, outlet = fake_stream()
+        stream, writer = fake_stream()
         with feed.follow(stream, Place(1000, 0)):
             await asyncio.sleep(0)
         await settle()
-        assert outlet.body == b""
+        assert writer.body == b""
         assert broker.reads <= 1
 
     asyncio.run(main())
@@ -281,16 +281,16 @@ class SteppingClock(FakeClock):
         return super().__call__()
 
 
-def test_any_number_of_followers_take_a_slice_together_between_two_turns() -> None:
+def test_any_number_of_subscribers_take_a_slice_together_between_two_turns() -> None:
     slice_seconds, streams_at_once = 50, 100
 
     async def main() -> None:
         broker = SlowBroker()
         clock = SteppingClock()
         slices = Slices(clock, slice_seconds)
-        catch_up = CatchUp(broker, slices)
-        log = EventLog(500, BEGIN)
-        feed = Feed(log, Metrics(), FakeClock(1.0), catch_up=catch_up)
+        replay = Replay(broker, slices)
+        log = Ring(500, BEGIN)
+        feed = Feed(log, Metrics(), FakeClock(1.0), replay=replay)
         feed.budget = slices
         await fill(broker, feed, range(300))
         streams = [fake_stream() for _ in range(streams_at_once)]
@@ -309,6 +309,6 @@ def test_any_number_of_followers_take_a_slice_together_between_two_turns() -> No
         assert max(held_seconds[2:]) <= slice_seconds + 3
         assert all_at > 300 * streams_at_once / slice_seconds
         assert broker.reads == 0
-        assert all(numbers(outlet) == list(range(300)) for _, outlet in streams)
+        assert all(numbers(writer) == list(range(300)) for _, writer in streams)
 
     asyncio.run(main())

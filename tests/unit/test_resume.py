@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from barestream.delivery.feed import Feed
-from barestream.delivery.replay import CatchUp
+from barestream.delivery.replay import Replay
 from barestream.delivery.resume import MOST_IDS, Resumption, resumption
 from barestream.delivery.slices import Slices
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
@@ -11,12 +11,12 @@ from barestream.delivery.tail import Tail
 from barestream.history.broker import HistoryBounds
 from barestream.history.local import LocalBroker
 from barestream.history.record import Known, Place
-from barestream.history.ring import EventLog
+from barestream.history.ring import Ring
 from barestream.history.update import Update
 from barestream.mercure.sse import Event
 from barestream.mercure.topics import Selectors
 from barestream.telemetry.metrics import Metrics
-from fake_outlet import FakeClock
+from fake_writer import FakeClock
 
 SLICES = Slices(FakeClock())
 
@@ -28,7 +28,7 @@ SECRET = "secret"
 async def tail_of_ten() -> Tail:
     """Return a tail whose history has lost event 1 of 11, and whose ring holds the newest 5."""
     broker = LocalBroker(HistoryBounds(11, 1e9, 10**9), FakeClock(1.0))
-    feed = Feed(EventLog(5, FLOOR), Metrics(), FakeClock(1.0), catch_up=CatchUp(broker, SLICES))
+    feed = Feed(Ring(5, FLOOR), Metrics(), FakeClock(1.0), replay=Replay(broker, SLICES))
     for number in range(1, 12):
         own_id = {2: OLD, 8: SECRET, 11: NEWEST}.get(number)
         update = Update(("a",), Event(str(number), own_id), private=number == 8)

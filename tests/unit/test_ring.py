@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barestream.history.record import Place, Record
-from barestream.history.ring import EventLog
+from barestream.history.ring import Ring
 
 FLOOR = Place(100, 0)
 
@@ -12,14 +12,14 @@ def record(ms: int, body: bytes | None = None, own_id: str | None = None) -> Rec
     return Record(Place(ms, 0), b"<%d>" % ms if body is None else body, ("a",), own_id=own_id)
 
 
-def log_of(*places: int, capacity: int = 10, capacity_bytes: int | None = None) -> EventLog:
-    log = EventLog(capacity, FLOOR, capacity_bytes)
+def log_of(*places: int, capacity: int = 10, capacity_bytes: int | None = None) -> Ring:
+    log = Ring(capacity, FLOOR, capacity_bytes)
     for ms in places:
         log.append(record(ms))
     return log
 
 
-def after(log: EventLog, place: Place) -> bytes:
+def after(log: Ring, place: Place) -> bytes:
     return b"".join(found.body for found in log.after(place))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Generator
 import pytest
 
 from barestream.delivery.slices import LIVE_SHARE, Slices
-from fake_outlet import FakeClock
+from fake_writer import FakeClock
 
 SLICE_SECONDS = 5.0
 STEP_SECONDS = 1.0

@@ -1,7 +1,7 @@
 from typing import Any
 
 from barestream.server.stalled_connections import StalledConnections
-from fake_outlet import FakeClock
+from fake_writer import FakeClock
 
 SLOW_SECONDS = 30
 

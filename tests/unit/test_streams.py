@@ -5,13 +5,13 @@ import pytest
 
 from barestream.delivery.slices import Slices
 from barestream.delivery.stream import EndReason, Stream
-from barestream.delivery.streams import FLUSH_SECONDS, Hub, HubLimits
+from barestream.delivery.streams import FLUSH_SECONDS, StreamLimits, Streams
 from barestream.mercure.budget import UNBOUNDED
 from barestream.mercure.sse import frame
 from barestream.telemetry.metrics import Metrics
-from fake_outlet import FakeClock, FakeOutlet, fake_stream
+from fake_writer import FakeClock, FakeWriter, fake_stream
 
-LIMITS = HubLimits(heartbeat_seconds=15, slow_seconds=30, drain_seconds=2, retry_ms=2000)
+LIMITS = StreamLimits(heartbeat_seconds=15, slow_seconds=30, drain_seconds=2, retry_ms=2000)
 
 
 @pytest.fixture
@@ -19,26 +19,30 @@ def now() -> FakeClock:
     return FakeClock()
 
 
+def mean(low: float, high: float) -> float:
+    return (low + high) / 2
+
+
 @pytest.fixture
-def hub(now: FakeClock) -> Hub:
-    return Hub(LIMITS, now, Metrics(), Slices(now), uniform=lambda low, high: (low + high) / 2)
+def streams(now: FakeClock) -> Streams:
+    return Streams(LIMITS, now, Metrics(), Slices(now), uniform=mean)
 
 
-def sweep(hub: Hub) -> None:
-    for _ in hub.sweep(UNBOUNDED):
+def sweep(streams: Streams) -> None:
+    for _ in streams.sweep(UNBOUNDED):
         pass
 
 
-def open_streams(hub: Hub, now: FakeClock, number: int) -> list[tuple[Stream, FakeOutlet]]:
+def open_streams(streams: Streams, now: FakeClock, number: int) -> list[tuple[Stream, FakeWriter]]:
     opened = [fake_stream(now) for _ in range(number)]
     for stream, _ in opened:
-        hub.open(stream)
+        streams.open(stream)
     return opened
 
 
-def test_a_stream_starts_with_a_reconnection_delay(hub: Hub, now: FakeClock) -> None:
-    [(_, outlet)] = open_streams(hub, now, 1)
-    assert outlet.body == b"retry: 2000\n"
+def test_a_stream_starts_with_a_reconnection_delay(streams: Streams, now: FakeClock) -> None:
+    [(_, writer)] = open_streams(streams, now, 1)
+    assert writer.body == b"retry: 2000\n"
 
 
 def test_delays_are_drawn_around_their_mean() -> None:
@@ -48,195 +52,201 @@ def test_delays_are_drawn_around_their_mean() -> None:
         drawn.append((low, high))
         return low
 
-    hub = Hub(LIMITS, FakeClock(), Metrics(), Slices(FakeClock()), uniform)
-    assert hub.retry().body == b"retry: 1000\n"
+    streams = Streams(LIMITS, FakeClock(), Metrics(), Slices(FakeClock()), uniform)
+    assert streams.retry().body == b"retry: 1000\n"
     assert drawn == [(1000, 3000)]
 
 
-def test_silence_gets_a_heartbeat_and_traffic_does_not(hub: Hub, now: FakeClock) -> None:
-    [(_, silent), (busy, loud)] = open_streams(hub, now, 2)
+def test_silence_gets_a_heartbeat_and_traffic_does_not(streams: Streams, now: FakeClock) -> None:
+    [(_, silent), (busy, loud)] = open_streams(streams, now, 2)
     for second in range(1, 31):
         now.seconds = second
         busy.write(frame(b"x"))
-        sweep(hub)
+        sweep(streams)
     assert silent.body.count(b":\n") == 2
     assert b":\n" not in loud.body.replace(b"retry: 2000\n", b"")
 
 
-def test_a_client_that_takes_nothing_is_cut(hub: Hub, now: FakeClock) -> None:
-    [(stream, outlet)] = open_streams(hub, now, 1)
-    outlet.take_bytes = 0
+def test_a_client_that_takes_nothing_is_cut(streams: Streams, now: FakeClock) -> None:
+    [(stream, writer)] = open_streams(streams, now, 1)
+    writer.take_bytes = 0
     stream.write(frame(b"x" * 100))
     for second in range(1, 30):
         now.seconds = second
-        sweep(hub)
-    assert not outlet.aborted
+        sweep(streams)
+    assert not writer.aborted
     now.seconds = 30
-    sweep(hub)
-    assert outlet.aborted
+    sweep(streams)
+    assert writer.aborted
     assert stream.end_reason is EndReason.TOO_SLOW
 
 
-def test_a_client_that_takes_a_little_is_not_cut(hub: Hub, now: FakeClock) -> None:
-    [(stream, outlet)] = open_streams(hub, now, 1)
-    outlet.take_bytes = 0
+def test_a_client_that_takes_a_little_is_not_cut(streams: Streams, now: FakeClock) -> None:
+    [(stream, writer)] = open_streams(streams, now, 1)
+    writer.take_bytes = 0
     stream.write(frame(b"x" * 1000))
     for second in range(1, 200):
         now.seconds = second
-        outlet.pending_bytes -= second % 20 == 0
-        sweep(hub)
-    assert not outlet.aborted
-    assert b":\n" not in outlet.body[len(b"retry: 2000\n") :]
+        writer.pending_bytes -= second % 20 == 0
+        sweep(streams)
+    assert not writer.aborted
+    assert b":\n" not in writer.body[len(b"retry: 2000\n") :]
 
 
-def test_a_drain_ends_all_streams_evenly_with_a_delay(hub: Hub, now: FakeClock) -> None:
-    opened = open_streams(hub, now, 4)
+def test_a_drain_ends_all_streams_evenly_with_a_delay(streams: Streams, now: FakeClock) -> None:
+    opened = open_streams(streams, now, 4)
     ended_at: list[float] = []
 
     async def sleep(seconds: float) -> None:
         await now.sleep(seconds)
-        for stream, outlet in opened:
-            if outlet.closed and stream in hub._streams:
+        for stream, writer in opened:
+            if writer.closed and stream in streams._streams:
                 ended_at.append(now.seconds)
-                hub.close(stream)
+                streams.close(stream)
 
-    asyncio.run(hub.drain(sleep=sleep))
+    asyncio.run(streams.drain(sleep=sleep))
     assert [round(at, 1) for at in ended_at] == [0.5, 1.0, 1.5, 1.5]
-    assert all(outlet.body.endswith(b"retry: 2000\n" * 2) for _, outlet in opened)
+    assert all(writer.body.endswith(b"retry: 2000\n" * 2) for _, writer in opened)
     assert {stream.end_reason for stream, _ in opened} == {EndReason.DRAINED}
 
 
-def test_a_quick_drain_ends_all_at_once(hub: Hub, now: FakeClock) -> None:
-    opened = open_streams(hub, now, 4)
+def test_a_quick_drain_ends_all_at_once(streams: Streams, now: FakeClock) -> None:
+    opened = open_streams(streams, now, 4)
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
         for stream, _ in opened:
-            hub.close(stream)
+            streams.close(stream)
 
-    asyncio.run(hub.drain(quick=True, sleep=sleep))
+    asyncio.run(streams.drain(quick=True, sleep=sleep))
     assert slept == [0.01]
 
 
 def test_a_stream_that_does_not_flush_is_cut_at_the_end_of_the_drain(
-    hub: Hub, now: FakeClock
+    streams: Streams, now: FakeClock
 ) -> None:
-    [(stream, outlet)] = open_streams(hub, now, 1)
-    asyncio.run(hub.drain(sleep=now.sleep))
-    assert outlet.aborted
+    [(stream, writer)] = open_streams(streams, now, 1)
+    asyncio.run(streams.drain(sleep=now.sleep))
+    assert writer.aborted
     assert stream.end_reason is EndReason.DRAINED
     assert now.seconds == pytest.approx(FLUSH_SECONDS, abs=0.1)
 
 
-def test_a_stream_that_comes_while_draining_is_told_to_retry(hub: Hub, now: FakeClock) -> None:
-    asyncio.run(hub.drain(sleep=now.sleep))
-    [(_, outlet)] = open_streams(hub, now, 1)
-    assert outlet.body == b"retry: 2000\n"
-    assert outlet.closed
+def test_a_stream_that_comes_while_draining_is_told_to_retry(
+    streams: Streams, now: FakeClock
+) -> None:
+    asyncio.run(streams.drain(sleep=now.sleep))
+    [(_, writer)] = open_streams(streams, now, 1)
+    assert writer.body == b"retry: 2000\n"
+    assert writer.closed
 
 
 def test_a_streams_end_is_logged_once_with_what_it_was(
-    hub: Hub, now: FakeClock, caplog: pytest.LogCaptureFixture
+    streams: Streams, now: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    [(stream, _)] = open_streams(hub, now, 1)
+    [(stream, _)] = open_streams(streams, now, 1)
     stream.write(frame(b"12345"), events=1)
     now.seconds = 2.5
-    hub.close(stream)
+    streams.close(stream)
     [record] = caplog.records
     assert record.getMessage() == "stream ended"
     found = {name: getattr(record, name) for name in ("route", "seconds", "events", "bytes")}
     assert found == {"route": "/test", "seconds": 2.5, "events": 1, "bytes": 17}
     assert record.reason == "client left"  # type: ignore[attr-defined]
-    assert len(hub) == 0
+    assert len(streams) == 0
 
 
 def test_a_client_that_takes_little_and_is_always_behind_is_not_cut(
-    hub: Hub, now: FakeClock
+    streams: Streams, now: FakeClock
 ) -> None:
-    [(stream, outlet)] = open_streams(hub, now, 1)
-    outlet.take_bytes = 0
+    [(stream, writer)] = open_streams(streams, now, 1)
+    writer.take_bytes = 0
     stream.on_resume(lambda: stream.write(frame(b"x" * 100)))
     stream.write(frame(b"x" * 100))
     for second in range(1, 100):
         now.seconds = second
         if second % 20 == 0:
             # Between two looks at it: as much waits for it as before.
-            outlet.drain()
-        sweep(hub)
-    assert not outlet.aborted
+            writer.drain()
+        sweep(streams)
+    assert not writer.aborted
 
 
 def test_one_stream_too_many_is_told_to_come_back(now: FakeClock) -> None:
-    limits = HubLimits(most_streams=2)
-    hub = Hub(limits, now, Metrics(), Slices(now), uniform=lambda low, high: (low + high) / 2)
-    [_, (second, _), (third, outlet)] = open_streams(hub, now, 3)
+    limits = StreamLimits(most_streams=2)
+    streams = Streams(
+        limits, now, Metrics(), Slices(now), uniform=lambda low, high: (low + high) / 2
+    )
+    [_, (second, _), (third, writer)] = open_streams(streams, now, 3)
     assert second.end_reason is None
     assert third.end_reason is EndReason.FULL
-    assert outlet.body == b"retry: 2000\n"
-    assert outlet.closed
+    assert writer.body == b"retry: 2000\n"
+    assert writer.closed
 
 
-def test_a_streams_own_heartbeat_is_what_its_silence_gets(hub: Hub, now: FakeClock) -> None:
-    [(stream, outlet)] = open_streams(hub, now, 1)
+def test_a_streams_own_heartbeat_is_what_its_silence_gets(streams: Streams, now: FakeClock) -> None:
+    [(stream, writer)] = open_streams(streams, now, 1)
     stream.heartbeat = lambda: frame(b"beat")
     now.seconds = LIMITS.heartbeat_seconds
-    sweep(hub)
-    assert outlet.body.endswith(b"beat")
+    sweep(streams)
+    assert writer.body.endswith(b"beat")
 
 
-def swept_each_second(hub: Hub, now: FakeClock, upto: int) -> None:
+def swept_each_second(streams: Streams, now: FakeClock, upto: int) -> None:
     while now.seconds < upto:
         now.seconds += 1
-        sweep(hub)
+        sweep(streams)
 
 
-def test_what_the_kernel_sends_counts_as_taken(hub: Hub, now: FakeClock) -> None:
-    [(stream, outlet)] = open_streams(hub, now, 1)
-    outlet.take_bytes, outlet.unacknowledged_bytes = 0, 3_000_000
+def test_what_the_kernel_sends_counts_as_taken(streams: Streams, now: FakeClock) -> None:
+    [(stream, writer)] = open_streams(streams, now, 1)
+    writer.take_bytes, writer.unacknowledged_bytes = 0, 3_000_000
     stream.write(frame(b"x" * 1000))
     for _ in range(100):
-        outlet.unacknowledged_bytes -= 15_000
-        swept_each_second(hub, now, upto=int(now.seconds) + 1)
-    assert not outlet.aborted
-    swept_each_second(hub, now, upto=int(now.seconds) + 31)
-    assert outlet.aborted
+        writer.unacknowledged_bytes -= 15_000
+        swept_each_second(streams, now, upto=int(now.seconds) + 1)
+    assert not writer.aborted
+    swept_each_second(streams, now, upto=int(now.seconds) + 31)
+    assert writer.aborted
 
 
-def test_a_client_below_the_mark_that_takes_nothing_is_cut(hub: Hub, now: FakeClock) -> None:
-    [(stream, outlet)] = open_streams(hub, now, 1)
-    outlet.take_bytes = 1_000_000
+def test_a_client_below_the_mark_that_takes_nothing_is_cut(
+    streams: Streams, now: FakeClock
+) -> None:
+    [(stream, writer)] = open_streams(streams, now, 1)
+    writer.take_bytes = 1_000_000
     for _ in range(40):
         # Nothing of it leaves, so it is no sign of a client that takes something.
         stream.write(frame(b"x" * 100))
-        swept_each_second(hub, now, upto=int(now.seconds) + 1)
+        swept_each_second(streams, now, upto=int(now.seconds) + 1)
     assert not stream.paused
-    assert outlet.aborted
+    assert writer.aborted
     assert stream.end_reason is EndReason.TOO_SLOW
 
 
 def test_a_client_whose_buffer_is_filled_up_again_each_time_is_not_cut(
-    hub: Hub, now: FakeClock
+    streams: Streams, now: FakeClock
 ) -> None:
-    [(stream, outlet)] = open_streams(hub, now, 1)
-    outlet.take_bytes = 1_000_000
+    [(stream, writer)] = open_streams(streams, now, 1)
+    writer.take_bytes = 1_000_000
     for _ in range(100):
         stream.write(frame(b"x" * 100))
-        outlet.pending_bytes = 100
-        outlet.unacknowledged_bytes = 500_000
-        swept_each_second(hub, now, upto=int(now.seconds) + 1)
-    assert not outlet.aborted
+        writer.pending_bytes = 100
+        writer.unacknowledged_bytes = 500_000
+        swept_each_second(streams, now, upto=int(now.seconds) + 1)
+    assert not writer.aborted
 
 
 def test_a_stream_that_has_ended_is_cut_where_its_client_takes_nothing(
-    hub: Hub, now: FakeClock
+    streams: Streams, now: FakeClock
 ) -> None:
-    [(stream, outlet)] = open_streams(hub, now, 1)
-    outlet.take_bytes = 1_000_000
+    [(stream, writer)] = open_streams(streams, now, 1)
+    writer.take_bytes = 1_000_000
     stream.end(EndReason.EXPIRED, frame(b"last"))
-    swept_each_second(hub, now, upto=29)
-    assert not outlet.aborted
-    swept_each_second(hub, now, upto=30)
-    assert outlet.aborted
+    swept_each_second(streams, now, upto=29)
+    assert not writer.aborted
+    swept_each_second(streams, now, upto=30)
+    assert writer.aborted
     assert stream.end_reason is EndReason.EXPIRED

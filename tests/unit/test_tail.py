@@ -3,20 +3,20 @@ import re
 from collections.abc import Callable, Coroutine
 
 import pytest
+from barestream.delivery.broadcasting import Broadcasting
 
-from barestream.delivery.fan_out import FanOut
 from barestream.delivery.feed import Feed
-from barestream.delivery.replay import CatchUp
+from barestream.delivery.replay import Replay
 from barestream.delivery.slices import Slices
 from barestream.delivery.tail import MOST_RETRY_SECONDS, Tail
 from barestream.history.broker import MOST_PAGE_BYTES, BrokerAwayError, HistoryBounds, Page
 from barestream.history.local import LocalBroker
 from barestream.history.record import Place
-from barestream.history.ring import EventLog
+from barestream.history.ring import Ring
 from barestream.history.update import Update
 from barestream.mercure.sse import Event
 from barestream.telemetry.metrics import Metrics
-from fake_outlet import FakeClock, fake_stream
+from fake_writer import FakeClock, fake_stream
 
 
 class FlakyBroker(LocalBroker):
@@ -43,8 +43,8 @@ class FlakyBroker(LocalBroker):
 
 
 def tail_of(broker: LocalBroker, ring_events: int = 10) -> Tail:
-    log = EventLog(ring_events, Place(0, 0))
-    feed = Feed(log, Metrics(), FakeClock(1.0), catch_up=CatchUp(broker, Slices(FakeClock())))
+    log = Ring(ring_events, Place(0, 0))
+    feed = Feed(log, Metrics(), FakeClock(1.0), replay=Replay(broker, Slices(FakeClock())))
     return Tail(broker, feed, ring_events, 10**6, Slices(FakeClock()))
 
 
@@ -58,7 +58,7 @@ def running(tail: Tail, then: Callable[[list[float]], Coroutine[None, None, None
             slept.append(seconds)
             await asyncio.sleep(0)
 
-        works = (tail.run(sleep), FanOut(tail.feed, Slices(FakeClock()), FakeClock()).run())
+        works = (tail.run(sleep), Broadcasting(tail.feed, Slices(FakeClock()), FakeClock()).run())
         tasks = [asyncio.create_task(work) for work in works]
         await settle()
         await then(slept)
@@ -103,7 +103,7 @@ def test_what_was_there_before_a_stream_is_not_sent_to_it_live() -> None:
     broker = FlakyBroker()
     tail = tail_of(broker)
     asyncio.run(publish(broker, 1, 2))
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
 
     async def then(_slept: list[float]) -> None:
         with tail.feed.follow(stream, None):
@@ -111,7 +111,7 @@ def test_what_was_there_before_a_stream_is_not_sent_to_it_live() -> None:
             await settle()
 
     running(tail, then)
-    assert outlet.body.count(b"data: ") == 1
+    assert writer.body.count(b"data: ") == 1
 
 
 def test_a_broker_that_is_away_is_tried_again_less_and_less_often() -> None:
@@ -155,7 +155,7 @@ def test_a_changed_cause_of_an_absence_is_logged(caplog: pytest.LogCaptureFixtur
 def sent_over_an_absence(broker: FlakyBroker, ring_events: int) -> tuple[bytes, list[int]]:
     """Return what a stream got, and the numbers in it, of 29 events; all but one came meanwhile."""
     tail = tail_of(broker, ring_events)
-    stream, outlet = fake_stream()
+    stream, writer = fake_stream()
 
     async def then(_slept: list[float]) -> None:
         with tail.feed.follow(stream, None):
@@ -168,7 +168,7 @@ def sent_over_an_absence(broker: FlakyBroker, ring_events: int) -> tuple[bytes, 
             await settle()
 
     running(tail, then)
-    return outlet.body, [int(number) for number in re.findall(rb"(?m)^data: (\d+)$", outlet.body)]
+    return writer.body, [int(number) for number in re.findall(rb"(?m)^data: (\d+)$", writer.body)]
 
 
 def test_after_an_absence_it_goes_on_without_a_hole() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from barestream.mercure.budget import UNBOUNDED
 from barestream.mercure.topics import MOST_CHARACTERS, InvalidSelectorError, Selectors, Template
-from fake_outlet import done
+from fake_writer import done
 
 # The examples of RFC 6570, sections 3.2.1 to 3.2.9. Their variables stand in section 3.2.
 EXAMPLES = """

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import Protocol
 
-from barestream.delivery.stream import Outlet
+from barestream.delivery.stream import Writer
 
 # The key of our extension in an ASGI scope's "extensions".
 EXTENSION = "barestream.response"
@@ -16,7 +16,7 @@ WHOLE_BODY = "barestream.whole_body"
 ON_DRAIN = "barestream.on_drain"
 
 
-class OpenResponse(Outlet, Protocol):
+class OpenResponse(Writer, Protocol):
     """A response whose body the server lets the application write directly.
 
     ``scope["extensions"]["barestream.response"]`` is a callable that returns it, to be called

@@ -1,46 +1,24 @@
 """One pass over the streams: each is written to once, whatever there is for it. Pure."""
 
 from collections.abc import Generator, Iterator, Sequence
-from typing import Protocol
 
-from barestream.delivery.index import Audience
-from barestream.delivery.stream import Stream
-from barestream.delivery.subscription import Subscription
+from barestream.delivery.index import Index
+from barestream.delivery.subscriber import Subscriber
 from barestream.history.record import Place, Record
 from barestream.mercure.budget import Budget
 from barestream.mercure.sse import frame
 
 
-class Listener(Protocol):
-    """A stream that a broadcast may write to.
-
-    Attributes:
-        is_live: Whether it has had everything up to the broadcast's start, and nothing after it.
-        place: Up to where it has been sent the log, once it was written to.
-    """
-
-    is_live: bool
-    place: Place
-    stream: Stream
-    subscription: Subscription
-
-    def __hash__(self) -> int:
-        """Return what tells it from others."""
-
-    def fall_behind(self, place: Place) -> None:
-        """Go on from this place later: the client takes less than it is sent."""
-
-
 class Broadcast:
     """Sends a batch of events to all that want some of them, and are live.
 
-    Who comes while it runs is none of its listeners, and who leaves is not live any more.
+    Who comes while it runs is none of its subscribers, and who leaves is not live any more.
 
     Args:
         records: The events, oldest first; at least one.
-        audience: The listeners.
-        start: Where the live listeners stand.
-        budget: The slices that it takes; by the clock of the listeners' streams.
+        index: The subscribers.
+        start: Where the live subscribers stand.
+        budget: The slices that it takes; by the clock of the subscribers' streams.
 
     Attributes:
         end: Where they stand after it.
@@ -51,7 +29,7 @@ class Broadcast:
     def __init__(
         self,
         records: Sequence[Record],
-        audience: Audience[Listener],
+        index: Index[Subscriber],
         start: Place,
         budget: Budget,
     ) -> None:
@@ -60,47 +38,47 @@ class Broadcast:
         self.end = records[-1].place
         self.sent_events = 0
         self.sent_bytes = 0
-        self._audience = audience
+        self._index = index
         self._budget = budget
 
     def steps(self) -> Iterator[None]:
-        """Go through the listeners; yield where the slice is over."""
-        by_wish: dict[int, list[Listener]] = {}
+        """Go through the subscribers; yield where the slice is over."""
+        by_wish: dict[int, list[Subscriber]] = {}
         if self._is_of_one_kind:
             everything = (1 << len(self.records)) - 1
             by_wish[everything] = yield from self._wanting(self.records[0])
         else:
-            wishes: dict[Listener, int] = {}
+            wishes: dict[Subscriber, int] = {}
             for kind, numbers in self._kinds().items():
-                for listener in (yield from self._wanting(self.records[kind])):
-                    wishes[listener] = wishes.get(listener, 0) | numbers
+                for subscriber in (yield from self._wanting(self.records[kind])):
+                    wishes[subscriber] = wishes.get(subscriber, 0) | numbers
                 if self._budget.is_over():
                     yield
-            for listener, numbers in wishes.items():
-                by_wish.setdefault(numbers, []).append(listener)
-        for numbers, listeners in by_wish.items():
-            if listeners:
-                yield from self._send(numbers, listeners)
+            for subscriber, numbers in wishes.items():
+                by_wish.setdefault(numbers, []).append(subscriber)
+        for numbers, subscribers in by_wish.items():
+            if subscribers:
+                yield from self._send(numbers, subscribers)
 
-    def _send(self, numbers: int, listeners: Sequence[Listener]) -> Iterator[None]:
+    def _send(self, numbers: int, subscribers: Sequence[Subscriber]) -> Iterator[None]:
         bodies = [record.body for n, record in enumerate(self.records) if numbers >> n & 1]
         joined = frame(b"".join(bodies))
         events, size_bytes, end = len(bodies), len(joined.body), self.end
         sent = 0
-        now = listeners[0].stream.now
+        now = subscribers[0].stream.now
         ends_at = self._budget.begin()
         # What Stream.write and Budget.is_over do, without the calls: with them Python took as long
         # again.
-        for listener in listeners:
-            stream = listener.stream
-            if not listener.is_live or stream.end_reason is not None:
+        for subscriber in subscribers:
+            stream = subscriber.stream
+            if not subscriber.is_live or stream.end_reason is not None:
                 continue
-            outlet = stream.outlet
-            if outlet.paused:
-                listener.fall_behind(self.start)
+            writer = stream.writer
+            if writer.paused:
+                subscriber.fall_behind(self.start)
                 continue
-            listener.place = end
-            is_written = outlet.write(joined)
+            subscriber.place = end
+            is_written = writer.write(joined)
             at = now()
             if is_written:
                 stream.written_at = at
@@ -122,7 +100,7 @@ class Broadcast:
         )
 
     def _kinds(self) -> dict[int, int]:
-        """Return for the first of all events that the same listeners get, which these are.
+        """Return for the first of all events that the same subscribers get, which these are.
 
         Both as numbers of events: the one plain, the others as the bits of an integer.
         """
@@ -133,15 +111,15 @@ class Broadcast:
             kinds[first] = kinds.get(first, 0) | 1 << number
         return kinds
 
-    def _wanting(self, record: Record) -> Generator[None, None, list[Listener]]:
+    def _wanting(self, record: Record) -> Generator[None, None, list[Subscriber]]:
         budget = self._budget
-        listeners = yield from self._audience.wanting(record.topics, budget)
+        subscribers = yield from self._index.wanting(record.topics, budget)
         if not record.private:
-            return listeners
-        readers: list[Listener] = []
-        for listener in listeners:
-            if (yield from listener.subscription.may_read(record, budget)):
-                readers.append(listener)
+            return subscribers
+        readers: list[Subscriber] = []
+        for subscriber in subscribers:
+            if (yield from subscriber.subscription.may_read(record, budget)):
+                readers.append(subscriber)
             if budget.is_over():
                 yield
         return readers

@@ -14,7 +14,7 @@ from barestream.delivery.feed import Feed
 from barestream.delivery.lag import DeliveryLag
 from barestream.delivery.slices import Slices
 from barestream.history.record import Place, Record
-from barestream.history.ring import EventLog
+from barestream.history.ring import Ring
 from barestream.mercure.sse import Event, encode
 from barestream.telemetry.metrics import Metrics
 
@@ -54,7 +54,7 @@ class Clock:
         self._metrics = metrics
         self._looked_at, self._steady_at = now(), steady()
         floor = self._floor(self._looked_at, history_events)
-        log = EventLog(history_events, _place(floor))
+        log = Ring(history_events, _place(floor))
         for record in self._ticks(floor, self._looked_at):
             log.append(record)
         self.feed = Feed(log, metrics, now, count=self._count)

@@ -1,6 +1,6 @@
 """A log and the streams that follow it: live and replay are one path.
 
-A follower that keeps up is live: it stands where the last broadcast ended, and what it does not
+A subscriber that keeps up is live: it stands where the last broadcast ended, and what it does not
 want costs it nothing. One that is behind has a place of its own, and reads on from there.
 """
 
@@ -8,15 +8,15 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 
-from barestream.delivery.broadcast import Broadcast, Listener
-from barestream.delivery.index import Audience
+from barestream.delivery.broadcast import Broadcast
+from barestream.delivery.index import Index
 from barestream.delivery.lag import DeliveryLag
 from barestream.delivery.stream import MARK_BYTES, Stream
-from barestream.delivery.subscriber import Follower
+from barestream.delivery.subscriber import Subscriber
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.history.gap import GAP_TYPE, gap_data
 from barestream.history.record import Place, Record
-from barestream.history.ring import EventLog
+from barestream.history.ring import Ring
 from barestream.mercure.budget import UNBOUNDED, Budget
 from barestream.mercure.sse import Event
 from barestream.telemetry.metrics import Metrics
@@ -35,11 +35,11 @@ class Feed:
         now: The wall clock, in seconds since 1970-01-01 UTC.
         count: How many events lie after one place up to another, where the source can tell
             although the log no longer holds them.
-        catch_up: Takes over a follower that has far to go, or further back than the log holds;
+        replay: Takes over a subscriber that has far to go, or further back than the log holds;
             without it, it is sent all at once, and what the log does not hold is gone.
 
     Attributes:
-        sent: Up to where every live follower has been sent the log.
+        sent: Up to where every live subscriber has been sent the log.
         pending_bytes: How much no broadcast has begun to send.
         budget: The slices in which the feed does its work; without slices, unbounded.
         on_append: Called when there is something to send.
@@ -49,27 +49,27 @@ class Feed:
 
     def __init__(
         self,
-        log: EventLog,
+        log: Ring,
         metrics: Metrics,
         now: Callable[[], float],
         *,
         count: Callable[[Place, Place], int] | None = None,
-        catch_up: Callable[[Follower], None] | None = None,
+        replay: Callable[[Subscriber], None] | None = None,
     ) -> None:
         self.log = log
         self.metrics = metrics
         self.budget: Budget = UNBOUNDED
-        self.catch_up = catch_up
+        self.replay = replay
         self.sent = log.last
         self.on_append: Callable[[], None] = lambda: None
         self.lag = DeliveryLag(metrics, now, now)
         self._now = now
         self._count = count
-        self._followers: dict[Follower, None] = {}
+        self._subscribers: dict[Subscriber, None] = {}
         # Those who are at the running broadcast's end already, or further: by a worker that was, or
         # because they came after the events had. Each broadcast may reach them.
-        self._further: dict[Follower, None] = {}
-        self._audience: Audience[Listener] = Audience()
+        self._further: dict[Subscriber, None] = {}
+        self._index: Index[Subscriber] = Index()
         self._pending: deque[Record] = deque()
         self.pending_bytes = 0
         self._broadcast: Broadcast | None = None
@@ -77,7 +77,7 @@ class Feed:
 
     @property
     def target(self) -> Place:
-        """Where the live followers stand once the running broadcast is over."""
+        """Where the live subscribers stand once the running broadcast is over."""
         return self._broadcast.end if self._broadcast else self.sent
 
     def fill(self, floor: Place, records: Iterable[Record]) -> Generator[None, None, None]:
@@ -112,7 +112,7 @@ class Feed:
         if self._broadcast is None:
             if not self._pending:
                 return False
-            self._broadcast = Broadcast(self._batch(), self._audience, self.sent, self.budget)
+            self._broadcast = Broadcast(self._batch(), self._index, self.sent, self.budget)
             self._steps = self._broadcast.steps()
         for _ in self._steps:
             return True
@@ -135,34 +135,34 @@ class Feed:
         self.lag.end(len(done.records), observed=bool(done.sent_events))
         if done.sent_events:
             self.metrics.delivered(done.sent_events, done.sent_bytes)
-        for follower in tuple(self._further):
-            del self._further[follower]
-            follower.advance()
+        for subscriber in tuple(self._further):
+            del self._further[subscriber]
+            subscriber.advance()
 
-    def take_in(self, follower: Follower) -> bool:
-        """Return whether a follower that reached the target is live; if not, it is asked again."""
-        if self._broadcast is None and follower.place == self.sent:
+    def take_in(self, subscriber: Subscriber) -> bool:
+        """Return whether a subscriber at the target is live; if not, it is asked again."""
+        if self._broadcast is None and subscriber.place == self.sent:
             return True
-        self._further[follower] = None
+        self._further[subscriber] = None
         return False
 
     def restart(self, floor: Place) -> Generator[None, None, None]:
-        """Go on after a place, and tell each follower that all before it is gone, by a gap.
+        """Go on after a place, and tell each subscriber that all before it is gone, by a gap.
 
         In slices; nothing may be appended until it is over.
         """
         yield from self.flush()
-        # At once: a follower that joined between two slices would be taken for live.
+        # At once: a subscriber that joined between two slices would be taken for live.
         before = self.sent
         self.log.restart(floor)
         self.sent = floor
         self._further.clear()
-        followers = tuple(self._followers)
-        for follower in followers:
-            if follower.is_live:
-                follower.fall_behind(before)
-        for follower in followers:
-            follower.advance()
+        subscribers = tuple(self._subscribers)
+        for subscriber in subscribers:
+            if subscriber.is_live:
+                subscriber.fall_behind(before)
+        for subscriber in subscribers:
+            subscriber.advance()
             if self.budget.is_over():
                 yield
 
@@ -178,25 +178,25 @@ class Feed:
             floor: The place after which the other log is whole.
             records: Its newest events, all from the floor on.
             common: The place of the newest event that both logs have; where none is named, each
-                follower goes on from the newest event but one.
+                subscriber goes on from the newest event but one.
         """
         yield from self.flush()
         # At once, for the same reason. None may advance before its gap is sent.
-        followers = tuple(self._followers)
-        for follower in followers:
-            if follower.is_live:
-                follower.fall_behind(self.sent)
-            follower.is_held = True
+        subscribers = tuple(self._subscribers)
+        for subscriber in subscribers:
+            if subscriber.is_live:
+                subscriber.fall_behind(self.sent)
+            subscriber.is_held = True
         self._further.clear()
         for _ in self.fill(floor, records):
             pass
         upto = self.log.before(1) if common is None else common
-        for follower in followers:
-            follower.is_held = False
-            if not follower.has_left:
-                goes_on_from = upto if common is None else min(common, follower.place)
-                follower.miss(str(follower.place), goes_on_from)
-                follower.advance()
+        for subscriber in subscribers:
+            subscriber.is_held = False
+            if not subscriber.has_left:
+                goes_on_from = upto if common is None else min(common, subscriber.place)
+                subscriber.miss(str(subscriber.place), goes_on_from)
+                subscriber.advance()
             if self.budget.is_over():
                 yield
 
@@ -221,26 +221,26 @@ class Feed:
             heartbeat_events: Whether heartbeats are events, with the client's place as id.
         """
         at = self.log.last if place is None else place
-        follower = Follower(self, stream, subscription, at)
-        stream.on_resume(follower.advance)
+        subscriber = Subscriber(self, stream, subscription, at)
+        stream.on_resume(subscriber.advance)
         if heartbeat_events:
-            stream.heartbeat = follower.heartbeat
-        self._followers[follower] = None
-        self._audience.add(follower, subscription.topics)
+            stream.heartbeat = subscriber.heartbeat
+        self._subscribers[subscriber] = None
+        self._index.add(subscriber, subscription.topics)
         try:
             if missed_after is not None:
-                follower.miss(missed_after, at)
-            follower.advance()
-            if heartbeat_events and follower.position >= self.target:
+                subscriber.miss(missed_after, at)
+            subscriber.advance()
+            if heartbeat_events and subscriber.position >= self.target:
                 # A cursor from the start, for a client whose topics are quiet.
-                stream.write(follower.heartbeat())
+                stream.write(subscriber.heartbeat())
             yield
         finally:
-            follower.leave()
+            subscriber.leave()
             stream.forget()
-            self._audience.discard(follower, subscription.topics)
-            self._further.pop(follower, None)
-            del self._followers[follower]
+            self._index.discard(subscriber, subscription.topics)
+            self._further.pop(subscriber, None)
+            del self._subscribers[subscriber]
 
     def gap(self, seen: str, floor: Place) -> Event:
         """Return the event that tells a client which events after the id it saw are gone."""

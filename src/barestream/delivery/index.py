@@ -10,7 +10,7 @@ from barestream.mercure.topics import Selectors, Template
 Member = TypeVar("Member", bound=Hashable)
 
 
-class Audience(Generic[Member]):
+class Index(Generic[Member]):
     """Members by what they have selected: an update costs by those who want it, not by all.
 
     A member is added once, and discarded with the same selectors.

@@ -1,4 +1,4 @@
-"""Brings followers on that have far to go: a step at a time, and out of the broker's history."""
+"""Brings subscribers on that have far to go: a step at a time, and out of the broker's history."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from barestream.delivery.slices import Slices
 from barestream.delivery.stream import MARK_BYTES, EndReason
-from barestream.delivery.subscriber import Follower
+from barestream.delivery.subscriber import Subscriber
 from barestream.history.broker import Broker, BrokerAwayError
 from barestream.history.record import Place, Record
 
@@ -47,23 +47,23 @@ class _Page(NamedTuple):
 
 
 class _Needs(Enum):
-    """What a follower needs for its next step."""
+    """What a subscriber needs for its next step."""
 
     TIME = auto()
     PAGE = auto()
 
 
 class _Work(NamedTuple):
-    """A follower, and the steps that bring it on."""
+    """A subscriber, and the steps that bring it on."""
 
-    follower: Follower
+    subscriber: Subscriber
     steps: Iterator[_Needs]
 
 
-class CatchUp:
-    """Takes over followers until they keep up, or their client does not.
+class Replay:
+    """Takes over subscribers until they keep up, or their client does not.
 
-    The followers take steps in turn, as one piece of work: together they take no more of a loop's
+    The subscribers take steps in turn, as one piece of work: together they take no more of a loop's
     time than one would.
 
     Args:
@@ -87,9 +87,9 @@ class CatchUp:
         self._running: asyncio.Task[None] | None = None
         self._reading: set[asyncio.Task[None]] = set()
 
-    def __call__(self, follower: Follower) -> None:
-        """Advance the follower from here on."""
-        self._go_on(_Work(follower, self._steps(follower)))
+    def __call__(self, subscriber: Subscriber) -> None:
+        """Advance the subscriber from here on."""
+        self._go_on(_Work(subscriber, self._steps(subscriber)))
 
     def _go_on(self, work: _Work) -> None:
         self._ready.append(work)
@@ -102,14 +102,14 @@ class CatchUp:
             try:
                 needs = next(work.steps, None)
             except Exception as error:
-                self._break(work.follower, error)
+                self._break(work.subscriber, error)
             else:
                 if needs is _Needs.TIME:
                     self._ready.append(work)
                 elif needs is _Needs.PAGE:
                     self._begin_read(work)
                 else:
-                    work.follower.catching_up = False
+                    work.subscriber.is_replaying = False
             # Live events go first.
             await self._slices.step()
         self._running = None
@@ -134,63 +134,63 @@ class CatchUp:
 
     async def _read(self, work: _Work) -> None:
         try:
-            await self._read_page(work.follower)
+            await self._read_page(work.subscriber)
         except Exception as error:
-            self._break(work.follower, error)
+            self._break(work.subscriber, error)
         else:
             self._go_on(work)
 
-    def _break(self, follower: Follower, error: Exception) -> None:
-        labels = dict(follower.stream.labels)
+    def _break(self, subscriber: Subscriber, error: Exception) -> None:
+        labels = dict(subscriber.stream.labels)
         logger.error("catching up failed", exc_info=error, extra=labels)
-        follower.stream.end(EndReason.ERROR)
-        follower.catching_up = False
+        subscriber.stream.end(EndReason.ERROR)
+        subscriber.is_replaying = False
 
-    def _steps(self, follower: Follower) -> Iterator[_Needs]:
-        """Bring a follower on, and say after each step what the next one needs."""
-        log = follower.feed.log
-        while follower.can_advance:
-            place = follower.place
+    def _steps(self, subscriber: Subscriber) -> Iterator[_Needs]:
+        """Bring a subscriber on, and say after each step what the next one needs."""
+        log = subscriber.feed.log
+        while subscriber.can_advance:
+            place = subscriber.place
             if place >= log.floor:
-                for _ in follower.steps():
+                for _ in subscriber.steps():
                     yield _Needs.TIME
             elif self._broker is None:
-                follower.miss(str(place), log.floor)
-            elif (page := self._page_after(follower)) is not None:
+                subscriber.miss(str(place), log.floor)
+            elif (page := self._page_after(subscriber)) is not None:
                 start = bisect_right(page.records, place, key=lambda record: record.place)
-                for _ in follower.send(page.records[start:]):
+                for _ in subscriber.send(page.records[start:]):
                     yield _Needs.TIME
             else:
                 yield _Needs.PAGE
 
-    def _page_after(self, follower: Follower) -> _Page | None:
+    def _page_after(self, subscriber: Subscriber) -> _Page | None:
         """Return one of the newest pages that holds what follows its place, if there is one."""
-        place, restarts = follower.place, follower.feed.log.restarts
+        place, restarts = subscriber.place, subscriber.feed.log.restarts
         for page in self._pages:
             if page.restarts == restarts and page.after <= place < page.records[-1].place:
                 return page
         return None
 
-    async def _read_page(self, follower: Follower) -> None:
+    async def _read_page(self, subscriber: Subscriber) -> None:
         assert self._broker is not None  # noqa: S101 (only then a page is asked for)
-        log = follower.feed.log
+        log = subscriber.feed.log
         restarts = log.restarts
         try:
             async with self._reads:
                 # Its turn may have come when its client has left, or when another's page holds
                 # what it needs.
-                if not follower.can_advance or self._page_after(follower) is not None:
+                if not subscriber.can_advance or self._page_after(subscriber) is not None:
                     return
-                page = await self._broker.read(follower.place, PAGE_MOST_EVENTS, PAGE_BYTES)
+                page = await self._broker.read(subscriber.place, PAGE_MOST_EVENTS, PAGE_BYTES)
         except BrokerAwayError:
             await self._sleep(RETRY_SECONDS)
             return
-        if not follower.can_advance or log.restarts != restarts:
+        if not subscriber.can_advance or log.restarts != restarts:
             return
         if not page.records:
             # What the log has let go, the history has too.
-            follower.miss(str(follower.place), max(page.floor, log.floor))
+            subscriber.miss(str(subscriber.place), max(page.floor, log.floor))
             return
-        if page.floor > follower.place:
-            follower.miss(str(follower.place), page.floor)
+        if page.floor > subscriber.place:
+            subscriber.miss(str(subscriber.place), page.floor)
         self._pages.append(_Page(page.floor, page.records, restarts))

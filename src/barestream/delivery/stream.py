@@ -25,7 +25,7 @@ class EndReason(StrEnum):
     NGINX_STOPPED = "nginx stopped"
 
 
-class Outlet(Protocol):
+class Writer(Protocol):
     """The way to one client, with a transport's backpressure."""
 
     on_resume: Callable[[], None]
@@ -63,12 +63,12 @@ class Stream:
     """A response that stays open, to one client.
 
     Args:
-        outlet: The way to the client.
+        writer: The way to the client.
         now: A monotonic clock, in seconds.
         labels: What its log line says of the request beside what became of it.
 
     Attributes:
-        outlet: The way to the client, for a broadcast: everything else writes by ``write``.
+        writer: The way to the client, for a broadcast: everything else writes by ``write``.
         heartbeat: Returns what is sent into silence.
     """
 
@@ -79,14 +79,14 @@ class Stream:
         "labels",
         "now",
         "opened_at",
-        "outlet",
         "sent_bytes",
         "sent_events",
+        "writer",
         "written_at",
     )
 
-    def __init__(self, outlet: Outlet, now: Callable[[], float], labels: Mapping[str, str]) -> None:
-        self.outlet = outlet
+    def __init__(self, writer: Writer, now: Callable[[], float], labels: Mapping[str, str]) -> None:
+        self.writer = writer
         self.now = now
         self.labels = labels
         self.opened_at = self.written_at = now()
@@ -99,15 +99,15 @@ class Stream:
     @property
     def paused(self) -> bool:
         """Whether to hold back: the client takes less than it is sent."""
-        return self.outlet.paused
+        return self.writer.paused
 
     def on_resume(self, callback: Callable[[], None]) -> None:
         """Call back each time that the client has caught up with what was sent."""
-        self.outlet.on_resume = callback
+        self.writer.on_resume = callback
 
     def forget(self) -> None:
         """Let go of whoever was called back: a circle of them would wait for a full collection."""
-        self.outlet.on_resume = nothing
+        self.writer.on_resume = nothing
         self.heartbeat = _comment
 
     def write(self, frame: Frame, events: int = 0) -> bool:
@@ -116,7 +116,7 @@ class Stream:
         Returns:
             Whether it was sent: nothing is once the stream has ended, or its client has gone.
         """
-        if self.end_reason is not None or not self.outlet.write(frame):
+        if self.end_reason is not None or not self.writer.write(frame):
             return False
         self.written_at = self.now()
         self.sent_events += events
@@ -129,30 +129,30 @@ class Stream:
             self.write(last)
         if self.end_reason is None:
             self.end_reason = reason
-            self.outlet.close()
+            self.writer.close()
 
     def abort(self, reason: EndReason) -> None:
         """Cut the connection."""
         if self.end_reason is None:
             self.end_reason = reason
-        self.outlet.abort()
+        self.writer.abort()
 
     @property
     def has_waiting_bytes(self) -> bool:
         """Whether something was sent that the kernel has not taken yet."""
-        return self.outlet.pending_bytes > 0
+        return self.writer.pending_bytes > 0
 
     def stalled_seconds(self) -> float:
         """Return for how long the client has taken nothing while something waits for it.
 
         It makes no difference whether that is above the mark, or whether the stream has ended.
         """
-        outlet = self.outlet
-        pending_bytes = outlet.pending_bytes
+        writer = self.writer
+        pending_bytes = writer.pending_bytes
         if not pending_bytes:
             self._stall = None
             return 0.0
-        kernel_bytes = outlet.kernel_bytes()
+        kernel_bytes = writer.kernel_bytes()
         if self._stall is None:
             self._stall = Stall(self.written_at, pending_bytes, kernel_bytes, self.sent_bytes)
         return self._stall.seconds(self.now(), pending_bytes, kernel_bytes, self.sent_bytes)

@@ -23,7 +23,7 @@ SWEEP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class HubLimits:
+class StreamLimits:
     """How a hub treats its streams.
 
     Attributes:
@@ -41,7 +41,7 @@ class HubLimits:
     most_streams: int = 8000
 
 
-class Hub:
+class Streams:
     """Every open stream of a worker, whatever feeds it.
 
     Args:
@@ -57,7 +57,7 @@ class Hub:
 
     def __init__(
         self,
-        limits: HubLimits,
+        limits: StreamLimits,
         now: Callable[[], float],
         metrics: Metrics,
         slices: Slices,

@@ -6,7 +6,7 @@ from typing import Protocol
 from barestream.delivery.stream import MARK_BYTES, Stream
 from barestream.delivery.subscription import Subscription
 from barestream.history.record import Place, Record
-from barestream.history.ring import EventLog
+from barestream.history.ring import Ring
 from barestream.mercure.budget import Budget
 from barestream.mercure.sse import Event, Frame, encode, frame
 from barestream.telemetry.metrics import Metrics
@@ -15,43 +15,43 @@ HEARTBEAT_TYPE = "barestream.heartbeat"
 
 
 class Followed(Protocol):
-    """What a follower needs of its feed (see Feed)."""
+    """What a subscriber needs of its feed (see Feed)."""
 
-    log: EventLog
+    log: Ring
     metrics: Metrics
     budget: Budget
-    catch_up: Callable[["Follower"], None] | None
+    replay: Callable[["Subscriber"], None] | None
     sent: Place
 
     @property
     def target(self) -> Place:
-        """Where the live followers stand once the running broadcast is over."""
+        """Where the live subscribers stand once the running broadcast is over."""
 
-    def take_in(self, follower: "Follower") -> bool:
-        """Return whether a follower that reached the target is live; if not, it is asked again."""
+    def take_in(self, subscriber: "Subscriber") -> bool:
+        """Return whether a subscriber at the target is live; if not, it is asked again."""
 
     def gap(self, seen: str, floor: Place) -> Event:
         """Return the event that tells a client which events after the id it saw are gone."""
 
 
-class Follower:
+class Subscriber:
     """A stream that follows a feed.
 
     Attributes:
         place: Up to where it has been sent the log, at least.
         is_live: Whether it has been sent all up to the end of the feed's last broadcast, even if
             its place is earlier.
-        catching_up: Whether the feed's catch-up advances it.
+        is_replaying: Whether the feed's catch-up advances it.
         has_left: Whether its stream is over.
         is_held: Whether it must not advance before it is sent a gap.
     """
 
     __slots__ = (
-        "catching_up",
         "feed",
         "has_left",
         "is_held",
         "is_live",
+        "is_replaying",
         "place",
         "stream",
         "subscription",
@@ -65,7 +65,7 @@ class Follower:
         self.subscription = subscription
         self.place = place
         self.is_live = False
-        self.catching_up = False
+        self.is_replaying = False
         self.has_left = False
         self.is_held = False
 
@@ -90,15 +90,15 @@ class Follower:
         """Send what follows the place; the feed's catch-up does the rest where that takes long."""
         self._settle()
         feed = self.feed
-        while self.can_advance and not self.catching_up:
-            if feed.catch_up is None and self.place < feed.log.floor:
+        while self.can_advance and not self.is_replaying:
+            if feed.replay is None and self.place < feed.log.floor:
                 self.miss(str(self.place), feed.log.floor)
             for _ in self.steps():
-                if feed.catch_up is not None:
+                if feed.replay is not None:
                     break
-            if feed.catch_up is not None and self.can_advance:
-                self.catching_up = True
-                feed.catch_up(self)
+            if feed.replay is not None and self.can_advance:
+                self.is_replaying = True
+                feed.replay(self)
 
     def steps(self) -> Iterator[None]:
         """Send what follows the place, for as long as the log holds it and the client takes it.
@@ -169,7 +169,7 @@ class Follower:
         if self.is_live or self.has_left or self.is_held:
             return
         if self.place >= self.feed.target:
-            # A follower with a place of its own would fall behind by each event that it does not
+            # A subscriber with a place of its own would fall behind by each event that it does not
             # want.
             self.is_live = self.feed.take_in(self)
 
@@ -178,7 +178,7 @@ class Follower:
 
         Returns:
             False where it was not: meanwhile the client takes no more, or the log has become
-            another and the follower stands elsewhere.
+            another and the subscriber stands elsewhere.
         """
         if not self.can_advance or self.place != after:
             return False

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from barestream.history.record import Place, Record
 
 
-class EventLog:
+class Ring:
     """A ring of the newest events, oldest first.
 
     Args:

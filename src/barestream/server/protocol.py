@@ -1,6 +1,6 @@
 """uvicorn's HTTP protocol, with the open response offered to the application.
 
-The extension's contract is OpenResponse in barestream.web.outlets.
+The extension's contract is OpenResponse in barestream.web.writers.
 """
 
 import asyncio

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from gunicorn.arbiter import Arbiter
 from uvicorn_worker import UvicornWorker
 
-from barestream.delivery.streams import HubLimits
+from barestream.delivery.streams import StreamLimits
 from barestream.server.open_files import most_connections
 from barestream.server.protocol import Protocol
 from barestream.server.server import DrainingServer
@@ -41,7 +41,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
     slot: int | None = None
 
     # A client that takes nothing of an answer for so long is cut.
-    slow_seconds: float = HubLimits().slow_seconds
+    slow_seconds: float = StreamLimits().slow_seconds
 
     sockets: list[Any]
 

@@ -7,7 +7,7 @@ from barestream.delivery.stream import MARK_BYTES, nothing
 from barestream.mercure.sse import Frame
 
 
-class BufferedOutlet:
+class BufferedWriter:
     """Hands the bytes to ASGI sends, where the server offers nothing better."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class BufferedOutlet:
         self.close()
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield all that waits, again and again, until the outlet is closed."""
+        """Yield all that waits, again and again, until the writer is closed."""
         while True:
             await self._stirred.wait()
             self._stirred.clear()

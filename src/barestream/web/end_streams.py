@@ -7,7 +7,7 @@ from http import HTTPStatus
 from bareasgi import HttpRequest, HttpResponse
 from bareutils import header
 
-from barestream.delivery.streams import Hub
+from barestream.delivery.streams import Streams
 from barestream.web.problems import problem
 
 # The path of the request; nginx answers 404 to clients that ask for it.
@@ -31,12 +31,14 @@ class EndStreams:
     """The handler. The worker goes on, and takes new streams all the while.
 
     Args:
-        hub: Whose streams are ended.
+        streams: Whose streams are ended.
         sleep: Waits for so many seconds.
     """
 
-    def __init__(self, hub: Hub, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        self._hub = hub
+    def __init__(
+        self, streams: Streams, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._streams = streams
         self._sleep = sleep
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -48,8 +50,8 @@ class EndStreams:
         if header.find(b"x-forwarded-for", request.scope["headers"]) is not None:
             return problem(HTTPStatus.NOT_FOUND, f"There is nothing at {END_STREAMS}.")
         await self._sleep(SIGNAL_GRACE_SECONDS)
-        if not self._hub.draining:
-            await self._hub.end_streams(END_SECONDS, AWAY_MS, self._sleep)
-        if self._hub.draining:
+        if not self._streams.draining:
+            await self._streams.end_streams(END_SECONDS, AWAY_MS, self._sleep)
+        if self._streams.draining:
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "This worker is draining.")
         return HttpResponse(HTTPStatus.NO_CONTENT, [(b"cache-control", b"no-store")])

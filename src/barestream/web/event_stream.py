@@ -15,17 +15,17 @@ from bareutils import header
 from barestream.asgi.contract import EXTENSION, ON_DRAIN, OpenResponse
 from barestream.delivery.slices import Slices
 from barestream.delivery.stream import EndReason, Stream
-from barestream.delivery.streams import Hub, HubLimits
+from barestream.delivery.streams import StreamLimits, Streams
 from barestream.mercure.sse import Event, encode, frame
 from barestream.telemetry.metrics import Metrics
-from barestream.web.buffered_writer import BufferedOutlet
+from barestream.web.buffered_writer import BufferedWriter
 from barestream.web.cursor import last_event_ids
 from barestream.web.form import MalformedFormError
 
 logger = logging.getLogger(__name__)
 
-# Where an application's hub stands in bareASGI's info, and its sweeping task.
-HUB = "barestream.hub"
+# Where an application's streams stands in bareASGI's info, and its sweeping task.
+STREAMS = "barestream.streams"
 _SWEEPING = "barestream.sweeping"
 
 Source = Callable[[Stream], AbstractAsyncContextManager[None]]
@@ -106,7 +106,7 @@ class StreamResponse(HttpResponse):
         is_head = request.scope["method"] == "HEAD"
         open_response = None if is_head else extensions.get(EXTENSION)
         self._direct: OpenResponse | None = open_response() if open_response else None
-        self._hub = _hub_of(request)
+        self._streams = _streams_of(request)
         self._labels = _labels(request)
         self._source = source
         self._scope: Any = request.scope
@@ -119,7 +119,7 @@ class StreamResponse(HttpResponse):
                 # compress unless they may not transform (RFC 9111, section 5.2.2.6).
                 (b"cache-control", b"no-store, no-transform"),
                 (b"x-accel-buffering", b"no"),
-                *(turned_away(refusal) if (refusal := self._hub.refusal) else ()),
+                *(turned_away(refusal) if (refusal := self._streams.refusal) else ()),
                 *headers,
             ],
             None if is_head else self._body(),
@@ -142,23 +142,23 @@ class StreamResponse(HttpResponse):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _body(self) -> AsyncIterator[bytes]:
-        outlet = self._direct or BufferedOutlet()
-        stream = Stream(outlet, self._hub.now, self._labels)
-        self._hub.open(stream)
+        writer = self._direct or BufferedWriter()
+        stream = Stream(writer, self._streams.now, self._labels)
+        self._streams.open(stream)
         try:
             async with self._source(stream):
-                if isinstance(outlet, BufferedOutlet):
-                    async for chunk in outlet.chunks():
+                if isinstance(writer, BufferedWriter):
+                    async for chunk in writer.chunks():
                         yield chunk
                         # bareASGI sends a chunk when the next one is there: an empty one is
                         # enough.
                         yield b""
                 else:
-                    await outlet.over()
+                    await writer.over()
                     # Thousands may leave at once, as where a proxy ends.
-                    await self._hub.slices.step()
+                    await self._streams.slices.step()
         finally:
-            self._hub.close(stream)
+            self._streams.close(stream)
 
 
 def turned_away(reason: EndReason) -> list[tuple[bytes, bytes]]:
@@ -211,19 +211,19 @@ async def _pump(events: AsyncGenerator[Event], end: Event | None, stream: Stream
         stream.end(EndReason.ERROR)
 
 
-def _hub_of(request: HttpRequest) -> Hub:
-    """Return the application's hub; one that has none gets it with its first stream."""
-    hub: Hub | None = request.info.get(HUB)
-    if hub is None:
+def _streams_of(request: HttpRequest) -> Streams:
+    """Return the application's streams; one that has none gets it with its first stream."""
+    streams: Streams | None = request.info.get(STREAMS)
+    if streams is None:
         slices = Slices(time.monotonic)
-        hub = request.info[HUB] = Hub(HubLimits(), time.monotonic, Metrics(), slices)
-        request.info[_SWEEPING] = asyncio.create_task(hub.run())
-        take_part_in_drain(hub, request.scope)
-    return hub
+        streams = request.info[STREAMS] = Streams(StreamLimits(), time.monotonic, Metrics(), slices)
+        request.info[_SWEEPING] = asyncio.create_task(streams.run())
+        take_part_in_drain(streams, request.scope)
+    return streams
 
 
-def take_part_in_drain(hub: Hub, scope: Any) -> None:
-    """Have the hub drained by a server of ours; another one does not ask for it."""
+def take_part_in_drain(streams: Streams, scope: Any) -> None:
+    """Have the streams drained by a server of ours; another one does not ask for it."""
     drains = scope.get("state", {}).get(ON_DRAIN)
     if drains is not None:
-        drains.append(hub.drain)
+        drains.append(streams.drain)

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from bareasgi import HttpRequest, HttpResponse
 
-from barestream.delivery.streams import Hub
+from barestream.delivery.streams import Streams
 from barestream.delivery.tail import Tail
 from barestream.history.intake import Intake
 from barestream.web.problems import problem
@@ -13,8 +13,8 @@ from barestream.web.problems import problem
 class Health:
     """The handlers of /healthz and /readyz."""
 
-    def __init__(self, hub: Hub, tail: Tail, intake: Intake) -> None:
-        self._hub = hub
+    def __init__(self, streams: Streams, tail: Tail, intake: Intake) -> None:
+        self._streams = streams
         self._tail = tail
         self._intake = intake
 
@@ -27,7 +27,7 @@ class Health:
 
         A log that is read and takes no updates is not ready either: Valkey is full, or a replica.
         """
-        if self._hub.draining:
+        if self._streams.draining:
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "This worker is draining.")
         for part in (self._tail, self._intake):
             if not part.ready:

@@ -11,7 +11,7 @@ from bareasgi import HttpRequest, HttpResponse
 
 from barestream.delivery.resume import resumption
 from barestream.delivery.stream import EndReason, Stream
-from barestream.delivery.streams import Hub
+from barestream.delivery.streams import Streams
 from barestream.delivery.subscription import Subscription
 from barestream.delivery.tail import Tail
 from barestream.history.broker import BrokerAwayError
@@ -46,7 +46,7 @@ class Subscribe:
 
     Args:
         tail: What fills the feed that the streams follow.
-        hub: Where streams are turned away that cannot be served yet.
+        streams: Where streams are turned away that cannot be served yet.
         authorization: Who may read what.
         limits: What a stream may ask for.
         now: The wall clock, in seconds since 1970-01-01 UTC.
@@ -55,13 +55,13 @@ class Subscribe:
     def __init__(
         self,
         tail: Tail,
-        hub: Hub,
+        streams: Streams,
         authorization: Authorization,
         limits: SubscribeLimits,
         now: Callable[[], float],
     ) -> None:
         self._tail = tail
-        self._hub = hub
+        self._streams = streams
         self._authorization = authorization
         self._limits = limits
         self._now = now
@@ -111,7 +111,7 @@ class Subscribe:
     def _come_back(self, request: HttpRequest) -> HttpResponse:
         @asynccontextmanager
         async def turn_away(stream: Stream) -> AsyncIterator[None]:
-            self._hub.turn_away(stream, EndReason.UNREADY)
+            self._streams.turn_away(stream, EndReason.UNREADY)
             yield
 
         return StreamResponse(request, turn_away, turned_away(EndReason.UNREADY))

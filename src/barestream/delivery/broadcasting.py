@@ -17,11 +17,11 @@ REST_RATIO = 2
 MOST_REST_SECONDS = 0.01
 
 
-class FanOut:
+class Broadcasting:
     """Sends what is appended to a feed.
 
     Args:
-        feed: Whose followers are sent to.
+        feed: Whose subscribers are sent to.
         slices: The time that this may take at once; the feed's own budget.
         now: A monotonic clock, in seconds.
         sleep: Waits for so many seconds.

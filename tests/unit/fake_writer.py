@@ -11,7 +11,7 @@ from barestream.mercure.sse import Frame
 Result = TypeVar("Result")
 
 
-class FakeOutlet:
+class FakeWriter:
     """Takes everything, until ``take_bytes`` is set; then it says "paused" beyond that."""
 
     def __init__(self) -> None:
@@ -81,10 +81,10 @@ class Spent:
 SPENT = Spent()
 
 
-def fake_stream(now: Callable[[], float] | None = None) -> tuple[Stream, FakeOutlet]:
+def fake_stream(now: Callable[[], float] | None = None) -> tuple[Stream, FakeWriter]:
     """Return a stream and its client's end."""
-    outlet = FakeOutlet()
-    return Stream(outlet, now or FakeClock(), {"route": "/test"}), outlet
+    writer = FakeWriter()
+    return Stream(writer, now or FakeClock(), {"route": "/test"}), writer
 
 
 def flush(feed: Feed) -> None:

@@ -1,19 +1,20 @@
 import asyncio
 
-from barestream.delivery.fan_out import MOST_REST_SECONDS, REST_RATIO, FanOut
+from barestream.delivery.broadcasting import MOST_REST_SECONDS, REST_RATIO, Broadcasting
+
 from barestream.delivery.feed import Feed
 from barestream.delivery.slices import Slices
 from barestream.delivery.stream import MARK_BYTES
 from barestream.history.record import Place, Record
-from barestream.history.ring import EventLog
+from barestream.history.ring import Ring
 from barestream.mercure.sse import Frame
 from barestream.telemetry.metrics import Metrics
-from fake_outlet import FakeClock, FakeOutlet, fake_stream
+from fake_writer import FakeClock, FakeWriter, fake_stream
 
 FLOOR = Place(100, 0)
 
 
-class SlowOutlet(FakeOutlet):
+class SlowWriter(FakeWriter):
     """Takes a while for each write."""
 
     def __init__(self, now: FakeClock, write_seconds: float) -> None:
@@ -26,11 +27,11 @@ class SlowOutlet(FakeOutlet):
         return super().write(frame)
 
 
-def rests(write_seconds: float, bursts: list[int]) -> tuple[list[float], FakeOutlet]:
+def rests(write_seconds: float, bursts: list[int]) -> tuple[list[float], FakeWriter]:
     """Append bursts of events, each in the rest after the one before; return the rests."""
     now = FakeClock()
-    feed = Feed(EventLog(1000, FLOOR), Metrics(), FakeClock())
-    outlet = SlowOutlet(now, write_seconds)
+    feed = Feed(Ring(1000, FLOOR), Metrics(), FakeClock())
+    writer = SlowWriter(now, write_seconds)
     rested: list[float] = []
 
     def append(events: int) -> None:
@@ -45,8 +46,8 @@ def rests(write_seconds: float, bursts: list[int]) -> tuple[list[float], FakeOut
 
     async def main() -> None:
         stream, _ = fake_stream()
-        stream.outlet = outlet
-        running = asyncio.create_task(FanOut(feed, Slices(now), now, rest).run())
+        stream.writer = writer
+        running = asyncio.create_task(Broadcasting(feed, Slices(now), now, rest).run())
         with feed.follow(stream, None):
             await asyncio.sleep(0)
             append(bursts[0])
@@ -56,14 +57,14 @@ def rests(write_seconds: float, bursts: list[int]) -> tuple[list[float], FakeOut
         await asyncio.wait([running])
 
     asyncio.run(main())
-    return rested, outlet
+    return rested, writer
 
 
 def test_what_comes_in_the_rest_after_a_broadcast_goes_out_together() -> None:
-    rested, outlet = rests(0.001, [1, 5, 3])
+    rested, writer = rests(0.001, [1, 5, 3])
     assert rested == [REST_RATIO * 0.001] * 3
-    assert outlet.writes == 3
-    assert outlet.body == b"<>" * 9
+    assert writer.writes == 3
+    assert writer.body == b"<>" * 9
 
 
 def test_a_rest_has_an_end_however_long_the_broadcast_took() -> None:
@@ -72,6 +73,6 @@ def test_a_rest_has_an_end_however_long_the_broadcast_took() -> None:
 
 
 def test_what_is_more_than_one_write_waits_for_no_further_event() -> None:
-    _, outlet = rests(0.0, [MARK_BYTES])
-    assert outlet.writes == 2
-    assert len(outlet.body) == 2 * MARK_BYTES
+    _, writer = rests(0.0, [MARK_BYTES])
+    assert writer.writes == 2
+    assert len(writer.body) == 2 * MARK_BYTES
