@@ -13,6 +13,9 @@ check() {
     compose_for "$1" up --detach --wait --no-recreate valkey
     if [ -e "releases/$1/deploy/nginx-start" ]; then
         settings=$(compose_for "$1" run --rm --no-deps --no-TTY "$other" barestream settings --nginx)
+        # To standard output, which an operator sees although all is well: names that are no settings.
+        compose_for "$1" run --rm --no-deps --no-TTY "$other" \
+            sh -c 'barestream settings --check --env-file /dev/stdin 2>&1' <.env
         base_compose "$1" run --rm --no-deps --no-TTY nginx nginx-start check <<<"$settings"
         return
     fi

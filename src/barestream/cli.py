@@ -54,6 +54,9 @@ def main() -> None:
 
     Settings are BARESTREAM_* variables of the environment, or of the file .env in this folder.
     """
+    # Help is given whatever the file holds.
+    if "--help" in sys.argv:
+        return
     try:
         env_file.complete(os.environ)
     except (env_file.EnvFileError, OSError) as error:
@@ -272,7 +275,10 @@ def settings(as_env: bool, check: bool, as_nginx: bool, also: Path | None) -> No
     if as_nginx:
         click.echo(of_nginx(_checked_settings()), nl=False)
     elif check:
-        written = dict.fromkeys(env_file.names(also), "") if also else {}
+        try:
+            written = dict.fromkeys(env_file.names(also), "") if also else {}
+        except (env_file.EnvFileError, OSError) as error:
+            sys.exit(str(error))
         for sentence in doubts(_checked_settings(), written | dict(os.environ)):
             click.echo(sentence, err=True)
     else:

@@ -7,14 +7,27 @@ Compose and python-dotenv would read differently is refused.
 """
 
 import os
+import re
 import sys
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, MutableMapping
+from io import StringIO
 from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
 
 # Names another file. Empty means no file: the program that starts the service has read it already.
 VARIABLE = "BARESTREAM_ENV_FILE"
+
+_STATEMENT = re.compile(r"\s*(?:export\s+)?[\w.\-]+[^\S\n]*(?:=(?P<value>.*))?\s*", re.DOTALL)
+
+# What Compose (compose-go 2.0) and python-dotenv read differently, by the quote that a value begins
+# with: an escape, or where a comment begins.
+_AMBIGUOUS = {
+    "'": re.compile(r"\\\\"),
+    '"': re.compile(r"\\['0]"),
+    "": re.compile(r"^\s+#|[^\S ]#"),
+}
 
 
 class EnvFileError(ValueError):
@@ -35,33 +48,61 @@ def complete(environment: MutableMapping[str, str]) -> None:
 
 
 def names(path: Path) -> Iterator[str]:
-    """Yield the names in a file, whatever their values are."""
-    with path.open(encoding="utf-8-sig") as lines:
-        yield from (binding.key for binding in parse_stream(lines) if binding.key)
+    """Yield the names in a file, whatever their values are.
+
+    Raises:
+        EnvFileError: The file is no text.
+        OSError: The file cannot be read.
+    """
+    yield from (binding.key for binding in parse_stream(_text(path)) if binding.key)
 
 
 def read(path: Path) -> dict[str, str]:
     """Return the variables of the file, without names that have no value.
 
     Raises:
-        EnvFileError: A line is not of the form NAME=value, or has a $ outside of single quotes.
+        EnvFileError: A line is not of the form NAME=value, or may mean something else to Compose.
         OSError: The file cannot be read.
     """
     found: dict[str, str] = {}
-    # Windows programs put a byte order mark at the start.
-    with path.open(encoding="utf-8-sig") as lines:
-        for binding in parse_stream(lines):
-            if binding.error:
-                raise EnvFileError(f"{_where(path, binding)}: expected NAME=value")
-            if binding.key is None or binding.value is None:
-                continue
-            if "$" in binding.value and not _is_literal(binding):
-                raise EnvFileError(
-                    f"{_where(path, binding)}: a $ stands for a variable here. Put the value of "
-                    f"{binding.key} in single quotes, or write the variable's own value."
-                )
+    for binding in parse_stream(_text(path)):
+        if why := _why_refused(binding):
+            raise EnvFileError(f"{_where(path, binding)}: {why}")
+        if binding.key is not None and binding.value is not None:
             found[binding.key] = binding.value
     return found
+
+
+def _text(path: Path) -> StringIO:
+    raw = path.read_bytes()
+    if raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        raise EnvFileError(f"{path}: the file is in UTF-16; save it in UTF-8")
+    # Windows programs put a byte order mark at the start. Bytes that are not UTF-8 stay what they
+    # are, as in Compose.
+    text = raw.removeprefix(BOM_UTF8).decode(errors="surrogateescape").replace("\r\n", "\n")
+    return StringIO(text, newline="")
+
+
+def _why_refused(binding: Binding) -> str | None:
+    """Return what is wrong with a statement, or could mean two things; None where nothing is."""
+    text = binding.original.string
+    statement = _STATEMENT.fullmatch(text)
+    # A comment has no key.
+    if binding.error or "\r" in text or (binding.key is not None and statement is None):
+        return "expected NAME=value"
+    raw = statement["value"] if statement else None
+    if raw is None or binding.value is None:
+        return None
+    quote = raw.lstrip()[:1]
+    if "$" in binding.value and quote != "'":
+        return (
+            f"a $ stands for a variable here. Put the value of {binding.key} in single quotes, or "
+            "write the variable's own value."
+        )
+    ambiguous = _AMBIGUOUS[quote if quote in _AMBIGUOUS else ""]
+    if found := ambiguous.search(raw):
+        return f"Compose reads {found[0].strip(' ')!r} otherwise. Write {binding.key} another way."
+    return None
 
 
 def _where(path: Path, binding: Binding) -> str:
@@ -69,11 +110,6 @@ def _where(path: Path, binding: Binding) -> str:
     text = binding.original.string
     skipped = text[: len(text) - len(text.lstrip())].count("\n")
     return f"{path}, line {binding.original.line + skipped}"
-
-
-def _is_literal(binding: Binding) -> bool:
-    _, _, value = binding.original.string.partition("=")
-    return value.lstrip().startswith("'")
 
 
 if __name__ == "__main__":

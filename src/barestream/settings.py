@@ -8,7 +8,15 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 
 from barestream.env_file import VARIABLE as ENV_FILE_VARIABLE
@@ -33,13 +41,15 @@ _LOG_LEVELS = "debug, info, warning or error"
 LOCAL_BROKER = "local"
 _BROKER_SCHEMES = ("redis://", "rediss://", "valkey://", "valkeys://", "unix://")
 
-# What Kubernetes sets for a Service that is named barestream, beside BARESTREAM_PORT itself:
+# What Kubernetes sets for a Service that is named barestream, or barestream-tls, beside its
+# BARESTREAM_PORT or BARESTREAM_TLS_PORT:
 # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
-_OF_KUBERNETES = re.compile(rf"{PREFIX}(PORT_[0-9]+_.*|SERVICE_(HOST|PORT.*))")
+_OF_KUBERNETES = re.compile(rf"{PREFIX}(\w+_)?(PORT_[0-9]+_.*|SERVICE_(HOST|PORT.*))")
 _PORT_OF_KUBERNETES = re.compile(r"(tcp|udp|sctp)://\S+:[0-9]+")
 
 # As browsers serialize an origin; apps in a web view have schemes of their own (capacitor, ionic).
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+_DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
 
 
 # The settings that nginx takes from the app that serves (nginx/upstream.envsh). Settings whose
@@ -370,11 +380,11 @@ class Settings(BaseModel):
         pattern=r"^[A-Za-z0-9_-]{1,32}$",
     )
 
-    @field_validator("port", mode="before")
+    @field_validator("port", "tls_port", mode="before")
     @classmethod
-    def _is_not_that_of_kubernetes(cls, port: Any) -> Any:
+    def _is_not_that_of_kubernetes(cls, port: Any, info: ValidationInfo) -> Any:
         if isinstance(port, str) and _PORT_OF_KUBERNETES.fullmatch(port):
-            return cls.model_fields["port"].default
+            return cls.model_fields[str(info.field_name)].default
         return port
 
     @field_validator("instance")
@@ -406,6 +416,8 @@ class Settings(BaseModel):
                 if not _ORIGIN.fullmatch(origin):
                     ends = "; it ends with a slash" if origin.endswith("/") else ""
                     raise ValueError(f"{origin!r} is not an origin{ends}")
+                if _DEFAULT_PORT.fullmatch(origin):
+                    raise ValueError(f"{origin!r} names the default port, which browsers leave out")
         # nginx refuses a map that names one twice, and its file has one line for each setting.
         return ",".join(dict.fromkeys(_split(listed)))
 
@@ -511,8 +523,10 @@ def unknown(environment: Mapping[str, str]) -> Iterator[str]:
     known += [_variable(name) + FILE_SUFFIX for name in _secrets()]
     known += [ENV_FILE_VARIABLE]
     for variable in sorted(environment):
-        is_meant = variable.startswith(PREFIX) and not _OF_KUBERNETES.fullmatch(variable)
-        if is_meant and variable not in known:
+        is_of_kubernetes = _OF_KUBERNETES.fullmatch(variable) or (
+            variable.endswith("_PORT") and _PORT_OF_KUBERNETES.fullmatch(environment[variable])
+        )
+        if variable.startswith(PREFIX) and not is_of_kubernetes and variable not in known:
             near = difflib.get_close_matches(variable, known, n=1)
             yield f"{variable} is no setting" + (f"; is {near[0]} meant?" if near else "")
 

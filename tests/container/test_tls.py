@@ -8,6 +8,7 @@ import asyncio
 import re
 import socket
 import ssl
+import subprocess
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,13 +22,14 @@ from cryptography import x509
 
 from authority import Authority, make_current
 from chromium import running_chromium
-from compose import ROOT, Stack, docker
+from compose import docker
 from crowd import Crowd
 from docker_engine import inspect
 from http2 import Http2Connection, Http2Stream
 from programs import path_of
-from publisher import KEY, PATH, token
-from service import free_port, wait_for
+from publisher import PATH, token
+from secure_stack import SecureStack
+from service import wait_for
 
 BROWSER_STREAMS = 140
 
@@ -36,32 +38,6 @@ KEPT_STREAMS = 100
 
 # worker_shutdown_timeout with a drain of 0.
 KEPT_SECONDS = 30
-
-
-class SecureStack(Stack):
-    """The project by TLS."""
-
-    def __init__(self, folder: Path) -> None:
-        self.tls_port = free_port()
-        self.certificates = folder / "certificates"
-        self.acme = folder / "acme"
-        self.acme.mkdir()
-        # What is mounted is nginx's user's to read.
-        for mounted in (self.certificates, self.acme):
-            mounted.chmod(0o755)
-        super().__init__(
-            ROOT / "deploy/tls.yml",
-            tls_port=self.tls_port,
-            certificates=self.certificates,
-            acme=self.acme,
-            drain_seconds=0,
-            token_key=KEY,
-        )
-
-    @property
-    def origin(self) -> str:
-        """Where the site is."""
-        return f"https://127.0.0.1:{self.tls_port}"
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +97,31 @@ def shown_certificate(secure: SecureStack, context: ssl.SSLContext) -> str:
         shown = connection.getpeercert(binary_form=True)
     assert shown
     return x509.load_der_x509_certificate(shown).subject.rfc4514_string()
+
+
+def asked_by_http_2(secure: SecureStack, authority: Authority, path: str, *options: str) -> str:
+    """Return an answer's body, its version of HTTP and its status."""
+    curl = [path_of("curl", "curl"), "--silent", "--http2", "--cacert", str(authority.root)]
+    form = "\n%{http_version} %{http_code}"
+    done = subprocess.run(
+        [*curl, "--write-out", form, *options, f"{secure.origin}{path}"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return done.stdout
+
+
+def test_over_http_2_too_a_long_url_is_told_the_limit_and_ends_no_connection(
+    secure: SecureStack, authority: Authority
+) -> None:
+    # Z is as long in HTTP/2's own coding.
+    told = asked_by_http_2(secure, authority, f"{PATH}?topic={'Z' * 40_000}")
+    assert told.endswith("\n2 414")
+    assert "longer than 32768 bytes" in told
+    told = asked_by_http_2(secure, authority, "/readyz", "--cookie", f"a={'Z' * 40_000}")
+    assert told == "ok\n\n2 200"
 
 
 def test_a_certificate_is_exchanged_by_its_link_and_no_stream_is_cut(

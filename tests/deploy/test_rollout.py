@@ -88,18 +88,23 @@ def test_settings_that_compose_cannot_read_are_named(operator: Operator) -> None
     assert "Correct /opt/barestream/.env on the VM" in done.stderr
 
 
-def test_a_configuration_that_nginx_refuses_stops_a_rollout_before_anything_starts(
+def test_a_misspelt_setting_is_told_and_what_nginx_refuses_stops_a_rollout_before_it_starts(
     operator: Operator,
 ) -> None:
     version = operator.checkout.version(
         "nginx/nginx.conf", "keepalive_timeout 30s", "keepalive_tumeout 30s"
     )
+    operator.vm.console("echo BARESTREAM_WORKER=1 >>/opt/barestream/.env")
     before = operator.everything()
     done = operator.roll("rollout", version)
+    after = operator.everything()
+    operator.vm.console("sed -i /BARESTREAM_WORKER=/d /opt/barestream/.env")
+    # A misspelt name stops nothing.
+    assert "BARESTREAM_WORKER is no setting; is BARESTREAM_WORKERS meant?" in done.stdout
     assert done.returncode == 1
     assert "rollout failed at: checking the configuration" in done.stderr
     assert 'unknown directive "keepalive_tumeout"' in done.stderr
-    assert operator.everything() == before
+    assert after == before
 
 
 @pytest.mark.long

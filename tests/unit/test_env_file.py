@@ -31,6 +31,12 @@ def of(content: bytes, folder: Path) -> dict[str, str]:
         (b"A=", ""),
         (b"A=0\nA=1", "1"),
         (b"# A=0\n\nA=1\n", "1"),
+        (b"A=#1", "#1"),
+        (b"A=a# 1", "a# 1"),
+        (b"A='a\\'b'", "a'b"),
+        (b'A="a\\\\b\\tc"', "a\\b\tc"),
+        (b"# f\xfcr uns\nA=1", "1"),
+        (b"A=f\xfcr", "f\udcfcr"),
     ],
 )
 def test_a_line_means_what_it_means_to_compose(line: bytes, value: str, tmp_path: Path) -> None:
@@ -48,6 +54,18 @@ def test_a_variable_that_is_only_named_says_nothing(tmp_path: Path) -> None:
         (b"A='1\n", ".env, line 1: expected NAME=value"),
         (b"A=1\nB=$A\n", ".env, line 2: a $ stands for a variable here. Put the value of B in"),
         (b'# x\nB="a${A}"\n', ".env, line 2: a $ stands for a variable here."),
+        (b"A=1\nB:2\n", ".env, line 2: expected NAME=value"),
+        (b'B:"2"\n', ".env, line 1: expected NAME=value"),
+        (b"B:x=2\n", ".env, line 1: expected NAME=value"),
+        (b'"B"=2\n', ".env, line 1: expected NAME=value"),
+        (b"'B'=2\n", ".env, line 1: expected NAME=value"),
+        (b"A=1\rB=2\r", ".env, line 1: expected NAME=value"),
+        (b"B= # two\n", ".env, line 1: Compose reads '#' otherwise. Write B another way."),
+        (b"B=1\t# one\n", ".env, line 1: Compose reads '\\t#' otherwise."),
+        (b"B='a\\\\b'\n", ".env, line 1: Compose reads"),
+        (b'B="a\\\'b"\n', ".env, line 1: Compose reads"),
+        (b'B="a\\0101"\n', ".env, line 1: Compose reads"),
+        ("A=1\n".encode("utf-16"), ".env: the file is in UTF-16; save it in UTF-8"),
     ],
 )
 def test_a_line_that_compose_may_understand_otherwise_is_refused(

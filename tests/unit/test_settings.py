@@ -1,5 +1,6 @@
 import os
 import re
+import sys
 import time
 from pathlib import Path
 
@@ -52,6 +53,11 @@ def test_without_variables_every_setting_has_its_default() -> None:
             "https://a.example,https://b.example/",
             "('https://b.example/' is not an origin; it ends with a slash)",
         ),
+        (
+            "BARESTREAM_CORS_ORIGINS",
+            "https://a.example:443",
+            "('https://a.example:443' names the default port, which browsers leave out)",
+        ),
         ("BARESTREAM_BIND", "::1:9009", "host:port"),
         ("BARESTREAM_PORT", "tcp://10.0.0.1", "a port from 1 to 65535"),
         ("BARESTREAM_TRUSTED_PROXIES", "10.0.0.1/8", "such as 10.0.0.0/8"),
@@ -98,10 +104,16 @@ def test_the_variables_that_kubernetes_sets_for_a_service_named_barestream_do_no
         "BARESTREAM_SERVICE_HOST": "10.96.0.7",
         "BARESTREAM_SERVICE_PORT": "80",
         "BARESTREAM_SERVICE_PORT_HTTP": "80",
+        # Of Services that are named barestream-tls and barestream-valkey.
+        "BARESTREAM_TLS_PORT": "tcp://10.96.0.8:8443",
+        "BARESTREAM_TLS_PORT_8443_TCP": "tcp://10.96.0.8:8443",
+        "BARESTREAM_TLS_SERVICE_HOST": "10.96.0.8",
+        "BARESTREAM_VALKEY_PORT": "tcp://10.96.0.9:6379",
+        "BARESTREAM_VALKEY_SERVICE_PORT": "6379",
     }
     for variable, value in set_by_kubernetes.items():
         monkeypatch.setenv(variable, value)
-    assert load().port == 80
+    assert (load().port, load().tls_port) == (80, 443)
     assert [*unknown(set_by_kubernetes)] == []
 
 
@@ -267,6 +279,7 @@ def test_a_command_completes_its_environment_from_the_file_beside_it(
         (tmp_path / ".env").write_text(content)
         with monkeypatch.context() as patch:
             patch.setattr(os, "environ", {"PATH": os.environ["PATH"]})
+            patch.setattr(sys, "argv", ["barestream", *command])
             return CliRunner().invoke(main, command)
 
     monkeypatch.chdir(tmp_path)
@@ -275,6 +288,7 @@ def test_a_command_completes_its_environment_from_the_file_beside_it(
     assert "BARESTREAM_WORKERS='many'" in checked.output
     refused = run("\nBARESTREAM_WORKERS: 1\n", "token")
     assert (refused.exit_code, refused.output) == (1, ".env, line 2: expected NAME=value\n")
+    assert run("BARESTREAM_WORKERS: 1\n", "token", "--help").exit_code == 0
 
 
 def test_a_misspelt_name_in_an_env_file_is_reported_with_the_nearest_real_one(
