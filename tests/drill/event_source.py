@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 
 import httptools
 
-from barestream.delivery.subscriber import HEARTBEAT_TYPE
+from barestream.delivery.feed import HEARTBEAT_TYPE
 from barestream.history.gap import GAP_TYPE
 
 # EventSource's own, until it is told another one.

@@ -13,11 +13,11 @@ from typing import Any
 import bareasgi
 import pytest
 from bareasgi import HttpRequest, HttpResponse
-from barestream.delivery.broadcasting import Broadcasting
 from bareutils import header
 
 from barestream import Event, event_stream
 from barestream.app import create_app
+from barestream.delivery.broadcasting import Broadcasting
 from barestream.delivery.feed import Feed
 from barestream.delivery.resume import Resumption
 from barestream.delivery.slices import Slices

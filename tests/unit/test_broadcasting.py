@@ -1,7 +1,6 @@
 import asyncio
 
 from barestream.delivery.broadcasting import MOST_REST_SECONDS, REST_RATIO, Broadcasting
-
 from barestream.delivery.feed import Feed
 from barestream.delivery.slices import Slices
 from barestream.delivery.stream import MARK_BYTES

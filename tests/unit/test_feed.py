@@ -2,13 +2,12 @@ import gc
 import json
 import re
 import weakref
-from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import pairwise
 
 import pytest
 
-from barestream.delivery.feed import Feed
+from barestream.delivery.feed import Feed, HandOver
 from barestream.delivery.stream import MARK_BYTES, EndReason
 from barestream.delivery.subscriber import Subscriber
 from barestream.delivery.subscription import Subscription
@@ -46,7 +45,14 @@ def feed_of(*events: int, capacity: int = 10) -> Feed:
     return feed
 
 
-def spent_feed(replay: Callable[[Subscriber], None] | None = None) -> Feed:
+class Handed(list[Subscriber]):
+    """Takes subscribers over, and does nothing for them."""
+
+    def __call__(self, _: Feed, subscriber: Subscriber) -> None:
+        self.append(subscriber)
+
+
+def spent_feed(replay: HandOver | None = None) -> Feed:
     """Return a feed that lets others in wherever it can."""
     feed = Feed(Ring(10, FLOOR), Metrics(), FakeClock(), replay=replay)
     feed.budget = SPENT
@@ -324,30 +330,30 @@ def test_a_log_that_has_nothing_in_common_is_sent_whole_although_its_places_were
 
 
 def test_one_record_of_many_topics_lets_others_in_between_any_two_templates() -> None:
-    handed: list[Subscriber] = []
-    feed = spent_feed(handed.append)
+    handed = Handed()
+    feed = spent_feed(handed)
     topics = tuple(f"{number}/x" for number in range(100))
     send(feed, Record(place(101), b"<101>", topics))
     templates = [f"{{a}}/{number}" for number in range(10)]
     stream, writer = fake_stream()
     with feed.follow(stream, FLOOR, Subscription(Selectors([*templates, "99/x"]), Selectors(()))):
-        assert sum(1 for _ in handed[0].steps()) == 2
+        assert sum(1 for _ in feed.steps(handed[0])) == 2
     assert writer.body == b"<101>"
     stream, writer = fake_stream()
     with feed.follow(stream, FLOOR, Subscription(Selectors(templates), Selectors(()))):
-        assert sum(1 for _ in handed[1].steps()) >= len(topics) * len(templates)
+        assert sum(1 for _ in feed.steps(handed[1])) >= len(topics) * len(templates)
     assert writer.body == b""
 
 
 def test_a_heartbeat_tells_no_place_whose_events_are_still_to_be_written() -> None:
-    handed: list[Subscriber] = []
-    feed = spent_feed(handed.append)
+    handed = Handed()
+    feed = spent_feed(handed)
     send(feed, record(101))
     send(feed, record(102, "b"))
     stream, writer = fake_stream()
     wanted = Subscription(Selectors(["a", "{x}/{y}"]), Selectors(()))
     with feed.follow(stream, FLOOR, wanted, heartbeat_events=True):
-        for _ in handed[0].steps():
+        for _ in feed.steps(handed[0]):
             is_sent = b"<101>" in writer.body
             assert (b"id: #100-0" in stream.heartbeat().body) is not is_sent
 
@@ -402,8 +408,8 @@ def test_who_is_ahead_of_a_log_that_begins_anew_behind_it_is_told() -> None:
 
 
 def test_what_is_far_behind_is_handed_over_and_not_advanced_twice() -> None:
-    handed: list[Subscriber] = []
-    feed = spent_feed(handed.append)
+    handed = Handed()
+    feed = spent_feed(handed)
     for ms in (101, 102):
         send(feed, record(ms))
     stream, writer = fake_stream()
@@ -411,7 +417,7 @@ def test_what_is_far_behind_is_handed_over_and_not_advanced_twice() -> None:
         assert len(handed) == 1
         send(feed, record(103))
         assert writer.body == b""
-        for _ in handed[0].steps():
+        for _ in feed.steps(handed[0]):
             pass
         assert writer.body == b"<101><102><103>"
     assert len(handed) == 1
@@ -419,10 +425,9 @@ def test_what_is_far_behind_is_handed_over_and_not_advanced_twice() -> None:
 
 @pytest.mark.parametrize("nth", range(8))
 def test_wherever_a_slice_ends_who_has_come_to_the_end_is_live(nth: int) -> None:
-    def bring_on(subscriber: Subscriber) -> None:
-        for _ in subscriber.steps():
+    def bring_on(feed: Feed, subscriber: Subscriber) -> None:
+        for _ in feed.steps(subscriber):
             pass
-        subscriber.is_replaying = False
 
     feed = Feed(Ring(10, FLOOR), Metrics(), FakeClock(), replay=bring_on)
     for ms in (101, 102, 103):
@@ -435,8 +440,8 @@ def test_wherever_a_slice_ends_who_has_come_to_the_end_is_live(nth: int) -> None
 
 
 def test_what_the_log_no_longer_holds_is_left_to_the_one_who_catches_up() -> None:
-    handed: list[Subscriber] = []
-    feed = Feed(Ring(2, FLOOR), Metrics(), FakeClock(), replay=handed.append)
+    handed = Handed()
+    feed = Feed(Ring(2, FLOOR), Metrics(), FakeClock(), replay=handed)
     for ms in range(101, 106):
         send(feed, record(ms))
     stream, writer = fake_stream()

@@ -15,8 +15,8 @@ PURE = {
     "barestream.mercure": ["budget", "sse", "tokens", "topics"],
     "barestream.history": ["gap", "record", "ring", "update"],
     "barestream.delivery": [
-        *("broadcast", "feed", "index", "prefix_tree", "stall", "stream", "subscriber"),
-        "subscription",
+        *("broadcast", "feed", "index", "prefix_tree", "stall", "state", "stream"),
+        *("subscriber", "subscription"),
     ],
 }
 IMPURE = {"asyncio", "bareasgi", "gunicorn", "select", "socket", "threading", "time", "uvicorn"}

@@ -3,8 +3,8 @@ import re
 from collections.abc import Callable, Coroutine
 
 import pytest
-from barestream.delivery.broadcasting import Broadcasting
 
+from barestream.delivery.broadcasting import Broadcasting
 from barestream.delivery.feed import Feed
 from barestream.delivery.replay import Replay
 from barestream.delivery.slices import Slices

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator, Sequence
 
 from barestream.delivery.index import Index
+from barestream.delivery.stream import write_to_many
 from barestream.delivery.subscriber import Subscriber
 from barestream.history.record import Place, Record
 from barestream.mercure.budget import Budget
@@ -63,33 +64,10 @@ class Broadcast:
     def _send(self, numbers: int, subscribers: Sequence[Subscriber]) -> Iterator[None]:
         bodies = [record.body for n, record in enumerate(self.records) if numbers >> n & 1]
         joined = frame(b"".join(bodies))
-        events, size_bytes, end = len(bodies), len(joined.body), self.end
-        sent = 0
-        now = subscribers[0].stream.now
-        ends_at = self._budget.begin()
-        # What Stream.write and Budget.is_over do, without the calls: with them Python took as long
-        # again.
-        for subscriber in subscribers:
-            stream = subscriber.stream
-            if not subscriber.is_live or stream.end_reason is not None:
-                continue
-            writer = stream.writer
-            if writer.paused:
-                subscriber.fall_behind(self.start)
-                continue
-            subscriber.place = end
-            is_written = writer.write(joined)
-            at = now()
-            if is_written:
-                stream.written_at = at
-                stream.sent_events += events
-                stream.sent_bytes += size_bytes
-                sent += 1
-            if at >= ends_at:
-                yield
-                ends_at = self._budget.begin()
-        self.sent_events += sent * events
-        self.sent_bytes += sent * size_bytes
+        span = (self.start, self.end)
+        sent = yield from write_to_many(subscribers, joined, len(bodies), span, self._budget)
+        self.sent_events += sent * len(bodies)
+        self.sent_bytes += sent * len(joined.body)
 
     @property
     def _is_of_one_kind(self) -> bool:

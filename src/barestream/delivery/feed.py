@@ -7,19 +7,25 @@ want costs it nothing. One that is behind has a place of its own, and reads on f
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from barestream.delivery.broadcast import Broadcast
 from barestream.delivery.index import Index
 from barestream.delivery.lag import DeliveryLag
+from barestream.delivery.state import State
 from barestream.delivery.stream import MARK_BYTES, Stream
 from barestream.delivery.subscriber import Subscriber
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
-from barestream.history.gap import GAP_TYPE, gap_data
+from barestream.history.gap import gap
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
 from barestream.mercure.budget import UNBOUNDED, Budget
-from barestream.mercure.sse import Event
+from barestream.mercure.sse import Event, Frame, encode, frame
 from barestream.telemetry.metrics import Metrics
+
+HEARTBEAT_TYPE = "barestream.heartbeat"
+
+HandOver = Callable[["Feed", Subscriber], None]
 
 
 class Feed:
@@ -54,7 +60,7 @@ class Feed:
         now: Callable[[], float],
         *,
         count: Callable[[Place, Place], int] | None = None,
-        replay: Callable[[Subscriber], None] | None = None,
+        replay: HandOver | None = None,
     ) -> None:
         self.log = log
         self.metrics = metrics
@@ -66,9 +72,8 @@ class Feed:
         self._now = now
         self._count = count
         self._subscribers: dict[Subscriber, None] = {}
-        # Those who are at the running broadcast's end already, or further: by a worker that was, or
-        # because they came after the events had. Each broadcast may reach them.
-        self._further: dict[Subscriber, None] = {}
+        # Each broadcast may reach them.
+        self._ahead: dict[Subscriber, None] = {}
         self._index: Index[Subscriber] = Index()
         self._pending: deque[Record] = deque()
         self.pending_bytes = 0
@@ -135,16 +140,10 @@ class Feed:
         self.lag.end(len(done.records), observed=bool(done.sent_events))
         if done.sent_events:
             self.metrics.delivered(done.sent_events, done.sent_bytes)
-        for subscriber in tuple(self._further):
-            del self._further[subscriber]
-            subscriber.advance()
-
-    def take_in(self, subscriber: Subscriber) -> bool:
-        """Return whether a subscriber at the target is live; if not, it is asked again."""
-        if self._broadcast is None and subscriber.place == self.sent:
-            return True
-        self._further[subscriber] = None
-        return False
+        ahead, self._ahead = self._ahead, {}
+        for subscriber in ahead:
+            subscriber.move(State.BEHIND)
+            self.advance(subscriber)
 
     def restart(self, floor: Place) -> Generator[None, None, None]:
         """Go on after a place, and tell each subscriber that all before it is gone, by a gap.
@@ -156,13 +155,15 @@ class Feed:
         before = self.sent
         self.log.restart(floor)
         self.sent = floor
-        self._further.clear()
+        self._ahead.clear()
         subscribers = tuple(self._subscribers)
         for subscriber in subscribers:
-            if subscriber.is_live:
+            if subscriber.state is State.LIVE:
                 subscriber.fall_behind(before)
+            elif subscriber.state is State.AHEAD:
+                subscriber.move(State.BEHIND)
         for subscriber in subscribers:
-            subscriber.advance()
+            self.advance(subscriber)
             if self.budget.is_over():
                 yield
 
@@ -184,19 +185,19 @@ class Feed:
         # At once, for the same reason. None may advance before its gap is sent.
         subscribers = tuple(self._subscribers)
         for subscriber in subscribers:
-            if subscriber.is_live:
-                subscriber.fall_behind(self.sent)
-            subscriber.is_held = True
-        self._further.clear()
+            if subscriber.state is State.LIVE:
+                subscriber.place = self.sent
+            subscriber.move(State.HELD)
+        self._ahead.clear()
         for _ in self.fill(floor, records):
             pass
         upto = self.log.before(1) if common is None else common
         for subscriber in subscribers:
-            subscriber.is_held = False
-            if not subscriber.has_left:
+            if subscriber.state is State.HELD:
+                subscriber.move(State.BEHIND)
                 goes_on_from = upto if common is None else min(common, subscriber.place)
-                subscriber.miss(str(subscriber.place), goes_on_from)
-                subscriber.advance()
+                self.miss(subscriber, str(subscriber.place), goes_on_from)
+                self.advance(subscriber)
             if self.budget.is_over():
                 yield
 
@@ -221,30 +222,129 @@ class Feed:
             heartbeat_events: Whether heartbeats are events, with the client's place as id.
         """
         at = self.log.last if place is None else place
-        subscriber = Subscriber(self, stream, subscription, at)
-        stream.on_resume(subscriber.advance)
+        subscriber = Subscriber(stream, subscription, at)
+        stream.on_resume(partial(self.advance, subscriber))
         if heartbeat_events:
-            stream.heartbeat = subscriber.heartbeat
+            stream.heartbeat = partial(self._heartbeat, subscriber)
         self._subscribers[subscriber] = None
         self._index.add(subscriber, subscription.topics)
         try:
             if missed_after is not None:
-                subscriber.miss(missed_after, at)
-            subscriber.advance()
-            if heartbeat_events and subscriber.position >= self.target:
+                self.miss(subscriber, missed_after, at)
+            self.advance(subscriber)
+            if heartbeat_events and self._position(subscriber) >= self.target:
                 # A cursor from the start, for a client whose topics are quiet.
-                stream.write(subscriber.heartbeat())
+                stream.write(self._heartbeat(subscriber))
             yield
         finally:
-            subscriber.leave()
+            subscriber.move(State.GONE)
             stream.forget()
             self._index.discard(subscriber, subscription.topics)
-            self._further.pop(subscriber, None)
+            self._ahead.pop(subscriber, None)
             del self._subscribers[subscriber]
 
-    def gap(self, seen: str, floor: Place) -> Event:
-        """Return the event that tells a client which events after the id it saw are gone."""
-        missed = None
-        if self._count is not None:
-            missed = self._count(Place.parse(seen), floor)
-        return Event(gap_data(seen, floor, missed), id=str(floor), type=GAP_TYPE)
+    def can_send(self, subscriber: Subscriber) -> bool:
+        """Return whether something follows its place, and its client takes it."""
+        return subscriber.takes_more and subscriber.place < self.target
+
+    def advance(self, subscriber: Subscriber) -> None:
+        """Send what follows its place; the replay does the rest where that takes long."""
+        self._settle(subscriber)
+        while subscriber.state is State.BEHIND and self.can_send(subscriber):
+            if self.replay is None and subscriber.place < self.log.floor:
+                self.miss(subscriber, str(subscriber.place), self.log.floor)
+            for _ in self.steps(subscriber):
+                if self.replay is not None:
+                    break
+            if self.replay is not None and self.can_send(subscriber):
+                subscriber.move(State.REPLAYED)
+                subscriber.replays += 1
+                self.replay(self, subscriber)
+
+    def steps(self, subscriber: Subscriber) -> Iterator[None]:
+        """Send what follows its place, for as long as the log holds it and its client takes it.
+
+        It yields after each write, and where the slice is over.
+        """
+        if self.budget.is_over():
+            yield
+        while self.can_send(subscriber) and subscriber.place >= self.log.floor:
+            yield from self.send(subscriber, self.log.after(subscriber.place))
+
+    def send(self, subscriber: Subscriber, records: Iterable[Record]) -> Iterator[None]:
+        """Send those records that it wants, by writes of at most the mark, in the same way."""
+        budget = self.budget
+        bodies: list[bytes] = []
+        size_bytes = 0
+        # How far the records are looked through. The place follows once the wanted ones are sent,
+        # because a heartbeat tells it.
+        after = upto = subscriber.place
+        for record in records:
+            # Later records belong to the next broadcast.
+            if record.place > self.target:
+                break
+            if (yield from subscriber.subscription.covers(record, budget)):
+                size_bytes += len(record.body)
+                if bodies and size_bytes > MARK_BYTES:
+                    if not self._write(subscriber, bodies, after, upto):
+                        return
+                    yield
+                    after, bodies, size_bytes = upto, [], len(record.body)
+                bodies.append(record.body)
+            upto = record.place
+            if budget.is_over():
+                if not self._write(subscriber, bodies, after, upto):
+                    return
+                yield
+                after, bodies, size_bytes = upto, [], 0
+        self._write(subscriber, bodies, after, upto)
+
+    def miss(self, subscriber: Subscriber, seen: str, floor: Place) -> None:
+        """Tell the client that what came after the id it saw, up to a place, is gone."""
+        missed = self._count(Place.parse(seen), floor) if self._count else None
+        if subscriber.stream.write(frame(encode(gap(seen, floor, missed))), events=1):
+            self.metrics.gaps.inc()
+        subscriber.place = floor
+        self._settle(subscriber)
+
+    def _write(
+        self, subscriber: Subscriber, bodies: list[bytes], after: Place, upto: Place
+    ) -> bool:
+        """Send what was gathered between two places.
+
+        Returns:
+            False where it was not: meanwhile its client takes no more, or it stands elsewhere.
+        """
+        if subscriber.place != after or not self.can_send(subscriber):
+            return False
+        if bodies:
+            joined = frame(b"".join(bodies))
+            if subscriber.stream.write(joined, len(bodies)):
+                self.metrics.delivered(len(bodies), len(joined.body))
+        subscriber.place = upto
+        # At once: whoever takes the steps may leave them after any write, the last one too.
+        self._settle(subscriber)
+        return True
+
+    def _settle(self, subscriber: Subscriber) -> None:
+        """Take it for live, or for ahead, where it has come to the target.
+
+        One with a place of its own would fall behind by each event that it does not want.
+        """
+        if subscriber.state not in (State.BEHIND, State.REPLAYED) or subscriber.place < self.target:
+            return
+        if self._broadcast is None and subscriber.place == self.sent:
+            subscriber.move(State.LIVE)
+        else:
+            subscriber.move(State.AHEAD)
+            self._ahead[subscriber] = None
+
+    def _position(self, subscriber: Subscriber) -> Place:
+        """Return the place up to which it has been sent all that it wants."""
+        if subscriber.state is State.LIVE:
+            return max(subscriber.place, self.sent)
+        return subscriber.place
+
+    def _heartbeat(self, subscriber: Subscriber) -> Frame:
+        """Return an event that says how far the client has come."""
+        return frame(encode(Event(id=str(self._position(subscriber)), type=HEARTBEAT_TYPE)))

@@ -8,11 +8,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from enum import Enum, auto
 from typing import NamedTuple
 
+from barestream.delivery.feed import Feed
 from barestream.delivery.slices import Slices
+from barestream.delivery.state import State
 from barestream.delivery.stream import MARK_BYTES, EndReason
 from barestream.delivery.subscriber import Subscriber
 from barestream.history.broker import Broker, BrokerAwayError
 from barestream.history.record import Place, Record
+from barestream.history.ring import Ring
 
 logger = logging.getLogger(__name__)
 
@@ -54,10 +57,17 @@ class _Needs(Enum):
 
 
 class _Work(NamedTuple):
-    """A subscriber, and the steps that bring it on."""
+    """A subscriber that was handed over for the nth time, and the steps that bring it on."""
 
+    feed: Feed
     subscriber: Subscriber
+    nth: int
     steps: Iterator[_Needs]
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the subscriber was handed over again since."""
+        return self.nth != self.subscriber.replays
 
 
 class Replay:
@@ -87,9 +97,9 @@ class Replay:
         self._running: asyncio.Task[None] | None = None
         self._reading: set[asyncio.Task[None]] = set()
 
-    def __call__(self, subscriber: Subscriber) -> None:
-        """Advance the subscriber from here on."""
-        self._go_on(_Work(subscriber, self._steps(subscriber)))
+    def __call__(self, feed: Feed, subscriber: Subscriber) -> None:
+        """Bring the feed's subscriber on from here."""
+        self._go_on(_Work(feed, subscriber, subscriber.replays, self._steps(feed, subscriber)))
 
     def _go_on(self, work: _Work) -> None:
         self._ready.append(work)
@@ -99,17 +109,19 @@ class Replay:
     async def _run(self) -> None:
         while self._ready:
             work = self._ready.popleft()
+            if work.is_stale:
+                continue
             try:
                 needs = next(work.steps, None)
             except Exception as error:
-                self._break(work.subscriber, error)
+                _break(work.subscriber, error)
             else:
                 if needs is _Needs.TIME:
                     self._ready.append(work)
                 elif needs is _Needs.PAGE:
                     self._begin_read(work)
                 else:
-                    work.subscriber.is_replaying = False
+                    _give_back(work.subscriber)
             # Live events go first.
             await self._slices.step()
         self._running = None
@@ -134,63 +146,69 @@ class Replay:
 
     async def _read(self, work: _Work) -> None:
         try:
-            await self._read_page(work.subscriber)
+            await self._read_page(work)
         except Exception as error:
-            self._break(work.subscriber, error)
+            _break(work.subscriber, error)
         else:
             self._go_on(work)
 
-    def _break(self, subscriber: Subscriber, error: Exception) -> None:
-        labels = dict(subscriber.stream.labels)
-        logger.error("catching up failed", exc_info=error, extra=labels)
-        subscriber.stream.end(EndReason.ERROR)
-        subscriber.is_replaying = False
-
-    def _steps(self, subscriber: Subscriber) -> Iterator[_Needs]:
+    def _steps(self, feed: Feed, subscriber: Subscriber) -> Iterator[_Needs]:
         """Bring a subscriber on, and say after each step what the next one needs."""
-        log = subscriber.feed.log
-        while subscriber.can_advance:
+        log = feed.log
+        while feed.can_send(subscriber):
             place = subscriber.place
             if place >= log.floor:
-                for _ in subscriber.steps():
+                for _ in feed.steps(subscriber):
                     yield _Needs.TIME
             elif self._broker is None:
-                subscriber.miss(str(place), log.floor)
-            elif (page := self._page_after(subscriber)) is not None:
+                feed.miss(subscriber, str(place), log.floor)
+            elif (page := self._page_after(log, place)) is not None:
                 start = bisect_right(page.records, place, key=lambda record: record.place)
-                for _ in subscriber.send(page.records[start:]):
+                for _ in feed.send(subscriber, page.records[start:]):
                     yield _Needs.TIME
             else:
                 yield _Needs.PAGE
 
-    def _page_after(self, subscriber: Subscriber) -> _Page | None:
-        """Return one of the newest pages that holds what follows its place, if there is one."""
-        place, restarts = subscriber.place, subscriber.feed.log.restarts
+    def _page_after(self, log: Ring, place: Place) -> _Page | None:
+        """Return one of the newest pages that holds what follows a place, if there is one."""
         for page in self._pages:
-            if page.restarts == restarts and page.after <= place < page.records[-1].place:
+            if page.restarts == log.restarts and page.after <= place < page.records[-1].place:
                 return page
         return None
 
-    async def _read_page(self, subscriber: Subscriber) -> None:
+    async def _read_page(self, work: _Work) -> None:
         assert self._broker is not None  # noqa: S101 (only then a page is asked for)
-        log = subscriber.feed.log
+        feed, subscriber = work.feed, work.subscriber
+        log = feed.log
         restarts = log.restarts
         try:
             async with self._reads:
                 # Its turn may have come when its client has left, or when another's page holds
                 # what it needs.
-                if not subscriber.can_advance or self._page_after(subscriber) is not None:
+                if not feed.can_send(subscriber) or self._page_after(log, subscriber.place):
                     return
                 page = await self._broker.read(subscriber.place, PAGE_MOST_EVENTS, PAGE_BYTES)
         except BrokerAwayError:
             await self._sleep(RETRY_SECONDS)
             return
-        if not subscriber.can_advance or log.restarts != restarts:
+        if work.is_stale or not feed.can_send(subscriber) or log.restarts != restarts:
             return
         if not page.records:
             # What the log has let go, the history has too.
-            subscriber.miss(str(subscriber.place), max(page.floor, log.floor))
+            feed.miss(subscriber, str(subscriber.place), max(page.floor, log.floor))
             return
         if page.floor > subscriber.place:
-            subscriber.miss(str(subscriber.place), page.floor)
+            feed.miss(subscriber, str(subscriber.place), page.floor)
         self._pages.append(_Page(page.floor, page.records, restarts))
+
+
+def _give_back(subscriber: Subscriber) -> None:
+    """Leave a subscriber to its feed: its client takes no more, or it has come to the end."""
+    if subscriber.state is State.REPLAYED:
+        subscriber.move(State.BEHIND)
+
+
+def _break(subscriber: Subscriber, error: Exception) -> None:
+    logger.error("a replay failed", exc_info=error, extra=dict(subscriber.stream.labels))
+    subscriber.stream.end(EndReason.ERROR)
+    _give_back(subscriber)

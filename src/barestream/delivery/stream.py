@@ -1,10 +1,13 @@
 """One open stream: where its bytes go, how far it has come, and why it ended."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
 from barestream.delivery.stall import Stall
+from barestream.delivery.state import State
+from barestream.history.record import Place
+from barestream.mercure.budget import Budget
 from barestream.mercure.sse import HEARTBEAT, Frame
 
 # What waits for a client before it counts as slow: uvloop's and asyncio's own high-water mark.
@@ -68,7 +71,7 @@ class Stream:
         labels: What its log line says of the request beside what became of it.
 
     Attributes:
-        writer: The way to the client, for a broadcast: everything else writes by ``write``.
+        writer: The way to the client, for write_to_many: everything else writes by ``write``.
         heartbeat: Returns what is sent into silence.
     """
 
@@ -156,3 +159,69 @@ class Stream:
         if self._stall is None:
             self._stall = Stall(self.written_at, pending_bytes, kernel_bytes, self.sent_bytes)
         return self._stall.seconds(self.now(), pending_bytes, kernel_bytes, self.sent_bytes)
+
+
+class Recipient(Protocol):
+    """Whoever a frame is written to, if it is live.
+
+    Attributes:
+        state: How it stands to the log.
+        place: Up to where it has been sent the log, once it was written to.
+        stream: Its stream.
+    """
+
+    state: State
+    place: Place
+    stream: Stream
+
+    def fall_behind(self, place: Place) -> None:
+        """Go on from this place later: the client takes less than it is sent."""
+
+
+def write_to_many(
+    recipients: Sequence[Recipient],
+    frame: Frame,
+    events: int,
+    span: tuple[Place, Place],
+    budget: Budget,
+) -> Generator[None, None, int]:
+    """Write a frame to each recipient that is live, in the budget's slices.
+
+    It does what Stream.write and Budget.is_over do, without the calls: with them Python took as
+    long again.
+
+    Args:
+        recipients: At least one; their streams have one clock, which is the budget's.
+        frame: What is written.
+        events: How many events it holds.
+        span: Where those stand who are live, and where they stand once they were written to. One
+            whose client takes no more falls behind to the first.
+        budget: The slices.
+
+    Returns:
+        To how many it was sent.
+    """
+    size_bytes, sent, live = len(frame.body), 0, State.LIVE
+    start, end = span
+    now = recipients[0].stream.now
+    ends_at = budget.begin()
+    for recipient in recipients:
+        stream = recipient.stream
+        if recipient.state is not live or stream.end_reason is not None:
+            continue
+        writer = stream.writer
+        if writer.paused:
+            recipient.fall_behind(start)
+            continue
+        recipient.place = end
+        is_written = writer.write(frame)
+        at = now()
+        if is_written:
+            stream.written_at = at
+            stream.sent_events += events
+            stream.sent_bytes += size_bytes
+            sent += 1
+        if at >= ends_at:
+            yield
+            ends_at = budget.begin()
+    return sent

@@ -1,37 +1,9 @@
-"""A stream that follows a log: live, or on its way from a place of its own. Pure."""
+"""A stream that follows a feed: what it wants, and how it stands. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
-
-from barestream.delivery.stream import MARK_BYTES, Stream
+from barestream.delivery.state import MOVES, State, WrongMoveError
+from barestream.delivery.stream import Stream
 from barestream.delivery.subscription import Subscription
-from barestream.history.record import Place, Record
-from barestream.history.ring import Ring
-from barestream.mercure.budget import Budget
-from barestream.mercure.sse import Event, Frame, encode, frame
-from barestream.telemetry.metrics import Metrics
-
-HEARTBEAT_TYPE = "barestream.heartbeat"
-
-
-class Followed(Protocol):
-    """What a subscriber needs of its feed (see Feed)."""
-
-    log: Ring
-    metrics: Metrics
-    budget: Budget
-    replay: Callable[["Subscriber"], None] | None
-    sent: Place
-
-    @property
-    def target(self) -> Place:
-        """Where the live subscribers stand once the running broadcast is over."""
-
-    def take_in(self, subscriber: "Subscriber") -> bool:
-        """Return whether a subscriber at the target is live; if not, it is asked again."""
-
-    def gap(self, seen: str, floor: Place) -> Event:
-        """Return the event that tells a client which events after the id it saw are gone."""
+from barestream.history.record import Place
 
 
 class Subscriber:
@@ -39,154 +11,39 @@ class Subscriber:
 
     Attributes:
         place: Up to where it has been sent the log, at least.
-        is_live: Whether it has been sent all up to the end of the feed's last broadcast, even if
-            its place is earlier.
-        is_replaying: Whether the feed's catch-up advances it.
-        has_left: Whether its stream is over.
-        is_held: Whether it must not advance before it is sent a gap.
+        state: How it stands to the feed; ``move`` changes it.
+        replays: How often it was handed over to a replay: the last one alone counts.
     """
 
-    __slots__ = (
-        "feed",
-        "has_left",
-        "is_held",
-        "is_live",
-        "is_replaying",
-        "place",
-        "stream",
-        "subscription",
-    )
+    __slots__ = ("place", "replays", "state", "stream", "subscription")
 
-    def __init__(
-        self, feed: Followed, stream: Stream, subscription: Subscription, place: Place
-    ) -> None:
-        self.feed = feed
+    def __init__(self, stream: Stream, subscription: Subscription, place: Place) -> None:
         self.stream = stream
         self.subscription = subscription
         self.place = place
-        self.is_live = False
-        self.is_replaying = False
-        self.has_left = False
-        self.is_held = False
+        self.state = State.BEHIND
+        self.replays = 0
 
-    @property
-    def position(self) -> Place:
-        """The place up to which it has been sent all that it wants."""
-        return max(self.place, self.feed.sent) if self.is_live else self.place
+    def move(self, state: State) -> None:
+        """Go over to another state.
 
-    @property
-    def can_advance(self) -> bool:
-        """Whether something follows its place, and the client takes it."""
-        return (
-            not self.is_live
-            and self.place < self.feed.target
-            and not self.has_left
-            and not self.is_held
-            and not self.stream.paused
-            and self.stream.end_reason is None
-        )
-
-    def advance(self) -> None:
-        """Send what follows the place; the feed's catch-up does the rest where that takes long."""
-        self._settle()
-        feed = self.feed
-        while self.can_advance and not self.is_replaying:
-            if feed.replay is None and self.place < feed.log.floor:
-                self.miss(str(self.place), feed.log.floor)
-            for _ in self.steps():
-                if feed.replay is not None:
-                    break
-            if feed.replay is not None and self.can_advance:
-                self.is_replaying = True
-                feed.replay(self)
-
-    def steps(self) -> Iterator[None]:
-        """Send what follows the place, for as long as the log holds it and the client takes it.
-
-        It yields after each write, and where the slice is over.
+        Raises:
+            WrongMoveError: The table has no such move.
         """
-        log = self.feed.log
-        if self.feed.budget.is_over():
-            yield
-        while self.can_advance and self.place >= log.floor:
-            yield from self.send(log.after(self.place))
-
-    def send(self, records: Iterable[Record]) -> Iterator[None]:
-        """Send those records that it wants, by writes of at most the mark, until the client
-        takes no more; move the place.
-
-        It yields after each write, and where the slice is over.
-        """
-        budget = self.feed.budget
-        bodies: list[bytes] = []
-        size_bytes = 0
-        # upto is how far the records are looked through. The place follows once the wanted ones are
-        # written, because a heartbeat tells the client its place.
-        after = upto = self.place
-        for record in records:
-            # Later records belong to the next broadcast.
-            if record.place > self.feed.target:
-                break
-            if (yield from self.subscription.covers(record, budget)):
-                size_bytes += len(record.body)
-                if bodies and size_bytes > MARK_BYTES:
-                    if not self._write(bodies, after, upto):
-                        return
-                    yield
-                    after, bodies, size_bytes = upto, [], len(record.body)
-                bodies.append(record.body)
-            upto = record.place
-            if budget.is_over():
-                if not self._write(bodies, after, upto):
-                    return
-                yield
-                after, bodies, size_bytes = upto, [], 0
-        self._write(bodies, after, upto)
-
-    def miss(self, seen: str, floor: Place) -> None:
-        """Tell the client that what came after the id it saw, up to a place, is gone."""
-        gap = self.feed.gap(seen, floor)
-        if self.stream.write(frame(encode(gap)), events=1):
-            self.feed.metrics.gaps.inc()
-        self.place = floor
-        self._settle()
+        if state not in MOVES[self.state]:
+            raise WrongMoveError(f"from {self.state.name} to {state.name}")
+        self.state = state
 
     def fall_behind(self, place: Place) -> None:
         """Go on from this place when the client takes more again."""
-        self.is_live = False
+        self.move(State.BEHIND)
         self.place = place
 
-    def heartbeat(self) -> Frame:
-        """Return an event that says how far the client has come."""
-        return frame(encode(Event(id=str(self.position), type=HEARTBEAT_TYPE)))
-
-    def leave(self) -> None:
-        """Send nothing more."""
-        self.has_left = True
-        self.is_live = False
-
-    def _settle(self) -> None:
-        if self.is_live or self.has_left or self.is_held:
-            return
-        if self.place >= self.feed.target:
-            # A subscriber with a place of its own would fall behind by each event that it does not
-            # want.
-            self.is_live = self.feed.take_in(self)
-
-    def _write(self, bodies: list[bytes], after: Place, upto: Place) -> bool:
-        """Send what was gathered between two places.
-
-        Returns:
-            False where it was not: meanwhile the client takes no more, or the log has become
-            another and the subscriber stands elsewhere.
-        """
-        if not self.can_advance or self.place != after:
-            return False
-        if bodies:
-            joined = frame(b"".join(bodies))
-            if self.stream.write(joined, len(bodies)):
-                self.feed.metrics.delivered(len(bodies), len(joined.body))
-        self.place = upto
-        # At once: whoever takes the steps may leave them after any write, the last one too.
-        self._settle()
-        return True
+    @property
+    def takes_more(self) -> bool:
+        """Whether its client takes more of what follows its place."""
+        return (
+            self.state in (State.BEHIND, State.REPLAYED)
+            and not self.stream.paused
+            and self.stream.end_reason is None
+        )
