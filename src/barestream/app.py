@@ -10,7 +10,7 @@ from bareasgi import LifespanRequest
 from pydantic import SecretStr
 
 from barestream.delivery.broadcasting import Broadcasting
-from barestream.delivery.clock import Clock
+from barestream.delivery.clock import HISTORY_TICKS, Clock
 from barestream.delivery.feed import Feed
 from barestream.delivery.lag import DeliveryLag
 from barestream.delivery.replay import Replay
@@ -25,7 +25,7 @@ from barestream.history.ring import Ring
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.mercure.tokens import Verifier
 from barestream.server.open_files import most_streams
-from barestream.settings import Settings, load
+from barestream.settings.settings import Settings, load
 from barestream.telemetry.loop_lag import LoopLag
 from barestream.telemetry.metrics import Metrics
 from barestream.web.application import Application
@@ -39,7 +39,7 @@ from barestream.web.pages import MERCURE, Pages
 from barestream.web.publish import Publish, PublishLimits
 from barestream.web.router import Router
 from barestream.web.scrape import Scrape
-from barestream.web.subscribe import Subscribe, SubscribeLimits
+from barestream.web.subscribe import MOST_TEMPLATES, Subscribe, SubscribeLimits
 
 logger = logging.getLogger(__name__)
 
@@ -62,11 +62,9 @@ def create_app(settings: Settings | None = None) -> Application:
         retry_ms=settings.retry_ms,
         most_streams=min(settings.streams_per_worker, most_streams()),
     )
-    slices = Slices(time.monotonic, settings.slice_ms / 1000)
+    slices = Slices(time.monotonic)
     streams = Streams(limits, time.monotonic, metrics, slices)
-    clock = Clock(
-        settings.clock_seconds, settings.clock_history, time.time, time.monotonic, metrics
-    )
+    clock = Clock(settings.clock_seconds, HISTORY_TICKS, time.time, time.monotonic, metrics)
     broker = _broker(settings)
     ring = Ring(settings.ring_events, BEGIN, settings.ring_bytes)
     feed = Feed(ring, metrics, time.time, replay=Replay(broker, slices))
@@ -98,7 +96,7 @@ def create_app(settings: Settings | None = None) -> Application:
         tail,
         streams,
         authorization,
-        SubscribeLimits(settings.topics_per_stream, settings.templates_per_stream),
+        SubscribeLimits(settings.topics_per_stream, MOST_TEMPLATES),
         time.time,
     )
     health = Health(streams, tail, intake)

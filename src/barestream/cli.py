@@ -18,8 +18,11 @@ from barestream.mercure.tokens import InvalidKeyError, sign
 from barestream.server.open_files import most_connections, raise_limit
 from barestream.server.readiness import unready, unready_at
 from barestream.server.socket_folder import SocketFolder
-from barestream.settings import Row, Settings, SettingsError, doubts, of_nginx, rows
-from barestream.settings import load as load_settings
+from barestream.settings.doubts import doubts
+from barestream.settings.setting import SettingsError
+from barestream.settings.settings import Settings, of_nginx
+from barestream.settings.settings import load as load_settings
+from barestream.settings.table import as_env_file, as_markdown
 from barestream.telemetry.folder import METRICS_FOLDER
 from barestream_load.plan import Plan, Publishing, TooFewFilesError, check_files
 from barestream_load.progress import ProgressBar
@@ -282,7 +285,7 @@ def settings(as_env: bool, check: bool, as_nginx: bool, also: Path | None) -> No
         for sentence in doubts(_checked_settings(), written | dict(os.environ)):
             click.echo(sentence, err=True)
     else:
-        click.echo(_env_file() if as_env else _table())
+        click.echo(as_env_file() if as_env else as_markdown())
 
 
 def _checked_settings(*names: str) -> Settings:
@@ -290,22 +293,3 @@ def _checked_settings(*names: str) -> Settings:
         return load_settings(*names)
     except SettingsError as error:
         sys.exit(str(error))
-
-
-def _table() -> str:
-    lines = [
-        f"| {' | '.join(title.capitalize() for title in Row._fields)} |",
-        f"|{' --- |' * len(Row._fields)}",
-    ]
-    for row in rows():
-        cells = (f"`{row.variable}`", *row[1:])
-        lines.append(f"| {' | '.join(cell.strip() for cell in cells)} |")
-    return "\n".join(lines)
-
-
-def _env_file() -> str:
-    entries = []
-    for row in rows():
-        kind = f"{row.type}, {row.unit}" if row.unit else row.type
-        entries.append(f"# {row.help} ({kind})\n#{row.variable}={row.default}\n")
-    return "\n".join(entries).rstrip()

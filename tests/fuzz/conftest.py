@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from barestream.app import create_app
-from barestream.settings import Settings
+from barestream.settings.settings import Settings
 from exchange import HISTORY_EVENTS, Watched
 from publisher import KEY
 

@@ -28,7 +28,7 @@ from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
 from barestream.mercure.sse import Frame, encode, frame
 from barestream.mercure.topics import Selectors
-from barestream.settings import Settings
+from barestream.settings.settings import Settings
 from barestream.telemetry.metrics import Metrics
 from barestream.web.application import Application
 from barestream.web.event_stream import STREAMS, StreamResponse

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from barestream.app import create_app
-from barestream.settings import Settings
+from barestream.settings.settings import Settings
 from served import Served
 from service import wait_for
 from sse_client import SseClient, stamp_seconds
@@ -22,7 +22,7 @@ from sse_client import SseClient, stamp_seconds
 
 @pytest.fixture(scope="module", params=[True, False], ids=["direct", "asgi"])
 def server(request: pytest.FixtureRequest) -> Iterator[Served]:
-    app = create_app(Settings(clock_history=60, heartbeat_seconds=0.4))
+    app = create_app(Settings(heartbeat_seconds=0.4))
     with Served(app, ours=request.param) as served:
         yield served
 

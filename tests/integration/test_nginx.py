@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from barestream.settings import Settings
+from barestream.settings.settings import Settings
 from outer_nginx import outer_nginx
 from publisher import KEY, PATH, token
 from served import reading, until

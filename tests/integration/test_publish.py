@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from barestream.app import create_app
-from barestream.settings import Settings
+from barestream.settings.settings import Settings
 from engine import Engine
 from publisher import KEY, PATH, Publisher, token
 from served import Served, following, until

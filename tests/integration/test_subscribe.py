@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from barestream.app import create_app
-from barestream.settings import Settings
+from barestream.settings.settings import Settings
 from engine import Engine
 from publisher import KEY, PATH, Publisher, token
 from served import Served, following, until

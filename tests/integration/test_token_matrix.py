@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from barestream.app import create_app
-from barestream.settings import Settings
+from barestream.settings.settings import Settings
 from publisher import KEY, PATH, Publisher
 from served import Served, following, until
 from service import Service, wait_for

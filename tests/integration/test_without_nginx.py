@@ -12,7 +12,7 @@ import pytest
 
 from barestream.app import create_app
 from barestream.server.protocol import Protocol
-from barestream.settings import Settings
+from barestream.settings.settings import Settings
 from bound import Bound
 from publisher import KEY, PATH, token
 from served import Served

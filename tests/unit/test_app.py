@@ -7,7 +7,7 @@ import pytest
 from barestream.app import create_app
 from barestream.history.broker import Page
 from barestream.history.local import LocalBroker
-from barestream.settings import Settings
+from barestream.settings.settings import Settings
 
 
 def test_a_worker_whose_own_work_breaks_ends_so_that_another_takes_its_place(

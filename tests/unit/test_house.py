@@ -70,7 +70,12 @@ def test_the_load_knows_nothing_of_the_service() -> None:
 
 
 def test_settings_are_read_where_the_parts_are_wired_alone() -> None:
-    readers = {name for name, imported in modules().items() if "barestream.settings" in imported}
+    package = "barestream.settings"
+    readers = {
+        name
+        for name, imported in modules().items()
+        if package in set(map(room, imported)) and room(name) != package
+    }
     assert readers == READ_SETTINGS
 
 

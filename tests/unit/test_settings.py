@@ -9,7 +9,10 @@ from click.testing import CliRunner, Result
 
 from barestream.cli import main
 from barestream.mercure.tokens import Verifier
-from barestream.settings import SettingsError, load, of_nginx, rows, unknown
+from barestream.settings.doubts import unknown
+from barestream.settings.setting import SettingsError
+from barestream.settings.settings import load, of_nginx
+from barestream.settings.table import TABLES, Row, rows
 
 ROOT = Path(__file__).parents[2]
 COMPOSE_FILES = ("docker-compose.yml", "deploy/tls.yml")
@@ -17,9 +20,13 @@ COMPOSE_FILES = ("docker-compose.yml", "deploy/tls.yml")
 KEY = "as many bytes as HS256 asks for: 32"
 
 
+def all_rows() -> list[Row]:
+    return [row for settings in TABLES.values() for row in rows(settings)]
+
+
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for row in rows():
+    for row in all_rows():
         for variable in (row.variable, f"{row.variable}_FILE"):
             monkeypatch.delenv(variable, raising=False)
 
@@ -327,7 +334,7 @@ def test_the_example_of_an_env_file_holds_every_setting() -> None:
 def test_compose_passes_every_setting_on_to_the_container_that_reads_it() -> None:
     compose = "".join((ROOT / name).read_text() for name in COMPOSE_FILES)
     fixed_in_the_image = {"BARESTREAM_BIND", "BARESTREAM_SOCKET_DIR"}
-    missing = {row.variable for row in rows()} - fixed_in_the_image
+    missing = {row.variable for row in all_rows()} - fixed_in_the_image
     assert {variable for variable in missing if variable not in compose} == set()
 
 
@@ -357,7 +364,7 @@ def test_nginx_takes_what_the_app_hands_it_and_nothing_else() -> None:
 
 
 def test_defaults_that_stand_elsewhere_are_the_same() -> None:
-    defaults = {row.variable: row.default for row in rows()}
+    defaults = {row.variable: row.default for row in all_rows()}
     elsewhere = [
         *((ROOT / name, r"\$\{(BARESTREAM_\w+):-([^}]*)\}") for name in COMPOSE_FILES),
         (ROOT / "nginx/upstream.envsh", r"\$\{(BARESTREAM_\w+):=([^}]*)\}"),

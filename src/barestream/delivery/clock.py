@@ -25,6 +25,9 @@ TOPIC = "/events"
 # A larger step is a jump: clocks that NTP keeps differ by less, and are corrected by smaller steps.
 MOST_STEP_SECONDS = 5.0
 
+# A quarter of an hour of seconds can be replayed; who was away longer is told of the gap.
+HISTORY_TICKS = 1000
+
 # How often the clocks are looked at where ticks are rarer.
 LOOK_SECONDS = 1.0
 

@@ -21,7 +21,9 @@ from barestream.delivery.streams import FLUSH_SECONDS
 from barestream.server import open_files
 from barestream.server.server import ACCEPTED_GRACE_SECONDS, REQUEST_GRACE_SECONDS
 from barestream.server.socket_folder import SocketFolder
-from barestream.settings import Settings, SettingsError, doubts, load, of_nginx
+from barestream.settings.doubts import doubts
+from barestream.settings.setting import SettingsError
+from barestream.settings.settings import Settings, load, of_nginx
 from barestream.telemetry.folder import METRICS_FOLDER, DeadProcesses
 from barestream.telemetry.logs import log_config
 

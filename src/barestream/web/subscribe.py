@@ -23,6 +23,9 @@ from barestream.web.follow import follow
 from barestream.web.form import Form, MalformedFormError, query
 from barestream.web.problems import Refused, bad_request
 
+# URI templates of one stream: each is tried for each update.
+MOST_TEMPLATES = 10
+
 # Of all templates of a stream together: ten of three variables each, or one that keeps the first 50
 # characters of one. An anonymous stream's templates are its own memory, and work at each update.
 MOST_TEMPLATE_STEPS = 1000

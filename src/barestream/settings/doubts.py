@@ -1,0 +1,45 @@
+"""What is valid, and probably not meant as it is."""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+
+from pydantic import SecretStr
+
+from barestream.env_file import VARIABLE as ENV_FILE_VARIABLE
+from barestream.settings.deployment import OF_KUBERNETES
+from barestream.settings.setting import FILE_SUFFIX, PREFIX, variable
+from barestream.settings.settings import Settings, secrets
+
+# What Kubernetes sets for a Service that is named barestream, or barestream-tls, beside its
+# BARESTREAM_PORT or BARESTREAM_TLS_PORT:
+# https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_OF_KUBERNETES = re.compile(rf"{PREFIX}(\w+_)?(PORT_[0-9]+_.*|SERVICE_(HOST|PORT.*))")
+
+
+def doubts(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each variable that is valid, but probably not meant as it is."""
+    yield from unknown(environment)
+    for name in secrets():
+        secret: SecretStr | None = getattr(settings, name)
+        value = secret.get_secret_value() if secret else ""
+        # A key in PEM ends with a line end, and a JWKS is no line.
+        is_one_line = not value.startswith(("-----BEGIN ", "{"))
+        if is_one_line and value != value.strip():
+            yield f"{variable(name)}: white space or a line end around the value is part of it"
+        elif is_one_line and len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+            yield f"{variable(name)}: the quotes around the value are part of it"
+
+
+def unknown(environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each variable of the environment that only looks like a setting."""
+    known = [variable(name) for name in Settings.model_fields]
+    known += [variable(name) + FILE_SUFFIX for name in secrets()]
+    known += [ENV_FILE_VARIABLE]
+    for each in sorted(environment):
+        is_of_kubernetes = _OF_KUBERNETES.fullmatch(each) or (
+            each.endswith("_PORT") and OF_KUBERNETES.fullmatch(environment[each])
+        )
+        if each.startswith(PREFIX) and not is_of_kubernetes and each not in known:
+            near = difflib.get_close_matches(each, known, n=1)
+            yield f"{each} is no setting" + (f"; is {near[0]} meant?" if near else "")

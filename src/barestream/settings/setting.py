@@ -1,0 +1,86 @@
+"""One setting: its variable, what is expected of it, and how the tables show it."""
+
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pydantic import Field, SecretStr
+from pydantic.fields import FieldInfo
+
+PREFIX = "BARESTREAM_"
+
+# A secret may stand in a file: its variable with this behind it holds the path.
+FILE_SUFFIX = "_FILE"
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LOG_LEVELS = "debug, info, warning or error"
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used; the message names variable, value and expected form."""
+
+
+def setting(default: Any, description: str, expected: str, unit: str = "", **limits: Any) -> Any:
+    """Return the field of a setting; the expected form is what an error says."""
+    return Field(
+        default=default,
+        description=description,
+        json_schema_extra={"unit": unit, "expected": expected},
+        **limits,
+    )
+
+
+def secret(description: str, expected: str, default: SecretStr | None = None) -> Any:
+    """Return the field of a setting whose value no message shows."""
+    return setting(default, description, expected)
+
+
+def split(listed: str) -> list[str]:
+    """Return the parts of a list with commas between."""
+    return [part.strip() for part in listed.split(",") if part.strip()]
+
+
+def variable(name: str) -> str:
+    """Return the variable of a field."""
+    return PREFIX + name.upper()
+
+
+def unit(info: FieldInfo) -> str:
+    """Return the unit of a field, or nothing."""
+    return _extra(info)["unit"]
+
+
+def expected(info: FieldInfo) -> str:
+    """Return the form that is expected of a field."""
+    return _extra(info)["expected"]
+
+
+def is_secret(info: FieldInfo) -> bool:
+    """Return whether no message may show the value."""
+    return info.annotation in (SecretStr, SecretStr | None)
+
+
+def default(info: FieldInfo) -> str:
+    """Return the default, as text."""
+    if isinstance(info.default, SecretStr):
+        return info.default.get_secret_value()
+    if isinstance(info.default, bool):
+        return str(info.default).lower()
+    return "" if info.default is None else str(info.default)
+
+
+def kind(info: FieldInfo) -> str:
+    """Return the type, in words."""
+    annotation: object = info.annotation
+    if is_secret(info):
+        return f"text, or a file's path in `…{FILE_SUFFIX}`"
+    if annotation is bool:
+        return "true or false"
+    if annotation == LogLevel:
+        return LOG_LEVELS
+    return {int: "integer", float: "number", Path: "path"}.get(cast("type", annotation), "text")
+
+
+def _extra(info: FieldInfo) -> dict[str, str]:
+    extra = info.json_schema_extra
+    assert isinstance(extra, dict)  # noqa: S101 (every field is made by setting)
+    return {key: str(value) for key, value in extra.items()}

@@ -1,0 +1,119 @@
+"""All settings, read from the environment and checked at once."""
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from barestream.mercure.tokens import InvalidKeyError, Verifier
+from barestream.settings.deployment import DeploymentSettings, InstanceSettings
+from barestream.settings.hub import HubSettings
+from barestream.settings.setting import FILE_SUFFIX, SettingsError, expected, is_secret, variable
+
+# In place of a secret's value, where a message names it.
+_SECRET = "(a secret)"  # noqa: S105
+
+# The settings that nginx takes from the app that serves (nginx/upstream.envsh). Settings whose
+# change needs a new container come from Compose.
+_OF_NGINX = (
+    "cors_origins",
+    "data_bytes",
+    "drain_seconds",
+    "hsts_seconds",
+    "publish_rate",
+    "streams_per_address",
+    "tls_port",
+    "trusted_proxies",
+    "workers",
+)
+
+
+class Settings(InstanceSettings, HubSettings, DeploymentSettings):
+    """The settings of the app, of nginx and of Compose; ``load`` reads them."""
+
+
+def load(*names: str) -> Settings:
+    """Return the settings that the environment asks for; an empty variable means the default.
+
+    Args:
+        names: The settings that are needed; the others keep their defaults. Without names all
+            settings are read.
+
+    Raises:
+        SettingsError: One or more are not of their expected form, or do not go together.
+    """
+    needed = names or tuple(Settings.model_fields)
+    set_values = {name: os.environ.get(variable(name)) for name in needed}
+    given = {name: value for name, value in set_values.items() if value}
+    try:
+        found = Settings.model_validate(given | _from_files(os.environ, needed))
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = str(problem["loc"][0])
+            info = Settings.model_fields[name]
+            shown = _SECRET if is_secret(info) else repr(problem["input"])
+            # A validator may say which part of the value is wrong.
+            why = str(problem.get("ctx", {}).get("error", ""))
+            reason = f" ({why})" if why and not is_secret(info) else ""
+            lines.append(f"{variable(name)}={shown}: expected {expected(info)}{reason}")
+        raise SettingsError("\n".join(lines)) from None
+    for role in ("token", "subscriber_token"):
+        key, algorithm = getattr(found, f"{role}_key"), getattr(found, f"{role}_algorithm")
+        if key:
+            try:
+                Verifier(key.get_secret_value(), algorithm, lambda: 0.0)
+            except InvalidKeyError as error:
+                raise SettingsError(f"{variable(role)}_KEY={_SECRET}: {error}") from None
+    shares_no_log = found.has_local_broker and "workers" in needed and found.workers > 1
+    if found.token_key and shares_no_log:
+        raise SettingsError(
+            f"{variable('workers')}={found.workers}: expected 1, because with "
+            f"{variable('token_key')} set updates are published, and each worker would keep its "
+            f"own. For more workers set {variable('broker_url')} to a Valkey that they share."
+        )
+    return found
+
+
+def of_nginx(found: Settings) -> str:
+    """Return the settings that nginx takes: a line ``VARIABLE=value`` for each, unquoted."""
+    lines = []
+    for name in _OF_NGINX:
+        value = getattr(found, name)
+        # Not 1e-05.
+        text = f"{value:f}" if isinstance(value, float) else str(value)
+        lines.append(f"{variable(name)}={text}\n")
+    return "".join(lines)
+
+
+def secrets() -> Iterator[str]:
+    """Yield the names of the settings whose values no message shows."""
+    return (name for name, info in Settings.model_fields.items() if is_secret(info))
+
+
+def _from_files(environment: Mapping[str, str], needed: Collection[str]) -> dict[str, Any]:
+    """Return the needed secrets that stand in files, without the newline at their end."""
+    found = {}
+    for name in secrets():
+        if name not in needed:
+            continue
+        own = variable(name)
+        path = environment.get(own + FILE_SUFFIX)
+        if not path:
+            continue
+        # What is set itself goes before what stands in a file, such as Compose's own.
+        if environment.get(own):
+            continue
+        try:
+            text = Path(path).read_text().rstrip("\r\n")
+            # Without its secret a protection would be off.
+            if not text:
+                raise OSError("it is empty")
+            found[name] = text
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"{own}{FILE_SUFFIX}={path!r}: expected a file that can be read ({error})"
+            ) from None
+    return found
