@@ -12,26 +12,19 @@ from playwright.sync_api import Browser
 from programs import path_of
 from service import Answering, Service, wait_for
 
-_PROGRAM = Path(__file__).with_name("development_server.mjs")
-
-_WATCH = """() => {
-    globalThis.lateMs = [];
-    globalThis.source = new EventSource("/events");
-    source.onmessage = ({ lastEventId }) => {
-        lateMs.push(Date.now() - Number(lastEventId.slice(1).split("-")[0]));
-    };
-}"""
+_HERE = Path(__file__).parent
 
 
 @pytest.fixture
 def development_server(
     node_packages: None,  # noqa: ARG001 (for its effect)
+    program: str,
     service: Service,
 ) -> Iterator[Answering]:
     """Return a development server that leads to the service."""
     server = Answering()
-    command = [path_of("node", "nodejs"), _PROGRAM, str(server.port), service.url]
-    with subprocess.Popen(command) as process:
+    command = [path_of("node", "nodejs"), program, str(server.port), service.url]
+    with subprocess.Popen(command, cwd=_HERE) as process:
         try:
             wait_for("the development server", lambda: _answers(server.address))
             yield server
@@ -44,14 +37,14 @@ def _answers(address: tuple[str, int]) -> bool:
         return probe.connect_ex(address) == 0
 
 
+@pytest.mark.parametrize("program", ["development_server.mjs", "webpack_development_server.mjs"])
 def test_each_tick_arrives_at_once_through_a_development_server_that_compresses(
     chromium: Browser, development_server: Answering, figure: Callable[[str], None]
 ) -> None:
     page = chromium.new_page()
-    loaded = page.goto(f"{development_server.url}/page")
+    loaded = page.goto(f"{development_server.url}/page.html")
     assert loaded is not None
     assert loaded.header_value("content-encoding") in {"br", "gzip"}
-    page.evaluate(_WATCH)
     wait_for("ten ticks", lambda: page.evaluate("lateMs.length") >= 10)
     # The first is the newest tick at that moment, up to a second old.
     late_ms = page.evaluate("lateMs")[1:]
