@@ -20,7 +20,7 @@ FROM ${PYTHON_IMAGE}
 # A fixed id, so that a volume's files keep their owner over releases.
 RUN groupadd --system --gid 10001 barestream \
  && useradd --system --uid 10001 --gid 10001 --no-create-home barestream \
- # The volumes of sockets and of the engine's password take their owner from here; the engine
+ # The volumes of sockets and of Valkey's password take their owner from here; Valkey
  # is of the group.
  && install -d -o barestream -g barestream /run/barestream \
  && install -d -o barestream -g barestream -m 0770 /run/barestream-engine

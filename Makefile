@@ -20,13 +20,13 @@ test: .venv/dev ## run the tests that need no containers: unit to browser
 test-full: .venv/dev ## the integration tests at the full size of their greatest loads
 	@FULL_SIZE=1 tests/run integration
 
-test-containers: .venv/dev ## run the tests on containers, on a real engine
+test-containers: .venv/dev ## run the tests on containers, on a real Docker
 	@tests/run container
 
-test-deploy: .venv/dev ## run the tests of deploy/ on a VM of their own, on a real engine
+test-deploy: .venv/dev ## run the tests of deploy/ on a VM of their own, on a real Docker
 	@tests/run deploy
 
-drill: .venv/dev ## faults under 1,000 clients, on a real engine: what is lost, doubled, out of order
+drill: .venv/dev ## faults under 1,000 clients, on a real Docker: what is lost, doubled, out of order
 	@.venv/bin/python tests/drill
 
 bench: .venv/dev ## what a delivery costs, beside nchan, better-sse, sse-starlette and a floor in C

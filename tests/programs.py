@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-from docker_engine import docker_answers
+from docker_cli import docker_answers
 
 
 def path_of(program: str, package: str) -> str:
@@ -19,7 +19,7 @@ def path_of(program: str, package: str) -> str:
 
 
 def require_docker() -> None:
-    """Have an engine with Compose, or give up."""
+    """Have a Docker with Compose, or give up."""
     if not docker_answers() and (program := os.environ.get("ENGINE_START")):
         subprocess.run([program], stdin=subprocess.DEVNULL, timeout=300, check=False)
     if not docker_answers():

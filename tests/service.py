@@ -128,7 +128,7 @@ class Service(Answering):
         self._native("down")
 
     def make_up(self) -> None:
-        """Do what `make up` does where no engine answers."""
+        """Do what `make up` does where no Docker answers."""
         self._run("local", "up", DOCKER_HOST="unix:///nowhere")
 
     def _native(self, command: str) -> None:

@@ -38,7 +38,10 @@ END {
     printf ", %s events/s published", per_second("barestream_events_published_total")
     printf ", %s delivered", per_second("barestream_events_delivered_total")
     printf "; lag p50 %s, p99 %s", lag(0.5), lag(0.99)
-    printf "; the engine %s", later["barestream_engine_up"] ? "answers" : "does NOT answer"
-    if (later["barestream_draining"]) printf "; %d workers drain", later["barestream_draining"]
+    # An older release has the second name.
+    up = later["barestream_history_up"] + later["barestream_engine_up"]
+    draining = later["barestream_workers_draining"] + later["barestream_draining"]
+    printf "; Valkey %s", up ? "answers" : "does NOT answer"
+    if (draining) printf "; %d workers drain", draining
     print ""
 }

@@ -1,4 +1,4 @@
 # shellcheck shell=bash
-# What the containers have written, as far back as the engine keeps it.
+# What the containers have written, as far back as Docker keeps it.
 
 logs() { /opt/barestream/compose logs "$@"; }

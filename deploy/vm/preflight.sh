@@ -2,10 +2,10 @@
 # Whether a release can go to the VM, and where it will answer. Needs release.sh.
 
 preflight() {
-    local engine free_mb port
+    local docker_version free_mb port
     [ -f .env ] || stop_with "$PWD/.env is missing: the VM was not provisioned"
-    engine=$(docker version --format '{{.Server.Version}}')
-    [ "${engine%%.*}" -ge 25 ] || stop_with "its Docker Engine is $engine: 25 or newer is needed"
+    docker_version=$(docker version --format '{{.Server.Version}}')
+    [ "${docker_version%%.*}" -ge 25 ] || stop_with "its Docker Engine is $docker_version: 25 or newer is needed"
     docker compose version >/dev/null
     free_mb=$(df --output=avail --block-size=1M /var/lib/docker | tail -n 1 | tr -d ' ')
     # An image, and its archive while it is unpacked.
@@ -19,7 +19,7 @@ preflight() {
     for port in $(port_in PORT) $(port_in TLS_PORT); do
         firewall_lets_in "$port" || stop_with "its firewall does not let port $port in"
     done
-    echo "engine $engine, $free_mb MB free, serving: ${version:-nothing yet}"
+    echo "Docker $docker_version, $free_mb MB free, serving: ${version:-nothing yet}"
 }
 
 architecture() { docker version --format '{{.Server.Arch}}'; }

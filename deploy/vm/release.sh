@@ -112,15 +112,15 @@ undo() {
 
 # settle VERSION: what is left to do when it alone serves.
 settle() {
-    update_engine "$1"
+    update_valkey "$1"
     forget
     replaces_nginx=true
     ! is_nginx_outdated "$1" ||
         echo "nginx's container is to have another image, port or limit: rollout --replace-nginx does it"
 }
 
-# update_engine VERSION: Valkey, where it has another image; streams stay open meanwhile.
-update_engine() {
+# update_valkey VERSION: Valkey, where it has another image; streams stay open meanwhile.
+update_valkey() {
     local wanted
     wanted=$("$PWD/compose" config --images valkey)
     [ "$wanted" != "$(docker inspect --format '{{.Config.Image}}' "$(container valkey)")" ] || return 0

@@ -6,7 +6,7 @@ home=/opt/barestream
 # can lead), then Valkey's (30 s), and some air.
 unit="[Unit]
 Description=barestream
-# Not Requires: the engine is restarted under running containers, and streams go on.
+# Not Requires: Docker is restarted under running containers, and streams go on.
 Wants=docker.service network-online.target
 After=docker.service network-online.target
 ConditionPathExists=$home/release.env
@@ -16,7 +16,7 @@ Type=oneshot
 RemainAfterExit=yes
 WorkingDirectory=$home
 ExecStart=$home/compose up --detach --no-build --no-recreate
-# Streams are ended evenly while the engine is still there.
+# Streams are ended evenly while Docker is still there.
 ExecStop=$home/compose stop
 TimeoutStopSec=680
 
@@ -50,7 +50,7 @@ BARESTREAM_DRAIN_SECONDS=30
 BARESTREAM_NOFILE=$(open_files)"
 }
 
-# What a container can be given: not more than the engine has.
+# What a container can be given: not more than Docker has.
 open_files() {
     local wanted=65536 hard
     hard=$(awk '/^Max open files/ {print $5}' "/proc/$(systemctl show --property MainPID --value docker)/limits")

@@ -13,7 +13,7 @@ unpack() {
 
 has_image() { docker image inspect "barestream:$1" >/dev/null 2>&1; }
 
-# The images beside the app's own that the engine lacks.
+# The images beside the app's own that Docker lacks.
 missing_images() {
     local image images
     images=$(base_compose "$1" config --images)
@@ -22,7 +22,7 @@ missing_images() {
     done
 }
 
-# The layers that the engine has, as docker save names them.
+# The layers that Docker has, as docker save names them.
 layers() {
     docker image ls --quiet | sort -u | xargs --no-run-if-empty docker image inspect \
         --format '{{range .RootFS.Layers}}blobs/{{slice . 0 6}}/{{slice . 7}}{{"\n"}}{{end}}' | sort -u

@@ -2,14 +2,14 @@
 # What the machine is, and what has to be installed on it. Needs item.sh.
 
 # live-restore and healthchecks with a start_interval; Compose that takes !override.
-least_engine=25
+least_docker=25
 least_compose=2.24.4
 
 is_at_least() { dpkg --compare-versions "$1" ge "$2"; }
 is_installed() { [ "$(dpkg-query --show --showformat '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 has() { command -v "$1" >/dev/null; }
 
-engine_version() { dockerd --version | sed -n 's/^Docker version \([^,]*\).*/\1/p'; }
+docker_version() { dockerd --version | sed -n 's/^Docker version \([^,]*\).*/\1/p'; }
 # Some packages write v2.29.7.
 compose_version() { docker compose version --short 2>/dev/null | sed s/^v// || true; }
 
@@ -25,18 +25,18 @@ system() {
     # shellcheck source=/dev/null
     . /etc/os-release
     if has dockerd; then
-        engine_is_recent
+        docker_is_recent
     else
         release_has_recent_engine
     fi
     ok "${PRETTY_NAME:-$ID} on $(uname -m)"
 }
 
-engine_is_recent() {
-    local engine compose
-    engine=$(engine_version)
-    is_at_least "$engine" $least_engine ||
-        refuse "Docker Engine $engine is installed, and $least_engine is needed" \
+docker_is_recent() {
+    local docker compose
+    docker=$(docker_version)
+    is_at_least "$docker" $least_docker ||
+        refuse "Docker Engine $docker is installed, and $least_docker is needed" \
             "Upgrade it, or remove it and take a VM of Debian 13."
     compose=$(compose_version)
     if [ -n "$compose" ]; then
@@ -53,12 +53,12 @@ release_has_recent_engine() {
     local least
     case $ID in
     debian) least=13 ;;
-    # Its updates may have an engine that is new enough; packages looks.
+    # Its updates may have a Docker that is new enough; packages looks.
     ubuntu) least=22.04 ;;
     *) refuse "this is ${PRETTY_NAME:-$ID}" "Take a VM of Debian 13 or Ubuntu 24.04, or newer." ;;
     esac
     is_at_least "${VERSION_ID:-999}" $least ||
-        refuse "the Docker Engine of ${PRETTY_NAME:-$ID $VERSION_ID} is older than $least_engine" \
+        refuse "the Docker Engine of ${PRETTY_NAME:-$ID $VERSION_ID} is older than $least_docker" \
             "Take a VM of Debian 13 or Ubuntu 24.04, or install Docker's own packages first."
 }
 
@@ -74,11 +74,11 @@ packages() {
         change "packages ${missing[*]}" install_packages "${missing[@]}"
     fi
     [ ${#missing[@]} != 0 ] || ok "packages"
-    ! has dockerd || ok "Docker Engine $(engine_version), Compose $(compose_version)"
+    ! has dockerd || ok "Docker Engine $(docker_version), Compose $(compose_version)"
 }
 
 wanted_packages() {
-    # The engine cannot confine a container without AppArmor's parser, where the kernel has it.
+    # Docker cannot confine a container without AppArmor's parser, where the kernel has it.
     echo apparmor ca-certificates curl nftables unattended-upgrades
     # shellcheck source=/dev/null
     . /etc/os-release
@@ -109,8 +109,8 @@ candidate_is_recent() {
     candidate=$(apt-cache -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= policy docker.io |
         sed -n 's/^ *Candidate: //p')
     if [ -z "$candidate" ] && $check; then return; fi
-    is_at_least "${candidate:-0}" $least_engine ||
-        refuse "apt's docker.io is ${candidate:-not there}, and $least_engine is needed" \
+    is_at_least "${candidate:-0}" $least_docker ||
+        refuse "apt's docker.io is ${candidate:-not there}, and $least_docker is needed" \
             "Take a VM of Debian 13 or Ubuntu 24.04, or install Docker's own packages first."
 }
 

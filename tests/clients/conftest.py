@@ -10,7 +10,6 @@ import pytest
 from playwright.sync_api import Browser
 
 from chromium import running_chromium
-from engine import Engine
 from firefox import Firefox, running_firefox
 from followers import Follow, follow_by_browser, follow_by_program
 from page_scripts import EVENT_SOURCE, event_source_polyfill, fetch_event_source
@@ -18,6 +17,7 @@ from programs import give_up, path_of
 from publisher import KEY
 from service import Service
 from updates import LONGEST_LINE_BYTES
+from valkey_server import ValkeyServer
 
 _HERE = Path(__file__).parent
 
@@ -49,19 +49,19 @@ def follow(client: str, request: pytest.FixtureRequest) -> Follow:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
-    """Return a running engine, so that the log outlives a worker."""
-    with Engine() as running:
+def valkey() -> Iterator[ValkeyServer]:
+    """Return a running valkey, so that the log outlives a worker."""
+    with ValkeyServer() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def service(engine: Engine) -> Iterator[Service]:
+def service(valkey: ValkeyServer) -> Iterator[Service]:
     """Return a running service that heartbeats often and calls clients back at once."""
     with Service(
         workers=1,
-        broker_url=engine.url,
-        broker_password=engine.password,
+        broker_url=valkey.url,
+        broker_password=valkey.password,
         token_key=KEY,
         data_bytes=LONGEST_LINE_BYTES,
         heartbeat_seconds=0.2,

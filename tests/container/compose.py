@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from docker_engine import docker, inspect
+from docker_cli import docker, inspect
 from service import Answering, wait_for
 
 ROOT = Path(__file__).parent.parent.parent
@@ -112,7 +112,7 @@ class Stack(Answering):
         self._must("start", *services)
 
     def kill(self, service: str, signal: str) -> None:
-        """Have the engine send a signal to a service's first process."""
+        """Have Docker send a signal to a service's first process."""
         self._must("kill", "--signal", signal, service)
 
     def exec(
@@ -149,7 +149,7 @@ class Stack(Answering):
         return self._must("ps", "--all", "--quiet").split()
 
     def inspect(self, service: str) -> dict[str, Any]:
-        """Return what the engine says about a service's container."""
+        """Return what Docker says about a service's container."""
         return inspect(self._must("ps", "--all", "--quiet", service).strip())
 
     def deaths(self, since: float, expected: int = 0) -> list[tuple[str, int]]:
@@ -157,7 +157,7 @@ class Stack(Answering):
 
         Args:
             since: From when on, in seconds since 1970-01-01 UTC.
-            expected: How many to wait for: the engine tells of an end just after it.
+            expected: How many to wait for: Docker tells of an end just after it.
         """
 
         def ended() -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""The project on a real Docker engine; waits of minutes go on while other tests run."""
+"""The project on a real Docker; waits of minutes go on while other tests run."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,27 +13,27 @@ from vanished_client import VanishedClient
 
 
 @pytest.fixture(scope="session", autouse=True)
-def engine() -> None:
-    """Have an engine with Compose; without one skip, but never on CI."""
+def docker_runs() -> None:
+    """Have a Docker with Compose; without one skip, but never on CI."""
     require_docker()
 
 
 @pytest.fixture(scope="session")
-def stack(engine: None) -> Iterator[Stack]:  # noqa: ARG001 (first of all)
+def stack(docker_runs: None) -> Iterator[Stack]:  # noqa: ARG001 (first of all)
     """Return the project with the settings' defaults, for tests that leave it as it was."""
     with Stack() as running:
         yield running
 
 
 @pytest.fixture
-def fresh_stack(engine: None) -> Iterator[Stack]:  # noqa: ARG001 (first of all)
+def fresh_stack(docker_runs: None) -> Iterator[Stack]:  # noqa: ARG001 (first of all)
     """Return the project with the settings' defaults, for one test to do anything with."""
     with Stack() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def waiting(engine: None) -> Iterator[ThreadPoolExecutor]:  # noqa: ARG001 (first of all)
+def waiting(docker_runs: None) -> Iterator[ThreadPoolExecutor]:  # noqa: ARG001 (first of all)
     """Return the threads for waits of minutes, which go on while other tests run."""
     with ThreadPoolExecutor() as threads:
         yield threads
@@ -67,7 +67,7 @@ LONG_WAITS = ("vanished_client", "idle_stream")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _begin_the_long_waits_first(engine: None, request: pytest.FixtureRequest) -> None:  # noqa: ARG001
+def _begin_the_long_waits_first(docker_runs: None, request: pytest.FixtureRequest) -> None:  # noqa: ARG001
     for wait in sorted({_long_wait(item) for item in request.session.items} - {0}):
         request.getfixturevalue(LONG_WAITS[wait - 1])
 

@@ -1,4 +1,4 @@
-"""Fifty streams through nginx, and what ends the app: a signal, the engine, a kill."""
+"""Fifty streams through nginx, and what ends the app: a signal, Docker, a kill."""
 
 import asyncio
 import time
@@ -84,7 +84,7 @@ def assert_streams(stack: Stack) -> None:
     assert len(client.events) >= 2
 
 
-@pytest.mark.parametrize("from_where", ["by the engine", "inside"])
+@pytest.mark.parametrize("from_where", ["by Docker", "inside"])
 def test_a_reload_ends_every_stream_cleanly(
     fresh_stack: Stack, from_where: str, figure: Callable[[str], None]
 ) -> None:
@@ -106,7 +106,7 @@ def test_a_reload_ends_every_stream_cleanly(
     assert complaints(fresh_stack.logs()) == []
 
 
-def test_a_term_by_the_engine_ends_every_stream_cleanly_and_the_app_stays_away(
+def test_a_term_by_docker_ends_every_stream_cleanly_and_the_app_stays_away(
     fresh_stack: Stack, figure: Callable[[str], None]
 ) -> None:
     began_at = time.time()
@@ -114,7 +114,7 @@ def test_a_term_by_the_engine_ends_every_stream_cleanly_and_the_app_stays_away(
     figure(str(ends))
     ends.assert_clean()
     assert fresh_stack.deaths(began_at, expected=1) == [("app", 0)]
-    # The engine takes a kill for the operator's wish, whatever the restart policy says.
+    # Docker takes a kill for the operator's wish, whatever the restart policy says.
     assert fresh_stack.inspect("app")["State"]["Status"] == "exited"
     assert complaints(fresh_stack.logs()) == []
     fresh_stack.start("app")
@@ -135,7 +135,7 @@ def test_a_term_from_inside_ends_every_stream_cleanly_and_the_app_comes_back(
     assert_streams(fresh_stack)
 
 
-def test_an_app_that_was_reloaded_by_the_engine_still_comes_back_when_it_ends(
+def test_an_app_that_was_reloaded_by_docker_still_comes_back_when_it_ends(
     fresh_stack: Stack,
 ) -> None:
     fresh_stack.kill("app", "HUP")
@@ -152,7 +152,7 @@ def test_a_container_that_is_stopped_as_it_starts_ends_at_once(
     fresh_stack.stop(service)
     began_at = time.time()
     fresh_stack.start(service)
-    # Killed after 20 s, where the engine would wait for the whole grace.
+    # Killed after 20 s, where Docker would wait for the whole grace.
     done = fresh_stack.run("stop", "--timeout", "20", service)
     seconds = time.time() - began_at
     code = fresh_stack.inspect(service)["State"]["ExitCode"]

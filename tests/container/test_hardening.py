@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from compose import Stack
-from docker_engine import docker, inspect
+from docker_cli import docker, inspect
 
 SERVICES = ["app", "nginx", "valkey"]
 each_service = pytest.mark.parametrize("service", SERVICES)
@@ -20,12 +20,12 @@ def test_no_process_is_root_or_has_a_capability_or_can_gain_one(stack: Stack, se
         for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
             assert int(process[kind], 16) == 0, (kind, process)
         assert process["NoNewPrivs"] == "1"
-        # 2: filtered; the engine's own profile is not switched off.
+        # 2: filtered; Docker's own profile is not switched off.
         assert process["Seccomp"] == "2"
 
 
 @each_service
-def test_the_engine_was_told_so(stack: Stack, service: str) -> None:
+def test_docker_was_told_so(stack: Stack, service: str) -> None:
     host = stack.inspect(service)["HostConfig"]
     assert host["CapDrop"] == ["ALL"]
     assert not host["CapAdd"]
@@ -46,7 +46,7 @@ def test_the_root_cannot_be_written_to_even_by_root(stack: Stack, service: str) 
         assert "Read-only file system" in done.stderr
 
 
-def test_what_is_mounted_from_the_host_is_read_only_and_never_the_engines_socket(
+def test_what_is_mounted_from_the_host_is_read_only_and_never_dockers_socket(
     stack: Stack,
 ) -> None:
     for service in SERVICES:
@@ -57,7 +57,7 @@ def test_what_is_mounted_from_the_host_is_read_only_and_never_the_engines_socket
     [sockets] = [m for m in stack.inspect("nginx")["Mounts"] if m["Type"] == "volume"]
     assert sockets["Destination"] == "/run/barestream"
     assert sockets["RW"] is False
-    # The app reads the engine's password; it gives none.
+    # The app reads Valkey's password; it gives none.
     [engine] = [m for m in stack.inspect("app")["Mounts"] if "engine" in m["Destination"]]
     assert engine["RW"] is False
 

@@ -1,4 +1,4 @@
-"""The hub on a real Valkey: every worker of every container, and the engine's absence."""
+"""The hub on a real Valkey: every worker of every container, and Valkey's absence."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from compose import Stack
-from docker_engine import docker
+from docker_cli import docker
 from publisher import KEY, PATH, Publisher, token
 from service import wait_for
 from sse_client import SseClient
@@ -66,7 +66,7 @@ def test_the_workers_figures_are_had_inside_and_not_through_the_port(hub: Stack)
         line.rsplit(" ", 1) for line in done.stdout.splitlines() if not line.startswith("#")
     )
     assert float(figures["barestream_events_published_total"]) >= 3
-    assert float(figures["barestream_engine_up"]) == 1
+    assert float(figures["barestream_history_up"]) == 1
     assert httpx.get(f"{hub.url}/metrics").status_code == 404
     assert httpx.get(f"{hub.url}//metrics").status_code == 404
     assert httpx.get(f"{hub.url}/%6detrics").status_code == 404
@@ -83,7 +83,7 @@ def test_valkey_is_durable_and_takes_nobody_without_the_password(hub: Stack) -> 
     assert mode.strip() == "640 999:10001"
 
 
-def test_without_the_engine_streams_stay_publishers_are_told_and_nothing_is_lost(
+def test_without_valkey_streams_stay_publishers_are_told_and_nothing_is_lost(
     fresh_hub: Stack,
 ) -> None:
     url, address = fresh_hub.url, fresh_hub.address
@@ -106,7 +106,7 @@ def test_without_the_engine_streams_stay_publishers_are_told_and_nothing_is_lost
         assert reading.status_code == 503
         beats = len(client.events)
         await asyncio.to_thread(
-            wait_for, "a heartbeat without the engine", lambda: len(client.events) > beats
+            wait_for, "a heartbeat without Valkey", lambda: len(client.events) > beats
         )
         assert client.clean is None
         await asyncio.to_thread(fresh_hub.start, "valkey")
@@ -125,7 +125,7 @@ def test_without_the_engine_streams_stay_publishers_are_told_and_nothing_is_lost
     asyncio.run(main())
 
 
-def test_an_app_that_starts_without_its_engine_is_unready_and_then_serves(
+def test_an_app_that_starts_without_its_valkey_is_unready_and_then_serves(
     fresh_hub: Stack,
 ) -> None:
     fresh_hub.stop("valkey")
@@ -144,7 +144,7 @@ def test_an_app_that_starts_without_its_engine_is_unready_and_then_serves(
 
 @pytest.fixture(scope="module")
 def fresh_hub() -> Iterator[Stack]:
-    """Return the project with publishing on, for tests that take its engine away."""
+    """Return the project with publishing on, for tests that take its Valkey away."""
     with Stack(token_key=KEY, heartbeat_seconds=1) as running:
         yield running
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from docker_engine import docker
+from docker_cli import docker
 from publisher import KEY
 from service import ROOT, free_port
 

@@ -24,7 +24,7 @@ from authority import Authority, make_current
 from chromium import running_chromium
 from compose import docker
 from crowd import Crowd
-from docker_engine import inspect
+from docker_cli import inspect
 from http2 import Http2Connection, Http2Stream
 from programs import path_of
 from publisher import PATH, token

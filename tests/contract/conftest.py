@@ -1,4 +1,4 @@
-"""The homes of the log: memory, and a real engine on this machine."""
+"""The homes of the log: memory, and a real Valkey on this machine."""
 
 import asyncio
 import math
@@ -13,32 +13,32 @@ from barestream.history.local import LocalBroker
 from barestream.history.update import Update
 from barestream.history.valkey import scripts
 from barestream.history.valkey.broker import ValkeyBroker
-from engine import Engine
 from service import wait_for
+from valkey_server import ValkeyServer
 
 
 @pytest.fixture(scope="session")
-def shared_engine() -> Iterator[Engine]:
-    """Return a running engine, for tests that leave it running."""
-    with Engine() as running:
+def shared_valkey() -> Iterator[ValkeyServer]:
+    """Return a running server, for tests that leave it running."""
+    with ValkeyServer() as running:
         yield running
 
 
 @pytest.fixture
-def engine(shared_engine: Engine) -> Engine:
+def server(shared_valkey: ValkeyServer) -> ValkeyServer:
     """Return the same, with nothing in it, and with no connection of the test before."""
     wait_for(
         "the end of the connections",
-        lambda: b"name=barestream" not in shared_engine.ask("CLIENT", "LIST"),
+        lambda: b"name=barestream" not in shared_valkey.ask("CLIENT", "LIST"),
     )
-    shared_engine.ask("FLUSHALL")
-    return shared_engine
+    shared_valkey.ask("FLUSHALL")
+    return shared_valkey
 
 
 @pytest.fixture
-def fresh_engine() -> Iterator[Engine]:
-    """Return a running engine, for one test to do anything with."""
-    with Engine() as running:
+def fresh_valkey() -> Iterator[ValkeyServer]:
+    """Return a running server, for one test to do anything with."""
+    with ValkeyServer() as running:
         yield running
 
 
@@ -68,14 +68,14 @@ def run(home: str, request: pytest.FixtureRequest) -> Callable[..., None]:
 
     The bounds are given by name; those that are not are far away.
     """
-    engine: Engine | None = request.getfixturevalue("engine") if home == "valkey" else None
+    server: ValkeyServer | None = request.getfixturevalue("server") if home == "valkey" else None
 
     async def act(scenario: Callable[[Broker], Awaitable[None]], bounds: HistoryBounds) -> None:
         broker: Broker
-        if engine is None:
+        if server is None:
             broker = LocalBroker(bounds, time.time)
         else:
-            broker = ValkeyBroker(engine.url, bounds, engine.password)
+            broker = ValkeyBroker(server.url, bounds, server.password)
         try:
             await scenario(broker)
         finally:
@@ -88,8 +88,8 @@ def run(home: str, request: pytest.FixtureRequest) -> Callable[..., None]:
         seconds: float = 3600,
         size: int = 1_000_000,
     ) -> None:
-        if engine is not None:
-            engine.ask("FLUSHALL")
+        if server is not None:
+            server.ask("FLUSHALL")
         asyncio.run(act(scenario, HistoryBounds(events, seconds, size)))
 
     return run_scenario

@@ -24,8 +24,8 @@ from barestream.history.valkey.broker import ValkeyBroker
 from barestream.mercure.sse import Event
 from barestream.telemetry.metrics import Metrics
 from barestream.web.buffered_writer import BufferedWriter
-from engine import Engine
 from served import until
+from valkey_server import ValkeyServer
 
 LOG = "{barestream}:log"
 BEGIN = Place(0, 0)
@@ -40,22 +40,22 @@ def update(data: str) -> Update:
     return Update(("topic",), Event(data))
 
 
-def now_ms(engine: Engine) -> int:
-    seconds, micros = engine.ask("TIME")
+def now_ms(server: ValkeyServer) -> int:
+    seconds, micros = server.ask("TIME")
     return int(seconds) * 1000 + int(micros) // 1000
 
 
-def put_ahead(engine: Engine, data: str) -> None:
+def put_ahead(server: ValkeyServer, data: str) -> None:
     """Add an update as Valkey did while its clock was ahead."""
     fields = ("v", "1", "topics", '["topic"]', "data", data)
-    engine.ask("XADD", LOG, f"{now_ms(engine) + AHEAD_MS}-0", *fields)
+    server.ask("XADD", LOG, f"{now_ms(server) + AHEAD_MS}-0", *fields)
 
 
 class LateBroker(ValkeyBroker):
     """A worker's broker that gets no answers while it is held."""
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine.url, BOUNDS, engine.password)
+    def __init__(self, server: ValkeyServer) -> None:
+        super().__init__(server.url, BOUNDS, server.password)
         self.is_held = False
 
     async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
@@ -130,9 +130,9 @@ class Reader:
         return found.place, found.missed_after is not None
 
 
-def run(engine: Engine, scenario: Callable[[ValkeyBroker], Awaitable[None]]) -> None:
+def run(server: ValkeyServer, scenario: Callable[[ValkeyBroker], Awaitable[None]]) -> None:
     async def act() -> None:
-        broker = ValkeyBroker(engine.url, BOUNDS, engine.password)
+        broker = ValkeyBroker(server.url, BOUNDS, server.password)
         try:
             await scenario(broker)
         finally:
@@ -142,16 +142,16 @@ def run(engine: Engine, scenario: Callable[[ValkeyBroker], Awaitable[None]]) -> 
 
 
 def test_a_log_that_is_lost_while_the_clock_is_behind_is_told_and_gone_on_with(
-    engine: Engine,
+    server: ValkeyServer,
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         reader = Reader(broker)
         async with reader.following():
             await broker.publish(update("before"))
-            put_ahead(engine, "ahead")
+            put_ahead(server, "ahead")
             await until(lambda: reader.events() == ["before", "ahead"])
             sent = reader.feed.sent
-            engine.ask("FLUSHALL")
+            server.ask("FLUSHALL")
             await broker.publish(update("lost and found"))
             # A tail that waits for what comes after the old log's end looks again by then. The
             # second gap is the log's own, for everybody.
@@ -161,48 +161,48 @@ def test_a_log_that_is_lost_while_the_clock_is_behind_is_told_and_gone_on_with(
             assert after > sent
             await until(lambda: reader.events()[2:] == [*expected, "after"])
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
 def test_an_older_copy_of_the_log_is_told_and_what_both_have_is_not_sent_again(
-    engine: Engine,
+    server: ValkeyServer,
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         reader = Reader(broker)
         async with reader.following():
             for data in "ab":
                 await broker.publish(update(data))
-            copies = {key: engine.ask("DUMP", key) for key in engine.ask("KEYS", "*")}
+            copies = {key: server.ask("DUMP", key) for key in server.ask("KEYS", "*")}
             await broker.publish(update("c"))
-            put_ahead(engine, "ahead")
+            put_ahead(server, "ahead")
             await until(lambda: reader.events() == ["a", "b", "c", "ahead"])
-            engine.ask("FLUSHALL")
+            server.ask("FLUSHALL")
             for key, copy in copies.items():
-                engine.ask("RESTORE", key, 0, copy)
+                server.ask("RESTORE", key, 0, copy)
             await broker.publish(update("d"))
             await until(lambda: reader.events()[4:] == ["gap", "d", "gap"], 20)
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
 @pytest.mark.parametrize("clock", ["right", "behind"])
 def test_who_has_not_come_so_far_is_told_what_an_older_copy_has_lost(
-    engine: Engine, clock: str
+    server: ValkeyServer, clock: str
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
-        late_broker = LateBroker(engine)
+        late_broker = LateBroker(server)
         reader, late = Reader(broker), Reader(late_broker)
         async with closing(late_broker), reader.following(), late.following():
             last_of_both = await broker.publish(update("a"))
             await until(lambda: reader.events() == late.events() == ["a"])
-            copies = {key: engine.ask("DUMP", key) for key in engine.ask("KEYS", "*")}
+            copies = {key: server.ask("DUMP", key) for key in server.ask("KEYS", "*")}
             late_broker.is_held = True
             await broker.publish(update("lost"))
             if clock == "behind":
-                put_ahead(engine, "lost, too")
+                put_ahead(server, "lost, too")
             await until(lambda: "lost" in reader.events()[-1])
             for key, copy in copies.items():
-                engine.ask("RESTORE", key, 0, copy, "REPLACE")
+                server.ask("RESTORE", key, 0, copy, "REPLACE")
             await broker.publish(update("b"))
             await until(lambda: reader.events()[-1] == "gap" and "b" in reader.events(), 20)
             late_broker.is_held = False
@@ -213,40 +213,44 @@ def test_who_has_not_come_so_far_is_told_what_an_older_copy_has_lost(
             async with fresh.following():
                 assert await fresh.gets_from(last_of_both) == ["b", "gap"]
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
-def test_workers_that_see_the_same_loss_have_the_log_tell_it_once(engine: Engine) -> None:
+def test_workers_that_see_the_same_loss_have_the_log_tell_it_once(
+    server: ValkeyServer,
+) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         last = Place.parse(await broker.publish(update("a")))
         for ms in (last.ms + 5, last.ms + 5, last.ms + 3, last.ms + 9, last.ms + 7):
             await broker.move_on(Place(ms, 3))
-        ids = [row[0].decode() for row in engine.ask("XRANGE", LOG, "-", "+")]
+        ids = [row[0].decode() for row in server.ask("XRANGE", LOG, "-", "+")]
         assert ids[1:] == [f"{last.ms + 6}-0", f"{last.ms + 10}-0"]
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
-def test_a_log_that_is_lost_again_and_again_never_gives_a_place_twice(engine: Engine) -> None:
+def test_a_log_that_is_lost_again_and_again_never_gives_a_place_twice(
+    server: ValkeyServer,
+) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         last = Place.parse(await broker.publish(update("a")))
         for _ in range(200):
-            engine.ask("FLUSHALL")
+            server.ask("FLUSHALL")
             place = Place.parse(await broker.publish(update("a")))
             assert last < (await broker.read(BEGIN, 0)).floor < place
             last = place
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
 def test_a_cursor_of_a_log_that_is_lost_is_answered_with_a_gap_and_all_that_there_is(
-    engine: Engine,
+    server: ValkeyServer,
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         first = await broker.publish(update("a"))
-        put_ahead(engine, "ahead")
+        put_ahead(server, "ahead")
         *_, ahead = (await broker.read(BEGIN, 10)).records
-        engine.ask("FLUSHALL")
+        server.ask("FLUSHALL")
         reader = Reader(broker)
         async with reader.following():
             await broker.publish(update("b"))
@@ -255,15 +259,15 @@ def test_a_cursor_of_a_log_that_is_lost_is_answered_with_a_gap_and_all_that_ther
             # Before the new log: the gap is sent when the stream gets there.
             assert await reader.resumes(first) == (Place.parse(first), False)
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
-def test_the_log_of_an_older_release_is_another_one_to_nobody(engine: Engine) -> None:
+def test_the_log_of_an_older_release_is_another_one_to_nobody(server: ValkeyServer) -> None:
     # What 0.1.0 has left: a floor whose entry is gone, and an entry.
-    floor_ms = now_ms(engine)
-    engine.ask("XADD", LOG, f"{floor_ms}-0", "begin", "")
-    engine.ask("XDEL", LOG, f"{floor_ms}-0")
-    engine.ask("HSET", "{barestream}:state", "floor", f"{floor_ms}-0", "bytes", 10)
+    floor_ms = now_ms(server)
+    server.ask("XADD", LOG, f"{floor_ms}-0", "begin", "")
+    server.ask("XDEL", LOG, f"{floor_ms}-0")
+    server.ask("HSET", "{barestream}:state", "floor", f"{floor_ms}-0", "bytes", 10)
 
     async def scenario(broker: ValkeyBroker) -> None:
         reader = Reader(broker)
@@ -271,11 +275,11 @@ def test_the_log_of_an_older_release_is_another_one_to_nobody(engine: Engine) ->
             assert reader.feed.log.last == Place(floor_ms, 0)
             assert await reader.resumes(f"#{floor_ms}-0") == (Place(floor_ms, 0), False)
             fields = ("v", "1", "topics", '["topic"]', "data", "of the older release")
-            engine.ask("XADD", LOG, "*", *fields)
+            server.ask("XADD", LOG, "*", *fields)
             await broker.publish(update("of this one"))
             await until(lambda: reader.events() == ["of the older release", "of this one"])
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
 def test_a_memory_that_begins_anew_with_its_clock_behind_sends_a_gap_to_who_comes_back() -> None:
@@ -294,7 +298,7 @@ def test_a_memory_that_begins_anew_with_its_clock_behind_sends_a_gap_to_who_come
 
 @pytest.mark.parametrize("data", ["", "x" * 400_000])
 def test_an_id_that_a_client_may_not_know_costs_what_an_unknown_one_does(
-    engine: Engine, data: str
+    server: ValkeyServer, data: str
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         answered_bytes: list[int] = []
@@ -320,17 +324,19 @@ def test_an_id_that_a_client_may_not_know_costs_what_an_unknown_one_does(
             # One answer names place and topics.
             assert abs(sum(answered_bytes) - sum(known_bytes)) < 100
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
-def test_the_gap_of_another_log_says_from_where_on_what_was_sent_is_lost(engine: Engine) -> None:
+def test_the_gap_of_another_log_says_from_where_on_what_was_sent_is_lost(
+    server: ValkeyServer,
+) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         reader = Reader(broker)
         async with reader.following():
-            put_ahead(engine, "ahead")
+            put_ahead(server, "ahead")
             await until(lambda: reader.events() == ["ahead"])
             sent = reader.feed.sent
-            engine.ask("FLUSHALL")
+            server.ask("FLUSHALL")
             await until(lambda: "gap" in reader.events(), 20)
             gap, *_ = [
                 json.loads(line.removeprefix("data: "))
@@ -340,4 +346,4 @@ def test_the_gap_of_another_log_says_from_where_on_what_was_sent_is_lost(engine:
             floor = (await broker.read(BEGIN, 0)).floor
             assert gap == {"from": str(sent), "to": str(floor), "missed": None}
 
-    run(engine, scenario)
+    run(server, scenario)

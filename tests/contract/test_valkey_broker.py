@@ -1,4 +1,4 @@
-"""What the log in an engine promises beyond what every home does."""
+"""What the log in a Valkey promises beyond what every home does."""
 
 import asyncio
 import itertools
@@ -18,9 +18,9 @@ from barestream.history.valkey import broker as valkey
 from barestream.history.valkey import publishing
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.mercure.sse import Event
-from engine import Engine
 from published import data_of, id_of, update_of
 from served import until
+from valkey_server import ValkeyServer
 
 LOG = "{barestream}:log"
 BEGIN = Place(0, 0)
@@ -32,13 +32,13 @@ def update(data: str = "data", event_id: str | None = None) -> Update:
 
 
 def run(
-    engine: Engine,
+    server: ValkeyServer,
     scenario: Callable[[ValkeyBroker], Awaitable[None]],
     bounds: HistoryBounds = FAR_BOUNDS,
     url: str | None = None,
 ) -> None:
     async def act() -> None:
-        broker = ValkeyBroker(url or engine.url, bounds, engine.password)
+        broker = ValkeyBroker(url or server.url, bounds, server.password)
         try:
             await scenario(broker)
         finally:
@@ -55,8 +55,8 @@ def texts(records: list[Record]) -> list[str]:
     return [data_of(record) for record in records]
 
 
-def calls(engine: Engine, command: str) -> int:
-    stats = engine.ask("INFO", "commandstats")
+def calls(server: ValkeyServer, command: str) -> int:
+    stats = server.ask("INFO", "commandstats")
     return int(stats.get(f"cmdstat_{command}", {"calls": 0})["calls"])
 
 
@@ -71,22 +71,22 @@ QUESTIONS: dict[str, Callable[[Broker], Coroutine[Any, Any, object]]] = {
 
 
 async def away(question: Coroutine[Any, Any, object]) -> float:
-    """Return how many seconds it took until the question found the engine away."""
+    """Return how many seconds it took until the question found Valkey away."""
     start = time.monotonic()
     with pytest.raises(BrokerAwayError):
         await question
     return time.monotonic() - start
 
 
-def is_sent(broker: ValkeyBroker, engine: Engine) -> bool:
-    """Return whether all that was published is on its way to an engine that stands still."""
-    return not broker._publishing._pending and engine.unread_bytes() > 0
+def is_sent(broker: ValkeyBroker, server: ValkeyServer) -> bool:
+    """Return whether all that was published is on its way to a Valkey that stands still."""
+    return not broker._publishing._pending and server.unread_bytes() > 0
 
 
 # --- what is kept ---
 
 
-def test_what_was_answered_is_there_after_a_crash_of_the_engine(fresh_engine: Engine) -> None:
+def test_what_was_answered_is_there_after_a_crash_of_the_valkey(fresh_valkey: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         answered: list[str] = []
 
@@ -99,9 +99,9 @@ def test_what_was_answered_is_there_after_a_crash_of_the_engine(fresh_engine: En
 
         publishers = [asyncio.create_task(publish_on(name)) for name in "abcdefgh"]
         await until(lambda: len(answered) >= 500)
-        await asyncio.to_thread(fresh_engine.kill)
+        await asyncio.to_thread(fresh_valkey.kill)
         await asyncio.gather(*publishers)
-        await asyncio.to_thread(fresh_engine.start)
+        await asyncio.to_thread(fresh_valkey.start)
         records = await all_records(broker)
         kept = [id_of(record) for record in records]
         assert set(answered) <= set(kept)
@@ -109,26 +109,26 @@ def test_what_was_answered_is_there_after_a_crash_of_the_engine(fresh_engine: En
         assert await broker.publish(update(event_id="a0")) == "a0"
         assert await all_records(broker) == records
 
-    run(fresh_engine, scenario)
+    run(fresh_valkey, scenario)
 
 
-def test_places_go_on_after_a_restart(fresh_engine: Engine) -> None:
+def test_places_go_on_after_a_restart(fresh_valkey: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         before = Place.parse(await broker.publish(update("before")))
         floor = (await broker.read(BEGIN, 1)).floor
-        await asyncio.to_thread(fresh_engine.stop)
-        await asyncio.to_thread(fresh_engine.start)
+        await asyncio.to_thread(fresh_valkey.stop)
+        await asyncio.to_thread(fresh_valkey.start)
         after = Place.parse(await broker.publish(update("after")))
         page = await broker.read(BEGIN, 10)
         assert page.floor == floor
         assert [record.place for record in page.records] == [before, after]
 
-    run(fresh_engine, scenario)
+    run(fresh_valkey, scenario)
 
 
-def test_two_workers_share_one_log_and_one_set_of_ids(engine: Engine) -> None:
+def test_two_workers_share_one_log_and_one_set_of_ids(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
-        other = ValkeyBroker(engine.unix_url, FAR_BOUNDS, engine.password)
+        other = ValkeyBroker(server.unix_url, FAR_BOUNDS, server.password)
         try:
             await broker.publish(update("one", "id"))
             assert await other.publish(update("one", "id")) == "id"
@@ -138,17 +138,17 @@ def test_two_workers_share_one_log_and_one_set_of_ids(engine: Engine) -> None:
         finally:
             await other.close()
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
-def test_places_go_forward_over_a_clock_that_was_set_back(engine: Engine) -> None:
+def test_places_go_forward_over_a_clock_that_was_set_back(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.read(BEGIN, 1)
         tomorrow_ms = int(time.time() + 86_400) * 1000
-        engine.ask("XADD", LOG, f"{tomorrow_ms}-7", "topics", "[]", "data", "")
+        server.ask("XADD", LOG, f"{tomorrow_ms}-7", "topics", "[]", "data", "")
         assert await broker.publish(update()) == f"#{tomorrow_ms}-8"
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
 # --- where it begins anew ---
@@ -156,23 +156,25 @@ def test_places_go_forward_over_a_clock_that_was_set_back(engine: Engine) -> Non
 
 @pytest.mark.parametrize("loss", [["FLUSHALL"], ["DEL", LOG], ["DEL", "{barestream}:state"]])
 def test_a_log_that_was_lost_begins_after_every_place_that_it_gave(
-    engine: Engine, loss: list[str]
+    server: ValkeyServer, loss: list[str]
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         for _ in range(20):
             last = Place.parse(await broker.publish(update()))
             await broker.publish(update(event_id="id"))
-            engine.ask(*loss)
+            server.ask(*loss)
             page = await broker.read(last, 10)
             assert page.floor > last
             assert page.records == []
             assert await broker.find("id") is None
             assert Place.parse(await broker.publish(update())) > page.floor
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
-def test_a_log_that_was_lost_within_a_millisecond_begins_after_it(engine: Engine) -> None:
+def test_a_log_that_was_lost_within_a_millisecond_begins_after_it(
+    server: ValkeyServer,
+) -> None:
     publish_and_lose = """
         redis.call('FLUSHALL')
         local place = redis.call('XADD', KEYS[1], '*', 'topics', '[]', 'data', '')
@@ -182,54 +184,54 @@ def test_a_log_that_was_lost_within_a_millisecond_begins_after_it(engine: Engine
 
     async def scenario(broker: ValkeyBroker) -> None:
         for _ in range(100):
-            last = engine.ask("EVAL", publish_and_lose, 1, LOG).decode()
+            last = server.ask("EVAL", publish_and_lose, 1, LOG).decode()
             assert (await broker.read(BEGIN, 1)).floor > Place.parse(f"#{last}")
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
 @pytest.mark.parametrize("touch", QUESTIONS)
-def test_whatever_touches_a_lost_log_first_begins_it(engine: Engine, touch: str) -> None:
+def test_whatever_touches_a_lost_log_first_begins_it(server: ValkeyServer, touch: str) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         last = Place.parse(await broker.publish(update()))
-        engine.ask("FLUSHALL")
+        server.ask("FLUSHALL")
         await QUESTIONS[touch](broker)
-        floor = engine.ask("HGET", "{barestream}:state", "floor").decode()
+        floor = server.ask("HGET", "{barestream}:state", "floor").decode()
         assert last < Place.parse(f"#{floor}")
         assert (await broker.read(BEGIN, 1)).floor == Place.parse(f"#{floor}")
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
-def test_a_wait_tells_that_the_log_was_lost_meanwhile(engine: Engine) -> None:
+def test_a_wait_tells_that_the_log_was_lost_meanwhile(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         last = Place.parse(await broker.publish(update("before")))
         waiter = asyncio.create_task(broker.wait(last, 10))
-        await until(lambda: engine.ask("INFO", "clients")["blocked_clients"])
-        engine.ask("FLUSHALL")
+        await until(lambda: server.ask("INFO", "clients")["blocked_clients"])
+        server.ask("FLUSHALL")
         await broker.publish(update("after"))
         page = await waiter
         assert page.floor > last
         assert texts(page.records) == ["after"]
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
 # --- what others wrote ---
 
 
-def test_an_entry_of_another_release_is_read(engine: Engine) -> None:
+def test_an_entry_of_another_release_is_read(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.read(BEGIN, 1)
         newer = ("v", "2", "new", b"\xff", "topics", '["t"]', "data", "x", "private", "1")
-        engine.ask("XADD", LOG, "*", *newer)
-        engine.ask("XADD", LOG, "*", "data", "y", "topics", '["\\u00e9"]', "retry", "7")
+        server.ask("XADD", LOG, "*", *newer)
+        server.ask("XADD", LOG, "*", "data", "y", "topics", '["\\u00e9"]', "retry", "7")
         assert [update_of(record) for record in await all_records(broker)] == [
             Update(("t",), Event("x"), private=True),
             Update(("é",), Event("y", retry_ms=7)),
         ]
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
 UNREADABLE = [
@@ -249,12 +251,12 @@ UNREADABLE = [
 
 
 def test_entries_that_cannot_be_read_are_one_gap_to_everybody_and_each_is_logged_once(
-    engine: Engine, caplog: pytest.LogCaptureFixture
+    server: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         floor = (await broker.read(BEGIN, 1)).floor
         await broker.publish(update("first"))
-        places = [engine.ask("XADD", LOG, "*", *fields).decode() for fields in UNREADABLE]
+        places = [server.ask("XADD", LOG, "*", *fields).decode() for fields in UNREADABLE]
         await broker.publish(update("last"))
         for page in (
             await broker.read(BEGIN, 100),
@@ -269,81 +271,87 @@ def test_entries_that_cannot_be_read_are_one_gap_to_everybody_and_each_is_logged
         assert {record.levelno for record in caplog.records} == {logging.ERROR}
         assert "secret" not in "".join(str(vars(record)) for record in caplog.records)
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
 def test_an_entry_that_says_what_is_lost_is_a_gap_to_everybody_and_no_complaint(
-    engine: Engine, caplog: pytest.LogCaptureFixture
+    server: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update("first"))
-        engine.ask("XADD", LOG, "*", "lost", "")
+        server.ask("XADD", LOG, "*", "lost", "")
         record = (await all_records(broker))[-1]
         assert record == lost(record.place)
         assert caplog.records == []
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
-def test_entries_that_were_never_counted_are_trimmed_all_the_same(engine: Engine) -> None:
+def test_entries_that_were_never_counted_are_trimmed_all_the_same(
+    server: ValkeyServer,
+) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update("first"))
         for fields in UNREADABLE:
-            engine.ask("XADD", LOG, "*", *fields)
+            server.ask("XADD", LOG, "*", *fields)
         await broker.publish(update("last"))
         assert texts(await all_records(broker)) == ["last"]
-        size = int(engine.ask("HGET", "{barestream}:state", "bytes"))
+        size = int(server.ask("HGET", "{barestream}:state", "bytes"))
         assert 0 <= size <= 100
 
-    run(engine, scenario, HistoryBounds(events=1, seconds=3600, bytes=1000))
+    run(server, scenario, HistoryBounds(events=1, seconds=3600, bytes=1000))
 
 
 # --- how it trims ---
 
 
 def test_a_history_with_smaller_bounds_shrinks_by_a_hundred_with_each_publish(
-    engine: Engine,
+    server: ValkeyServer,
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         many = (broker.publish(update(f"{n}", f"{n}")) for n in range(500))
         await asyncio.gather(*many)
         smaller = ValkeyBroker(
-            engine.url, HistoryBounds(events=10, seconds=3600, bytes=10_000), engine.password
+            server.url,
+            HistoryBounds(events=10, seconds=3600, bytes=10_000),
+            server.password,
         )
         try:
             await smaller.publish(update("500", "500"))
-            assert engine.ask("XLEN", LOG) == 401
-            assert engine.ask("HLEN", "{barestream}:ids") == 401
+            assert server.ask("XLEN", LOG) == 401
+            assert server.ask("HLEN", "{barestream}:ids") == 401
             for n in range(501, 506):
                 await smaller.publish(update(f"{n}", f"{n}"))
             page = await broker.read(BEGIN, 1000)
             assert texts(page.records) == [f"{n}" for n in range(496, 506)]
-            assert engine.ask("HKEYS", "{barestream}:ids") == [b"%d" % n for n in range(496, 506)]
+            assert server.ask("HKEYS", "{barestream}:ids") == [b"%d" % n for n in range(496, 506)]
         finally:
             await smaller.close()
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
-def test_a_trim_removes_all_that_is_beyond_the_bounds(engine: Engine) -> None:
+def test_a_trim_removes_all_that_is_beyond_the_bounds(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         many = (broker.publish(update(f"{n}", f"{n}")) for n in range(500))
         places = await asyncio.gather(*many)
         assert len(places) == 500
         smaller = ValkeyBroker(
-            engine.url, HistoryBounds(events=10, seconds=3600, bytes=10_000), engine.password
+            server.url,
+            HistoryBounds(events=10, seconds=3600, bytes=10_000),
+            server.password,
         )
         try:
             await smaller.trim()
-            assert engine.ask("XLEN", LOG) == engine.ask("HLEN", "{barestream}:ids") == 10
+            assert server.ask("XLEN", LOG) == server.ask("HLEN", "{barestream}:ids") == 10
         finally:
             await smaller.close()
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
 def test_the_newest_are_whole_where_the_history_is_trimmed_from_page_to_page(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         given = [Place.parse(await broker.publish(update())) for _ in range(50)]
@@ -365,45 +373,45 @@ def test_the_newest_are_whole_where_the_history_is_trimmed_from_page_to_page(
         assert 0 < min(lengths) < 50
 
     monkeypatch.setattr(valkey, "NEWEST_PAGE_EVENTS", 1)
-    run(engine, scenario, HistoryBounds(events=50, seconds=3600, bytes=1_000_000))
+    run(server, scenario, HistoryBounds(events=50, seconds=3600, bytes=1_000_000))
 
 
 # --- how it publishes ---
 
 
-def test_publishes_that_arrive_together_go_together(engine: Engine) -> None:
+def test_publishes_that_arrive_together_go_together(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update())
-        engine.ask("CONFIG", "RESETSTAT")
+        server.ask("CONFIG", "RESETSTAT")
         await asyncio.gather(*(broker.publish(update()) for _ in range(500)))
-        assert calls(engine, "exec") == 2
+        assert calls(server, "exec") == 2
         assert len(await all_records(broker)) == 501
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
-def test_large_publishes_go_in_batches_of_bounded_bytes(engine: Engine) -> None:
+def test_large_publishes_go_in_batches_of_bounded_bytes(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update())
-        engine.ask("CONFIG", "RESETSTAT")
+        server.ask("CONFIG", "RESETSTAT")
         await asyncio.gather(*(broker.publish(update("x" * 400_000)) for _ in range(6)))
-        assert calls(engine, "exec") == 3
+        assert calls(server, "exec") == 3
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
-def test_a_publisher_that_leaves_takes_nobody_with_it(engine: Engine) -> None:
+def test_a_publisher_that_leaves_takes_nobody_with_it(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update("first"))
-        engine.pause()
+        server.pause()
         sent = [asyncio.create_task(broker.publish(update(f"sent {n}"))) for n in range(3)]
-        await until(lambda: is_sent(broker, engine))
+        await until(lambda: is_sent(broker, server))
         behind = [asyncio.create_task(broker.publish(update(f"behind {n}"))) for n in range(3)]
         await until(lambda: len(broker._publishing._pending) == 3)
         sent[1].cancel()
         behind[1].cancel()
         await asyncio.sleep(0)
-        engine.resume()
+        server.resume()
         answers = await asyncio.gather(*sent, *behind, return_exceptions=True)
         left = [isinstance(answer, asyncio.CancelledError) for answer in answers]
         assert left == [False, True, False, False, True, False]
@@ -412,61 +420,63 @@ def test_a_publisher_that_leaves_takes_nobody_with_it(engine: Engine) -> None:
         assert texts(await all_records(broker)) == expected
 
     try:
-        run(engine, scenario)
+        run(server, scenario)
     finally:
-        engine.resume()
+        server.resume()
 
 
-def test_an_engine_that_forgot_the_script_takes_each_publish_once(engine: Engine) -> None:
+def test_a_valkey_that_forgot_the_script_takes_each_publish_once(
+    server: ValkeyServer,
+) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         for n in range(20):
-            engine.ask("SCRIPT", "FLUSH")
+            server.ask("SCRIPT", "FLUSH")
             pair = (broker.publish(update(f"{2 * n + odd}")) for odd in range(2))
             await asyncio.gather(*pair)
         assert texts(await all_records(broker)) == [f"{n}" for n in range(40)]
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
-def test_more_questions_than_connections_wait_for_their_turn(engine: Engine) -> None:
+def test_more_questions_than_connections_wait_for_their_turn(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update(event_id="id"))
         found = await asyncio.gather(*(broker.find("id") for _ in range(100)))
         assert all(record is not None for record in found)
-        held = engine.ask("CLIENT", "LIST").count(b"name=barestream")
+        held = server.ask("CLIENT", "LIST").count(b"name=barestream")
         assert held == 1 + valkey.MOST_CONNECTIONS
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
-# --- where the engine is away ---
+# --- where Valkey is away ---
 
 
-def test_without_an_engine_every_question_says_so_at_once_and_works_when_it_is_back(
-    fresh_engine: Engine,
+def test_without_a_valkey_every_question_says_so_at_once_and_works_when_it_is_back(
+    fresh_valkey: ValkeyServer,
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         for question in QUESTIONS.values():
             await question(broker)
-        await asyncio.to_thread(fresh_engine.kill)
+        await asyncio.to_thread(fresh_valkey.kill)
         for question in QUESTIONS.values():
             assert await away(question(broker)) < 1
-        await asyncio.to_thread(fresh_engine.start)
+        await asyncio.to_thread(fresh_valkey.start)
         for question in QUESTIONS.values():
             await question(broker)
 
-    run(fresh_engine, scenario)
+    run(fresh_valkey, scenario)
 
 
 @pytest.mark.parametrize("kind", ["url", "unix_url"])
-def test_an_engine_that_stands_still_is_away_for_every_question_within_its_time(
-    engine: Engine, kind: str
+def test_a_valkey_that_stands_still_is_away_for_every_question_within_its_time(
+    server: ValkeyServer, kind: str
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         for question in QUESTIONS.values():
             await question(broker)
         place = Place.parse(await broker.publish(update()))
-        engine.pause()
+        server.pause()
         waiter = asyncio.create_task(away(broker.wait(place, 10)))
         # The second has everything ahead of it, and more than a socket's buffer holds.
         publishers = [away(broker.publish(update("x" * 2_000_000))) for _ in range(2)]
@@ -474,92 +484,92 @@ def test_an_engine_that_stands_still_is_away_for_every_question_within_its_time(
         asked = await asyncio.gather(*publishers, *others)
         assert max(asked) < valkey.ANSWER_SECONDS + 1
         assert await waiter < 8.5
-        engine.resume()
+        server.resume()
         for question in QUESTIONS.values():
             await question(broker)
 
     try:
-        run(engine, scenario, url=getattr(engine, kind))
+        run(server, scenario, url=getattr(server, kind))
     finally:
-        engine.resume()
+        server.resume()
 
 
-def test_a_publish_in_flight_when_the_engine_dies_says_so_at_once(fresh_engine: Engine) -> None:
+def test_a_publish_in_flight_when_valkey_dies_says_so_at_once(fresh_valkey: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update())
-        fresh_engine.pause()
+        fresh_valkey.pause()
         flights = [asyncio.create_task(away(broker.publish(update()))) for _ in range(3)]
-        await until(lambda: is_sent(broker, fresh_engine))
+        await until(lambda: is_sent(broker, fresh_valkey))
         flights += [asyncio.create_task(away(broker.publish(update())))]
         await until(lambda: broker._publishing._pending)
-        await asyncio.to_thread(fresh_engine.kill)
+        await asyncio.to_thread(fresh_valkey.kill)
         assert max(await asyncio.gather(*flights)) < 1
 
-    run(fresh_engine, scenario)
+    run(fresh_valkey, scenario)
 
 
 def test_more_than_may_wait_is_refused_at_once(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
-        engine.pause()
+        server.pause()
         waiting = [asyncio.create_task(broker.publish(update("x" * 400))) for _ in range(3)]
         await asyncio.sleep(0)
         with pytest.raises(BrokerAwayError, match="too many updates wait"):
             await broker.publish(update("x" * 400))
-        engine.resume()
+        server.resume()
         await asyncio.gather(*waiting)
         await broker.publish(update("x" * 400))
 
     monkeypatch.setattr(publishing, "PENDING_MOST_BYTES", 1600)
     try:
-        run(engine, scenario)
+        run(server, scenario)
     finally:
-        engine.resume()
+        server.resume()
 
 
-def test_an_engine_that_refuses_to_write_is_away_and_says_why(engine: Engine) -> None:
+def test_a_valkey_that_refuses_to_write_is_away_and_says_why(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update("before", "id"))
-        engine.ask("CONFIG", "SET", "maxmemory", "1")
+        server.ask("CONFIG", "SET", "maxmemory", "1")
         with pytest.raises(BrokerAwayError, match="maxmemory"):
             await broker.publish(update("full"))
         # What is there can be read, and can be made less.
         for name in QUESTIONS.keys() - {"publish"}:
             await QUESTIONS[name](broker)
         assert texts(await all_records(broker)) == ["before"]
-        engine.ask("CONFIG", "SET", "maxmemory", "0")
-        engine.ask("REPLICAOF", "127.0.0.1", "1")
+        server.ask("CONFIG", "SET", "maxmemory", "0")
+        server.ask("REPLICAOF", "127.0.0.1", "1")
         with pytest.raises(BrokerAwayError, match="read only replica"):
             await broker.publish(update("replica"))
-        engine.ask("REPLICAOF", "NO", "ONE")
+        server.ask("REPLICAOF", "NO", "ONE")
         await broker.publish(update("after"))
         assert texts(await all_records(broker)) == ["before", "after"]
 
     try:
-        run(engine, scenario)
+        run(server, scenario)
     finally:
-        engine.ask("CONFIG", "SET", "maxmemory", "0")
-        engine.ask("REPLICAOF", "NO", "ONE")
+        server.ask("CONFIG", "SET", "maxmemory", "0")
+        server.ask("REPLICAOF", "NO", "ONE")
 
 
-def test_a_key_that_is_no_stream_is_told(engine: Engine) -> None:
+def test_a_key_that_is_no_stream_is_told(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update())
-        engine.ask("SET", LOG, "no stream")
+        server.ask("SET", LOG, "no stream")
         for question in (broker.publish(update()), broker.read(BEGIN, 10)):
             with pytest.raises(BrokerAwayError, match="WRONGTYPE"):
                 await question
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
-def test_closing_tells_those_who_still_wait(engine: Engine) -> None:
+def test_closing_tells_those_who_still_wait(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update())
-        engine.pause()
+        server.pause()
         sent = asyncio.create_task(away(broker.publish(update())))
-        await until(lambda: is_sent(broker, engine))
+        await until(lambda: is_sent(broker, server))
         behind = asyncio.create_task(away(broker.publish(update())))
         await until(lambda: broker._publishing._pending)
         await broker.close()
@@ -567,12 +577,14 @@ def test_closing_tells_those_who_still_wait(engine: Engine) -> None:
         assert await behind < 1
 
     try:
-        run(engine, scenario)
+        run(server, scenario)
     finally:
-        engine.resume()
+        server.resume()
 
 
-def test_what_a_stopped_engine_has_not_read_keeps_no_connection_open(engine: Engine) -> None:
+def test_what_a_stopped_valkey_has_not_read_keeps_no_connection_open(
+    server: ValkeyServer,
+) -> None:
     def sockets() -> set[int]:
         files = Path("/proc/self/fd").iterdir()
         return {file.stat().st_ino for file in files if file.is_socket()}
@@ -580,22 +592,22 @@ def test_what_a_stopped_engine_has_not_read_keeps_no_connection_open(engine: Eng
     async def scenario(broker: ValkeyBroker) -> None:
         before = sockets()
         await broker.publish(update())
-        engine.pause()
+        server.pause()
         # More than the buffers of both ends hold.
         publisher = asyncio.create_task(away(broker.publish(update("x" * 20_000_000))))
-        await until(lambda: is_sent(broker, engine))
+        await until(lambda: is_sent(broker, server))
         await broker.close()
         await publisher
         assert sockets() <= before
 
     try:
-        run(engine, scenario)
+        run(server, scenario)
     finally:
-        engine.resume()
+        server.resume()
 
 
 def test_a_question_that_is_cancelled_at_any_turn_leaves_no_connection_open(
-    engine: Engine,
+    server: ValkeyServer,
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         for turns in range(40):
@@ -606,18 +618,18 @@ def test_a_question_that_is_cancelled_at_any_turn_leaves_no_connection_open(
             asked.cancel()
             await asyncio.wait([asked])
         await broker.close()
-        await until(lambda: b"name=barestream" not in engine.ask("CLIENT", "LIST"))
+        await until(lambda: b"name=barestream" not in server.ask("CLIENT", "LIST"))
 
-    run(engine, scenario)
+    run(server, scenario)
 
 
 # --- how it is reached ---
 
 
 @pytest.mark.parametrize("password", ["wrong-secret", "", None])
-def test_a_wrong_password_is_told_without_it(engine: Engine, password: str | None) -> None:
+def test_a_wrong_password_is_told_without_it(server: ValkeyServer, password: str | None) -> None:
     async def scenario() -> None:
-        broker = ValkeyBroker(engine.url, FAR_BOUNDS, password)
+        broker = ValkeyBroker(server.url, FAR_BOUNDS, password)
         for question in QUESTIONS.values():
             with pytest.raises(BrokerAwayError, match=r"(?i)password|auth") as caught:
                 await question(broker)
@@ -629,10 +641,10 @@ def test_a_wrong_password_is_told_without_it(engine: Engine, password: str | Non
 
 
 @pytest.mark.parametrize("scheme", ["redis", "valkey"])
-def test_the_password_may_stand_in_the_url(engine: Engine, scheme: str) -> None:
+def test_the_password_may_stand_in_the_url(server: ValkeyServer, scheme: str) -> None:
     async def scenario() -> None:
         quoted = "correct%20horse%2Fbattery%3Astaple%40%2541"
-        broker = ValkeyBroker(f"{scheme}://:{quoted}@127.0.0.1:{engine.port}", FAR_BOUNDS)
+        broker = ValkeyBroker(f"{scheme}://:{quoted}@127.0.0.1:{server.port}", FAR_BOUNDS)
         assert await broker.publish(update(event_id="id")) == "id"
         await broker.close()
 

@@ -15,10 +15,10 @@ from barestream.history.update import Update
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.history.valkey.errors import answered
 from barestream.mercure.sse import Event
-from engine import Engine
 from published import data_of
 from served import until
 from service import PATIENCE_SECONDS, wait_for
+from valkey_server import ValkeyServer
 
 LOG = "{barestream}:log"
 BEGIN = Place(0, 0)
@@ -30,8 +30,8 @@ def update(data: str = "data") -> Update:
 
 
 @asynccontextmanager
-async def broker_of(engine: Engine, url: str | None = None) -> AsyncIterator[ValkeyBroker]:
-    broker = ValkeyBroker(url or engine.url, BOUNDS, engine.password)
+async def broker_of(server: ValkeyServer, url: str | None = None) -> AsyncIterator[ValkeyBroker]:
+    broker = ValkeyBroker(url or server.url, BOUNDS, server.password)
     try:
         yield broker
     finally:
@@ -55,66 +55,66 @@ async def refused(broker: ValkeyBroker) -> BrokerAwayError:
 
 
 @contextmanager
-def full(engine: Engine) -> Iterator[None]:
-    engine.ask("CONFIG", "SET", "maxmemory", "1")
+def full(server: ValkeyServer) -> Iterator[None]:
+    server.ask("CONFIG", "SET", "maxmemory", "1")
     yield
-    engine.ask("CONFIG", "SET", "maxmemory", "0")
+    server.ask("CONFIG", "SET", "maxmemory", "0")
 
 
 @contextmanager
-def without_replicas(engine: Engine) -> Iterator[None]:
-    engine.ask("CONFIG", "SET", "min-replicas-to-write", "1")
+def without_replicas(server: ValkeyServer) -> Iterator[None]:
+    server.ask("CONFIG", "SET", "min-replicas-to-write", "1")
     yield
-    engine.ask("CONFIG", "SET", "min-replicas-to-write", "0")
+    server.ask("CONFIG", "SET", "min-replicas-to-write", "0")
 
 
 @contextmanager
-def demoted(engine: Engine) -> Iterator[None]:
-    engine.ask("REPLICAOF", "127.0.0.1", "1")
+def demoted(server: ValkeyServer) -> Iterator[None]:
+    server.ask("REPLICAOF", "127.0.0.1", "1")
     yield
-    engine.ask("REPLICAOF", "NO", "ONE")
+    server.ask("REPLICAOF", "NO", "ONE")
 
 
 @contextmanager
-def cut_off(engine: Engine) -> Iterator[None]:
-    engine.ask("CONFIG", "SET", "replica-serve-stale-data", "no")
-    with demoted(engine):
+def cut_off(server: ValkeyServer) -> Iterator[None]:
+    server.ask("CONFIG", "SET", "replica-serve-stale-data", "no")
+    with demoted(server):
         yield
 
 
 @contextmanager
-def without_a_disk(engine: Engine) -> Iterator[None]:
+def without_a_disk(server: ValkeyServer) -> Iterator[None]:
     def has_saved(status: str) -> Callable[[], bool]:
-        return lambda: engine.ask("INFO", "persistence")["rdb_last_bgsave_status"] == status
+        return lambda: server.ask("INFO", "persistence")["rdb_last_bgsave_status"] == status
 
     # Not even root replaces a folder by a file.
-    snapshot = engine.folder / "dump.rdb"
+    snapshot = server.folder / "dump.rdb"
     (snapshot / "in the way").mkdir(parents=True)
-    engine.ask("CONFIG", "SET", "save", "3600 1000000")
-    engine.ask("BGSAVE")
+    server.ask("CONFIG", "SET", "save", "3600 1000000")
+    server.ask("BGSAVE")
     wait_for("a snapshot that fails", has_saved("err"))
     yield
     shutil.rmtree(snapshot)
-    engine.ask("BGSAVE")
+    server.ask("BGSAVE")
     wait_for("a snapshot", has_saved("ok"))
 
 
 @contextmanager
-def busy(engine: Engine) -> Iterator[None]:
-    engine.ask("CONFIG", "SET", "busy-reply-threshold", "50")
-    endless = threading.Thread(target=engine.error, args=("EVAL", "while true do end", 0))
+def busy(server: ValkeyServer) -> Iterator[None]:
+    server.ask("CONFIG", "SET", "busy-reply-threshold", "50")
+    endless = threading.Thread(target=server.error, args=("EVAL", "while true do end", 0))
     endless.start()
-    wait_for("a busy engine", lambda: "BUSY" in engine.error("PING"))
+    wait_for("a busy Valkey", lambda: "BUSY" in server.error("PING"))
     yield
-    engine.ask("SCRIPT", "KILL")
+    server.ask("SCRIPT", "KILL")
     endless.join()
 
 
 @contextmanager
-def without_permission(engine: Engine) -> Iterator[None]:
-    engine.ask("ACL", "SETUSER", "default", "-eval", "-evalsha")
+def without_permission(server: ValkeyServer) -> Iterator[None]:
+    server.ask("ACL", "SETUSER", "default", "-eval", "-evalsha")
     yield
-    engine.ask("ACL", "SETUSER", "default", "+eval", "+evalsha")
+    server.ask("ACL", "SETUSER", "default", "+eval", "+evalsha")
 
 
 @pytest.mark.parametrize(
@@ -130,12 +130,12 @@ def without_permission(engine: Engine) -> Iterator[None]:
     ],
 )
 def test_a_refused_update_is_not_taken_and_the_cause_is_named_and_all_goes_on_afterwards(
-    fresh_engine: Engine, state: Callable[..., object], cause: str, words: str, reads: bool
+    fresh_valkey: ValkeyServer, state: Callable[..., object], cause: str, words: str, reads: bool
 ) -> None:
     async def scenario() -> None:
-        async with broker_of(fresh_engine) as broker:
+        async with broker_of(fresh_valkey) as broker:
             await broker.publish(update("before"))
-            with state(fresh_engine):  # type: ignore[attr-defined]
+            with state(fresh_valkey):  # type: ignore[attr-defined]
                 error = await refused(broker)
                 assert (error.cause, error.nothing_taken, error.is_refusal) == (cause, True, True)
                 assert words in error.words
@@ -189,12 +189,12 @@ def test_an_error_that_may_come_after_an_update_was_added_leaves_it_open(answer:
 
 
 def test_a_script_that_fails_behind_its_update_leaves_it_open_whether_it_was_taken(
-    fresh_engine: Engine,
+    fresh_valkey: ValkeyServer,
 ) -> None:
     async def scenario() -> None:
-        async with broker_of(fresh_engine) as broker:
+        async with broker_of(fresh_valkey) as broker:
             await broker.publish(update("before"))
-            fresh_engine.ask("ACL", "SETUSER", "default", "-hincrby")
+            fresh_valkey.ask("ACL", "SETUSER", "default", "-hincrby")
             with pytest.raises(BrokerAwayError) as caught:
                 await broker.publish(update("added"))
             assert not caught.value.nothing_taken
@@ -204,11 +204,11 @@ def test_a_script_that_fails_behind_its_update_leaves_it_open_whether_it_was_tak
 
 
 def test_updates_whose_transaction_is_not_permitted_are_answered_one_by_one(
-    fresh_engine: Engine,
+    fresh_valkey: ValkeyServer,
 ) -> None:
     async def scenario() -> None:
-        async with broker_of(fresh_engine) as broker:
-            fresh_engine.ask("ACL", "SETUSER", "default", "-multi")
+        async with broker_of(fresh_valkey) as broker:
+            fresh_valkey.ask("ACL", "SETUSER", "default", "-multi")
             await asyncio.gather(*(broker.publish(update(f"{n}")) for n in range(3)))
             assert await texts(broker) == ["0", "1", "2"]
 
@@ -216,7 +216,7 @@ def test_updates_whose_transaction_is_not_permitted_are_answered_one_by_one(
 
 
 def test_without_a_connection_nothing_was_taken_and_with_one_it_is_open(
-    fresh_engine: Engine,
+    fresh_valkey: ValkeyServer,
 ) -> None:
     async def certain(broker: ValkeyBroker) -> bool:
         with pytest.raises(BrokerAwayError) as caught:
@@ -224,11 +224,11 @@ def test_without_a_connection_nothing_was_taken_and_with_one_it_is_open(
         return caught.value.nothing_taken
 
     async def scenario() -> None:
-        async with broker_of(fresh_engine) as broker:
+        async with broker_of(fresh_valkey) as broker:
             await broker.publish(update())
-            fresh_engine.pause()
+            fresh_valkey.pause()
             sent = asyncio.create_task(certain(broker))
-            await until(lambda: not broker._publishing._pending and fresh_engine.unread_bytes())
+            await until(lambda: not broker._publishing._pending and fresh_valkey.unread_bytes())
             waiting = asyncio.create_task(certain(broker))
             assert not await sent
             # It waited for the answer to the one before it, and was never sent.
@@ -236,7 +236,7 @@ def test_without_a_connection_nothing_was_taken_and_with_one_it_is_open(
             # What was connected is gone: the next waits for the greeting.
             assert await certain(broker)
             sent = asyncio.create_task(certain(broker))
-            await asyncio.to_thread(fresh_engine.kill)
+            await asyncio.to_thread(fresh_valkey.kill)
             assert await sent
             assert await certain(broker)
 
@@ -244,16 +244,16 @@ def test_without_a_connection_nothing_was_taken_and_with_one_it_is_open(
 
 
 def test_answers_to_a_greeting_that_came_too_late_are_nobody_elses(
-    fresh_engine: Engine, monkeypatch: pytest.MonkeyPatch
+    fresh_valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
-        async with broker_of(fresh_engine) as broker:
-            fresh_engine.pause()
+        async with broker_of(fresh_valkey) as broker:
+            fresh_valkey.pause()
             reading = broker._reading
             for _ in range(2):
                 with pytest.raises(BrokerAwayError):
                     await reading.ask((b"PING",))
-            fresh_engine.resume()
+            fresh_valkey.resume()
             # A loaded machine may be late with this one.
             reading._answer_seconds = PATIENCE_SECONDS
             assert await reading.ask((b"PING",), (b"ECHO", b"mine")) == [b"PONG", b"mine"]
@@ -268,7 +268,7 @@ def test_answers_to_a_greeting_that_came_too_late_are_nobody_elses(
 class Name:
     """A name that leads to one server at a time: it decides with each new connection."""
 
-    def __init__(self, leads_to: Engine) -> None:
+    def __init__(self, leads_to: ValkeyServer) -> None:
         self.leads_to = leads_to
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -298,16 +298,16 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def test_a_demoted_server_is_left_for_the_one_that_its_name_leads_to(
-    fresh_engine: Engine,
+    fresh_valkey: ValkeyServer,
 ) -> None:
-    async def scenario(other: Engine) -> None:
-        other.password = fresh_engine.password
-        name = Name(fresh_engine)
-        async with name.served() as url, broker_of(fresh_engine, url) as broker:
+    async def scenario(other: ValkeyServer) -> None:
+        other.password = fresh_valkey.password
+        name = Name(fresh_valkey)
+        async with name.served() as url, broker_of(fresh_valkey, url) as broker:
             await broker.publish(update("old"))
             # A connection for reading is there, too.
             assert await texts(broker) == ["old"]
-            fresh_engine.ask("REPLICAOF", "127.0.0.1", "1")
+            fresh_valkey.ask("REPLICAOF", "127.0.0.1", "1")
             name.leads_to = other
             untaken = 0
             for n in range(60):
@@ -318,20 +318,20 @@ def test_a_demoted_server_is_left_for_the_one_that_its_name_leads_to(
             assert untaken == 1
             assert await texts(broker) == [f"{n}" for n in range(1, 60)]
 
-    with Engine() as other:
+    with ValkeyServer() as other:
         asyncio.run(scenario(other))
 
 
 def test_a_server_that_goes_on_refusing_is_connected_to_anew_once_in_a_while(
-    fresh_engine: Engine, monkeypatch: pytest.MonkeyPatch
+    fresh_valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def connections() -> int:
-        return int(fresh_engine.ask("INFO", "stats")["total_connections_received"])
+        return int(fresh_valkey.ask("INFO", "stats")["total_connections_received"])
 
     async def scenario() -> None:
-        async with broker_of(fresh_engine) as broker:
+        async with broker_of(fresh_valkey) as broker:
             await broker.publish(update())
-            with full(fresh_engine):
+            with full(fresh_valkey):
                 before = connections()
                 for _ in range(50):
                     with pytest.raises(BrokerAwayError):
@@ -346,15 +346,15 @@ def test_a_server_that_goes_on_refusing_is_connected_to_anew_once_in_a_while(
 # --- probes, and bounds ---
 
 
-def test_a_probe_begins_a_log_and_then_writes_nothing(fresh_engine: Engine) -> None:
+def test_a_probe_begins_a_log_and_then_writes_nothing(fresh_valkey: ValkeyServer) -> None:
     def written() -> tuple[int, int]:
-        figures = fresh_engine.ask("INFO", "persistence")
+        figures = fresh_valkey.ask("INFO", "persistence")
         return figures["rdb_changes_since_last_save"], figures["aof_current_size"]
 
     async def scenario() -> None:
-        async with broker_of(fresh_engine) as broker:
+        async with broker_of(fresh_valkey) as broker:
             await broker.probe()
-            assert fresh_engine.ask("HEXISTS", "{barestream}:state", "floor")
+            assert fresh_valkey.ask("HEXISTS", "{barestream}:state", "floor")
             before = written()
             for _ in range(20):
                 await broker.probe()
@@ -364,25 +364,25 @@ def test_a_probe_begins_a_log_and_then_writes_nothing(fresh_engine: Engine) -> N
 
 
 def test_a_history_that_does_not_fit_the_memory_is_told_with_its_figures(
-    fresh_engine: Engine,
+    fresh_valkey: ValkeyServer,
 ) -> None:
     async def scenario() -> None:
-        async with broker_of(fresh_engine) as broker:
+        async with broker_of(fresh_valkey) as broker:
             assert await broker.misfits() == []
-            fresh_engine.ask("CONFIG", "SET", "maxmemory", "20mb")
+            fresh_valkey.ask("CONFIG", "SET", "maxmemory", "20mb")
             assert await broker.misfits() == []
-            fresh_engine.ask("CONFIG", "SET", "maxmemory", "10mb")
+            fresh_valkey.ask("CONFIG", "SET", "maxmemory", "10mb")
             (misfit,) = await broker.misfits()
             assert misfit.figures == {
                 "history_bytes": BOUNDS.bytes,
                 "maxmemory_bytes": 10 * 1024 * 1024,
             }
             assert "BARESTREAM_HISTORY_BYTES" in misfit.remedy
-            fresh_engine.ask("CONFIG", "SET", "maxmemory", "20mb")
-            fresh_engine.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+            fresh_valkey.ask("CONFIG", "SET", "maxmemory", "20mb")
+            fresh_valkey.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
             (misfit,) = await broker.misfits()
             assert misfit.figures == {"maxmemory_policy": "allkeys-lru"}
-            fresh_engine.ask("ACL", "SETUSER", "default", "-info")
+            fresh_valkey.ask("ACL", "SETUSER", "default", "-info")
             assert await broker.misfits() == []
 
     asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""A bare VM, on the real engine of this machine."""
+"""A bare VM, on the real Docker of this machine."""
 
 from collections.abc import Iterator
 
@@ -11,14 +11,14 @@ from vm import Vm
 
 
 @pytest.fixture(scope="session", autouse=True)
-def engine() -> None:
-    """Have an engine with Compose, and a client of ssh."""
+def docker_runs() -> None:
+    """Have a Docker with Compose, and a client of ssh."""
     path_of("ssh", "openssh-client")
     require_docker()
 
 
 @pytest.fixture(scope="session")
-def vm(engine: None) -> Iterator[Vm]:  # noqa: ARG001 (first of all)
+def vm(docker_runs: None) -> Iterator[Vm]:  # noqa: ARG001 (first of all)
     """Return the VM that all tests share: bare, until deploy/provision is tried on it."""
     # Not root: what needs root there goes by sudo.
     with Vm("deployer") as running:

@@ -35,7 +35,7 @@ def refused(vm: Vm, *arguments: str, **environment: str) -> str:
     return done.stderr
 
 
-def test_a_release_whose_engine_is_too_old_is_refused_before_anything_is_changed(vm: Vm) -> None:
+def test_a_release_whose_docker_is_too_old_is_refused_before_anything_is_changed(vm: Vm) -> None:
     name = "Debian GNU/Linux 12 (bookworm)"
     vm.console(
         "rm /etc/os-release; "
@@ -57,7 +57,7 @@ def test_a_check_says_what_would_change_and_changes_nothing(vm: Vm) -> None:
     assert state(vm) == before
 
 
-def test_a_bare_vm_gets_an_engine_that_runs(vm: Vm) -> None:
+def test_a_bare_vm_gets_a_docker_that_runs(vm: Vm) -> None:
     said = provision(vm)
     assert f"next: deploy/rollout {vm.target}" in said
     assert vm.console("docker info --format '{{.LiveRestoreEnabled}} {{.LoggingDriver}}'") == (

@@ -12,7 +12,7 @@ def test_the_status_has_the_version_its_streams_and_how_fast_they_are(operator: 
     assert done.returncode == 0, done.stderr
     assert re.search(rf"(blue|green) \(current\) +barestream:{operator.serving()}, Up", done.stdout)
     assert "20 streams," in done.stdout
-    assert "the engine answers" in done.stdout
+    assert "Valkey answers" in done.stdout
     assert "nginx:1.28, Up" in done.stdout
 
 

@@ -8,14 +8,14 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
-from docker_engine import docker, inspect
+from docker_cli import docker, inspect
 from service import ROOT, Answering, free_port, wait_for
 
 IMAGE = "barestream-test-vm"
 
 
 class Vm(Answering):
-    """A machine that may run an engine of its own, on free ports of this one.
+    """A machine that may run a Docker of its own, on free ports of this one.
 
     ``address`` and ``url`` are its port 80.
 
@@ -52,7 +52,7 @@ class Vm(Answering):
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True, timeout=20
         )
-        # Overlay does not lie on overlay: the inner engine's images need a volume.
+        # Overlay does not lie on overlay: inner Docker's images need a volume.
         docker(
             *("run", "--detach", "--privileged", "--name", self.name, "--hostname", self.name),
             *("--cgroupns=host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup"),
@@ -89,7 +89,7 @@ class Vm(Answering):
 
     @property
     def own_address(self) -> str:
-        """Its address in the engine's network, where every port of it is."""
+        """Its address in Docker's network, where every port of it is."""
         networks = inspect(self.name)["NetworkSettings"]["Networks"]
         address: str = networks["bridge"]["IPAddress"]
         return address
@@ -123,7 +123,7 @@ class Vm(Answering):
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            # A first one installs an engine, or builds the images.
+            # A first one installs a Docker, or builds the images.
             timeout=300,
             check=False,
         )

@@ -121,10 +121,10 @@ def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
     stack = Stack(
         token_key=KEY,
         workers=2,
-        # All clients share the engine's own address.
+        # All clients share Docker's own address.
         streams_per_address=2 * plan.clients,
         # Quiet topics live on heartbeats, and whoever was away for long is answered from the
-        # engine: both can lose or double, so both must happen.
+        # Docker: both can lose or double, so both must happen.
         heartbeat_seconds=0.5,
         ring_events=round(RING_SECONDS * plan.events_per_second),
     )

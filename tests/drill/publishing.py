@@ -23,7 +23,7 @@ QUIET_SECONDS = 2
 # One that waits for an answer must not hold up the others' events.
 PUBLISHER_SECONDS = 1
 
-# The app's own deadline for the engine is 5 s.
+# The app's own deadline for Valkey is 5 s.
 ANSWER_SECONDS = 10
 PAUSE_SECONDS = 0.5
 

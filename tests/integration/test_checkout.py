@@ -1,4 +1,4 @@
-"""`make up` without an engine, in checkouts as people have them."""
+"""`make up` without Docker, in checkouts as people have them."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ KEY = "0123456789abcdef0123456789abcdef"
 
 
 class Checkout:
-    """A clone on a machine where no engine answers."""
+    """A clone on a machine where no Docker answers."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

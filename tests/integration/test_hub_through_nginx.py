@@ -114,7 +114,7 @@ def test_the_figures_are_there_on_the_inside_alone(hub: Service) -> None:
         "barestream_delivery_lag_seconds_count": 1,
     }.items():
         assert during[name] - before.get(name, 0) == more
-    assert during["barestream_engine_up"] == 1
+    assert during["barestream_history_up"] == 1
     ended = 'barestream_streams_ended_total{reason="client left"}'
     wait_for("the end", lambda: hub.metrics().get(ended, 0) > before.get(ended, 0))
 

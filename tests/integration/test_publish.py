@@ -15,11 +15,11 @@ from pydantic import SecretStr
 
 from barestream.app import create_app
 from barestream.settings.settings import Settings
-from engine import Engine
 from publisher import KEY, PATH, Publisher, token
 from served import Served, following, until
 from service import free_port, wait_for
 from sse_client import Received
+from valkey_server import ValkeyServer
 
 FORM = "application/x-www-form-urlencoded"
 DATA_BYTES = 1000
@@ -307,7 +307,7 @@ def test_where_no_key_is_set_nobody_publishes() -> None:
     assert_problem(answer, 403, "BARESTREAM_TOKEN_KEY")
 
 
-def test_without_the_engine_a_publish_is_told_to_come_again() -> None:
+def test_without_valkey_a_publish_is_told_to_come_again() -> None:
     away = f"redis://127.0.0.1:{free_port()}"
     with Served(create_app(Settings(token_key=KEY, broker_url=away)), ours=True) as server:
         answer = httpx.post(server.url + PATH, data={"topic": "t"}, headers=AUTHORIZATION)
@@ -316,23 +316,25 @@ def test_without_the_engine_a_publish_is_told_to_come_again() -> None:
     assert answer.headers["retry-after"] == "1"
 
 
-def test_an_engine_that_stands_still_leaves_it_open_whether_an_update_was_taken() -> None:
-    with Engine() as engine:
+def test_a_valkey_that_stands_still_leaves_it_open_whether_an_update_was_taken() -> None:
+    with ValkeyServer() as valkey:
         settings = Settings(
-            token_key=KEY, broker_url=engine.url, broker_password=SecretStr(engine.password)
+            token_key=KEY,
+            broker_url=valkey.url,
+            broker_password=SecretStr(valkey.password),
         )
         with Served(create_app(settings), ours=True) as server:
             wait_for("the log", lambda: httpx.get(f"{server.url}/readyz").status_code == 200)
-            engine.pause()
+            valkey.pause()
             answer = httpx.post(
                 server.url + PATH, data={"topic": "t"}, headers=AUTHORIZATION, timeout=30
             )
-            engine.resume()
+            valkey.resume()
     assert_problem(answer, 503, "may or may not have been taken")
     assert answer.headers["retry-after"] == "1"
 
 
-def test_an_engine_that_refuses_is_told_to_publishers_and_probes_until_it_takes_updates_again(
+def test_a_valkey_that_refuses_is_told_to_publishers_and_probes_until_it_takes_updates_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def readiness() -> str:
@@ -341,23 +343,25 @@ def test_an_engine_that_refuses_is_told_to_publishers_and_probes_until_it_takes_
     def publish() -> httpx.Response:
         return httpx.post(server.url + PATH, data={"topic": "t"}, headers=AUTHORIZATION)
 
-    with Engine() as engine:
+    with ValkeyServer() as valkey:
         settings = Settings(
-            token_key=KEY, broker_url=engine.url, broker_password=SecretStr(engine.password)
+            token_key=KEY,
+            broker_url=valkey.url,
+            broker_password=SecretStr(valkey.password),
         )
         with Served(create_app(settings), ours=True) as server:
             wait_for("the log", lambda: readiness() == "ok\n")
-            engine.ask("REPLICAOF", "127.0.0.1", "1")
+            valkey.ask("REPLICAOF", "127.0.0.1", "1")
             # Nobody has published yet.
             wait_for("a probe", lambda: "a read-only replica" in readiness())
-            assert "barestream_engine_writable 0.0" in httpx.get(f"{server.url}/metrics").text
+            assert "barestream_history_writable 0.0" in httpx.get(f"{server.url}/metrics").text
             for _ in range(60):
                 answer = publish()
                 assert_problem(answer, 503, "a read-only replica. The update was not taken")
                 assert answer.headers["retry-after"] == "1"
             counted = 'barestream_publishes_untaken_total{cause="READONLY"} 60.0'
             assert counted in httpx.get(f"{server.url}/metrics").text
-            engine.ask("REPLICAOF", "NO", "ONE")
+            valkey.ask("REPLICAOF", "NO", "ONE")
             wait_for("a probe", lambda: readiness() == "ok\n")
             assert publish().status_code == 200
     causes = [

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from engine import Engine
 from publisher import KEY, Publisher
 from served import until
 from service import Service, wait_for
 from sse_client import SseClient
+from valkey_server import ValkeyServer
 
 # How long a slot may be without a worker.
 MOST_SECONDS = 2
@@ -27,15 +27,15 @@ DRAIN_SECONDS = 30
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with Engine() as running:
+def valkey() -> Iterator[ValkeyServer]:
+    with ValkeyServer() as running:
         yield running
 
 
 @contextmanager
-def hub_with(engine: Engine, **settings: object) -> Iterator[Service]:
+def hub_with(valkey: ValkeyServer, **settings: object) -> Iterator[Service]:
     """Run the hub with a long drain, and end it without one."""
-    settings |= {"broker_url": engine.url, "broker_password": engine.password}
+    settings |= {"broker_url": valkey.url, "broker_password": valkey.password}
     with Service(drain_seconds=DRAIN_SECONDS, token_key=KEY, **settings) as service:
         try:
             yield service
@@ -83,7 +83,7 @@ async def slowest_seconds(service: Service, seconds: float) -> float:
 
 
 def test_a_worker_that_stops_alone_has_a_successor_while_it_drains(
-    engine: Engine, figure: Callable[[str], None]
+    valkey: ValkeyServer, figure: Callable[[str], None]
 ) -> None:
     async def act() -> None:
         async with streams(service, 8) as clients:
@@ -96,13 +96,13 @@ def test_a_worker_that_stops_alone_has_a_successor_while_it_drains(
             assert len(service.workers()) == 3
             assert sum(client.clean is None for client in clients) >= 6
 
-    with hub_with(engine) as service:
+    with hub_with(valkey) as service:
         asyncio.run(act())
         assert service.complaints() == []
 
 
 def test_a_new_worker_that_dies_has_a_successor_while_a_reload_drains(
-    engine: Engine, figure: Callable[[str], None]
+    valkey: ValkeyServer, figure: Callable[[str], None]
 ) -> None:
     async def act() -> None:
         async with streams(service, 8):
@@ -117,11 +117,13 @@ def test_a_new_worker_that_dies_has_a_successor_while_a_reload_drains(
             assert old < set(service.workers())
             assert len(service.workers()) == 4
 
-    with hub_with(engine) as service:
+    with hub_with(valkey) as service:
         asyncio.run(act())
 
 
-def test_workers_that_leave_one_after_the_other_stay_bounded_in_number(engine: Engine) -> None:
+def test_workers_that_leave_one_after_the_other_stay_bounded_in_number(
+    valkey: ValkeyServer,
+) -> None:
     async def act() -> None:
         async with contextlib.AsyncExitStack() as open_streams:
             clients = []
@@ -138,12 +140,12 @@ def test_workers_that_leave_one_after_the_other_stay_bounded_in_number(engine: E
             assert sum(client.clean is False for client in clients) == 0
 
     leavers: set[int] = set()
-    with hub_with(engine, workers=1) as service:
+    with hub_with(valkey, workers=1) as service:
         asyncio.run(act())
 
 
 def test_a_reload_waits_for_the_workers_of_the_earlier_one_and_a_stop_does_not(
-    engine: Engine,
+    valkey: ValkeyServer,
 ) -> None:
     async def act() -> None:
         async with streams(service, 8) as clients:
@@ -160,12 +162,12 @@ def test_a_reload_waits_for_the_workers_of_the_earlier_one_and_a_stop_does_not(
             assert time.monotonic() - began_at < 3
             assert all(client.clean for client in clients)
 
-    with hub_with(engine) as service:
+    with hub_with(valkey) as service:
         asyncio.run(act())
 
 
-def test_a_second_reload_comes_once_the_first_has_drained(engine: Engine) -> None:
-    with hub_with(engine) as service:
+def test_a_second_reload_comes_once_the_first_has_drained(valkey: ValkeyServer) -> None:
+    with hub_with(valkey) as service:
         first = set(service.workers())
         with contextlib.ExitStack() as stack:
             held = stack.enter_context(socket.create_connection(service.address))

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from engine import Engine
 from full_size import IS_FULL_SIZE
 from publisher import KEY, PATH, Publisher
 from served import until
 from service import Service, private_kb
 from sse_client import Received, SseClient
+from valkey_server import ValkeyServer
 
 MARK_KB = 64
 RING_KB = 8 * 1024
@@ -41,12 +41,12 @@ TICKS_PER_SECOND = 10
 def service() -> Iterator[Service]:
     """Return a worker whose ring and history hold less than what will be published."""
     with (
-        Engine() as engine,
+        ValkeyServer() as valkey,
         Service(
             workers=1,
             token_key=KEY,
-            broker_url=engine.url,
-            broker_password=engine.password,
+            broker_url=valkey.url,
+            broker_password=valkey.password,
             ring_bytes=RING_KB * 1024,
             history_bytes=16 * 1024 * 1024,
             slow_seconds=SLOW_SECONDS,

@@ -52,14 +52,13 @@ def test_rates_and_lag_are_those_of_the_time_between_two_samples() -> None:
         before, after = asyncio.run(five_events(service))
     line = told(before, after)
     assert line.startswith("2 streams, 2.5 events/s published, 5.0 delivered; lag p50 below ")
-    assert line.endswith(" ms; the engine answers")
+    assert line.endswith(" ms; Valkey answers")
     assert told(after, after) == (
-        "2 streams, 0.0 events/s published, 0.0 delivered; lag p50 none, p99 none; "
-        "the engine answers"
+        "2 streams, 0.0 events/s published, 0.0 delivered; lag p50 none, p99 none; Valkey answers"
     )
 
 
-def sample(buckets: dict[str, int], *, engine_up: int = 1, draining: int = 0) -> str:
+def sample(buckets: dict[str, int], *, history_up: int = 1, draining: int = 0) -> str:
     """Return figures of a delivery lag, with bounds as they stand in the service's own."""
     name = "barestream_delivery_lag_seconds_bucket"
     return "\n".join(
@@ -69,8 +68,8 @@ def sample(buckets: dict[str, int], *, engine_up: int = 1, draining: int = 0) ->
             "barestream_streams 500.0",
             "barestream_events_published_total 1.0",
             "barestream_events_delivered_total 1.25e+06",
-            f"barestream_engine_up {engine_up}.0",
-            f"barestream_draining {draining}.0",
+            f"barestream_history_up {history_up}.0",
+            f"barestream_workers_draining {draining}.0",
         ]
     )
 
@@ -85,12 +84,12 @@ def sample(buckets: dict[str, int], *, engine_up: int = 1, draining: int = 0) ->
 )
 def test_a_share_of_the_deliveries_is_below_a_bound(after: dict[str, int], lags: str) -> None:
     before = {"0.001": 100, "1.0": 100, "+Inf": 100}
-    assert f"; lag {lags}; the engine answers" in told(sample(before), sample(after))
+    assert f"; lag {lags}; Valkey answers" in told(sample(before), sample(after))
 
 
-def test_an_engine_that_is_away_and_a_drain_are_told() -> None:
-    line = told(sample({"+Inf": 1}), sample({"+Inf": 1}, engine_up=0, draining=2))
-    assert line.endswith("; the engine does NOT answer; 2 workers drain")
+def test_a_valkey_that_is_away_and_a_drain_are_told() -> None:
+    line = told(sample({"+Inf": 1}), sample({"+Inf": 1}, history_up=0, draining=2))
+    assert line.endswith("; Valkey does NOT answer; 2 workers drain")
 
 
 @pytest.mark.parametrize("script", ["status", "logs"])

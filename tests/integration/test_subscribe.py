@@ -12,11 +12,11 @@ import pytest
 
 from barestream.app import create_app
 from barestream.settings.settings import Settings
-from engine import Engine
 from publisher import KEY, PATH, Publisher, token
 from served import Served, following, until
 from service import PATIENCE_SECONDS, free_port, wait_for
 from sse_client import Received, SseClient
+from valkey_server import ValkeyServer
 
 AUTHORIZATION = {"Authorization": f"Bearer {token()}"}
 LAST = "the last one"
@@ -107,12 +107,12 @@ def test_the_templates_of_a_stream_may_be_only_so_large_together(server: Served)
 
 
 def test_an_id_that_another_writer_has_given_beyond_ascii_is_gone_on_from() -> None:
-    with Engine() as engine:
-        settings = Settings(broker_url=engine.url, broker_password=engine.password)
+    with ValkeyServer() as valkey:
+        settings = Settings(broker_url=valkey.url, broker_password=valkey.password)
         with Served(create_app(settings), ours=True) as served:
             wait_for("the hub", lambda: httpx.get(f"{served.url}/readyz").status_code == 200)
             fields = ("v", "1", "topics", '["a"]', "data", "x", "id", "é1")
-            engine.ask("XADD", "{barestream}:log", "*", *fields)
+            valkey.ask("XADD", "{barestream}:log", "*", *fields)
             query = {"topic": "a", "lastEventID": "é1"}
             with httpx.stream("GET", served.url + PATH, params=query) as answer:
                 assert answer.status_code == 200
@@ -360,7 +360,7 @@ def test_the_star_selects_every_topic_and_a_topic_called_so(server: Served) -> N
     with_publisher(server, scenario)
 
 
-@pytest.mark.parametrize("ring_events", [2, 100], ids=["out of the engine", "out of the ring"])
+@pytest.mark.parametrize("ring_events", [2, 100], ids=["out of Valkey", "out of the ring"])
 def test_a_long_history_is_replayed_in_order_and_goes_on_live(ring_events: int) -> None:
     settings = Settings(token_key=KEY, ring_events=ring_events, history_events=100)
 
@@ -477,7 +477,7 @@ def test_a_stream_above_the_workers_limit_is_told_to_come_back(
     assert reasons.count("worker full") == 1
 
 
-def test_without_the_engine_a_stream_is_told_to_come_back(
+def test_without_valkey_a_stream_is_told_to_come_back(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     settings = Settings(token_key=KEY, broker_url=f"redis://127.0.0.1:{free_port()}")
@@ -632,7 +632,7 @@ def metric(server: Served, name: str) -> float:
 
 def test_the_figures_say_what_happened(server: Served) -> None:
     async def scenario(publisher: Publisher) -> None:
-        assert metric(server, "barestream_engine_up") == 1
+        assert metric(server, "barestream_history_up") == 1
         first = await publisher.publish("a", data="0")
         async with (
             following(server.address, "a") as one,
@@ -661,7 +661,7 @@ def test_the_figures_say_what_happened(server: Served) -> None:
         assert found["barestream_delivery_lag_seconds_sum"] < 1
         assert found['barestream_publishes_refused_total{status="400"}'] == 2
         assert found['barestream_publishes_refused_total{status="401"}'] == 1
-        assert found["barestream_draining"] == found["barestream_streams_paused"] == 0
+        assert found["barestream_workers_draining"] == found["barestream_streams_paused"] == 0
         assert metric(server, 'barestream_streams_ended_total{reason="client left"}') == 3
 
     with_publisher(server, scenario)

@@ -162,7 +162,7 @@ def test_the_longest_hold_is_told_for_the_time_between_two_looks() -> None:
         metrics = Metrics()
         for late in late_seconds:
             metrics.loop_lag_seconds.observe(late)
-        metrics.loop_lag_most_seconds.set(max(late_seconds))
+        metrics.loop_lag_max_seconds.set(max(late_seconds))
         return Holds.parse(metrics.text().decode())
 
     before, after = looked(0, 0.2), looked(0, 0.2, 0.003, 0.004)

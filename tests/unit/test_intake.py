@@ -106,15 +106,15 @@ def test_a_log_that_refuses_is_found_before_anybody_publishes(
 ) -> None:
     async def scenario(world: World) -> None:
         assert not world.intake.ready
-        assert world.figure("barestream_engine_writable 0.0")
+        assert world.figure("barestream_history_writable 0.0")
         await settle()
         assert world.intake.ready
-        assert world.figure("barestream_engine_writable 1.0")
+        assert world.figure("barestream_history_writable 1.0")
         world.broker.cause = "OOM"
         await world.look()
         assert not world.intake.ready
         assert world.intake.words == "refuses: OOM"
-        assert world.figure("barestream_engine_writable 0.0")
+        assert world.figure("barestream_history_writable 0.0")
         world.broker.cause = ""
         await world.look()
         assert world.intake.ready

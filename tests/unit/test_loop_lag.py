@@ -31,7 +31,7 @@ def test_each_wake_is_counted_by_how_late_it_was() -> None:
 
 
 def test_the_latest_wake_of_all_stays() -> None:
-    [most] = [line for line in noted(0.125, 0.5, 0.25) if "lag_most_seconds 0" in line]
+    [most] = [line for line in noted(0.125, 0.5, 0.25) if "lag_max_seconds 0" in line]
     assert abs(float(most.split()[1]) - 0.5) < 1e-9
 
 

@@ -174,7 +174,7 @@ def test_a_key_that_is_too_short_is_refused_without_being_shown(
     assert "hush" not in str(caught.value)
 
 
-def test_publishing_on_more_than_one_worker_needs_an_engine_that_they_share(
+def test_publishing_on_more_than_one_worker_needs_a_valkey_that_they_share(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("BARESTREAM_TOKEN_KEY", KEY)

@@ -19,7 +19,7 @@ from barestream.history.ring import Ring
 
 logger = logging.getLogger(__name__)
 
-# Reads of old history at once. Each holds one page, and the engine serves one after the other
+# Reads of old history at once. Each holds one page, and Valkey serves one after the other
 # anyway: more would only put the newest events behind the oldest.
 MOST_READS = 4
 
@@ -33,7 +33,7 @@ PAGE_MOST_EVENTS = 500
 # are 4 MB, or 20 with the largest events.
 MOST_PAGES = 32
 
-# Until the engine is asked again for a page that it did not give.
+# Until Valkey is asked again for a page that it did not give.
 RETRY_SECONDS = 1.0
 
 

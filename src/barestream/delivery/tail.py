@@ -142,7 +142,7 @@ class Tail:
             return
         self._following = following
         self._why_away = why
-        self.feed.metrics.engine_up.set(following)
+        self.feed.metrics.history_up.set(following)
         if following:
             logger.info("broker answers", extra={"events": len(self.feed.log)})
         else:

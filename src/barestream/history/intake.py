@@ -101,14 +101,14 @@ class Intake:
         self._has_taken = True
         if not self._is_open:
             self._is_open = True
-            self._metrics.engine_writable.set(1)
+            self._metrics.history_writable.set(1)
 
     def _fail(self, error: BrokerAwayError) -> None:
         self._has_failed = True
         self._is_welcomed = False
         if self._is_open is not False:
             self._is_open = False
-            self._metrics.engine_writable.set(0)
+            self._metrics.history_writable.set(0)
         self.words = error.words
         now = self._now()
         is_known = error.cause == self._logged_cause

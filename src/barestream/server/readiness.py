@@ -5,7 +5,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-# Longer than a worker's slowest answer; below the engine's own timeout of a health check.
+# Longer than a worker's slowest answer; below Docker's own timeout of a health check.
 _TIMEOUT_SECONDS = 2
 
 

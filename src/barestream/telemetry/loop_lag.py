@@ -35,4 +35,4 @@ class LoopLag:
         self._metrics.loop_lag_seconds.observe(late_seconds)
         if late_seconds > self._most_seconds:
             self._most_seconds = late_seconds
-            self._metrics.loop_lag_most_seconds.set(late_seconds)
+            self._metrics.loop_lag_max_seconds.set(late_seconds)

@@ -15,7 +15,7 @@ from barestream.telemetry.folder import unchanging
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
-# From a worker beside its engine on an idle machine to one that is far too busy.
+# From a worker beside its Valkey on an idle machine to one that is far too busy.
 _LAG_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -34,9 +34,9 @@ class Metrics:
         replays: Streams that resumed from an id.
         lag_seconds: From an event's place in time to the end of its broadcast.
         loop_lag_seconds: By how much the loop comes late to what is due.
-        loop_lag_most_seconds: The most of that since the start, of all processes that live.
-        engine_up: Whether the engine answers, 1 or 0; the worst of all processes.
-        engine_writable: Whether the engine takes updates, 1 or 0; the worst of all processes.
+        loop_lag_max_seconds: The most of that since the start, of all processes that live.
+        history_up: Whether the log of updates answers, 1 or 0; the worst of all processes.
+        history_writable: Whether it takes updates, 1 or 0; the worst of all processes.
         draining: Workers that drain.
         clock_jumps: Jumps of the wall clock, by direction.
     """
@@ -105,26 +105,26 @@ class Metrics:
             buckets=_LAG_BUCKETS_SECONDS,
             registry=registry,
         )
-        self.loop_lag_most_seconds = Gauge(
-            "barestream_loop_lag_most_seconds",
+        self.loop_lag_max_seconds = Gauge(
+            "barestream_loop_lag_max_seconds",
             "The most of that since the start; the worst of all workers.",
             multiprocess_mode="livemax",
             registry=registry,
         )
-        self.engine_up = Gauge(
-            "barestream_engine_up",
-            "Whether the engine answers; the worst of all workers.",
+        self.history_up = Gauge(
+            "barestream_history_up",
+            "Whether the log of updates answers; the worst of all workers.",
             multiprocess_mode="livemin",
             registry=registry,
         )
-        self.engine_writable = Gauge(
-            "barestream_engine_writable",
-            "Whether the engine takes updates; the worst of all workers.",
+        self.history_writable = Gauge(
+            "barestream_history_writable",
+            "Whether the log of updates takes updates; the worst of all workers.",
             multiprocess_mode="livemin",
             registry=registry,
         )
         self.draining = Gauge(
-            "barestream_draining",
+            "barestream_workers_draining",
             "Workers that drain.",
             multiprocess_mode="livesum",
             registry=registry,

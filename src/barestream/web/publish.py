@@ -44,7 +44,7 @@ _BESIDE_DATA_BYTES = 64 * 1024
 # In a percent-encoded form a byte takes three.
 _ENCODED_SIZE = 3
 
-# Until a publisher may try again: by then an engine that was restarted mostly answers.
+# Until a publisher may try again: by then a Valkey that was restarted mostly answers.
 _RETRY_AFTER = (b"retry-after", b"1")
 
 _NOT_TAKEN = "The update was not taken; it can be sent again."

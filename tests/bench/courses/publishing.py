@@ -10,7 +10,7 @@ from bench.measurement import Measurement, Stand
 from bench.rounds import Column, Course, Job, Table
 from bench.servers import Ours
 from bench.trial import Judged, Trial
-from engine import binary
+from valkey_server import binary
 
 NAME = "publishing"
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 
-_MOST = re.compile(r"^barestream_loop_lag_most_seconds (\S+)$", re.MULTILINE)
+_MOST = re.compile(r"^barestream_loop_lag_max_seconds (\S+)$", re.MULTILINE)
 _BUCKET = re.compile(r'^barestream_loop_lag_seconds_bucket{le="(\S+)"} (\S+)$', re.MULTILINE)
 
 

@@ -10,9 +10,9 @@ from bench.servers.holds import Holds
 from bench.servers.limits import WIDE
 from bench.servers.server import Address, answers, request, tree
 from bench.servers.tree import HERE, Tree
-from engine import Engine
 from publisher import KEY, PATH, token
 from service import Service, free_port
+from valkey_server import ValkeyServer
 
 
 class Ours:
@@ -38,17 +38,17 @@ class Ours:
         self.name = "barestream behind nginx" if behind_nginx else "barestream"
         self._behind_nginx = behind_nginx
         self._code = code
-        self._engine = Engine() if broker == "valkey" else None
+        self._valkey = ValkeyServer() if broker == "valkey" else None
         self._settings = {**WIDE, "token_key": KEY, "workers": workers, **settings}
         self._running = ExitStack()
         self._token = token()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            if self._engine:
-                stack.enter_context(self._engine)
-                self._settings["broker_url"] = self._engine.url
-                self._settings["broker_password"] = self._engine.password
+            if self._valkey:
+                stack.enter_context(self._valkey)
+                self._settings["broker_url"] = self._valkey.url
+                self._settings["broker_password"] = self._valkey.password
             if self._behind_nginx:
                 self._start_service(stack)
             else:
@@ -92,8 +92,8 @@ class Ours:
 
     def pids(self) -> list[int]:
         """Return all its processes, with Valkey's where it keeps the log."""
-        engine = [int(self._engine.ask("INFO", "server")["process_id"])] if self._engine else []
-        return [*(pid for root in self._roots for pid in tree(root)), *engine]
+        server = [int(self._valkey.ask("INFO", "server")["process_id"])] if self._valkey else []
+        return [*(pid for root in self._roots for pid in tree(root)), *server]
 
     def holds(self) -> Holds | None:
         """Return how long its loop was held so far, where its metrics tell."""

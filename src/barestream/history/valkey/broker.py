@@ -12,7 +12,7 @@ was set back. A log that is lost, or an older copy that is put in its place, may
 a worker whose own last place is not there sees that, and has the log tell everybody of lost
 updates, after that place. A release that does not know the state's ``lost`` leaves it as it is.
 
-The engine must not evict keys (``maxmemory-policy noeviction``, its default), and what it has
+Valkey must not evict keys (``maxmemory-policy noeviction``, its default), and what it has
 answered is only as safe as its ``appendfsync`` says.
 """
 
@@ -38,7 +38,7 @@ from barestream.history.valkey.errors import answered
 from barestream.history.valkey.memory import misfits
 from barestream.history.valkey.publishing import Publishing
 
-# Whoever asks is answered within this, or told that the engine is away.
+# Whoever asks is answered within this, or told that Valkey is away.
 ANSWER_SECONDS = 5.0
 
 # Connections for reads of one worker.
@@ -55,7 +55,7 @@ class ValkeyBroker:
     dead one is replaced when the next question is asked; nothing is ever asked twice.
 
     Args:
-        url: Where the engine is: redis://, rediss://, valkey://, valkeys:// or unix://.
+        url: Where Valkey is: redis://, rediss://, valkey://, valkeys:// or unix://.
         bounds: What the log keeps.
         password: Where the URL holds none.
 
@@ -77,7 +77,7 @@ class ValkeyBroker:
         self._writing = Connections(self._server, 1, ANSWER_SECONDS)
         self._publishing = Publishing(self._writing, ANSWER_SECONDS, self._error)
         self._reading = Connections(self._server, MOST_CONNECTIONS, ANSWER_SECONDS)
-        # The engine is late with an answer only after what it was told to wait.
+        # Valkey is late with an answer only after what it was told to wait.
         self._waiting = Connections(self._server, 1, WAIT_SECONDS + ANSWER_SECONDS / 2)
 
     async def publish(self, update: Update) -> str:
@@ -119,7 +119,7 @@ class ValkeyBroker:
 
     async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return what follows a place as soon as something does (see Broker)."""
-        # No script may block: the first command waits, and the engine takes the second when it
+        # No script may block: the first command waits, and Valkey takes the second when it
         # has answered the first.
         stream_id = codec.stream_id(after)
         block_ms = b"%d" % (WAIT_SECONDS * 1000)

@@ -16,7 +16,7 @@ from service import free_port, wait_for
 _CONFIG = """
 bind 127.0.0.1
 port {port}
-unixsocket {folder}/engine.sock
+unixsocket {folder}/server.sock
 dir {folder}
 requirepass {password}
 appendonly yes
@@ -31,20 +31,20 @@ def binary() -> str | None:
     return shutil.which("valkey-server") or shutil.which("redis-server")
 
 
-class Engine:
+class ValkeyServer:
     """A server process on a free port; its data outlive it until the context ends."""
 
     def __init__(self) -> None:
         self._binary = binary() or give_up(
-            "no engine: apt-get install valkey-server, or redis-server"
+            "no server: apt-get install valkey-server, or redis-server"
         )
-        self._folder = tempfile.TemporaryDirectory(prefix="bs-engine-")
+        self._folder = tempfile.TemporaryDirectory(prefix="bs-valkey-")
         self.folder = Path(self._folder.name)
         self.port = free_port()
         self.password = "correct horse/battery:staple@%41"
         self._process: subprocess.Popen[bytes] | None = None
         config = _CONFIG.format(port=self.port, folder=self.folder, password=f'"{self.password}"')
-        (self.folder / "engine.conf").write_text(config)
+        (self.folder / "server.conf").write_text(config)
 
     @property
     def url(self) -> str:
@@ -54,9 +54,9 @@ class Engine:
     @property
     def unix_url(self) -> str:
         """The same by its unix socket."""
-        return f"unix://{self.folder}/engine.sock"
+        return f"unix://{self.folder}/server.sock"
 
-    def __enter__(self) -> "Engine":
+    def __enter__(self) -> "ValkeyServer":
         try:
             self.start()
         except BaseException:
@@ -71,11 +71,11 @@ class Engine:
 
     def start(self) -> None:
         """Start it, on the data that it had, and wait until it answers."""
-        with (self.folder / "engine.log").open("ab") as log:
+        with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._binary, self.folder / "engine.conf"], stdout=log, stderr=log
+                [self._binary, self.folder / "server.conf"], stdout=log, stderr=log
             )
-        wait_for("the engine", self._answers)
+        wait_for("Valkey", self._answers)
 
     def stop(self) -> None:
         """End it properly."""
@@ -94,7 +94,7 @@ class Engine:
         self._signal(signal.SIGCONT)
 
     def ask(self, *command: object) -> Any:
-        """Return the engine's answer to a command."""
+        """Return Valkey's answer to a command."""
         client = valkey.Valkey(port=self.port, password=self.password, protocol=2)
         try:
             return client.execute_command(*command)
@@ -102,7 +102,7 @@ class Engine:
             client.close()
 
     def error(self, *command: object) -> str:
-        """Return what the engine's answer to a command says is wrong; empty where nothing is."""
+        """Return what Valkey's answer to a command says is wrong; empty where nothing is."""
         try:
             self.ask(*command)
         except valkey.ValkeyError as error:
@@ -120,7 +120,7 @@ class Engine:
     def _answers(self) -> bool:
         process = self._process
         assert process is not None
-        assert process.poll() is None, (self.folder / "engine.log").read_text()
+        assert process.poll() is None, (self.folder / "server.log").read_text()
         try:
             return bool(self.ask("PING"))
         except valkey.ConnectionError:

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def docker_answers() -> bool:
-    """Return whether there is an engine, and Compose."""
+    """Return whether there is a Docker, and Compose."""
     if shutil.which("docker") is None:
         return False
     commands = (["docker", "version"], ["docker", "compose", "version"])
@@ -18,7 +18,7 @@ def docker_answers() -> bool:
 
 
 def docker(*arguments: str, seconds: float = 120) -> str:
-    """Return what a command of the engine's client writes; it must succeed."""
+    """Return what a command of Docker's client writes; it must succeed."""
     done = subprocess.run(
         ["docker", *arguments],
         stdin=subprocess.DEVNULL,
@@ -32,6 +32,6 @@ def docker(*arguments: str, seconds: float = 120) -> str:
 
 
 def inspect(thing: str) -> dict[str, Any]:
-    """Return what the engine says about a container or an image."""
+    """Return what Docker says about a container or an image."""
     found: list[dict[str, Any]] = json.loads(docker("inspect", thing))
     return found[0]

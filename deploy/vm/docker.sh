@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# The engine's settings. Needs item.sh.
+# Docker's settings. Needs item.sh.
 
 daemon_file=/etc/docker/daemon.json
 
-engine() {
+docker_settings() {
     local wanted
     if $check && ! { command -v dockerd && command -v python3; } >/dev/null; then
         change "$daemon_file: live-restore, log limits"
@@ -14,11 +14,11 @@ engine() {
     wanted=$(merged_settings) || refuse "$daemon_file is not JSON" "Mend it, or move it away."
     if [ -n "$wanted" ]; then
         [ "$(docker info --format '{{.Swarm.LocalNodeState}}')" != active ] ||
-            refuse "the engine is in a swarm, where live-restore is not to be had" \
+            refuse "Docker is in a swarm, where live-restore is not to be had" \
                 "Take a VM of its own."
-        change "$daemon_file: live-restore, log limits" set_engine "$wanted"
+        change "$daemon_file: live-restore, log limits" set_docker "$wanted"
     elif ! lives_on; then
-        change "the engine, restarted with its settings" restart_engine
+        change "Docker, restarted with its settings" restart_docker
     else
         ok "$daemon_file"
     fi
@@ -42,20 +42,20 @@ if wanted != settings:
 PYTHON
 }
 
-set_engine() {
+set_docker() {
     mkdir -p /etc/docker
     write_file "$daemon_file" 644 "$1"
-    restart_engine
+    restart_docker
 }
 
 # A reload takes live-restore in, so that containers outlive the restart; the logs' limits want
-# that one. The engine reloads in its own time.
-restart_engine() {
+# that one. Docker reloads in its own time.
+restart_docker() {
     systemctl reload docker
     local deadline=$((SECONDS + 10))
     until lives_on; do
         [ $SECONDS -lt $deadline ] ||
-            refuse "the engine does not take live-restore, and a restart would end its containers" \
+            refuse "Docker does not take live-restore, and a restart would end its containers" \
                 "See why: journalctl -u docker"
         sleep 0.1
     done
