@@ -3,38 +3,19 @@
 nginx has the same limits; without nginx (BARESTREAM_BIND) clients connect here directly.
 """
 
-import time
 from http import HTTPStatus
 from typing import Any, ClassVar
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
 
 from barestream.asgi.contract import WHOLE_BODY
 from barestream.asgi.problem import CONTENT_TYPE, content
 from barestream.server import request_head
-from barestream.server.awaited import Awaited
-from barestream.server.notices import Notices
+from barestream.server.connections_state import ConnectionsState
 from barestream.server.request_head import RequestRefusedError
 
 _NO_HTTP = "Invalid HTTP request received."
-
-
-class ConnectionsState(ServerState):
-    """The state that the server and all its connections share.
-
-    Attributes:
-        draining: Whether the server stops.
-        most_connections: How many may be open; None for as many as the kernel allows.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.draining = False
-        self.most_connections: int | None = None
-        self.awaited = Awaited()
-        self.notices = Notices(time.monotonic)
 
 
 class _LingeringTransport:

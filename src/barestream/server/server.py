@@ -13,7 +13,7 @@ from uvicorn import Config, Server
 
 from barestream.asgi.contract import ON_DRAIN, Drain
 from barestream.delivery.stream import nothing
-from barestream.server.bounded_protocol import ConnectionsState
+from barestream.server.connections_state import ConnectionsState
 from barestream.server.protocol import Protocol
 from barestream.server.stalled_connections import StalledConnections
 
