@@ -122,6 +122,8 @@ class Follower:
         # upto is how far the records are looked through. The place follows once the wanted ones are
         # written, because a heartbeat tells the client its place.
         after = upto = self.place
+        # Another log may have the place where this one was left.
+        log = self.feed.log.restarts
         for record in records:
             # Later records belong to the next broadcast.
             if record.place > self.feed.target:
@@ -129,18 +131,18 @@ class Follower:
             if (yield from self.subscription.covers(record, budget)):
                 size_bytes += len(record.body)
                 if bodies and size_bytes > MARK_BYTES:
-                    if not self._write(bodies, after, upto):
+                    if not self._write(bodies, after, upto, log):
                         return
                     yield
                     after, bodies, size_bytes = upto, [], len(record.body)
                 bodies.append(record.body)
             upto = record.place
             if budget.is_over():
-                if not self._write(bodies, after, upto):
+                if not self._write(bodies, after, upto, log):
                     return
                 yield
                 after, bodies, size_bytes = upto, [], 0
-        self._write(bodies, after, upto)
+        self._write(bodies, after, upto, log)
 
     def miss(self, seen: str, floor: Place) -> None:
         """Tell the client that what came after the id it saw, up to a place, is gone."""
@@ -172,14 +174,14 @@ class Follower:
             # want.
             self.is_live = self.feed.take_in(self)
 
-    def _write(self, bodies: list[bytes], after: Place, upto: Place) -> bool:
-        """Send what was gathered between two places.
+    def _write(self, bodies: list[bytes], after: Place, upto: Place, log: int) -> bool:
+        """Send what was gathered between two places of a log, which is told by its restarts.
 
         Returns:
             False where it was not: meanwhile the client takes no more, or the log has become
             another and the follower stands elsewhere.
         """
-        if not self.can_advance or self.place != after:
+        if not self.can_advance or self.place != after or self.feed.log.restarts != log:
             return False
         if bodies:
             joined = frame(b"".join(bodies))
