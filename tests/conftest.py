@@ -9,8 +9,8 @@ import pytest
 # The settings of the person who runs the tests do not count.
 os.environ["BARESTREAM_ENV_FILE"] = ""
 
-# A shell starts what it runs in the background with SIGINT ignored, and every program that a test
-# starts would inherit that: bash could not even trap it.
+# A script's shell starts what it runs in the background with SIGINT ignored, and every program that
+# a test starts would inherit that: bash could not even trap it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _FIGURES = pytest.StashKey[list[str]]()

@@ -14,8 +14,9 @@ check() {
     if [ -e "releases/$1/deploy/nginx-start" ]; then
         settings=$(compose_for "$1" run --rm --no-deps --no-TTY "$other" barestream settings --nginx)
         # To standard output, which an operator sees although all is well: names that are no settings.
+        # An older release may lack the option.
         compose_for "$1" run --rm --no-deps --no-TTY "$other" \
-            sh -c 'barestream settings --check --env-file /dev/stdin 2>&1' <.env
+            sh -c 'barestream settings --check --env-file /dev/stdin 2>&1' <.env || true
         base_compose "$1" run --rm --no-deps --no-TTY nginx nginx-start check <<<"$settings"
         return
     fi

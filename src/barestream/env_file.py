@@ -19,15 +19,15 @@ from dotenv.parser import Binding, parse_stream
 # Names another file. Empty means no file: the program that starts the service has read it already.
 VARIABLE = "BARESTREAM_ENV_FILE"
 
-_STATEMENT = re.compile(r"\s*(?:export\s+)?[\w.\-]+[^\S\n]*(?:=(?P<value>.*))?\s*", re.DOTALL)
+_STATEMENT = re.compile(
+    r"[ \t\r\n]*(?:export[ \t]+)?[\w.\-]+[ \t]*(?:=(?P<value>.*?))?[ \t\r\n]*", re.DOTALL
+)
+_NAME = re.compile(r"[ \t\r\n]*(?:export[ \t]+)?([\w.\-]+)[ \t]*[=:]")
+_QUOTED = {quote: re.compile(rf"{quote}(?:\\.|[^{quote}\\])*", re.DOTALL) for quote in "'\""}
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
-# What Compose (compose-go 2.0) and python-dotenv read differently, by the quote that a value begins
-# with: an escape, or where a comment begins.
-_AMBIGUOUS = {
-    "'": re.compile(r"\\\\"),
-    '"': re.compile(r"\\['0]"),
-    "": re.compile(r"^\s+#|[^\S ]#"),
-}
+# Escapes that Compose (compose-go 2.0) and python-dotenv read differently, by the value's quotes.
+_AMBIGUOUS_ESCAPES = {"'": "\\", '"': "'0"}
 
 
 class EnvFileError(ValueError):
@@ -48,20 +48,22 @@ def complete(environment: MutableMapping[str, str]) -> None:
 
 
 def names(path: Path) -> Iterator[str]:
-    """Yield the names in a file, whatever their values are.
+    """Yield the names in a file as Compose finds them, whatever their values are.
 
     Raises:
         EnvFileError: The file is no text.
         OSError: The file cannot be read.
     """
-    yield from (binding.key for binding in parse_stream(_text(path)) if binding.key)
+    for binding in parse_stream(_text(path)):
+        if found := _NAME.match(binding.original.string):
+            yield found[1]
 
 
 def read(path: Path) -> dict[str, str]:
     """Return the variables of the file, without names that have no value.
 
     Raises:
-        EnvFileError: A line is not of the form NAME=value, or may mean something else to Compose.
+        EnvFileError: A line is not of the form NAME=value, or means something else to Compose.
         OSError: The file cannot be read.
     """
     found: dict[str, str] = {}
@@ -77,31 +79,54 @@ def _text(path: Path) -> StringIO:
     raw = path.read_bytes()
     if raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         raise EnvFileError(f"{path}: the file is in UTF-16; save it in UTF-8")
+    if b"\0" in raw:
+        raise EnvFileError(f"{path}: the file holds a NUL byte; save it as text in UTF-8")
     # Windows programs put a byte order mark at the start. Bytes that are not UTF-8 stay what they
     # are, as in Compose.
-    text = raw.removeprefix(BOM_UTF8).decode(errors="surrogateescape").replace("\r\n", "\n")
+    text = raw.removeprefix(BOM_UTF8).decode(errors="surrogateescape")
     return StringIO(text, newline="")
 
 
 def _why_refused(binding: Binding) -> str | None:
     """Return what is wrong with a statement, or could mean two things; None where nothing is."""
     text = binding.original.string
+    if "\r" in text.replace("\r\n", ""):
+        return "a carriage return stands in the line"
+    if binding.key is None and not binding.error:
+        lines = [line.strip(" \t\r") for line in text.split("\n")]
+        is_comment = all(not line or line.startswith("#") for line in lines)
+        return None if is_comment else "expected NAME=value"
     statement = _STATEMENT.fullmatch(text)
-    # A comment has no key.
-    if binding.error or "\r" in text or (binding.key is not None and statement is None):
+    if binding.error or statement is None:
         return "expected NAME=value"
-    raw = statement["value"] if statement else None
+    raw = statement["value"]
     if raw is None or binding.value is None:
         return None
-    quote = raw.lstrip()[:1]
-    if "$" in binding.value and quote != "'":
+    if "$" in binding.value and raw.lstrip(" \t")[:1] != "'":
         return (
             f"a $ stands for a variable here. Put the value of {binding.key} in single quotes, or "
             "write the variable's own value."
         )
-    ambiguous = _AMBIGUOUS[quote if quote in _AMBIGUOUS else ""]
-    if found := ambiguous.search(raw):
-        return f"Compose reads {found[0].strip(' ')!r} otherwise. Write {binding.key} another way."
+    return _ambiguity(raw, str(binding.key))
+
+
+def _ambiguity(raw: str, name: str) -> str | None:
+    """Return what Compose reads otherwise in a value as it is written; None where nothing is."""
+    value = raw.strip(" \t")
+    if value != value.strip():
+        return f"white space that is no space or tab stands beside the value of {name}"
+    if quoted := _QUOTED.get(value[:1]):
+        body = quoted.match(value)
+        escapes = _ESCAPE.findall(body[0]) if body else []
+        if ambiguous := {*escapes} & {*_AMBIGUOUS_ESCAPES[value[0]]}:
+            return (
+                f"Compose reads \\{min(ambiguous)} otherwise. Put the value of {name} in other "
+                "quotes, or in none."
+            )
+        return None
+    before_comment = value.partition(" #")[0]
+    if (raw[:1].isspace() and value.startswith("#")) or re.search(r"[^\S ]#", before_comment):
+        return f"Compose takes # for a part of the value here. Put the value of {name} in quotes."
     return None
 
 

@@ -45,8 +45,8 @@ class Checkout:
     @contextmanager
     def up(self, **environment: str) -> Iterator[str]:
         """Have it run, and return what was said."""
-        done = self.make("up", **environment)
         try:
+            done = self.make("up", **environment)
             assert done.returncode == 0, done.stdout + done.stderr
             yield done.stdout + done.stderr
         finally:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from barestream.env_file import EnvFileError, read
+from barestream.env_file import EnvFileError, names, read
 
 
 def of(content: bytes, folder: Path) -> dict[str, str]:
@@ -37,6 +37,11 @@ def of(content: bytes, folder: Path) -> dict[str, str]:
         (b'A="a\\\\b\\tc"', "a\\b\tc"),
         (b"# f\xfcr uns\nA=1", "1"),
         (b"A=f\xfcr", "f\udcfcr"),
+        (b"A='one\r\ntwo'\r", "one\r\ntwo"),
+        (b"A='1' # from C:\\\\share", "1"),
+        (b'A="1" # don\\\'t', "1"),
+        (b"A=1 # see\t#42", "1"),
+        (b'A="C:\\\\0dir"', "C:\\0dir"),
     ],
 )
 def test_a_line_means_what_it_means_to_compose(line: bytes, value: str, tmp_path: Path) -> None:
@@ -59,12 +64,24 @@ def test_a_variable_that_is_only_named_says_nothing(tmp_path: Path) -> None:
         (b"B:x=2\n", ".env, line 1: expected NAME=value"),
         (b'"B"=2\n', ".env, line 1: expected NAME=value"),
         (b"'B'=2\n", ".env, line 1: expected NAME=value"),
-        (b"A=1\rB=2\r", ".env, line 1: expected NAME=value"),
-        (b"B= # two\n", ".env, line 1: Compose reads '#' otherwise. Write B another way."),
-        (b"B=1\t# one\n", ".env, line 1: Compose reads '\\t#' otherwise."),
-        (b"B='a\\\\b'\n", ".env, line 1: Compose reads"),
-        (b'B="a\\\'b"\n', ".env, line 1: Compose reads"),
-        (b'B="a\\0101"\n', ".env, line 1: Compose reads"),
+        (b"A=1\rB=2\r", ".env, line 1: a carriage return stands in the line"),
+        (
+            b"B= # two\n",
+            ".env, line 1: Compose takes # for a part of the value here. Put the value of B",
+        ),
+        (b"B=1\t# one\n", ".env, line 1: Compose takes # for a part of the value here."),
+        (
+            b"B='a\\\\b'\n",
+            r".env, line 1: Compose reads \\ otherwise. Put the value of B in other quotes",
+        ),
+        (b'B="a\\\'b"\n', r".env, line 1: Compose reads \' otherwise."),
+        (b'B="a\\0101"\n', r".env, line 1: Compose reads \0 otherwise."),
+        ("export\u00a0B=2\n".encode(), ".env, line 1: expected NAME=value"),
+        ("B\u3000=2\n".encode(), ".env, line 1: expected NAME=value"),
+        ("B=\u30002\n".encode(), ".env, line 1: white space that is no space or tab stands beside"),
+        (b"B=2\x1c\n", ".env, line 1: white space that is no space or tab stands beside"),
+        (b"export # x\n", ".env, line 1: expected NAME=value"),
+        (b"B=a\0b\n", ".env: the file holds a NUL byte; save it as text in UTF-8"),
         ("A=1\n".encode("utf-16"), ".env: the file is in UTF-16; save it in UTF-8"),
     ],
 )
@@ -74,3 +91,9 @@ def test_a_line_that_compose_may_understand_otherwise_is_refused(
     with pytest.raises(EnvFileError) as caught:
         of(content, tmp_path)
     assert message in str(caught.value)
+
+
+def test_the_names_are_those_that_compose_finds(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_bytes(b"A=1\nexport B = 2\nC:3\nD: 4\n# E=5\nF='\nG=1\n'\nH\n")
+    assert [*names(path)] == ["A", "B", "C", "D", "F"]

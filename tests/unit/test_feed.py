@@ -2,18 +2,21 @@ import gc
 import json
 import re
 import weakref
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from itertools import pairwise
+from typing import cast
 
 import pytest
 
 from barestream.delivery.feed import Feed, HandOver
 from barestream.delivery.stream import MARK_BYTES, EndReason
 from barestream.delivery.subscriber import Subscriber
-from barestream.delivery.subscription import Subscription
+from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.history.gap import lost
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
+from barestream.mercure.budget import UNBOUNDED, Budget
 from barestream.mercure.sse import frame
 from barestream.mercure.topics import Selectors
 from barestream.telemetry.metrics import Metrics
@@ -437,6 +440,89 @@ def test_wherever_a_slice_ends_who_has_come_to_the_end_is_live(nth: int) -> None
     with feed.follow(stream, FLOOR):
         send(feed, record(104))
     assert writer.body == b"<101><102><103><104>"
+
+
+class Halfway:
+    """A subscription to everything, which takes long to find out about one event."""
+
+    topics = EVERYTHING_PUBLIC.topics
+
+    def covers(self, record: Record, _: Budget) -> Generator[None, None, bool]:
+        if record.place == place(103):
+            yield
+        return True
+
+
+def end(feed: Feed, subscriber: Subscriber, steps: Iterator[None]) -> None:
+    """Take the rest of its steps, and bring it on as the catch-up does."""
+    feed.budget = UNBOUNDED
+    for _ in steps:
+        pass
+    if subscriber.place < feed.log.floor:
+        feed.miss(subscriber, str(subscriber.place), feed.log.floor)
+    for _ in feed.steps(subscriber):
+        pass
+
+
+def test_a_step_that_was_left_at_the_end_of_a_log_sends_nothing_of_the_next_without_a_gap() -> None:
+    handed = Handed()
+    feed = spent_feed(handed)
+    for ms in (101, 102):
+        send(feed, record(ms))
+    stream, writer = fake_stream()
+    with feed.follow(stream, FLOOR):
+        [subscriber] = handed
+        steps = feed.steps(subscriber)
+        while subscriber.place < place(102):
+            next(steps)
+        restart(feed, place(120))
+        send(feed, record(121))
+        end(feed, subscriber, steps)
+    assert b'"from": "#102-0", "to": "#120-0"' in writer.body
+    assert re.findall(rb"<\d+>|barestream.gap", writer.body) == [
+        *(b"<101>", b"<102>", b"barestream.gap", b"<121>")
+    ]
+
+
+def test_a_step_that_was_left_at_an_event_that_both_logs_have_sends_none_twice() -> None:
+    handed = Handed()
+    feed = spent_feed(handed)
+    for ms in (101, 102, 103):
+        send(feed, record(ms))
+    stream, writer = fake_stream()
+    with feed.follow(stream, place(102)):
+        [subscriber] = handed
+        steps = feed.steps(subscriber)
+        while subscriber.place < place(103):
+            next(steps)
+        other = [record(ms) for ms in range(101, 106)]
+        for _ in feed.leap(FLOOR, other, place(103)):
+            pass
+        end(feed, subscriber, steps)
+    assert re.findall(rb"<\d+>|barestream.gap", writer.body) == [
+        *(b"<103>", b"barestream.gap", b"<104>", b"<105>")
+    ]
+
+
+def test_a_step_that_was_left_before_a_write_sends_nothing_of_a_log_that_is_gone() -> None:
+    handed = Handed()
+    feed = spent_feed(handed)
+    for ms in (101, 102, 103):
+        send(feed, record(ms))
+    stream, writer = fake_stream()
+    with feed.follow(stream, FLOOR, cast("Subscription", Halfway())):
+        [subscriber] = handed
+        feed.budget = UNBOUNDED
+        steps = feed.steps(subscriber)
+        next(steps)
+        assert writer.body == b""
+        other = [record(101), *(Record(place(ms), b"<other>", ("a",)) for ms in (102, 103))]
+        for _ in feed.leap(FLOOR, other, place(101)):
+            pass
+        end(feed, subscriber, steps)
+    assert re.findall(rb"<\w+>|barestream.gap", writer.body) == [
+        *(b"barestream.gap", b"<101>", b"<other>", b"<other>")
+    ]
 
 
 def test_what_the_log_no_longer_holds_is_left_to_the_one_who_catches_up() -> None:

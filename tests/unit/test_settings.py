@@ -136,6 +136,12 @@ def test_each_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         load()
 
 
+def test_a_value_that_is_not_in_utf_8_is_named_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "BARESTREAM_TOKEN_KEY", os.fsdecode(b"f\xfcr" + b"0" * 32))
+    with pytest.raises(SettingsError, match=r"^BARESTREAM_TOKEN_KEY: expected text in UTF-8$"):
+        load()
+
+
 def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BARESTREAM_CLOCK_SECONDS", "")
     assert load().clock_seconds == 1

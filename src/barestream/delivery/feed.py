@@ -49,8 +49,7 @@ class Feed:
         pending_bytes: How much no broadcast has begun to send.
         budget: The slices in which the feed does its work; without slices, unbounded.
         on_append: Called when there is something to send.
-        lag: How long events took. The reader of the source replaces it by one with a monotonic
-            clock, and tells it of each read.
+        lag: How long events took; the source's reader gives one with a monotonic clock.
     """
 
     def __init__(
@@ -95,7 +94,7 @@ class Feed:
         self.sent = self.log.last
 
     def append(self, record: Record) -> None:
-        """Add an event to the log; the next broadcast sends it to the live who want it."""
+        """Add an event to the log; the next broadcast sends it."""
         self.log.append(record)
         self._pending.append(record)
         self.lag.begin(record.place)
@@ -279,6 +278,8 @@ class Feed:
         # How far the records are looked through. The place follows once the wanted ones are sent,
         # because a heartbeat tells it.
         after = upto = subscriber.place
+        # Another log may have the place where this one was left.
+        log = self.log.restarts
         for record in records:
             # Later records belong to the next broadcast.
             if record.place > self.target:
@@ -286,18 +287,18 @@ class Feed:
             if (yield from subscriber.subscription.covers(record, budget)):
                 size_bytes += len(record.body)
                 if bodies and size_bytes > MARK_BYTES:
-                    if not self._write(subscriber, bodies, after, upto):
+                    if not self._write(subscriber, bodies, (after, upto), log):
                         return
                     yield
                     after, bodies, size_bytes = upto, [], len(record.body)
                 bodies.append(record.body)
             upto = record.place
             if budget.is_over():
-                if not self._write(subscriber, bodies, after, upto):
+                if not self._write(subscriber, bodies, (after, upto), log):
                     return
                 yield
                 after, bodies, size_bytes = upto, [], 0
-        self._write(subscriber, bodies, after, upto)
+        self._write(subscriber, bodies, (after, upto), log)
 
     def miss(self, subscriber: Subscriber, seen: str, floor: Place) -> None:
         """Tell the client that what came after the id it saw, up to a place, is gone."""
@@ -308,20 +309,21 @@ class Feed:
         self._settle(subscriber)
 
     def _write(
-        self, subscriber: Subscriber, bodies: list[bytes], after: Place, upto: Place
+        self, subscriber: Subscriber, bodies: list[bytes], span: tuple[Place, Place], log: int
     ) -> bool:
-        """Send what was gathered between two places.
+        """Send what was gathered between two places of a log, which is told by its restarts.
 
         Returns:
             False where it was not: meanwhile its client takes no more, or it stands elsewhere.
         """
-        if subscriber.place != after or not self.can_send(subscriber):
+        is_there = subscriber.place == span[0] and self.log.restarts == log
+        if not is_there or not self.can_send(subscriber):
             return False
         if bodies:
             joined = frame(b"".join(bodies))
             if subscriber.stream.write(joined, len(bodies)):
                 self.metrics.delivered(len(bodies), len(joined.body))
-        subscriber.place = upto
+        subscriber.place = span[1]
         # At once: whoever takes the steps may leave them after any write, the last one too.
         self._settle(subscriber)
         return True
@@ -341,10 +343,8 @@ class Feed:
 
     def _position(self, subscriber: Subscriber) -> Place:
         """Return the place up to which it has been sent all that it wants."""
-        if subscriber.state is State.LIVE:
-            return max(subscriber.place, self.sent)
-        return subscriber.place
+        is_live = subscriber.state is State.LIVE
+        return max(subscriber.place, self.sent) if is_live else subscriber.place
 
     def _heartbeat(self, subscriber: Subscriber) -> Frame:
-        """Return an event that says how far the client has come."""
         return frame(encode(Event(id=str(self._position(subscriber)), type=HEARTBEAT_TYPE)))

@@ -47,6 +47,10 @@ def load(*names: str) -> Settings:
     needed = names or tuple(Settings.model_fields)
     set_values = {name: os.environ.get(variable(name)) for name in needed}
     given = {name: value for name, value in set_values.items() if value}
+    for name, value in given.items():
+        # As the environment has bytes that are not UTF-8.
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise SettingsError(f"{variable(name)}: expected text in UTF-8")
     try:
         found = Settings.model_validate(given | _from_files(os.environ, needed))
     except ValidationError as error:
