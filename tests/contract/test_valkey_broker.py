@@ -1,8 +1,10 @@
 """What the log in a Valkey promises beyond what every home does."""
 
 import asyncio
+import contextlib
 import itertools
 import logging
+import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
@@ -624,6 +626,27 @@ def test_a_question_that_is_cancelled_at_any_turn_leaves_no_connection_open(
 
 
 # --- how it is reached ---
+
+
+def test_a_host_that_answers_no_connection_is_told_within_its_time() -> None:
+    async def scenario(port: int) -> None:
+        broker = ValkeyBroker(f"redis://127.0.0.1:{port}", FAR_BOUNDS)
+        started_at = time.monotonic()
+        with pytest.raises(BrokerAwayError) as caught:
+            await broker.publish(update())
+        assert time.monotonic() - started_at < valkey.ANSWER_SECONDS - 1
+        assert (caught.value.cause, caught.value.nothing_taken) == ("unreachable", True)
+        await broker.close()
+
+    # A queue that is full answers as a host does that has vanished: not at all.
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        address = listener.getsockname()
+        with contextlib.ExitStack() as queue:
+            for _ in range(3):
+                waiting = queue.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(address)
+            asyncio.run(scenario(address[1]))
 
 
 @pytest.mark.parametrize("password", ["wrong-secret", "", None])

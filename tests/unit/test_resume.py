@@ -4,7 +4,7 @@ import pytest
 
 from barestream.delivery.feed import Feed
 from barestream.delivery.replay import Replay
-from barestream.delivery.resume import MOST_IDS, Resumption, resumption
+from barestream.delivery.resume import LIVE, MOST_IDS, Resumption, resumption
 from barestream.delivery.slices import Slices
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.delivery.tail import Tail
@@ -51,7 +51,7 @@ def resumed(*last_event_ids: str, readable: tuple[str, ...] = ()) -> Resumption:
 
 
 def test_without_an_id_a_client_starts_at_the_end() -> None:
-    assert resumed() == Resumption(None)
+    assert resumed() == LIVE
 
 
 def test_earliest_is_all_that_the_history_has() -> None:
@@ -95,7 +95,7 @@ def test_the_id_of_a_private_event_is_known_to_those_alone_who_may_read_it() -> 
 def test_what_clients_send_that_have_no_id_yet_is_none_unless_a_publisher_gave_it(
     no_id: str,
 ) -> None:
-    assert resumed(no_id) == Resumption(None)
+    assert resumed(no_id) == LIVE
     assert resumed(no_id, "#1000-7") == Resumption(Place(1000, 7), "#1000-7")
 
     async def with_that_id() -> Resumption:

@@ -36,11 +36,16 @@ class Resumption(NamedTuple):
             there is none that the client may know; None where the client named no id.
         missed_after: The id that the client named, where the history cannot say what came
             after it.
+        is_replay: Whether the client named an id.
     """
 
     place: Place | None
     preceding_id: str | None = None
     missed_after: str | None = None
+    is_replay: bool = True
+
+
+LIVE = Resumption(None, is_replay=False)
 
 
 async def resumption(
@@ -67,6 +72,8 @@ async def resumption(
     Raises:
         BrokerAwayError: It takes the history to tell, and that is out of reach.
     """
+    if not last_event_ids:
+        return LIVE
     places: dict[Place, str] = {}
     unknown: list[str] = []
     asked_at = now()
@@ -81,7 +88,7 @@ async def resumption(
         await sleep(asked_at + steps * UNKNOWN_STEP_SECONDS - now())
     if not places:
         if not unknown:
-            return Resumption(None)
+            return LIVE
         return Resumption(await _floor(tail, BEGIN), EARLIEST, unknown[-1])
     newest = max(places)
     if newest == BEGIN:

@@ -20,10 +20,12 @@ class ClockStream:
         """Answer with the ticks after the client's last one, or with the newest, then live ones."""
         feed = self._clock.feed
         try:
-            last_id = self._clock.newest(last_event_ids(request))
+            named = last_event_ids(request)
+            last_id = self._clock.newest(named)
             place = self._clock.resume(last_id)
             missed_after = last_id if self._clock.is_ahead(last_id) else None
             preceding = max(place, feed.log.floor)
-            return follow(request, feed, Resumption(place, str(preceding), missed_after))
+            start = Resumption(place, str(preceding), missed_after, is_replay=bool(named))
+            return follow(request, feed, start)
         except MalformedFormError as error:
             return bad_request(f"The query cannot be read. {error}").response()

@@ -11,7 +11,6 @@ from barestream.delivery.feed import Feed
 from barestream.delivery.resume import Resumption
 from barestream.delivery.stream import EndReason, Stream
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
-from barestream.web.cursor import last_event_ids
 from barestream.web.event_stream import StreamResponse
 from barestream.web.form import query
 
@@ -39,8 +38,7 @@ def follow(
         expires_in_seconds: When the stream ends for good.
     """
     heartbeat_events = query(request).get("heartbeat") == ["event"]
-    is_replay = bool(last_event_ids(request))
-    source = _Following(feed, start, subscription, is_replay, heartbeat_events, expires_in_seconds)
+    source = _Following(feed, start, subscription, heartbeat_events, expires_in_seconds)
     headers = []
     if start.preceding_id is not None:
         headers.append((b"last-event-id", start.preceding_id.encode()))
@@ -54,13 +52,12 @@ class _Following:
     feed: Feed
     start: Resumption
     subscription: Subscription
-    is_replay: bool
     heartbeat_events: bool
     expires_in_seconds: float | None
 
     @asynccontextmanager
     async def __call__(self, stream: Stream) -> AsyncIterator[None]:
-        if self.is_replay and stream.end_reason is None:
+        if self.start.is_replay and stream.end_reason is None:
             # Not where the hub has turned it away.
             self.feed.metrics.replays.inc()
         expiry = None

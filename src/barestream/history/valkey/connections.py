@@ -25,6 +25,10 @@ _KEEPALIVE = {
 _URL_OPTIONS = {"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}
 _DATABASE = re.compile(r"/?|/[0-9]+")
 
+# A host that has vanished, such as a container that was killed, refuses no connection: the kernel
+# gives up its address after 3 s, and a publisher is told before.
+CONNECT_SECONDS = 2.0
+
 # The shortest time between reconnections to a server that goes on refusing: a TLS handshake costs
 # both ends milliseconds.
 LEAVE_SECONDS = 1.0
@@ -215,5 +219,9 @@ def connection_options(url: str) -> dict[str, Any]:
     if parts.scheme in ("rediss", "valkeys"):
         # The client library's default accepts the certificate of any host.
         options["ssl_check_hostname"] = True
-    # Each question has one deadline for all its steps, so the socket needs no timeout.
-    return options | {"client_name": "barestream", "socket_timeout": None}
+    # Each question has one deadline for all its steps, so a connected socket needs no timeout.
+    return options | {
+        "client_name": "barestream",
+        "socket_timeout": None,
+        "socket_connect_timeout": CONNECT_SECONDS,
+    }
