@@ -100,19 +100,17 @@ def _why_refused(binding: Binding) -> str | None:
     if binding.error or statement is None:
         return "expected NAME=value"
     raw = statement["value"]
-    if raw is None or binding.value is None:
-        return None
-    if "$" in binding.value and raw.lstrip(" \t")[:1] != "'":
-        return (
-            f"a $ stands for a variable here. Put the value of {binding.key} in single quotes, or "
-            "write the variable's own value."
-        )
-    return _ambiguity(raw, str(binding.key))
+    return None if raw is None else _ambiguity(raw, str(binding.key), str(binding.value))
 
 
-def _ambiguity(raw: str, name: str) -> str | None:
+def _ambiguity(raw: str, name: str, read_value: str) -> str | None:
     """Return what Compose reads otherwise in a value as it is written; None where nothing is."""
     value = raw.strip(" \t")
+    if "$" in read_value and not value.startswith("'"):
+        return (
+            f"a $ stands for a variable here. Put the value of {name} in single quotes, or write "
+            "the variable's own value."
+        )
     if value != value.strip():
         return f"white space that is no space or tab stands beside the value of {name}"
     if quoted := _QUOTED.get(value[:1]):

@@ -3,7 +3,7 @@ import json
 import re
 import weakref
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from typing import cast
 
@@ -453,76 +453,73 @@ class Halfway:
         return True
 
 
-def end(feed: Feed, subscriber: Subscriber, steps: Iterator[None]) -> None:
-    """Take the rest of its steps, and bring it on as the catch-up does."""
-    feed.budget = UNBOUNDED
-    for _ in steps:
-        pass
-    if subscriber.place < feed.log.floor:
-        feed.miss(subscriber, str(subscriber.place), feed.log.floor)
-    for _ in feed.steps(subscriber):
-        pass
+class Left:
+    """A subscriber to a log from 101 on, whose steps somebody has begun to take."""
+
+    def __init__(self, newest: int, subscription: Subscription = EVERYTHING_PUBLIC) -> None:
+        handed = Handed()
+        self.feed = spent_feed(handed)
+        for ms in range(101, newest + 1):
+            send(self.feed, record(ms))
+        self._subscription = subscription
+        self._handed = handed
+        self._stream, self.writer = fake_stream()
+
+    @contextmanager
+    def since(self, ms: int) -> Iterator[None]:
+        """Let it follow from a place; then take the rest of its steps, as the replay does."""
+        with self.feed.follow(self._stream, place(ms), self._subscription):
+            [subscriber] = self._handed
+            self.subscriber, self.steps = subscriber, self.feed.steps(subscriber)
+            yield
+            self.feed.budget = UNBOUNDED
+            for _ in self.steps:
+                pass
+            if subscriber.place < self.feed.log.floor:
+                self.feed.miss(subscriber, str(subscriber.place), self.feed.log.floor)
+            for _ in self.feed.steps(subscriber):
+                pass
+
+    def come_to(self, ms: int) -> None:
+        while self.subscriber.place < place(ms):
+            next(self.steps)
+
+    def leap(self, other: list[Record], common: int) -> None:
+        for _ in self.feed.leap(FLOOR, other, place(common)):
+            pass
+
+    @property
+    def got(self) -> list[bytes]:
+        return re.findall(rb"<\w+>|barestream.gap", self.writer.body)
 
 
 def test_a_step_that_was_left_at_the_end_of_a_log_sends_nothing_of_the_next_without_a_gap() -> None:
-    handed = Handed()
-    feed = spent_feed(handed)
-    for ms in (101, 102):
-        send(feed, record(ms))
-    stream, writer = fake_stream()
-    with feed.follow(stream, FLOOR):
-        [subscriber] = handed
-        steps = feed.steps(subscriber)
-        while subscriber.place < place(102):
-            next(steps)
-        restart(feed, place(120))
-        send(feed, record(121))
-        end(feed, subscriber, steps)
-    assert b'"from": "#102-0", "to": "#120-0"' in writer.body
-    assert re.findall(rb"<\d+>|barestream.gap", writer.body) == [
-        *(b"<101>", b"<102>", b"barestream.gap", b"<121>")
-    ]
+    left = Left(102)
+    with left.since(100):
+        left.come_to(102)
+        restart(left.feed, place(120))
+        send(left.feed, record(121))
+    assert b'"from": "#102-0", "to": "#120-0"' in left.writer.body
+    assert left.got == [b"<101>", b"<102>", b"barestream.gap", b"<121>"]
 
 
 def test_a_step_that_was_left_at_an_event_that_both_logs_have_sends_none_twice() -> None:
-    handed = Handed()
-    feed = spent_feed(handed)
-    for ms in (101, 102, 103):
-        send(feed, record(ms))
-    stream, writer = fake_stream()
-    with feed.follow(stream, place(102)):
-        [subscriber] = handed
-        steps = feed.steps(subscriber)
-        while subscriber.place < place(103):
-            next(steps)
-        other = [record(ms) for ms in range(101, 106)]
-        for _ in feed.leap(FLOOR, other, place(103)):
-            pass
-        end(feed, subscriber, steps)
-    assert re.findall(rb"<\d+>|barestream.gap", writer.body) == [
-        *(b"<103>", b"barestream.gap", b"<104>", b"<105>")
-    ]
+    left = Left(103)
+    with left.since(102):
+        left.come_to(103)
+        left.leap([record(ms) for ms in range(101, 106)], 103)
+    assert left.got == [b"<103>", b"barestream.gap", b"<104>", b"<105>"]
 
 
 def test_a_step_that_was_left_before_a_write_sends_nothing_of_a_log_that_is_gone() -> None:
-    handed = Handed()
-    feed = spent_feed(handed)
-    for ms in (101, 102, 103):
-        send(feed, record(ms))
-    stream, writer = fake_stream()
-    with feed.follow(stream, FLOOR, cast("Subscription", Halfway())):
-        [subscriber] = handed
-        feed.budget = UNBOUNDED
-        steps = feed.steps(subscriber)
-        next(steps)
-        assert writer.body == b""
+    left = Left(103, cast("Subscription", Halfway()))
+    with left.since(100):
+        left.feed.budget = UNBOUNDED
+        next(left.steps)
+        assert left.writer.body == b""
         other = [record(101), *(Record(place(ms), b"<other>", ("a",)) for ms in (102, 103))]
-        for _ in feed.leap(FLOOR, other, place(101)):
-            pass
-        end(feed, subscriber, steps)
-    assert re.findall(rb"<\w+>|barestream.gap", writer.body) == [
-        *(b"barestream.gap", b"<101>", b"<other>", b"<other>")
-    ]
+        left.leap(other, 101)
+    assert left.got == [b"barestream.gap", b"<101>", b"<other>", b"<other>"]
 
 
 def test_what_the_log_no_longer_holds_is_left_to_the_one_who_catches_up() -> None:
