@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from barestream.app import create_app
+from barestream.delivery.clock import HISTORY_TICKS
 from barestream.settings.settings import Settings
 from served import Served
 from service import wait_for
@@ -182,12 +183,14 @@ def test_the_query_resumes_too_and_the_header_wins(server: Served) -> None:
 
 def test_a_client_that_was_away_too_long_is_told_of_the_gap(server: Served) -> None:
     began_at = int(time.time())
-    client = follow(server, has_events(1 + 60), Last_Event_ID=place(100))
+    client = follow(server, has_events(1 + HISTORY_TICKS), Last_Event_ID=place(HISTORY_TICKS + 40))
     gap, *ticks = client.events
     assert gap.type == "barestream.gap"
     assert client.response_headers["last-event-id"] == gap.id
-    # 60 are kept at any moment.
-    assert began_at - 59 <= stamp_seconds(ticks[0]) <= int(time.time()) - 59
+    # So many are kept at any moment.
+    oldest_seconds_ago = HISTORY_TICKS - 1
+    first = stamp_seconds(ticks[0])
+    assert began_at - oldest_seconds_ago <= first <= int(time.time()) - oldest_seconds_ago
 
 
 @pytest.mark.parametrize("unreadable", ["x", "#1-", "\0", "é" * 500])
