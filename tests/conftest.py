@@ -13,19 +13,30 @@ os.environ["BARESTREAM_ENV_FILE"] = ""
 # a test starts would inherit that: bash could not even trap it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_FIGURES = pytest.StashKey[list[str]]()
+_FIGURE = "figure"
 
 
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Return a function that has a measured figure printed at the end of the run."""
-    figures = request.config.stash.setdefault(_FIGURES, [])
-    return lambda text: figures.append(f"{request.node.name}: {text}")
+    return lambda text: request.node.user_properties.append((_FIGURE, text))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what was measured, also where all is well."""
-    if figures := terminalreporter.config.stash.get(_FIGURES, []):
+    calls = [
+        report
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+    ]
+    figures = [
+        f"{report.nodeid.rpartition('::')[2]}: {text}"
+        for report in calls
+        for name, text in report.user_properties
+        if name == _FIGURE
+    ]
+    if figures:
         terminalreporter.section("figures")
         for line in figures:
             terminalreporter.write_line(line)

@@ -29,6 +29,7 @@ class Served:
     """
 
     def __init__(self, app: Any, *, ours: bool, slow_seconds: float = 30) -> None:
+        self.is_ours = ours
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         http: Any = Protocol if ours else "httptools"

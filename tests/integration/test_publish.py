@@ -391,18 +391,20 @@ def test_a_form_comes_in_chunks_too(http: httpx.Client) -> None:
     ],
 )
 def test_a_body_that_is_refused_is_not_kept(
-    http: httpx.Client, path: str, headers: dict[str, str], status: int
+    server: Served, http: httpx.Client, path: str, headers: dict[str, str], status: int
 ) -> None:
     piece = b"x" * 1_000_000
     held_bytes = [resident_bytes()]
-
-    def pieces() -> Iterator[bytes]:
-        for _ in range(100):
-            yield piece
-
-    answer = http.post(path, content=pieces(), headers={**CONTENT_TYPE, **headers})
+    pieces = (piece for _ in range(100))
+    try:
+        answer = http.post(path, content=pieces, headers={**CONTENT_TYPE, **headers})
+    except httpx.RemoteProtocolError:
+        # uvicorn alone closes a connection that has unread bytes. The kernel then resets it, and
+        # may drop the answer.
+        assert not server.is_ours
+    else:
+        assert_problem(answer, status, "")
     held_bytes.append(resident_bytes())
-    assert_problem(answer, status, "")
     assert held_bytes[1] - held_bytes[0] < 30_000_000
     assert http.post(PATH, data={"topic": "t"}).status_code == 200
 
