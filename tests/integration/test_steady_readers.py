@@ -162,7 +162,7 @@ def application() -> Application:
 
     @app.on_http_request({"GET"}, "/ended")
     async def _ended(request: HttpRequest) -> HttpResponse:
-        return StreamResponse(request, ended_below_the_mark)
+        return StreamResponse.opened(request, ended_below_the_mark)
 
     @app.on_http_request({"GET"}, "/plain")
     async def _plain(_: HttpRequest) -> HttpResponse:

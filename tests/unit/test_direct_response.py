@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from barestream.mercure.sse import frame
-from barestream.server.protocol import DirectResponse, _Pipeline
+from barestream.server.protocol import DirectResponse, Protocol, _Pipeline
 
 ONE, TWO, THREE = (frame(body) for body in (b"one", b"two", b"three"))
 
@@ -72,7 +72,7 @@ class Connection:
         cycle: Any = Cycle(http_version)
         cycle.disconnected = has_left
         protocol: Any = self
-        return DirectResponse(protocol, cycle)
+        return Protocol.open_response(protocol, cycle)
 
     def arrived(self) -> bytes:
         """Return what the client has by now, and has not read."""

@@ -3,9 +3,9 @@
 import sys
 
 from gunicorn.app.base import BaseApplication
-from gunicorn.app.wsgiapp import WSGIApplication
 
 from barestream.server.arbiter import SlotArbiter
+from barestream.server.gunicorn_parts import WSGIApplication
 
 
 class _Run(BaseApplication):  # type: ignore[misc]  # Gunicorn has no types

@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from gunicorn import sock
-from gunicorn.arbiter import Arbiter
-
+from barestream.server.gunicorn_parts import Arbiter, close_sockets
 from barestream.server.worker import ENDING_SIGNALS, Worker
 
 # After a QUIT a worker flushes its streams (1 s) and finishes its requests (3 s).
@@ -126,7 +124,7 @@ class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
         unlink = (
             self.reexec_pid == self.master_pid == 0 and not self.systemd and not self.cfg.reuse_port
         )
-        sock.close_sockets(self.LISTENERS, unlink)
+        close_sockets(self.LISTENERS, unlink)
         self.LISTENERS = []
         self.kill_workers(signal.SIGTERM if graceful else signal.SIGQUIT)
         deadline = time.monotonic() + self.cfg.graceful_timeout

@@ -7,13 +7,13 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from barestream.asgi.contract import WHOLE_BODY
 from barestream.asgi.problem import CONTENT_TYPE, content
 from barestream.server import request_head
 from barestream.server.connections_state import ConnectionsState
 from barestream.server.request_head import RequestRefusedError
+from barestream.server.uvicorn_parts import HttpToolsProtocol, RequestResponseCycle
 
 _NO_HTTP = "Invalid HTTP request received."
 

@@ -2,10 +2,9 @@
 
 import time
 
-from uvicorn.server import ServerState
-
 from barestream.server.awaited import Awaited
 from barestream.server.notices import Notices
+from barestream.server.uvicorn_parts import ServerState
 
 
 class ConnectionsState(ServerState):

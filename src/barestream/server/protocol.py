@@ -1,6 +1,6 @@
 """uvicorn's HTTP protocol, with the open response offered to the application.
 
-The extension's contract is OpenResponse in barestream.web.writers.
+The extension's contract is OpenResponse in barestream.asgi.contract.
 """
 
 import asyncio
@@ -9,13 +9,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-
 from barestream.asgi.contract import EXTENSION
 from barestream.delivery.stream import nothing
 from barestream.mercure.sse import Frame
 from barestream.server.bounded_protocol import BoundedProtocol
 from barestream.server.kernel_queue import untaken_bytes
+from barestream.server.uvicorn_parts import RequestResponseCycle
 
 # How often a closed response looks whether its last bytes have left: mostly they have at once.
 FLUSH_POLL_SECONDS = 0.01
@@ -26,6 +25,12 @@ class DirectResponse:
 
     While nothing of it waits in the transport, whose own way takes 9.1 us for a write against 7.1,
     nearly all of them the kernel's.
+
+    Args:
+        transport: The connection's.
+        over: Done once the response is over.
+        is_chunked: Whether its body goes out in chunks.
+        paused: Whether more than the transport's mark is waiting there.
     """
 
     __slots__ = (
@@ -38,25 +43,24 @@ class DirectResponse:
         "paused",
     )
 
-    def __init__(self, protocol: "Protocol", cycle: RequestResponseCycle) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        over: asyncio.Future[None],
+        *,
+        is_chunked: bool,
+        paused: bool,
+    ) -> None:
         self.on_resume: Callable[[], None] = nothing
-        self.paused = protocol.flow.write_paused
-        self._transport = transport = protocol.transport
+        self.paused = paused
+        self._transport = transport
         # Its head may wait there; with TLS, all has to go that way.
         self._is_behind_transport = True
         self._fd: int | None = None
         if transport.get_extra_info("sslcontext") is None:
             self._fd = transport.get_extra_info("socket").fileno()
-        self._is_chunked = cycle.scope["http_version"] != "1.0"
-        if not self._is_chunked:
-            # uvicorn would chunk, which a client of HTTP/1.0 cannot read (RFC 9112, section 6.1):
-            # the end of the connection ends this body.
-            cycle.chunked_encoding = False
-        self._over = protocol.loop.create_future()
-        protocol.direct_response = self
-        if cycle.disconnected or protocol.is_half_closed:
-            # The client left before its handler had come so far: nobody will say so again.
-            self.lose()
+        self._is_chunked = is_chunked
+        self._over = over
 
     @property
     def pending_bytes(self) -> int:
@@ -147,10 +151,28 @@ class Protocol(BoundedProtocol):
     def on_headers_complete(self) -> None:
         """Begin a request, with our extension in its scope."""
         super().on_headers_complete()
-        extensions: dict[str, Any] = {EXTENSION: partial(DirectResponse, self, self.cycle)}
+        extensions: dict[str, Any] = {EXTENSION: partial(self.open_response, self.cycle)}
         self.scope["extensions"] = extensions
         if self.server_state.draining:
             self.cycle.keep_alive = False
+
+    def open_response(self, cycle: RequestResponseCycle) -> DirectResponse:
+        """Let the application write the body of this answer, which has not started."""
+        is_chunked = cycle.scope["http_version"] != "1.0"
+        if not is_chunked:
+            # uvicorn would chunk, which a client of HTTP/1.0 cannot read (RFC 9112, section 6.1):
+            # the end of the connection ends this body.
+            cycle.chunked_encoding = False
+        response = self.direct_response = DirectResponse(
+            self.transport,
+            self.loop.create_future(),
+            is_chunked=is_chunked,
+            paused=self.flow.write_paused,
+        )
+        if cycle.disconnected or self.is_half_closed:
+            # The client left before its handler had come so far: it is not reported again.
+            response.lose()
+        return response
 
     def pause_writing(self) -> None:
         """Have the response hold back: the transport is above its mark."""

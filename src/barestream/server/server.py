@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from uvicorn import Config, Server
+from uvicorn import Config
 
 from barestream.asgi.contract import ON_DRAIN, Drain
 from barestream.delivery.stream import nothing
 from barestream.server.connections_state import ConnectionsState
 from barestream.server.protocol import Protocol
 from barestream.server.stalled_connections import StalledConnections
+from barestream.server.uvicorn_parts import Server
 
 logger = logging.getLogger(__name__)
 

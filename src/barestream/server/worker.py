@@ -11,13 +11,12 @@ import signal
 import sys
 from typing import Any, ClassVar
 
-from gunicorn.arbiter import Arbiter
-from uvicorn_worker import UvicornWorker
-
 from barestream.delivery.streams import StreamLimits
+from barestream.server.gunicorn_parts import Arbiter
 from barestream.server.open_files import most_connections
 from barestream.server.protocol import Protocol
 from barestream.server.server import DrainingServer
+from barestream.server.uvicorn_parts import UvicornWorker
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """bareASGI's application, with streams and early errors that go around its loops.
 
-bareASGI 4.4.1 runs two tasks beside the server's own for each response, one that sends and one
+bareASGI runs two tasks beside the server's own for each response, one that sends and one
 that waits for the client to leave. A response that lasts for hours, and whose bytes go past the
 ASGI sends, needs neither: without them a stream costs half the memory. Its handler and its route
 are bareASGI's like all others.
@@ -12,17 +12,16 @@ read megabytes. Only this module avoids both, by overriding methods of bareASGI 
 from contextlib import suppress
 from typing import Any
 
-import bareasgi
 from bareasgi import HttpRequest, HttpResponse
-from bareasgi.http import HttpInstance
-from bareasgi.http.http_errors import HttpDisconnectError, HttpInternalError
 
 from barestream.asgi.contract import WHOLE_BODY
+from barestream.web import bareasgi_parts
+from barestream.web.bareasgi_parts import HttpDisconnectError, HttpInstance, HttpInternalError
 from barestream.web.event_stream import StreamResponse
 from barestream.web.unread_body import UnreadBody
 
 
-class Application(bareasgi.Application):
+class Application(bareasgi_parts.Application):
     """As bareASGI's own."""
 
     async def _handle_http_request(self, scope: Any, receive: Any, send: Any) -> None:

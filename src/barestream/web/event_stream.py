@@ -68,7 +68,7 @@ def event_stream(
         return HttpResponse(HTTPStatus.NO_CONTENT, [(b"cache-control", b"no-store")])
     # A generator begins after the response has: it may read them only then.
     source = partial(_pumped, events, END if ends else None)
-    return StreamResponse(request, source, keeps_headers=True)
+    return StreamResponse.opened(request, source, keeps_headers=True)
 
 
 def _last_event_ids(request: HttpRequest) -> list[str]:
@@ -90,6 +90,7 @@ class StreamResponse(HttpResponse):
         source: Called with the stream once the response has started; the context lasts as
             long as the stream.
         headers: Response headers beside those of every stream.
+        direct: The server's response, where the application writes the body.
         keeps_headers: Whether the source reads the request's headers.
     """
 
@@ -97,15 +98,12 @@ class StreamResponse(HttpResponse):
         self,
         request: HttpRequest,
         source: Source,
-        headers: Iterable[tuple[bytes, bytes]] = (),
+        headers: Iterable[tuple[bytes, bytes]],
         *,
-        keeps_headers: bool = False,
+        direct: OpenResponse | None,
+        keeps_headers: bool,
     ) -> None:
-        extensions: dict[str, Any] = request.scope.get("extensions") or {}
-        # A route of a user's own may name HEAD, whose answer has no body (RFC 9110, section 9.3.2).
-        is_head = request.scope["method"] == "HEAD"
-        open_response = None if is_head else extensions.get(EXTENSION)
-        self._direct: OpenResponse | None = open_response() if open_response else None
+        self._direct = direct
         self._streams = _streams_of(request)
         self._labels = _labels(request)
         self._source = source
@@ -122,7 +120,32 @@ class StreamResponse(HttpResponse):
                 *(turned_away(refusal) if (refusal := self._streams.refusal) else ()),
                 *headers,
             ],
-            None if is_head else self._body(),
+            # A route of a user's own may name HEAD, whose answer has no body (RFC 9110, section
+            # 9.3.2).
+            None if request.scope["method"] == "HEAD" else self._body(),
+        )
+
+    @classmethod
+    def opened(
+        cls,
+        request: HttpRequest,
+        source: Source,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        *,
+        keeps_headers: bool = False,
+    ) -> "StreamResponse":
+        """Return the response, after the server has let the application write the body.
+
+        A server that is not ours does not offer it. The arguments are those of the class.
+        """
+        extensions: dict[str, Any] = request.scope.get("extensions") or {}
+        is_offered = EXTENSION in extensions and request.scope["method"] != "HEAD"
+        return cls(
+            request,
+            source,
+            headers,
+            direct=extensions[EXTENSION]() if is_offered else None,
+            keeps_headers=keeps_headers,
         )
 
     @property

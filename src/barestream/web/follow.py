@@ -42,7 +42,7 @@ def follow(
     headers = []
     if start.preceding_id is not None:
         headers.append((b"last-event-id", start.preceding_id.encode()))
-    return StreamResponse(request, source, headers)
+    return StreamResponse.opened(request, source, headers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from http import HTTPStatus
 from typing import Any
 
 from bareasgi import HttpRequest, HttpRequestCallback, HttpResponse
-from bareasgi.basic_router import BasicHttpRouter
 
+from barestream.web.bareasgi_parts import BasicHttpRouter
 from barestream.web.problems import problem
 
 

@@ -117,4 +117,4 @@ class Subscribe:
             self._streams.turn_away(stream, EndReason.UNREADY)
             yield
 
-        return StreamResponse(request, turn_away, turned_away(EndReason.UNREADY))
+        return StreamResponse.opened(request, turn_away, turned_away(EndReason.UNREADY))

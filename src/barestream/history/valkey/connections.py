@@ -8,10 +8,15 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from valkey.asyncio.connection import Connection, UnixDomainSocketConnection, parse_url
 from valkey.exceptions import ValkeyError
 
 from barestream.history.valkey.errors import ANSWERED, broken, unanswered, unreachable
+from barestream.history.valkey.valkey_parts import (
+    Connection,
+    UnixDomainSocketConnection,
+    parse_url,
+    writer_of,
+)
 
 # The keepalive finds a host that vanished while no question was under way; TCP_USER_TIMEOUT drops
 # the connection where the host does not acknowledge what was written. Linux, tcp(7).
@@ -117,8 +122,8 @@ class Connections:
 
     async def _ask(self, choose: Callable[[], Commands]) -> list[Any]:
         connection, epoch = await self._connected()
-        # Kept because the client library forgets the writer of a failed send, and leaves it open.
-        writer = connection._writer
+        # The client library forgets the writer of a failed send, and leaves it open.
+        writer = writer_of(connection)
         self._busy.add(connection)
         try:
             commands = choose()
@@ -128,7 +133,8 @@ class Connections:
         except BaseException:
             # Late answers would be taken for those to the next question. And bytes that a stopped
             # server has not read would keep the connection from closing.
-            writer.transport.abort()
+            if writer is not None:
+                writer.transport.abort()
             await _cut(connection)
             raise
         finally:
@@ -183,7 +189,7 @@ async def _is_quiet(connection: Any) -> bool:
 
 
 async def _cut(connection: Any) -> None:
-    writer = connection._writer
+    writer = writer_of(connection)
     if writer is not None:
         writer.transport.abort()
     with suppress(ValkeyError, OSError):
