@@ -8,8 +8,10 @@ import pytest
 
 from barestream.delivery.feed import Feed
 from barestream.delivery.replay import Replay
+from barestream.delivery.resume import resumption
 from barestream.delivery.slices import Slices
 from barestream.delivery.stream import Stream
+from barestream.delivery.subscription import EVERYTHING_PUBLIC
 from barestream.delivery.tail import Tail
 from barestream.history import update as updates
 from barestream.history.broker import Broker
@@ -24,15 +26,31 @@ from served import until
 COUNT = 20
 
 
-def test_a_process_encodes_an_update_once_and_drops_none(
-    run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    encoded = []
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the data of every update that is encoded."""
+    data: list[str] = []
 
     def counted(event: Event, given_id: str) -> bytes:
-        encoded.append(event.data)
+        data.append(event.data)
         return encode(event, given_id)
 
+    monkeypatch.setattr(updates, "encode", counted)
+    return data
+
+
+def text(n: int) -> str:
+    return f"text {n:02}"
+
+
+async def publish_all(broker: Broker) -> None:
+    for n in range(COUNT):
+        await broker.publish(Update(("topic",), Event(text(n), f"id of {text(n)}")))
+
+
+def test_a_process_encodes_an_update_once_and_drops_none(
+    run: Callable[..., None], encoded: list[str]
+) -> None:
     async def scenario(broker: Broker) -> None:
         slices = Slices(time.monotonic)
         feed = Feed(Ring(100, BEGIN), Metrics(), time.time, replay=Replay(broker, slices))
@@ -41,10 +59,8 @@ def test_a_process_encodes_an_update_once_and_drops_none(
         await until(lambda: tail.filled)
         writers = [BufferedWriter() for _ in range(3)]
         streams = [Stream(writer, time.monotonic, {}) for writer in writers]
-        texts = [f"text {n}" for n in range(COUNT)]
         with feed.follow(streams[0], feed.log.floor), feed.follow(streams[1], None):
-            for text in texts:
-                await broker.publish(Update(("topic",), Event(text, f"id of {text}")))
+            await publish_all(broker)
             await until(lambda: len(feed.log) == COUNT)
             # Who comes back is sent the same bytes once more.
             with feed.follow(streams[2], feed.log.floor):
@@ -53,7 +69,42 @@ def test_a_process_encodes_an_update_once_and_drops_none(
                 await until(lambda: all(stream.sent_events == COUNT for stream in streams))
         running.cancel()
         await asyncio.wait([running])
-        assert encoded == texts
+        assert encoded == [text(n) for n in range(COUNT)]
 
-    monkeypatch.setattr(updates, "encode", counted)
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("most_events", "most_bytes", "count"), [(0, 10_000, 0), (5, 10_000, 5), (100, 200, 6)]
+)
+def test_of_the_newest_no_more_are_encoded_than_are_asked_for(
+    run: Callable[..., None], encoded: list[str], most_events: int, most_bytes: int, count: int
+) -> None:
+    async def scenario(broker: Broker) -> None:
+        await publish_all(broker)
+        at_publish = len(encoded)
+        page = await broker.newest(most_events, most_bytes)
+        assert len(page.records) == count
+        newest = [text(n) for n in range(COUNT - count, COUNT)]
+        # The local log has encoded them as it took them.
+        assert sorted(encoded[at_publish:]) in ([], newest)
+
+    run(scenario)
+
+
+def test_to_find_where_a_client_goes_on_encodes_nothing(
+    run: Callable[..., None], encoded: list[str]
+) -> None:
+    async def scenario(broker: Broker) -> None:
+        begin = (await broker.read(BEGIN, 0)).floor
+        await publish_all(broker)
+        third = (await broker.read(begin, 3)).records[-1].place
+        slices = Slices(time.monotonic)
+        feed = Feed(Ring(5, BEGIN), Metrics(), time.time)
+        tail = Tail(broker, feed, 5, 10_000, slices)
+        before = len(encoded)
+        start = await resumption(tail, EVERYTHING_PUBLIC, [str(third)])
+        assert start.place == third
+        assert encoded[before:] == []
+
     run(scenario)

@@ -28,6 +28,11 @@ def test_a_record_has_the_id_that_its_publisher_gave_else_its_place() -> None:
     assert (own.body, own.own_id) == (b"data: x\nid: own\n\n", "own")
 
 
+def test_an_empty_id_is_none() -> None:
+    empty = Update(("t",), Event("x", "")).at(Place(7, 1))
+    assert (empty.body, empty.own_id) == (b"data: x\nid: #7-1\n\n", None)
+
+
 def test_an_update_counts_its_texts_as_utf_8() -> None:
     update = Update(("é",), Event("日本", "id", "type", 5))
     assert update.size_bytes == len('["é"]'.encode()) + len("日本".encode()) + len("idtype")

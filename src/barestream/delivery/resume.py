@@ -106,13 +106,14 @@ async def _start(tail: Tail, place: Place, last_event_id: str) -> Resumption | N
     if place == log.floor or log.at(place):
         return Resumption(place, last_event_id)
     # Of a worker that is ahead of this one, or of a history that only the broker has.
-    page = await tail.broker.read(place, 1)
+    page = await tail.broker.read(place, 0)
     if page.floor > place:
         # The gap is told when the stream gets there.
         return Resumption(place, EARLIEST)
     if page.is_known:
         return Resumption(place, last_event_id)
-    return Resumption(place, EARLIEST, last_event_id) if page.records else None
+    following = await tail.broker.read(place, 1)
+    return Resumption(place, EARLIEST, last_event_id) if following.records else None
 
 
 async def _floor(tail: Tail, place: Place) -> Place:

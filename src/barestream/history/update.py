@@ -35,7 +35,8 @@ class Update:
         This encodes it, so it is done once in each process that needs its bytes.
         """
         event = self.event
-        return Record(place, encode(event, str(place)), self.topics, self.private, event.id)
+        own_id = event.id or None
+        return Record(place, encode(event, str(place)), self.topics, self.private, own_id)
 
     @property
     def size_bytes(self) -> int:

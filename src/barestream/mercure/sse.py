@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 _DATA = "data: "
 _FORBIDDEN = re.compile(r"[\r\n\0]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class InvalidEventError(ValueError):
@@ -22,8 +21,12 @@ def refuse_surrogates(text: str) -> None:
     Raises:
         InvalidEventError: It holds a lone surrogate.
     """
-    if not text.isascii() and (found := _SURROGATE.search(text)):
-        raise InvalidEventError(f"text that UTF-8 cannot carry: {found[0]!r}")
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidEventError(f"text that UTF-8 cannot carry: {text[error.start]!r}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,8 @@ def encode(event: Event, given_id: str | None = None) -> bytes:
 
     Args:
         event: The event.
-        given_id: The id on the wire where the event has none of its own.
+        given_id: The id on the wire where the event has none of its own. An empty one is none: it
+            would reset the client's last id.
     """
     lines = []
     if event.type is not None:
@@ -91,7 +95,7 @@ def encode(event: Event, given_id: str | None = None) -> bytes:
     lines.append(f"{_DATA}{data}\n")
     # Last: fetch-event-source comes back with an id as soon as it has read that line, so an event
     # whose data a broken connection has torn would be lost to it.
-    event_id = given_id if event.id is None else event.id
+    event_id = event.id or given_id
     if event_id is not None:
         lines.append(f"id: {event_id}\n")
     lines.append("\n")

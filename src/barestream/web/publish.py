@@ -58,7 +58,7 @@ class PublishLimits:
     """How large an update may be.
 
     Attributes:
-        data_bytes: Its data on the wire (frames.data_bytes): a line end of one byte becomes seven
+        data_bytes: Its data on the wire (sse.data_bytes): a line end of one byte becomes seven
             there, in the ring, and in each stream.
         topics: How many topics it has at most.
     """

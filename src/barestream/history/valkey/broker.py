@@ -16,7 +16,6 @@ Valkey must not evict keys (``maxmemory-policy noeviction``, its default), and w
 answered is only as safe as its ``appendfsync`` says.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from valkey.exceptions import ValkeyError
@@ -99,14 +98,21 @@ class ValkeyBroker:
         total_bytes = 0
         upto = b"+"
         while True:
+            # The first that has no room says where they begin; it is not encoded.
+            asked = min(NEWEST_PAGE_EVENTS, most_events - len(found) + 1)
             floor, rows, is_all, _ = await self._read(
-                b"XREVRANGE", upto, b"-", NEWEST_PAGE_EVENTS, MOST_PAGE_BYTES
+                b"XREVRANGE", upto, b"-", asked, MOST_PAGE_BYTES
             )
-            for record, size_bytes in reversed(codec.records(rows[::-1])):
-                total_bytes += size_bytes
-                if len(found) == most_events or (found and total_bytes > most_bytes):
-                    return Page(record.place, found[::-1])
-                found.append(record)
+            fitting = 0
+            for row in rows:
+                total_bytes += codec.size_bytes(row)
+                count = len(found) + fitting
+                if count == most_events or (count and total_bytes > most_bytes):
+                    break
+                fitting += 1
+            found += codec.records(rows[:fitting][::-1])[::-1]
+            if fitting < len(rows):
+                return Page(codec.place(rows[fitting][0]), found[::-1])
             if is_all:
                 return Page(floor, [record for record in reversed(found) if record.place > floor])
             upto = b"(" + rows[-1][0]
@@ -115,7 +121,7 @@ class ValkeyBroker:
         """Return the updates that follow a place (see Broker)."""
         start = b"(" + codec.stream_id(after)
         floor, rows, _, is_known = await self._read(b"XRANGE", start, b"+", most_events, most_bytes)
-        return Page(max(after, floor), _records(rows), is_known)
+        return Page(max(after, floor), codec.records(rows), is_known)
 
     async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return what follows a place as soon as something does (see Broker)."""
@@ -129,7 +135,7 @@ class ValkeyBroker:
                 _read_command(b"XRANGE", b"(" + stream_id, b"+", most_events, most_bytes),
             )
         )
-        return Page(max(after, codec.place(floor)), _records(rows), known == 1)
+        return Page(max(after, codec.place(floor)), codec.records(rows), known == 1)
 
     async def move_on(self, place: Place) -> None:
         """Have the log tell of lost updates (see Broker)."""
@@ -197,7 +203,3 @@ def _read_command(
 ) -> tuple[bytes, ...]:
     bounds = (b"%d" % most_events, b"%d" % most_bytes)
     return scripts.call(scripts.READ, command, start, end, *bounds)
-
-
-def _records(rows: Sequence[Any]) -> list[Record]:
-    return [record for record, _ in codec.records(rows)]

@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from barestream.history.gap import lost
 from barestream.history.record import Known, Place, Record
@@ -21,13 +21,6 @@ _MOST_SEQ = 2**64 - 1
 
 # The size that the log's script counts is that of these fields.
 _COUNTED = {b"topics", b"data", b"id", b"type"}
-
-
-class Sized(NamedTuple):
-    """A record, and what its update counts for in the log (Update.size_bytes)."""
-
-    record: Record
-    size_bytes: int
 
 
 def fields(update: Update) -> list[bytes]:
@@ -45,7 +38,12 @@ def fields(update: Update) -> list[bytes]:
     return fields
 
 
-def records(rows: Sequence[Any]) -> list[Sized]:
+def size_bytes(row: Any) -> int:
+    """Return what the update of an entry counts for in the log (Update.size_bytes)."""
+    return sum(len(value) for name, value in _values(row).items() if name in _COUNTED)
+
+
+def records(rows: Sequence[Any]) -> list[Record]:
     """Return the records of entries, in their order; of those lost in a row the last, which tells
     of all.
     """
@@ -53,7 +51,7 @@ def records(rows: Sequence[Any]) -> list[Sized]:
     return [
         each
         for each, following in zip(found, [*found, None][1:], strict=True)
-        if each.record.topics or following is None or following.record.topics
+        if each.topics or following is None or following.topics
     ]
 
 
@@ -78,22 +76,25 @@ def stream_id(place: Place) -> bytes:
     return b"%d-%d" % (place.ms, min(place.seq, _MOST_SEQ))
 
 
-def _record(row: Any) -> Sized:
+def _values(row: Any) -> dict[bytes, bytes]:
+    return dict(zip(row[1][::2], row[1][1::2], strict=True))
+
+
+def _record(row: Any) -> Record:
     """Return the record of an entry.
 
     One that cannot be read is a gap to everybody, and so is what restores a log of before, where
     updates are lost (deploy/restore).
     """
     at = place(row[0])
-    values = dict(zip(row[1][::2], row[1][1::2], strict=True))
+    values = _values(row)
     if b"lost" in values:
-        return Sized(lost(at), 0)
+        return lost(at)
     try:
-        size_bytes = sum(len(value) for name, value in values.items() if name in _COUNTED)
-        return Sized(_update(values).at(at), size_bytes)
+        return _update(values).at(at)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         _complain(at, type(error).__name__)
-        return Sized(lost(at), 0)
+        return lost(at)
 
 
 def _update(values: dict[bytes, bytes]) -> Update:
