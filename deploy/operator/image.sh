@@ -8,7 +8,7 @@ look_here() {
     version=$(repository rev-parse --verify --quiet --short=12 "$wanted^{commit}") ||
         fail "git knows no commit $wanted" "Name a commit, a tag or a branch."
     docker version >/dev/null 2>&1 ||
-        fail "no Docker engine answers here" "Start one: it builds the image."
+        fail "no Docker answers here" "Start one: it builds the image."
     [ "$wanted" != HEAD ] || repository diff --quiet HEAD ||
         say "what is not committed stays out"
     say "$version $(repository log -1 --format=%s "$version")"
@@ -54,7 +54,7 @@ ship_files() {
     repository archive "$version" docker-compose.yml deploy nginx | on_release unpack "$version"
 }
 
-# Without the layers that the VM has. An engine that does not take such an archive, or writes it
+# Without the layers that the VM has. A Docker that does not take such an archive, or writes it
 # in another way, gets all of it.
 ship_by_ssh() {
     local known

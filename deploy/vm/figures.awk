@@ -23,7 +23,9 @@
 sample == 1 { earlier[$1] = $2 }
 sample == 2 { later[$1] = $2 }
 
-function per_second(name) { return sprintf("%.1f", (later[name] - earlier[name]) / seconds) }
+function increase(name) { return later[name] - earlier[name] }
+
+function per_second(count) { return sprintf("%.1f", count / seconds) }
 
 # The bound below which so large a share of the events was delivered.
 function lag(share,    nth) {
@@ -35,10 +37,11 @@ function lag(share,    nth) {
 
 END {
     printf "%d streams", later["barestream_streams"]
-    printf ", %s events/s published", per_second("barestream_events_published_total")
-    printf ", %s delivered", per_second("barestream_events_delivered_total")
+    # An older release has the second name of each.
+    published = increase("barestream_updates_published_total") + increase("barestream_events_published_total")
+    printf ", %s events/s published", per_second(published)
+    printf ", %s delivered", per_second(increase("barestream_events_delivered_total"))
     printf "; lag p50 %s, p99 %s", lag(0.5), lag(0.99)
-    # An older release has the second name.
     up = later["barestream_history_up"] + later["barestream_engine_up"]
     draining = later["barestream_workers_draining"] + later["barestream_draining"]
     printf "; Valkey %s", up ? "answers" : "does NOT answer"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The log of updates, as Valkey keeps it, out of a VM and into one.
+# The history, as Valkey keeps it, out of a VM and into one.
 
 cd /opt/barestream || exit
 

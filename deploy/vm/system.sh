@@ -27,7 +27,7 @@ system() {
     if has dockerd; then
         docker_is_recent
     else
-        release_has_recent_engine
+        release_has_recent_docker
     fi
     ok "${PRETTY_NAME:-$ID} on $(uname -m)"
 }
@@ -49,7 +49,7 @@ docker_is_recent() {
 }
 
 # Debian testing has no VERSION_ID.
-release_has_recent_engine() {
+release_has_recent_docker() {
     local least
     case $ID in
     debian) least=13 ;;

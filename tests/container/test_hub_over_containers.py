@@ -65,7 +65,7 @@ def test_the_workers_figures_are_had_inside_and_not_through_the_port(hub: Stack)
     figures = dict(
         line.rsplit(" ", 1) for line in done.stdout.splitlines() if not line.startswith("#")
     )
-    assert float(figures["barestream_events_published_total"]) >= 3
+    assert float(figures["barestream_updates_published_total"]) >= 3
     assert float(figures["barestream_history_up"]) == 1
     assert httpx.get(f"{hub.url}/metrics").status_code == 404
     assert httpx.get(f"{hub.url}//metrics").status_code == 404

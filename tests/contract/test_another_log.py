@@ -272,7 +272,7 @@ def test_the_log_of_an_older_release_is_another_one_to_nobody(server: ValkeyServ
     async def scenario(broker: ValkeyBroker) -> None:
         reader = Reader(broker)
         async with reader.following():
-            assert reader.feed.log.last == Place(floor_ms, 0)
+            assert reader.feed.ring.last == Place(floor_ms, 0)
             assert await reader.resumes(f"#{floor_ms}-0") == (Place(floor_ms, 0), False)
             fields = ("v", "1", "topics", '["topic"]', "data", "of the older release")
             server.ask("XADD", LOG, "*", *fields)
@@ -312,7 +312,7 @@ def test_an_id_that_a_client_may_not_know_costs_what_an_unknown_one_does(
         await broker.publish(Update(("topic",), Event(data, "secret"), private=True))
         reader = Reader(broker)
         async with reader.following():
-            await until(lambda: reader.feed.log.find("secret"))
+            await until(lambda: reader.feed.ring.find("secret"))
             # The tail has a connection of its own.
             broker._reading.ask = counted  # type: ignore[method-assign]
             known = await reader.resumes("secret")

@@ -59,11 +59,11 @@ def test_a_process_encodes_an_update_once_and_drops_none(
         await until(lambda: tail.filled)
         writers = [BufferedWriter() for _ in range(3)]
         streams = [Stream(writer, time.monotonic, {}) for writer in writers]
-        with feed.follow(streams[0], feed.log.floor), feed.follow(streams[1], None):
+        with feed.follow(streams[0], feed.ring.floor), feed.follow(streams[1], None):
             await publish_all(broker)
-            await until(lambda: len(feed.log) == COUNT)
+            await until(lambda: len(feed.ring) == COUNT)
             # Who comes back is sent the same bytes once more.
-            with feed.follow(streams[2], feed.log.floor):
+            with feed.follow(streams[2], feed.ring.floor):
                 for _ in feed.flush():
                     pass
                 await until(lambda: all(stream.sent_events == COUNT for stream in streams))

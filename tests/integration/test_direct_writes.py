@@ -105,7 +105,7 @@ class House:
 
         def act() -> None:
             for topic, event in events:
-                place = Place(self.feed.log.last.ms + 1, 0)
+                place = Place(self.feed.ring.last.ms + 1, 0)
                 self.feed.append(Record(place, event, (topic,)))
 
         self.on_loop(act)

@@ -109,7 +109,7 @@ def test_the_figures_are_there_on_the_inside_alone(hub: Service) -> None:
     before, during = hub.metrics(), asyncio.run(act())
     for name, more in {
         "barestream_streams": 1,
-        "barestream_events_published_total": 1,
+        "barestream_updates_published_total": 1,
         "barestream_events_delivered_total": 1,
         "barestream_delivery_lag_seconds_count": 1,
     }.items():
@@ -137,7 +137,7 @@ def test_publishes_above_the_rate_are_told_to_come_again() -> None:
             wait_for(
                 "room for one", lambda: client.post(PATH, data={"topic": "a"}).status_code == 200
             )
-        published = service.metrics()["barestream_events_published_total"]
+        published = service.metrics()["barestream_updates_published_total"]
         assert published == statuses.count(200) + 1
 
 

@@ -55,7 +55,7 @@ def found(*arguments: object) -> tuple[int, dict[str, Any]]:
 
 def wait_until_it_works(hub: Service, streams: int) -> None:
     """Wait until so many streams are open at the hub, and events are published to them."""
-    published = "barestream_events_published_total"
+    published = "barestream_updates_published_total"
     published_before = hub.metrics().get(published, 0)
     wait_for("its streams", lambda: hub.metrics().get("barestream_streams") == streams)
     wait_for("its events", lambda: hub.metrics().get(published, 0) > published_before)

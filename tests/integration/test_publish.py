@@ -359,7 +359,7 @@ def test_a_valkey_that_refuses_is_told_to_publishers_and_probes_until_it_takes_u
                 answer = publish()
                 assert_problem(answer, 503, "a read-only replica. The update was not taken")
                 assert answer.headers["retry-after"] == "1"
-            counted = 'barestream_publishes_untaken_total{cause="READONLY"} 60.0'
+            counted = 'barestream_publishes_failed_total{cause="READONLY"} 60.0'
             assert counted in httpx.get(f"{server.url}/metrics").text
             valkey.ask("REPLICAOF", "NO", "ONE")
             wait_for("a probe", lambda: readiness() == "ok\n")

@@ -66,7 +66,7 @@ def sample(buckets: dict[str, int], *, history_up: int = 1, draining: int = 0) -
             "# TYPE barestream_delivery_lag_seconds histogram",
             *(f'{name}{{le="{bound}"}} {count}.0' for bound, count in buckets.items()),
             "barestream_streams 500.0",
-            "barestream_events_published_total 1.0",
+            "barestream_updates_published_total 1.0",
             "barestream_events_delivered_total 1.25e+06",
             f"barestream_history_up {history_up}.0",
             f"barestream_workers_draining {draining}.0",

@@ -650,13 +650,13 @@ def test_the_figures_say_what_happened(server: Served) -> None:
             assert answer.status_code == 401
             found = metrics(server)
         await until(lambda: metric(server, "barestream_streams") == 0)
-        assert found["barestream_events_published_total"] == 3
+        assert found["barestream_updates_published_total"] == 3
         assert found["barestream_events_delivered_total"] == 2
         assert found["barestream_delivered_bytes_total"] == 2 * len(
             f"data: {LAST}\nid: {one.events[0].id}\n\n"
         )
         assert found["barestream_gaps_total"] == 1
-        assert found["barestream_replays_total"] == 2
+        assert found["barestream_streams_resumed_total"] == 2
         assert found["barestream_delivery_lag_seconds_count"] == 1
         assert found["barestream_delivery_lag_seconds_sum"] < 1
         assert found['barestream_publishes_refused_total{status="400"}'] == 2

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule
 
 from barestream.delivery.feed import Feed
-from barestream.delivery.stream import MARK_BYTES
 from barestream.delivery.subscription import Subscription
+from barestream.delivery.writer import MARK_BYTES
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
 from barestream.mercure.topics import Selectors
@@ -39,7 +39,7 @@ class Client:
         self, feed: Feed, topic: str = "a", place: Place | None = None, readable: str = "none"
     ) -> None:
         self.topic = topic
-        self.since = feed.log.last if place is None else place
+        self.since = feed.ring.last if place is None else place
         self.stream, self.writer = fake_stream()
         self.writer.take_bytes = 10**9
         self.context = ExitStack()
@@ -164,7 +164,7 @@ class Comings(RuleBasedStateMachine):
 
     @rule(topic=st.sampled_from(TOPICS))
     def append(self, topic: str) -> None:
-        ms = self.feed.log.last.ms + 1
+        ms = self.feed.ring.last.ms + 1
         self.published[ms] = topic
         append(self.feed, ms, topic=topic)
 
@@ -179,7 +179,7 @@ class Comings(RuleBasedStateMachine):
     # From another worker, which may be behind this one or ahead of it.
     @rule(target=clients, topic=st.sampled_from(TOPICS), further=st.integers(-3, 3))
     def come_back(self, topic: str, further: int) -> Client:
-        return Client(self.feed, topic, max(FLOOR, Place(self.feed.log.last.ms + further, 0)))
+        return Client(self.feed, topic, max(FLOOR, Place(self.feed.ring.last.ms + further, 0)))
 
     @rule(client=clients)
     def pause(self, client: Client) -> None:

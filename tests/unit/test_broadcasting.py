@@ -3,7 +3,7 @@ import asyncio
 from barestream.delivery.broadcasting import MOST_REST_SECONDS, REST_RATIO, Broadcasting
 from barestream.delivery.feed import Feed
 from barestream.delivery.slices import Slices
-from barestream.delivery.stream import MARK_BYTES
+from barestream.delivery.writer import MARK_BYTES
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
 from barestream.mercure.sse import Frame
@@ -35,7 +35,7 @@ def rests(write_seconds: float, bursts: list[int]) -> tuple[list[float], FakeWri
 
     def append(events: int) -> None:
         for _ in range(events):
-            feed.append(Record(Place(feed.log.last.ms + 1, 0), b"<>", ("a",)))
+            feed.append(Record(Place(feed.ring.last.ms + 1, 0), b"<>", ("a",)))
 
     async def rest(seconds: float) -> None:
         rested.append(seconds)

@@ -36,20 +36,20 @@ async def run(clock: Clock, sleep: Callable[[float], Awaitable[None]]) -> None:
 
 
 def ticks(clock: Clock, after: Place) -> list[bytes]:
-    return [record.body for record in clock.feed.log.after(after)]
+    return [record.body for record in clock.feed.ring.after(after)]
 
 
 def test_a_tick_says_its_second_in_its_id_and_in_rfc_3339() -> None:
     clock = clock_of(1, 3, FakeClock(THEN + 0.5))
-    assert ticks(clock, clock.feed.log.before(1)) == [
+    assert ticks(clock, clock.feed.ring.before(1)) == [
         b"data: 2026-11-22T16:40:00+00:00\nid: #1795365600000-0\n\n"
     ]
 
 
 def test_its_log_is_full_from_the_start_by_computation() -> None:
     clock = clock_of(1, 3, FakeClock(THEN + 0.5))
-    assert len(ticks(clock, clock.feed.log.floor)) == 3
-    assert clock.feed.log.floor == Place((THEN - 3) * 1000, 0)
+    assert len(ticks(clock, clock.feed.ring.floor)) == 3
+    assert clock.feed.ring.floor == Place((THEN - 3) * 1000, 0)
 
 
 def test_two_workers_that_started_at_different_times_say_the_same_bytes() -> None:
@@ -57,7 +57,7 @@ def test_two_workers_that_started_at_different_times_say_the_same_bytes() -> Non
     early, late = clock_of(5, 10, early_time), clock_of(5, 10, late_time)
     early_time.seconds = THEN + 0.1
     look(early)
-    start = early.feed.log.floor
+    start = early.feed.ring.floor
     assert ticks(early, start) == ticks(late, start)
 
 
@@ -73,7 +73,7 @@ def test_a_readable_id_is_where_the_client_goes_on() -> None:
 
 
 def test_ticks_stand_on_multiples_of_the_interval() -> None:
-    log = clock_of(5, 3, FakeClock(THEN + 4.99)).feed.log
+    log = clock_of(5, 3, FakeClock(THEN + 4.99)).feed.ring
     assert log.last == Place(THEN * 1000, 0)
 
 
@@ -88,12 +88,12 @@ def test_no_tick_comes_before_its_second_even_where_the_timer_is_early() -> None
             raise asyncio.CancelledError
         # The first wake comes a millisecond early.
         time.seconds += seconds - (0.001 if len(slept) == 1 else 0)
-        assert clock.feed.log.last.ms <= time.seconds * 1000
+        assert clock.feed.ring.last.ms <= time.seconds * 1000
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(run(clock, early_sleep))
     assert slept == pytest.approx([0.8, 0.001, 1.0, 1.0], abs=1e-6)
-    assert clock.feed.log.last == Place((THEN + 2) * 1000, 0)
+    assert clock.feed.ring.last == Place((THEN + 2) * 1000, 0)
 
 
 def test_a_tick_that_comes_while_the_clock_is_read_is_not_a_tick_late() -> None:
@@ -110,7 +110,7 @@ def test_a_tick_that_comes_while_the_clock_is_read_is_not_a_tick_late() -> None:
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(run(clock, sleep))
     assert slept[0] < 0.001
-    assert clock.feed.log.last == Place(THEN * 1000, 0)
+    assert clock.feed.ring.last == Place(THEN * 1000, 0)
 
 
 class Clocks:

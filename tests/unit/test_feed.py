@@ -10,9 +10,10 @@ from typing import cast
 import pytest
 
 from barestream.delivery.feed import Feed, HandOver
-from barestream.delivery.stream import MARK_BYTES, EndReason
+from barestream.delivery.stream import EndReason
 from barestream.delivery.subscriber import Subscriber
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
+from barestream.delivery.writer import MARK_BYTES
 from barestream.history.gap import lost
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
@@ -149,7 +150,7 @@ def test_a_private_event_goes_to_those_alone_who_may_read_it_live_and_replayed()
     for readable in ((), ("b",), ("a",)):
         stream, writer = fake_stream()
         with feed.follow(stream, FLOOR, Subscription(Selectors(["*"]), Selectors(readable))):
-            send(feed, record(feed.log.last.ms + 1, private=True))
+            send(feed, record(feed.ring.last.ms + 1, private=True))
         bodies.append(writer.body)
     assert bodies == [b"", b"", b"<101><102><103><104>"]
 
@@ -475,8 +476,8 @@ class Left:
             self.feed.budget = UNBOUNDED
             for _ in self.steps:
                 pass
-            if subscriber.place < self.feed.log.floor:
-                self.feed.miss(subscriber, str(subscriber.place), self.feed.log.floor)
+            if subscriber.place < self.feed.ring.floor:
+                self.feed.miss(subscriber, str(subscriber.place), self.feed.ring.floor)
             for _ in self.feed.steps(subscriber):
                 pass
 
@@ -544,7 +545,7 @@ def test_many_leavers_at_random_times_each_see_every_event_once() -> None:
             for ms in range(start, end):
                 send(feed, record(ms))
         seen += writer.body
-        cursor = feed.log.last
+        cursor = feed.ring.last
     numbers = [int(text) for text in seen.decode()[1:-1].split("><")]
     assert numbers[0] == 101
     assert all(after == before + 1 for before, after in pairwise(numbers))

@@ -114,7 +114,7 @@ class Course:
         named = Place(self._numbers.randrange(95, self._newest_ms + 3), 0)
         place = self._numbers.choice([None, named])
         wants, subscription = self._numbers.choice(SUBSCRIPTIONS)
-        since_ms = (place or self.feed.log.last).ms
+        since_ms = (place or self.feed.ring.last).ms
         following = self.feed.follow(stream, place, subscription)
         following.__enter__()
         self.clients.append(Client(stream, writer, following, wants, since_ms))
@@ -148,7 +148,7 @@ class Course:
         else:
             # An older copy of the log: it has the first of the events, and goes on with others.
             flush(self.feed)
-            log = self.feed.log
+            log = self.feed.ring
             kept = list(log.after(log.floor))[: self._numbers.randrange(8)]
             common = kept[-1].place if kept else log.floor
             records = [*kept, *(self._record() for _ in range(self._numbers.randrange(4)))]
@@ -180,7 +180,7 @@ def test_whoever_takes_all_gets_what_comes_next_whatever_was_before(seed: int) -
                 assert all(before < after for before, after in pairwise(numbers_of(part)))
             # And after the last one nothing is missing.
             since_ms = int(parts[-2]) if len(parts) > 1 else client.since_ms
-            log = course.feed.log
+            log = course.feed.ring
             wanted = [each for each in log.after(log.floor) if client.wants & {*each.topics}]
             due = [each.place.ms for each in wanted if each.place.ms > since_ms]
             assert numbers_of(parts[-1])[-len(due) :] == due

@@ -9,7 +9,7 @@ from barestream.mercure.topics import Selectors
 from fake_writer import SPENT, done
 
 
-def audience_of(*members: tuple[str, list[str]]) -> Index[str]:
+def index_of(*members: tuple[str, list[str]]) -> Index[str]:
     index: Index[str] = Index()
     for member, selectors in members:
         index.add(member, Selectors(selectors))
@@ -28,25 +28,25 @@ def wanting(index: Index[Any], topics: Sequence[str]) -> list[Any]:
     return found(index.wanting(topics))
 
 
-def test_nobody_wants_anything_of_an_empty_audience() -> None:
-    assert wanting(audience_of(), ["a"]) == []
+def test_an_empty_index_finds_nobody() -> None:
+    assert wanting(index_of(), ["a"]) == []
 
 
 def test_those_who_named_the_topic_want_it_in_the_order_in_which_they_came() -> None:
-    index = audience_of(("ann", ["a", "b"]), ("bob", ["b"]), ("eve", ["a"]))
+    index = index_of(("ann", ["a", "b"]), ("bob", ["b"]), ("eve", ["a"]))
     assert wanting(index, ["a"]) == ["ann", "eve"]
     assert wanting(index, ["b"]) == ["ann", "bob"]
     assert wanting(index, ["c"]) == []
 
 
 def test_those_who_named_everything_want_each_topic() -> None:
-    index = audience_of(("ann", ["*"]), ("bob", ["b"]))
+    index = index_of(("ann", ["*"]), ("bob", ["b"]))
     assert wanting(index, ["a"]) == ["ann"]
     assert wanting(index, ["b"]) == ["ann", "bob"]
 
 
 def test_a_template_is_wanted_by_what_it_matches_and_by_equality() -> None:
-    index = audience_of(("ann", ["x/{y}"]), ("bob", ["x/{y}"]), ("eve", ["x/{y}{?z}"]))
+    index = index_of(("ann", ["x/{y}"]), ("bob", ["x/{y}"]), ("eve", ["x/{y}{?z}"]))
     assert wanting(index, ["x/1"]) == ["ann", "bob", "eve"]
     assert wanting(index, ["x/{y}"]) == ["ann", "bob"]
     assert wanting(index, ["x/1?z=2"]) == ["eve"]
@@ -54,29 +54,29 @@ def test_a_template_is_wanted_by_what_it_matches_and_by_equality() -> None:
 
 
 def test_a_template_that_starts_with_an_expression_is_tried_for_every_topic() -> None:
-    index = audience_of(("ann", ["{+x}/end"]), ("bob", ["{+x}"]))
+    index = index_of(("ann", ["{+x}/end"]), ("bob", ["{+x}"]))
     assert wanting(index, ["any/end"]) == ["ann", "bob"]
     assert wanting(index, [""]) == ["bob"]
 
 
 def test_a_template_beyond_ascii_is_found_as_an_iri_and_as_a_uri() -> None:
-    index = audience_of(("ann", ["é/{x}"]))
+    index = index_of(("ann", ["é/{x}"]))
     assert wanting(index, ["é/1"]) == wanting(index, ["%C3%A9/1"]) == ["ann"]
 
 
 def test_a_member_comes_once_however_many_selectors_and_topics_match() -> None:
-    index = audience_of(("ann", ["*", "a", "b", "{x}", "{+x}"]), ("bob", ["b"]))
+    index = index_of(("ann", ["*", "a", "b", "{x}", "{+x}"]), ("bob", ["b"]))
     assert wanting(index, ["a", "b", "a"]) == ["ann", "bob"]
 
 
 def test_what_has_no_topic_is_for_every_member_once() -> None:
-    index = audience_of(("ann", ["a", "{x}"]), ("bob", ["x/{y}", "x/{z}"]), ("eve", ["*", "a"]))
+    index = index_of(("ann", ["a", "{x}"]), ("bob", ["x/{y}", "x/{z}"]), ("eve", ["*", "a"]))
     assert sorted(wanting(index, [])) == ["ann", "bob", "eve"]
 
 
 def test_members_may_come_and_go_while_they_are_looked_for() -> None:
     templates = [f"{{x}}/{number}" for number in range(10)]
-    index = audience_of(*((selector, [selector]) for selector in templates))
+    index = index_of(*((selector, [selector]) for selector in templates))
     finding = index.wanting(["any/0"], SPENT)
     next(finding)
     for selector in templates[1:]:
@@ -87,7 +87,7 @@ def test_members_may_come_and_go_while_they_are_looked_for() -> None:
 
 def test_members_may_come_and_go_while_the_result_is_walked_over() -> None:
     selectors = Selectors(["a"])
-    index = audience_of(("ann", ["a"]), ("bob", ["a"]))
+    index = index_of(("ann", ["a"]), ("bob", ["a"]))
     walked = []
     for member in wanting(index, ["a"]):
         walked.append(member)
@@ -103,7 +103,7 @@ def test_nothing_is_left_of_members_that_have_gone() -> None:
         ("bob", ["a", "b", "é/{x}"]),
         ("eve", ["{x}", "é/{y}", "f/{x}"]),
     ]
-    index = audience_of(*everyone)
+    index = index_of(*everyone)
     for member, selectors in everyone:
         index.discard(member, Selectors(selectors))
     assert not any(vars(index).values())
@@ -111,7 +111,7 @@ def test_nothing_is_left_of_members_that_have_gone() -> None:
 
 def test_an_update_of_many_topics_lets_others_in_between_any_two_templates() -> None:
     templates = [f"{{x}}/{number}" for number in range(10)]
-    index = audience_of(*((selector, [selector]) for selector in templates))
+    index = index_of(*((selector, [selector]) for selector in templates))
     topics = [f"{number}/{number % 20}" for number in range(100)]
     turns = 0
     for _ in index.wanting(topics, SPENT):
@@ -120,7 +120,7 @@ def test_an_update_of_many_topics_lets_others_in_between_any_two_templates() -> 
 
 
 def test_who_is_not_here_is_discarded_without_ado() -> None:
-    index = audience_of(("ann", ["*", "a", "{x}"]))
+    index = index_of(("ann", ["*", "a", "{x}"]))
     for selectors in (["*", "a", "{x}"], ["b", "{y}", "b/{y}"]):
         index.discard("bob", Selectors(selectors))
     assert wanting(index, ["a"]) == ["ann"]

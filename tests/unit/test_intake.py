@@ -149,8 +149,8 @@ def test_a_cause_is_logged_once_in_a_while_and_a_changed_one_at_once(
             assert await world.publish() == "LOADING"
         await world.look(REMIND_SECONDS - 1)
         await world.look(1)
-        assert world.figure('barestream_publishes_untaken_total{cause="LOADING"} 100.0')
-        assert world.figure('barestream_publishes_untaken_total{cause="READONLY"} 100.0')
+        assert world.figure('barestream_publishes_failed_total{cause="LOADING"} 100.0')
+        assert world.figure('barestream_publishes_failed_total{cause="READONLY"} 100.0')
 
     lines = run(scenario, caplog)
     assert lines == [OPEN, closed("READONLY"), closed("LOADING"), closed("LOADING")]

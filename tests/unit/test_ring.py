@@ -23,7 +23,7 @@ def after(log: Ring, place: Place) -> bytes:
     return b"".join(found.body for found in log.after(place))
 
 
-def test_a_place_has_the_form_of_an_engines_id_on_the_wire() -> None:
+def test_a_place_has_the_form_of_a_valkey_id_on_the_wire() -> None:
     assert str(Place(1795363200000, 7)) == "#1795363200000-7"
     assert Place.parse("#1795363200000-7") == Place(1795363200000, 7)
 

@@ -75,7 +75,7 @@ async def settle() -> None:
 
 
 def bodies(tail: Tail) -> list[bytes]:
-    found = tail.feed.log.after(tail.feed.log.floor)
+    found = tail.feed.ring.after(tail.feed.ring.floor)
     return [record.body.partition(b"data: ")[2].partition(b"\n")[0] for record in found]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import Protocol
 
-from barestream.delivery.stream import Writer
+from barestream.delivery.writer import Writer
 
 # The key of our extension in an ASGI scope's "extensions".
 EXTENSION = "barestream.response"

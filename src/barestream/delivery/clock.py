@@ -57,10 +57,10 @@ class Clock:
         self._metrics = metrics
         self._looked_at, self._steady_at = now(), steady()
         floor = self._floor(self._looked_at, history_events)
-        log = Ring(history_events, _place(floor))
+        ring = Ring(history_events, _place(floor))
         for record in self._ticks(floor, self._looked_at):
-            log.append(record)
-        self.feed = Feed(log, metrics, now, count=self._count)
+            ring.append(record)
+        self.feed = Feed(ring, metrics, now, count=self._count)
         self.feed.lag = DeliveryLag(metrics, now, steady)
 
     def look(self) -> Generator[None, None, None]:
@@ -74,7 +74,7 @@ class Clock:
         jump_seconds = (at - self._looked_at) - (steady_at - self._steady_at)
         self._looked_at, self._steady_at = at, steady_at
         # Ticks never come before their second. Small steps back may add up.
-        was_set_back = self.feed.log.last.ms / 1000 > at + MOST_STEP_SECONDS
+        was_set_back = self.feed.ring.last.ms / 1000 > at + MOST_STEP_SECONDS
         if was_set_back or jump_seconds > MOST_STEP_SECONDS:
             logger.warning(
                 "the wall clock was set back" if was_set_back else "the wall clock was set forward",
@@ -105,7 +105,7 @@ class Clock:
         if last_event_id is not None and not self.is_ahead(last_event_id):
             with contextlib.suppress(ValueError):
                 return Place.parse(last_event_id)
-        return self.feed.log.before(1)
+        return self.feed.ring.before(1)
 
     def is_ahead(self, last_event_id: str | None) -> bool:
         """Return whether an id is that of a tick to come: the clock that gave it was set back."""
@@ -114,7 +114,7 @@ class Clock:
         except ValueError:
             return False
         # Another machine's clock may be ahead of this one by a little.
-        newest_ms = max(self._now() * 1000, self.feed.log.last.ms)
+        newest_ms = max(self._now() * 1000, self.feed.ring.last.ms)
         return place.ms > newest_ms + MOST_STEP_SECONDS * 1000
 
     async def run(
@@ -128,15 +128,15 @@ class Clock:
             await sleep(min(until_tick_seconds, LOOK_SECONDS))
 
     def _fill(self, at: float) -> Generator[None, None, None]:
-        log = self.feed.log
-        floor = self._floor(at, log.capacity_events)
-        if floor > log.last.ms // 1000:
+        ring = self.feed.ring
+        floor = self._floor(at, ring.capacity_events)
+        if floor > ring.last.ms // 1000:
             yield from self.feed.restart(_place(floor))
-        for record in self._ticks(log.last.ms // 1000, at):
+        for record in self._ticks(ring.last.ms // 1000, at):
             self.feed.append(record)
 
     def _leap(self, at: float) -> Generator[None, None, None]:
-        floor = self._floor(at, self.feed.log.capacity_events)
+        floor = self._floor(at, self.feed.ring.capacity_events)
         records = []
         for record in self._ticks(floor, at):
             records.append(record)

@@ -1,4 +1,4 @@
-"""A log and the streams that follow it: live and replay are one path.
+"""A ring and the streams that follow it: live and replay are one path.
 
 A subscriber that keeps up is live: it stands where the last broadcast ended, and what it does not
 want costs it nothing. One that is behind has a place of its own, and reads on from there.
@@ -13,9 +13,10 @@ from barestream.delivery.broadcast import Broadcast
 from barestream.delivery.index import Index
 from barestream.delivery.lag import DeliveryLag
 from barestream.delivery.state import State
-from barestream.delivery.stream import MARK_BYTES, Stream
+from barestream.delivery.stream import Stream
 from barestream.delivery.subscriber import Subscriber
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
+from barestream.delivery.writer import MARK_BYTES
 from barestream.history.gap import gap
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
@@ -29,23 +30,23 @@ HandOver = Callable[["Feed", Subscriber], None]
 
 
 class Feed:
-    """One source's log, written to every stream that follows it.
+    """One source's newest events, written to every stream that follows it.
 
     Events go out in broadcasts: one writes to each stream all that there is for it, and what is
     appended meanwhile goes with the next. So a burst costs less an event the denser it is, and a
     lone event waits for no timer.
 
     Args:
-        log: The newest events.
+        ring: The newest events.
         metrics: Where deliveries are counted.
         now: The wall clock, in seconds since 1970-01-01 UTC.
         count: How many events lie after one place up to another, where the source can tell
-            although the log no longer holds them.
-        replay: Takes over a subscriber that has far to go, or further back than the log holds;
-            without it, it is sent all at once, and what the log does not hold is gone.
+            although the ring no longer holds them.
+        replay: Takes over a subscriber that has far to go, or further back than the ring holds;
+            without it, it is sent all at once, and what the ring does not hold is gone.
 
     Attributes:
-        sent: Up to where every live subscriber has been sent the log.
+        sent: Up to where every live subscriber has been sent the ring.
         pending_bytes: How much no broadcast has begun to send.
         budget: The slices in which the feed does its work; without slices, unbounded.
         on_append: Called when there is something to send.
@@ -54,21 +55,20 @@ class Feed:
 
     def __init__(
         self,
-        log: Ring,
+        ring: Ring,
         metrics: Metrics,
         now: Callable[[], float],
         *,
         count: Callable[[Place, Place], int] | None = None,
         replay: HandOver | None = None,
     ) -> None:
-        self.log = log
+        self.ring = ring
         self.metrics = metrics
         self.budget: Budget = UNBOUNDED
         self.replay = replay
-        self.sent = log.last
+        self.sent = ring.last
         self.on_append: Callable[[], None] = lambda: None
         self.lag = DeliveryLag(metrics, now, now)
-        self._now = now
         self._count = count
         self._subscribers: dict[Subscriber, None] = {}
         # Each broadcast may reach them.
@@ -86,16 +86,16 @@ class Feed:
 
     def fill(self, floor: Place, records: Iterable[Record]) -> Generator[None, None, None]:
         """Begin with what was there before anybody followed, in slices."""
-        self.log.restart(floor)
+        self.ring.restart(floor)
         for record in records:
-            self.log.append(record)
+            self.ring.append(record)
             if self.budget.is_over():
                 yield
-        self.sent = self.log.last
+        self.sent = self.ring.last
 
     def append(self, record: Record) -> None:
-        """Add an event to the log; the next broadcast sends it."""
-        self.log.append(record)
+        """Add an event to the ring; the next broadcast sends it."""
+        self.ring.append(record)
         self._pending.append(record)
         self.lag.begin(record.place)
         self.pending_bytes += len(record.body)
@@ -152,7 +152,7 @@ class Feed:
         yield from self.flush()
         # At once: a subscriber that joined between two slices would be taken for live.
         before = self.sent
-        self.log.restart(floor)
+        self.ring.restart(floor)
         self.sent = floor
         self._ahead.clear()
         subscribers = tuple(self._subscribers)
@@ -169,15 +169,15 @@ class Feed:
     def leap(
         self, floor: Place, records: Iterable[Record], common: Place | None = None
     ) -> Generator[None, None, None]:
-        """Go on with another log, which may lie before what was sent; in slices.
+        """Go on with another ring, which may lie before what was sent; in slices.
 
-        Each is sent a gap, and goes on from the newest event that both logs have, or from before
+        Each is sent a gap, and goes on from the newest event that both rings have, or from before
         it where it has not come so far.
 
         Args:
-            floor: The place after which the other log is whole.
+            floor: The place after which the other ring is whole.
             records: Its newest events, all from the floor on.
-            common: The place of the newest event that both logs have; where none is named, each
+            common: The place of the newest event that both rings have; where none is named, each
                 subscriber goes on from the newest event but one.
         """
         yield from self.flush()
@@ -190,7 +190,7 @@ class Feed:
         self._ahead.clear()
         for _ in self.fill(floor, records):
             pass
-        upto = self.log.before(1) if common is None else common
+        upto = self.ring.before(1) if common is None else common
         for subscriber in subscribers:
             if subscriber.state is State.HELD:
                 subscriber.move(State.BEHIND)
@@ -214,13 +214,13 @@ class Feed:
 
         Args:
             stream: Where it is sent.
-            place: Where the client stands; None for the log's end.
+            place: Where the client stands; None for the ring's end.
             subscription: What of it is sent.
             missed_after: The id that the client saw last, where it is known that events up to
                 the place are gone.
             heartbeat_events: Whether heartbeats are events, with the client's place as id.
         """
-        at = self.log.last if place is None else place
+        at = self.ring.last if place is None else place
         subscriber = Subscriber(stream, subscription, at)
         stream.on_resume(partial(self.advance, subscriber))
         if heartbeat_events:
@@ -250,8 +250,8 @@ class Feed:
         """Send what follows its place; the replay does the rest where that takes long."""
         self._settle(subscriber)
         while subscriber.state is State.BEHIND and self.can_send(subscriber):
-            if self.replay is None and subscriber.place < self.log.floor:
-                self.miss(subscriber, str(subscriber.place), self.log.floor)
+            if self.replay is None and subscriber.place < self.ring.floor:
+                self.miss(subscriber, str(subscriber.place), self.ring.floor)
             for _ in self.steps(subscriber):
                 if self.replay is not None:
                     break
@@ -261,14 +261,14 @@ class Feed:
                 self.replay(self, subscriber)
 
     def steps(self, subscriber: Subscriber) -> Iterator[None]:
-        """Send what follows its place, for as long as the log holds it and its client takes it.
+        """Send what follows its place, for as long as the ring holds it and its client takes it.
 
         It yields after each write, and where the slice is over.
         """
         if self.budget.is_over():
             yield
-        while self.can_send(subscriber) and subscriber.place >= self.log.floor:
-            yield from self.send(subscriber, self.log.after(subscriber.place))
+        while self.can_send(subscriber) and subscriber.place >= self.ring.floor:
+            yield from self.send(subscriber, self.ring.after(subscriber.place))
 
     def send(self, subscriber: Subscriber, records: Iterable[Record]) -> Iterator[None]:
         """Send those records that it wants, by writes of at most the mark, in the same way."""
@@ -278,8 +278,8 @@ class Feed:
         # How far the records are looked through. The place follows once the wanted ones are sent,
         # because a heartbeat tells it.
         after = upto = subscriber.place
-        # Another log may have the place where this one was left.
-        log = self.log.restarts
+        # Another ring may have the place where this one was left.
+        log = self.ring.restarts
         for record in records:
             # Later records belong to the next broadcast.
             if record.place > self.target:
@@ -311,12 +311,12 @@ class Feed:
     def _write(
         self, subscriber: Subscriber, bodies: list[bytes], span: tuple[Place, Place], log: int
     ) -> bool:
-        """Send what was gathered between two places of a log, which is told by its restarts.
+        """Send what was gathered between two places of a ring, which is told by its restarts.
 
         Returns:
             False where it was not: meanwhile its client takes no more, or it stands elsewhere.
         """
-        is_there = subscriber.place == span[0] and self.log.restarts == log
+        is_there = subscriber.place == span[0] and self.ring.restarts == log
         if not is_there or not self.can_send(subscriber):
             return False
         if bodies:

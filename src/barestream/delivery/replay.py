@@ -11,8 +11,9 @@ from typing import NamedTuple
 from barestream.delivery.feed import Feed
 from barestream.delivery.slices import Slices
 from barestream.delivery.state import State
-from barestream.delivery.stream import MARK_BYTES, EndReason
+from barestream.delivery.stream import EndReason
 from barestream.delivery.subscriber import Subscriber
+from barestream.delivery.writer import MARK_BYTES
 from barestream.history.broker import Broker, BrokerAwayError
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
@@ -23,14 +24,14 @@ logger = logging.getLogger(__name__)
 # anyway: more would only put the newest events behind the oldest.
 MOST_READS = 4
 
-# What a page holds: two writes of a stream that catches up, or one larger event.
+# What a page holds: two writes of a replay, or one larger event.
 PAGE_BYTES = 2 * MARK_BYTES
 PAGE_MOST_EVENTS = 500
 
 # Clients that return together, after a deploy or an outage, miss the same events: a page is read
 # and encoded once for all of them. A page for each (6 ms of 200 events, where sending it takes
-# 0.3) was more than a worker could do for 500, and those behind never caught up. So many pages
-# are 4 MB, or 20 with the largest events.
+# 0.3) was more than a worker could do for 500, and those behind never came to the end. So many
+# pages are 4 MB, or 20 with the largest events.
 MOST_PAGES = 32
 
 # Until Valkey is asked again for a page that it did not give.
@@ -41,7 +42,8 @@ class _Page(NamedTuple):
     """Records that follow a place without a hole, oldest first; at least one.
 
     Attributes:
-        restarts: That of the feed's log when they were asked for: it may be another log since.
+        restarts: That of the feed's ring when they were asked for: it may hold another history
+            since.
     """
 
     after: Place
@@ -77,7 +79,7 @@ class Replay:
     time than one would.
 
     Args:
-        broker: Holds the events that a feed's own log has let go; None where they are gone.
+        broker: Holds the events that a feed's own ring has let go; None where they are gone.
         slices: The time that they take.
         sleep: Waits for so many seconds.
     """
@@ -128,7 +130,7 @@ class Replay:
         self._forget()
 
     def _forget(self) -> None:
-        """Let go of the pages where nobody catches up any more.
+        """Let go of the pages where no replay is left.
 
         They are for clients that come together: later the history may hold them no more.
         """
@@ -154,48 +156,48 @@ class Replay:
 
     def _steps(self, feed: Feed, subscriber: Subscriber) -> Iterator[_Needs]:
         """Bring a subscriber on, and say after each step what the next one needs."""
-        log = feed.log
+        ring = feed.ring
         while feed.can_send(subscriber):
             place = subscriber.place
-            if place >= log.floor:
+            if place >= ring.floor:
                 for _ in feed.steps(subscriber):
                     yield _Needs.TIME
             elif self._broker is None:
-                feed.miss(subscriber, str(place), log.floor)
-            elif (page := self._page_after(log, place)) is not None:
+                feed.miss(subscriber, str(place), ring.floor)
+            elif (page := self._page_after(ring, place)) is not None:
                 start = bisect_right(page.records, place, key=lambda record: record.place)
                 for _ in feed.send(subscriber, page.records[start:]):
                     yield _Needs.TIME
             else:
                 yield _Needs.PAGE
 
-    def _page_after(self, log: Ring, place: Place) -> _Page | None:
+    def _page_after(self, ring: Ring, place: Place) -> _Page | None:
         """Return one of the newest pages that holds what follows a place, if there is one."""
         for page in self._pages:
-            if page.restarts == log.restarts and page.after <= place < page.records[-1].place:
+            if page.restarts == ring.restarts and page.after <= place < page.records[-1].place:
                 return page
         return None
 
     async def _read_page(self, work: _Work) -> None:
         assert self._broker is not None  # noqa: S101 (only then a page is asked for)
         feed, subscriber = work.feed, work.subscriber
-        log = feed.log
-        restarts = log.restarts
+        ring = feed.ring
+        restarts = ring.restarts
         try:
             async with self._reads:
                 # Its turn may have come when its client has left, or when another's page holds
                 # what it needs.
-                if not feed.can_send(subscriber) or self._page_after(log, subscriber.place):
+                if not feed.can_send(subscriber) or self._page_after(ring, subscriber.place):
                     return
                 page = await self._broker.read(subscriber.place, PAGE_MOST_EVENTS, PAGE_BYTES)
         except BrokerAwayError:
             await self._sleep(RETRY_SECONDS)
             return
-        if work.is_stale or not feed.can_send(subscriber) or log.restarts != restarts:
+        if work.is_stale or not feed.can_send(subscriber) or ring.restarts != restarts:
             return
         if not page.records:
-            # What the log has let go, the history has too.
-            feed.miss(subscriber, str(subscriber.place), max(page.floor, log.floor))
+            # What the ring has let go, the history has too.
+            feed.miss(subscriber, str(subscriber.place), max(page.floor, ring.floor))
             return
         if page.floor > subscriber.place:
             feed.miss(subscriber, str(subscriber.place), page.floor)

@@ -31,21 +31,21 @@ class Resumption(NamedTuple):
     """Where a stream starts.
 
     Attributes:
-        place: The place that it goes on from; None for the log's end.
+        place: The place that it goes on from; None for the end of the history.
         preceding_id: The id of the event before the first one that is sent, or "earliest" where
             there is none that the client may know; None where the client named no id.
         missed_after: The id that the client named, where the history cannot say what came
             after it.
-        is_replay: Whether the client named an id.
+        is_resumed: Whether the client named an id.
     """
 
     place: Place | None
     preceding_id: str | None = None
     missed_after: str | None = None
-    is_replay: bool = True
+    is_resumed: bool = True
 
 
-LIVE = Resumption(None, is_replay=False)
+LIVE = Resumption(None, is_resumed=False)
 
 
 async def resumption(
@@ -100,10 +100,10 @@ async def resumption(
 async def _start(tail: Tail, place: Place, last_event_id: str) -> Resumption | None:
     """Return where a stream starts that goes on from a place; None where nothing would follow it.
 
-    A place beyond the log's end is of a log that was lost, or was never given.
+    A place beyond the end of the history is of a history that was lost, or was never given.
     """
-    log = tail.feed.log
-    if place == log.floor or log.at(place):
+    ring = tail.feed.ring
+    if place == ring.floor or ring.at(place):
         return Resumption(place, last_event_id)
     # Of a worker that is ahead of this one, or of a history that only the broker has.
     page = await tail.broker.read(place, 0)
@@ -125,7 +125,7 @@ async def _find(tail: Tail, subscription: Subscription, event_id: str) -> Place 
         return Place.parse(event_id)
     except ValueError:
         pass
-    record = tail.feed.log.find(event_id)
+    record = tail.feed.ring.find(event_id)
     if record is not None and await _may_read(tail, subscription, record):
         return record.place
     # An update that the client may not read takes the same way as one that does not exist:

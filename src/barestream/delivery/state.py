@@ -30,13 +30,13 @@ class WrongMoveError(Exception):
 
 
 MOVES = {
-    # It has come to the end; it has far to go; its log becomes another one.
+    # It has come to the end; it has far to go; its history becomes another one.
     State.BEHIND: {State.LIVE, State.AHEAD, State.REPLAYED, State.HELD, State.GONE},
-    # It has come to the end; its client takes no more; its log becomes another one.
+    # It has come to the end; its client takes no more; its history becomes another one.
     State.REPLAYED: {State.LIVE, State.AHEAD, State.BEHIND, State.HELD, State.GONE},
     # A broadcast is over.
     State.AHEAD: {State.BEHIND, State.HELD, State.GONE},
-    # Its client takes no more, or its log goes on elsewhere.
+    # Its client takes no more, or its history goes on elsewhere.
     State.LIVE: {State.BEHIND, State.HELD, State.GONE},
     # Its turn to be sent a gap has come.
     State.HELD: {State.BEHIND, State.GONE},

@@ -6,12 +6,10 @@ from typing import Protocol
 
 from barestream.delivery.stall import Stall
 from barestream.delivery.state import State
+from barestream.delivery.writer import Writer, nothing
 from barestream.history.record import Place
 from barestream.mercure.budget import Budget
 from barestream.mercure.sse import HEARTBEAT, Frame
-
-# What waits for a client before it counts as slow: uvloop's and asyncio's own high-water mark.
-MARK_BYTES = 64 * 1024
 
 
 class EndReason(StrEnum):
@@ -28,38 +26,8 @@ class EndReason(StrEnum):
     NGINX_STOPPED = "nginx stopped"
 
 
-class Writer(Protocol):
-    """The way to one client, with a transport's backpressure."""
-
-    on_resume: Callable[[], None]
-
-    @property
-    def paused(self) -> bool:
-        """Whether more is waiting to be sent than the transport's mark."""
-
-    @property
-    def pending_bytes(self) -> int:
-        """How much is waiting to be sent."""
-
-    def kernel_bytes(self) -> int:
-        """Return how much the kernel holds that the client has not taken; 0 where unknown."""
-
-    def write(self, frame: Frame) -> bool:
-        """Send a frame; return False where the client has gone and nothing was sent."""
-
-    def close(self) -> None:
-        """Let the response end as HTTP wants it, behind what is waiting."""
-
-    def abort(self) -> None:
-        """Cut the connection at once, whatever is waiting."""
-
-
 def _comment() -> Frame:
     return HEARTBEAT
-
-
-def nothing() -> None:
-    """Stand where nobody is to be called back."""
 
 
 class Stream:
@@ -165,8 +133,8 @@ class Recipient(Protocol):
     """Whoever a frame is written to, if it is live.
 
     Attributes:
-        state: How it stands to the log.
-        place: Up to where it has been sent the log, once it was written to.
+        state: How it stands to its feed.
+        place: Up to where it has been sent the events, once it was written to.
         stream: Its stream.
     """
 

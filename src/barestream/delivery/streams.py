@@ -24,7 +24,7 @@ SWEEP_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """How a hub treats its streams.
+    """How streams are treated.
 
     Attributes:
         heartbeat_seconds: A stream that was silent for so long gets a heartbeat.

@@ -10,7 +10,7 @@ class Subscriber:
     """A stream that follows a feed.
 
     Attributes:
-        place: Up to where it has been sent the log, at least.
+        place: Up to where it has been sent the events, at least.
         state: How it stands to the feed; ``move`` changes it.
         replays: How often it was handed over to a replay: the last one alone counts.
     """

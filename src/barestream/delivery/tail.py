@@ -1,4 +1,4 @@
-"""Keeps a feed at the end of the broker's log: filled at the start, then on without a hole."""
+"""Keeps a feed at the end of the broker's history: filled at the start, then on without a hole."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from barestream.delivery.feed import Feed
 from barestream.delivery.slices import Slices
-from barestream.delivery.stream import MARK_BYTES
+from barestream.delivery.writer import MARK_BYTES
 from barestream.history.broker import MOST_PAGE_BYTES, Broker, BrokerAwayError
 from barestream.history.record import BEGIN
 
@@ -32,10 +32,10 @@ TRIM_SECONDS = 60.0
 
 
 class Tail:
-    """Reads the broker's log once for all streams of a worker.
+    """Reads the broker's history once for all streams of a worker.
 
     Args:
-        broker: Whose log it is.
+        broker: Whose history it is.
         feed: Where its updates go.
         fill_events: How many of the newest are read at the start.
         fill_bytes: How large they may be together.
@@ -43,7 +43,7 @@ class Tail:
 
     Attributes:
         filled: Whether the feed has its start.
-        words: What the log does where it cannot be followed (see BrokerAwayError).
+        words: What the history does where it cannot be followed (see BrokerAwayError).
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Tail:
         return bool(self._following)
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Follow the broker's log until cancelled, over its absences."""
+        """Follow the broker's history until cancelled, over its absences."""
         retry_seconds = FIRST_RETRY_SECONDS
         while True:
             try:
@@ -85,7 +85,7 @@ class Tail:
             if self._following:
                 try:
                     await self.broker.trim()
-                    self.feed.log.drop((await self.broker.read(BEGIN, 0)).floor)
+                    self.feed.ring.drop((await self.broker.read(BEGIN, 0)).floor)
                 except BrokerAwayError as error:
                     logger.warning("history not trimmed", extra={"why": str(error)})
 
@@ -95,15 +95,15 @@ class Tail:
         self.filled = True
 
     async def _read_on(self) -> None:
-        log, lag = self.feed.log, self.feed.lag
+        ring, lag = self.feed.ring, self.feed.lag
         lag.ask()
-        # After an absence read at once: another log may never get a place after this one.
+        # After an absence read at once: another history may never get a place after this one.
         read = self.broker.wait if self._following else self.broker.read
-        page = await read(log.last, MOST_EVENTS)
+        page = await read(ring.last, MOST_EVENTS)
         if not page.is_known:
             await self._follow_another_log()
             return
-        if page.floor > log.last:
+        if page.floor > ring.last:
             await self.slices.work(self.feed.restart(page.floor))
         size_bytes = 0
         for record in page.records:
@@ -111,18 +111,18 @@ class Tail:
             size_bytes += len(record.body)
             await self.slices.step(live=True)
         if len(page.records) < MOST_EVENTS and size_bytes < MOST_PAGE_BYTES // 2:
-            # No bound has cut the page, so this was the end of the log.
+            # No bound has cut the page, so this was the end of the history.
             lag.read_to_end()
         while self.feed.pending_bytes > MOST_PENDING_BYTES:
             await asyncio.sleep(PENDING_POLL_SECONDS)
 
     async def _follow_another_log(self) -> None:
-        """Go on with a log that does not know the place where this worker stands.
+        """Go on with a history that does not know the place where this worker stands.
 
-        The log was lost and Valkey's clock is behind, or an older copy replaced it. Streams have
-        been sent updates that it does not have.
+        The history was lost and Valkey's clock is behind, or an older copy replaced it. Streams
+        have been sent updates that it does not have.
         """
-        before = self.feed.log
+        before = self.feed.ring
         await self.broker.move_on(before.last)
         page = await self.broker.newest(self._fill_events, self._fill_bytes)
         common = page.floor
@@ -131,10 +131,10 @@ class Tail:
                 common = record.place
             await self.slices.step()
         logger.error(
-            "the log was lost or replaced by an older copy: later updates are gone",
+            "the history was lost or replaced by an older copy: later updates are gone",
             extra={"place": str(before.last), "common": str(common)},
         )
-        self.feed.metrics.logs_lost.inc()
+        self.feed.metrics.history_lost.inc()
         await self.slices.work(self.feed.leap(page.floor, page.records, common))
 
     def _note(self, *, following: bool, why: str = "") -> None:
@@ -144,6 +144,6 @@ class Tail:
         self._why_away = why
         self.feed.metrics.history_up.set(following)
         if following:
-            logger.info("broker answers", extra={"events": len(self.feed.log)})
+            logger.info("broker answers", extra={"events": len(self.feed.ring)})
         else:
             logger.warning("broker away", extra={"why": why})

@@ -1,4 +1,4 @@
-"""What the service asks of the log of updates, wherever it is kept."""
+"""What the service asks of the history, wherever it is kept."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -14,13 +14,14 @@ MOST_PAGE_BYTES = 1024 * 1024
 
 
 class BrokerAwayError(Exception):
-    """The log cannot be reached, or has not answered in time, or refuses; the message says why.
+    """The history cannot be reached, or has not answered in time, or refuses; the message says why.
 
     Attributes:
         cause: The kind of the reason, one of a few: Valkey's code where it refuses (OOM), else
             unreachable, unanswered, broken, full, closed or error.
-        words: The same for clients, as what the log does ("does not answer"); it names no address.
-        is_refusal: Whether the log is there, and has refused.
+        words: The same for clients, as what the history does ("does not answer"); it names no
+            address.
+        is_refusal: Whether the history is there, and has refused.
         nothing_taken: Whether it is certain that a publish that ends with this error was not
             taken. Otherwise it may or may not have been taken.
     """
@@ -47,12 +48,12 @@ class IdTakenError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HistoryBounds:
-    """What the log keeps; whatever is beyond one of the bounds goes, oldest first.
+    """What the history keeps; whatever is beyond one of the bounds goes, oldest first.
 
     Attributes:
         events: How many updates, at least 1.
         seconds: For how long.
-        bytes: How much memory they may take together, by the weights of the log's home. The
+        bytes: How much memory they may take together, by the weights of the history's home. The
             newest stays however large it is.
     """
 
@@ -62,10 +63,11 @@ class HistoryBounds:
 
 
 class Weights(NamedTuple):
-    """How much memory updates take where the log is, measured over sizes from 10 bytes to 10 KB.
+    """How much memory updates take where the history is, measured over sizes from 10 bytes to 10
+    KB.
 
-    The log counts sizes, updates and ids, and not memory, so that releases with other weights can
-    share it.
+    The history counts sizes, updates and ids, and not memory, so that releases with other weights
+    can share it.
 
     Attributes:
         ratio: Bytes of memory for each byte that size_bytes counts.
@@ -88,9 +90,9 @@ class Page(NamedTuple):
     Attributes:
         floor: The place after which nothing is missing up to the last of the records.
         records: The updates; none where nothing follows.
-        is_known: Whether this log gave the place that the page follows: an update stands there,
-            or the history begins there or later. If not, the place is of a log that was lost, or
-            that an older copy has replaced.
+        is_known: Whether this history gave the place that the page follows: an update stands there,
+            or the history begins there or later. If not, the place is of a history that was lost,
+            or that an older copy has replaced.
     """
 
     floor: Place
@@ -99,7 +101,7 @@ class Page(NamedTuple):
 
 
 class Misfit(NamedTuple):
-    """Why the log may lose updates that its bounds should keep.
+    """Why the history may lose updates that its bounds should keep.
 
     Attributes:
         what: The problem, in one sentence.
@@ -113,12 +115,12 @@ class Misfit(NamedTuple):
 
 
 class Broker(Protocol):
-    """A log that every worker reads in one order.
+    """A history that every worker reads in one order.
 
-    Places only go forward: over restarts, and over a clock that was set back, as long as the log
-    is kept. One that is lost, or replaced by an older copy, does not know the places that it gave:
-    a reader sees that (Page.is_known), and calls move_on.
-    Each method raises BrokerAwayError where the log cannot be reached.
+    Places only go forward: over restarts, and over a clock that was set back, as long as the
+    history is kept. One that is lost, or replaced by an older copy, does not know the places that
+    it gave: a reader sees that (Page.is_known), and calls move_on.
+    Each method raises BrokerAwayError where the history cannot be reached.
     """
 
     async def publish(self, update: Update) -> str:
@@ -146,15 +148,15 @@ class Broker(Protocol):
     async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return what read does as soon as something follows; maybe nothing, after a while.
 
-        The floor tells whether the log has let go, or has lost, what stood between the place
+        The floor tells whether the history has let go, or has lost, what stood between the place
         and the records.
         """
 
     async def move_on(self, place: Place) -> None:
         """Give every later update a place after this one, and send a gap to every stream.
 
-        Without it a log that was lost, or replaced by an older copy, could give a place twice, and
-        a stream that is behind would read past what is lost.
+        Without it a history that was lost, or replaced by an older copy, could give a place twice,
+        and a stream that is behind would read past what is lost.
         """
 
     async def find(self, event_id: str) -> Known | None:
@@ -173,7 +175,7 @@ class Broker(Protocol):
         """Ask whether an update would be taken; raise the error that publishing would raise."""
 
     async def misfits(self) -> list[Misfit]:
-        """Return why the place where the log is kept does not fit the bounds of the log."""
+        """Return why the place where the history is kept does not fit the bounds of the history."""
 
     async def close(self) -> None:
         """Let go of every connection."""

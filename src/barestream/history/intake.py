@@ -1,4 +1,4 @@
-"""Gives updates to the log, and knows whether the log takes them."""
+"""Gives updates to the history, and knows whether the history takes them."""
 
 import asyncio
 import logging
@@ -10,9 +10,9 @@ from barestream.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-# How often the log is asked whether it takes updates, where none has just been taken. A log that
-# is full, or a replica, can be read as ever, so reading does not tell. A probe costs Valkey about
-# 50 us and each worker about 300 us, and writes nothing.
+# How often the history is asked whether it takes updates, where none has just been taken. A history
+# that is full, or a replica, can be read as ever, so reading does not tell. A probe costs Valkey
+# about 50 us and each worker about 300 us, and writes nothing.
 PROBE_SECONDS = 2.0
 
 # How soon the same cause is logged again: while it stays, and when it returns after another one.
@@ -24,12 +24,12 @@ class Intake:
     """Gives updates to the broker, and knows what became of the last one.
 
     Args:
-        broker: Whose log it is.
+        broker: Whose history it is.
         metrics: Where publishes that were not taken are counted.
         now: A monotonic clock, in seconds.
 
     Attributes:
-        words: What the log does where it takes no updates (see BrokerAwayError).
+        words: What the history does where it takes no updates (see BrokerAwayError).
     """
 
     def __init__(self, broker: Broker, metrics: Metrics, now: Callable[[], float]) -> None:
@@ -38,7 +38,8 @@ class Intake:
         self._now = now
         self._is_open: bool | None = None
         self.words = "has not answered yet"
-        # Whether, since the last look of run, the log has taken an update, and whether it has not.
+        # Whether, since the last look of run, the history has taken an update, and whether it has
+        # not.
         self._has_taken = self._has_failed = False
         self._is_welcomed = False
         self._untaken = 0
@@ -47,7 +48,7 @@ class Intake:
 
     @property
     def ready(self) -> bool:
-        """Whether the log took what it was last given."""
+        """Whether the history took what it was last given."""
         return bool(self._is_open)
 
     async def publish(self, update: Update) -> str:
@@ -55,7 +56,7 @@ class Intake:
         try:
             event_id = await self._broker.publish(update)
         except BrokerAwayError as error:
-            self._metrics.untaken.labels(error.cause).inc()
+            self._metrics.failed.labels(error.cause).inc()
             self._untaken += 1
             self._fail(error)
             raise
@@ -66,7 +67,7 @@ class Intake:
         return event_id
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Probe the log again and again until cancelled, and log when it is open again."""
+        """Probe the history again and again until cancelled, and log when it is open again."""
         while True:
             if not (self._is_open and self._has_taken):
                 await self._probe()
@@ -84,7 +85,7 @@ class Intake:
             self._succeed()
 
     async def _welcome(self) -> None:
-        """Log that updates are taken, and each misfit of the log."""
+        """Log that updates are taken, and each misfit of the history."""
         try:
             misfits = await self._broker.misfits()
         except BrokerAwayError as error:

@@ -1,4 +1,4 @@
-"""The log of updates in the memory of one process; it ends with it."""
+"""The history in the memory of one process; it ends with it."""
 
 import asyncio
 from bisect import bisect_right
@@ -23,7 +23,7 @@ WEIGHTS = Weights(1, 490, 130)
 
 
 class _Kept(NamedTuple):
-    """A record in the log.
+    """A record in the history.
 
     Attributes:
         record: The record.
@@ -37,7 +37,7 @@ class _Kept(NamedTuple):
 
 
 class LocalBroker:
-    """A log for one worker.
+    """A history for one worker.
 
     Args:
         bounds: What it keeps.
@@ -116,7 +116,7 @@ class LocalBroker:
         return await self.read(after, most_events, most_bytes)
 
     async def move_on(self, place: Place) -> None:
-        """Have every update from now on get a later place: nobody else follows this log."""
+        """Have every update from now on get a later place: nobody else follows this history."""
         self._last = max(self._last, place)
 
     async def find(self, event_id: str) -> Known | None:

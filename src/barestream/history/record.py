@@ -32,12 +32,12 @@ class Place(NamedTuple):
         return cls(int(match[1]), int(match[2]))
 
 
-# Before every place that a log gives.
+# Before every place that a history gives.
 BEGIN = Place(0, 0)
 
 
 class Record(NamedTuple):
-    """An event as the log keeps it.
+    """An event as the history keeps it.
 
     Attributes:
         place: Where it stands.

@@ -1,6 +1,6 @@
-"""A bounded log of encoded events, and the places in it that clients resume from.
+"""A bounded number of encoded events, and the places in it that clients resume from.
 
-Pure. A stream that follows the log holds one place; live and replay are the same read.
+Pure. A stream that follows the ring holds one place; live and replay are the same read.
 """
 
 from bisect import bisect_left, bisect_right
@@ -14,7 +14,7 @@ class Ring:
 
     Args:
         capacity_events: How many events it keeps; with one more the oldest goes.
-        floor: The place after which the log is whole. What a reader at an earlier place missed
+        floor: The place after which the ring is whole. What a reader at an earlier place missed
             is not here any more.
         capacity_bytes: How large their bodies may be together; the newest event is kept
             whatever its size. Unbounded where None.
@@ -35,7 +35,7 @@ class Ring:
         self.restart(floor)
 
     def restart(self, floor: Place) -> None:
-        """Forget every event; the log is whole from ``floor`` on."""
+        """Forget every event; the ring is whole from ``floor`` on."""
         self.restarts += 1
         self.floor = self.last = floor
         self._records: list[Record | None] = [None] * self.capacity_events
@@ -72,15 +72,15 @@ class Ring:
                 self._drop_first()
 
     def drop(self, upto: Place) -> None:
-        """Let go of the events up to a place; the log is whole from there on."""
+        """Let go of the events up to a place; the ring is whole from there on."""
         while len(self) and self._at(self._first).place <= upto:
             self._drop_first()
 
     def after(self, place: Place) -> Iterator[Record]:
         """Yield the events that follow a place, oldest first.
 
-        The log may change meanwhile: it ends before an event that was let go, and goes on with what
-        was appended.
+        The ring may change meanwhile: it ends before an event that was let go, and goes on with
+        what was appended.
 
         Args:
             place: Where the reader stands, at the floor or later.

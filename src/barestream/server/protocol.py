@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from barestream.asgi.contract import EXTENSION
-from barestream.delivery.stream import nothing
+from barestream.delivery.writer import nothing
 from barestream.mercure.sse import Frame
 from barestream.server.bounded_protocol import BoundedProtocol
 from barestream.server.kernel_queue import untaken_bytes
@@ -216,6 +216,6 @@ class Protocol(BoundedProtocol):
         if self.transport.is_closing():
             return True
         if self.direct_response is not None and self.direct_response.is_open:
-            # The hub watches it.
+            # Streams watches it.
             return False
         return bool(self.flow.write_paused or self.cycle is None or self.cycle.response_complete)

@@ -12,7 +12,7 @@ from types import FrameType
 from uvicorn import Config
 
 from barestream.asgi.contract import ON_DRAIN, Drain
-from barestream.delivery.stream import nothing
+from barestream.delivery.writer import nothing
 from barestream.server.connections_state import ConnectionsState
 from barestream.server.protocol import Protocol
 from barestream.server.stalled_connections import StalledConnections

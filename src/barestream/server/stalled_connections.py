@@ -1,6 +1,6 @@
 """Cuts connections whose client does not take the bytes that wait for it.
 
-The hub does so for open streams. This is for the others: plain answers, streams that have ended but
+Streams does so for open streams. This is for the others: plain answers, streams that have ended but
 still have bytes to send, and connections that are closing.
 """
 

@@ -107,7 +107,7 @@ class HubSettings(BaseModel):
         "origins in small letters with commas between, such as https://example.com, or *",
     )
     broker_url: SecretStr = secret(
-        "Where the log of updates is: this worker's memory (local), or a Valkey that all workers "
+        "Where the history is: this worker's memory (local), or a Valkey that all workers "
         "share. Compose's default is its own Valkey.",
         f"{LOCAL_BROKER}, or an address that begins with {', '.join(_BROKER_SCHEMES)}",
         default=SecretStr(LOCAL_BROKER),

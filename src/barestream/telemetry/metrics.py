@@ -26,16 +26,16 @@ class Metrics:
         streams: Open streams.
         paused: Those of them whose client takes less than it is sent.
         ended: Streams that ended, by reason.
-        published: Updates that were taken.
-        refused: Publishes that were not, by status.
-        untaken: Publishes that were not taken, or maybe not, by BrokerAwayError's cause.
-        gaps: Gaps told to one client: it was away too long, or too slow.
-        logs_lost: Times that a worker found another log than the one that it had followed.
-        replays: Streams that resumed from an id.
+        published: Updates that the history took.
+        refused: Publishes that were answered by an error, by status.
+        failed: Publishes that the history did not take, or maybe not, by BrokerAwayError's cause.
+        gaps: Gaps sent to one client that was away too long, or too slow.
+        history_lost: Times that a worker found another history than the one that it had followed.
+        resumed: Streams that resumed from an id.
         lag_seconds: From an event's place in time to the end of its broadcast.
         loop_lag_seconds: By how much the loop comes late to what is due.
         loop_lag_max_seconds: The most of that since the start, of all processes that live.
-        history_up: Whether the log of updates answers, 1 or 0; the worst of all processes.
+        history_up: Whether the history answers, 1 or 0; the worst of all processes.
         history_writable: Whether it takes updates, 1 or 0; the worst of all processes.
         draining: Workers that drain.
         clock_jumps: Jumps of the wall clock, by direction.
@@ -59,17 +59,17 @@ class Metrics:
             registry=registry,
         )
         self.published = Counter(
-            "barestream_events_published", "Updates that were taken.", registry=registry
+            "barestream_updates_published", "Updates that the history took.", registry=registry
         )
         self.refused = Counter(
             "barestream_publishes_refused",
-            "Publishes that were not taken, by status.",
+            "Publishes that were answered by an error, by status.",
             ["status"],
             registry=registry,
         )
-        self.untaken = Counter(
-            "barestream_publishes_untaken",
-            "Publishes that were not taken, or maybe not, by cause: Valkey's error code, "
+        self.failed = Counter(
+            "barestream_publishes_failed",
+            "Publishes that the history did not take, or maybe not, by cause: Valkey's error code, "
             "unreachable, unanswered, broken, full, closed or error.",
             ["cause"],
             registry=registry,
@@ -82,16 +82,16 @@ class Metrics:
         )
         self.gaps = Counter(
             "barestream_gaps",
-            "Gaps told to one client: it was away too long, or too slow.",
+            "Gaps sent to one client that was away too long, or too slow.",
             registry=registry,
         )
-        self.logs_lost = Counter(
-            "barestream_logs_lost",
-            "Times that a worker found another log than the one that it had followed.",
+        self.history_lost = Counter(
+            "barestream_history_lost",
+            "Times that a worker found another history than the one that it had followed.",
             registry=registry,
         )
-        self.replays = Counter(
-            "barestream_replays", "Streams that resumed from an id.", registry=registry
+        self.resumed = Counter(
+            "barestream_streams_resumed", "Streams that resumed from an id.", registry=registry
         )
         self.lag_seconds = Histogram(
             "barestream_delivery_lag_seconds",
@@ -113,13 +113,13 @@ class Metrics:
         )
         self.history_up = Gauge(
             "barestream_history_up",
-            "Whether the log of updates answers; the worst of all workers.",
+            "Whether the history answers; the worst of all workers.",
             multiprocess_mode="livemin",
             registry=registry,
         )
         self.history_writable = Gauge(
             "barestream_history_writable",
-            "Whether the log of updates takes updates; the worst of all workers.",
+            "Whether the history takes updates; the worst of all workers.",
             multiprocess_mode="livemin",
             registry=registry,
         )

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-from barestream.delivery.stream import MARK_BYTES, nothing
+from barestream.delivery.writer import MARK_BYTES, nothing
 from barestream.mercure.sse import Frame
 
 

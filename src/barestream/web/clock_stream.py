@@ -24,8 +24,8 @@ class ClockStream:
             last_id = self._clock.newest(named)
             place = self._clock.resume(last_id)
             missed_after = last_id if self._clock.is_ahead(last_id) else None
-            preceding = max(place, feed.log.floor)
-            start = Resumption(place, str(preceding), missed_after, is_replay=bool(named))
+            preceding = max(place, feed.ring.floor)
+            start = Resumption(place, str(preceding), missed_after, is_resumed=bool(named))
             return follow(request, feed, start)
         except MalformedFormError as error:
             return bad_request(f"The query cannot be read. {error}").response()

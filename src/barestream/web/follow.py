@@ -57,9 +57,9 @@ class _Following:
 
     @asynccontextmanager
     async def __call__(self, stream: Stream) -> AsyncIterator[None]:
-        if self.start.is_replay and stream.end_reason is None:
-            # Not where the hub has turned it away.
-            self.feed.metrics.replays.inc()
+        if self.start.is_resumed and stream.end_reason is None:
+            # Not where it was turned away.
+            self.feed.metrics.resumed.inc()
         expiry = None
         if self.expires_in_seconds is not None:
             expiry = asyncio.get_running_loop().call_later(

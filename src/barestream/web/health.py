@@ -25,13 +25,14 @@ class Health:
     async def ready(self, _request: HttpRequest) -> HttpResponse:
         """Answer 200 where all is served, 503 while draining and where the broker does not serve.
 
-        A log that is read and takes no updates is not ready either: Valkey is full, or a replica.
+        A history that is read and takes no updates is not ready either: Valkey is full, or a
+        replica.
         """
         if self._streams.draining:
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "This worker is draining.")
         for part in (self._tail, self._intake):
             if not part.ready:
-                return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"The log of updates {part.words}.")
+                return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"The history {part.words}.")
         return _ok()
 
 

@@ -123,7 +123,7 @@ class Publish:
             outcome = _NOT_TAKEN if error.nothing_taken else _MAYBE_TAKEN
             raise Refused(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                f"The log of updates {error.words}. {outcome}",
+                f"The history {error.words}. {outcome}",
                 [_RETRY_AFTER],
             ) from None
 

@@ -1,4 +1,4 @@
-"""The log of updates in a Valkey stream, for any number of workers and machines.
+"""The history in a Valkey stream, for any number of workers and machines.
 
 Keys, with one hash tag so that a cluster keeps them together:
 
@@ -8,8 +8,9 @@ Keys, with one hash tag so that a cluster keeps them together:
                         newest entry that tells of lost updates (lost)
 
 Valkey's clock gives the places. While the stream is kept they go forward also over a clock that
-was set back. A log that is lost, or an older copy that is put in its place, may give places anew:
-a worker whose own last place is not there sees that, and has the log tell everybody of lost
+was set back. A history that is lost, or an older copy that is put in its place, may give places
+anew: a worker whose own last place is not there sees that, and has the history tell everybody of
+    lost
 updates, after that place. A release that does not know the state's ``lost`` leaves it as it is.
 
 Valkey must not evict keys (``maxmemory-policy noeviction``, its default), and what it has
@@ -48,14 +49,14 @@ NEWEST_PAGE_EVENTS = 100
 
 
 class ValkeyBroker:
-    """A log that the workers of any number of machines share.
+    """A history that the workers of any number of machines share.
 
     Making one does not connect. Each question takes a connection from a bounded pool, and a
     dead one is replaced when the next question is asked; nothing is ever asked twice.
 
     Args:
         url: Where Valkey is: redis://, rediss://, valkey://, valkeys:// or unix://.
-        bounds: What the log keeps.
+        bounds: What the history keeps.
         password: Where the URL holds none.
 
     Raises:
@@ -138,7 +139,7 @@ class ValkeyBroker:
         return Page(max(after, codec.place(floor)), codec.records(rows), known == 1)
 
     async def move_on(self, place: Place) -> None:
-        """Have the log tell of lost updates (see Broker)."""
+        """Have the history tell of lost updates (see Broker)."""
         self._checked(await self._reading.ask(scripts.call(scripts.MOVE_ON, b"%d" % place.ms)))
 
     async def find(self, event_id: str) -> Known | None:

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 _VERSION = b"1"
 _MOST_SEQ = 2**64 - 1
 
-# The size that the log's script counts is that of these fields.
+# The size that the history's script counts is that of these fields.
 _COUNTED = {b"topics", b"data", b"id", b"type"}
 
 
@@ -39,7 +39,7 @@ def fields(update: Update) -> list[bytes]:
 
 
 def size_bytes(row: Any) -> int:
-    """Return what the update of an entry counts for in the log (Update.size_bytes)."""
+    """Return what the update of an entry counts for in the history (Update.size_bytes)."""
     return sum(len(value) for name, value in _values(row).items() if name in _COUNTED)
 
 
@@ -56,7 +56,7 @@ def records(rows: Sequence[Any]) -> list[Record]:
 
 
 def known(answer: Sequence[bytes]) -> Known | None:
-    """Return what is known of an entry of which the log has told place, topics and privacy."""
+    """Return what is known of an entry of which the history has told place, topics and privacy."""
     stream_id, topics, private = answer
     try:
         return Known(place(stream_id), _topics(topics), private == b"1")
@@ -83,8 +83,8 @@ def _values(row: Any) -> dict[bytes, bytes]:
 def _record(row: Any) -> Record:
     """Return the record of an entry.
 
-    One that cannot be read is a gap to everybody, and so is what restores a log of before, where
-    updates are lost (deploy/restore).
+    One that cannot be read is a gap to everybody, and so is what restores a history of before,
+    where updates are lost (deploy/restore).
     """
     at = place(row[0])
     values = _values(row)
@@ -120,4 +120,4 @@ def _topics(written: bytes) -> tuple[str, ...]:
 # Pages are read again and again: once a process is enough.
 @lru_cache(maxsize=1024)
 def _complain(place: Place, why: str) -> None:
-    logger.error("an entry of the log cannot be read", extra={"place": str(place), "why": why})
+    logger.error("an entry of the history cannot be read", extra={"place": str(place), "why": why})

@@ -26,7 +26,7 @@ from barestream.history.broker import BrokerAwayError
 # The errors that are answers. Two of them are connection errors by their class.
 ANSWERED = (ResponseError, AuthenticationError, BusyLoadingError)
 
-_CLUSTER = "it is a node of a cluster that does not have the log"
+_CLUSTER = "it is a node of a cluster that does not have the history"
 _UNKNOWN_USER = "it does not accept the service's password"
 
 _WORDS = {

@@ -1,4 +1,4 @@
-"""Whether Valkey's memory fits the bounds of the log."""
+"""Whether Valkey's memory fits the bounds of the history."""
 
 from barestream.history.broker import Misfit
 
@@ -8,7 +8,7 @@ def misfits(info: bytes, history_bytes: int) -> list[Misfit]:
 
     Args:
         info: Valkey's answer to INFO memory.
-        history_bytes: How large the log may be.
+        history_bytes: How large the history may be.
     """
     figures = dict(
         line.split(":", 1) for line in info.decode(errors="replace").splitlines() if ":" in line
@@ -30,7 +30,7 @@ def misfits(info: bytes, history_bytes: int) -> list[Misfit]:
     if most_bytes and policy != "noeviction":
         found.append(
             Misfit(
-                "Valkey may delete the log when its memory is full",
+                "Valkey may delete the history when its memory is full",
                 {"maxmemory_policy": policy},
                 "set Valkey's maxmemory-policy to noeviction",
             )
