@@ -1,8 +1,10 @@
 # shellcheck shell=bash
-# One connection to the VM, that everything goes through. Needs progress.sh, and the folder
-# deploy/ in here.
+# One connection to the VM, that everything goes through. Needs progress.sh.
 #
 # DEPLOY_SSH is the client, ssh, with what options the VM needs.
+
+# deploy_file PATH: print the path of a file of deploy/.
+deploy_file() { printf '%s/%s\n' "$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)" "$1"; }
 
 # connect user@host[:port]: by key alone.
 connect() {
@@ -57,6 +59,9 @@ disconnect() {
     rm -rf "$connection_folder"
 }
 
+# connection_file NAME: print the path of a file that goes with the connection.
+connection_file() { printf '%s/%s\n' "$connection_folder" "$1"; }
+
 # on_vm FILE[,FILE] FUNCTION ARGUMENT...: run a function of deploy/vm/FILE.sh on the VM, as root;
 # its standard input is this one's.
 on_vm() {
@@ -64,7 +69,7 @@ on_vm() {
     IFS=, read -ra files <<<"$1"
     shift
     trace "on the VM: $*"
-    for file in "${files[@]}"; do script+=$'\n'$(cat "$here/vm/$file.sh"); done
+    for file in "${files[@]}"; do script+=$'\n'$(cat "$(deploy_file "vm/$file.sh")"); done
     script+=$'\n'$(printf '%q ' "$@")
     on_vm_as_root "bash -c $(printf %q "$script")"
 }
@@ -80,10 +85,13 @@ on_vm_as_root() {
 # What was never locked is not lost.
 holds_lock() { [ -z "${lock_pid:-}" ] || kill -0 "$lock_pid" 2>/dev/null; }
 
+# Take the lock that was lost for one that was never taken.
+forget_lock() { lock_pid=; }
+
 # lock PURPOSE: nobody else changes this VM until this script is gone, or its connection.
 lock() {
     local answer
-    coproc LOCK { on_vm lock hold "$(git -C "$here" config user.name || id -un) on $(hostname) for $1"; }
+    coproc LOCK { on_vm lock hold "$(git -C "$(deploy_file .)" config user.name || id -un) on $(hostname) for $1"; }
     while read -r answer <&"${LOCK[0]}"; do
         case $answer in
         held)

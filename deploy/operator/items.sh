@@ -6,7 +6,8 @@ changes=0
 
 # items FILE FUNCTION ARGUMENT...: have the VM compare, and change what differs.
 items() {
-    local line errors=$connection_folder/errors told=0
+    local line told=0 errors
+    errors=$(connection_file errors)
     while IFS= read -r line; do
         case $line in
         refused:*)
@@ -18,7 +19,7 @@ items() {
         say "$line"
     done < <(on_vm "item,$1" converge $check "${@:2}" </dev/null 2>"$errors")
     wait $! || told=$?
-    ! $verbose || cat "$errors" >&2
+    ! is_verbose || cat "$errors" >&2
     if [ $told != 0 ]; then
         fail "exit code $told; $(tail -n 5 "$errors")" \
             "Run it again with --verbose: what is done already stays, and is not done twice."

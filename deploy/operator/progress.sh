@@ -19,6 +19,9 @@ misused() {
     exit 2
 }
 
+be_verbose() { verbose=true; }
+is_verbose() { $verbose; }
+
 # read_words MOST OPTION... -- ARGUMENT...: take user@host[:port], and what may stand behind it, into
 # words, at most so many; those of the options that are given, into options.
 read_words() {
@@ -36,7 +39,7 @@ read_words() {
             usage
             exit
             ;;
-        --verbose) verbose=true ;;
+        --verbose) be_verbose ;;
         -*)
             [[ $known == *" $argument "* ]] || misused "there is no option $argument"
             options+=("$argument")
@@ -78,7 +81,7 @@ fail() {
 finish() { printf '%6s s  %s\n' "$(elapsed_seconds)" "$1"; }
 
 # trace WORD...: what --verbose shows.
-trace() { ! $verbose || printf '          + %s\n' "$*" >&2; }
+trace() { ! is_verbose || printf '          + %s\n' "$*" >&2; }
 
 # run COMMAND...: a command that --verbose shows.
 run() {
@@ -95,7 +98,7 @@ attempt() {
     "$@" 2>"$errors" | while IFS= read -r line; do say "$line"; done
     code=${PIPESTATUS[0]}
     set -e
-    ! $verbose || cat "$errors" >&2
+    ! is_verbose || cat "$errors" >&2
     cause=$(sed '/./,$!d' "$errors" | tail -n 12)
     rm "$errors"
     if [ "$code" = 255 ]; then

@@ -16,7 +16,7 @@ read_release_arguments() {
             shift
             ;;
         --replace-nginx) replaces_nginx=true ;;
-        --verbose) verbose=true ;;
+        --verbose) be_verbose ;;
         --help)
             usage
             exit
@@ -62,7 +62,7 @@ undo() {
     else
         (
             trap disconnect EXIT
-            lock_pid=
+            forget_lock
             connect "$vm"
             lock "clearing up"
             on_release undo
@@ -119,12 +119,12 @@ try_alone() {
 smoke_on_vm() {
     {
         printf 'BARESTREAM_TOKEN=%q BARESTREAM_SUBSCRIBER_TOKEN=%q\n' "$token" "$subscriber_token"
-        cat "$here/operator/progress.sh" "$here/smoke"
+        cat "$(deploy_file operator/progress.sh)" "$(deploy_file smoke)"
     } | on_vm_as_root "bash -s -- $(printf '%q ' "$@")"
 }
 
 try_from_here() {
     BARESTREAM_TOKEN=$token BARESTREAM_SUBSCRIBER_TOKEN=$subscriber_token \
         attempt "Is $url where the VM is reached? Else give --url." \
-        "$here/smoke" "$url"
+        "$(deploy_file smoke)" "$url"
 }

@@ -3,25 +3,26 @@
 
 # check VERSION REPLACES_NGINX: whether app and nginx take this machine's settings.
 check() {
-    local folder=releases/$1/nginx settings
-    replaces_nginx=$2
+    local folder=releases/$1/nginx settings name
+    name=$(other)
+    let_replace_nginx "$2"
     # Made, not started: the app's image says whose the folders in the volumes are. Valkey is left
     # alone where it is there.
     [ -f valkey-start ] || cp "releases/$1/deploy/valkey-start" valkey-start
     [ -f nginx-start ] || put_nginx_start "$1"
-    compose_for "$1" up --no-start --no-recreate --no-build "$other"
+    compose_for "$1" up --no-start --no-recreate --no-build "$name"
     compose_for "$1" up --detach --wait --no-recreate valkey
     if [ -e "releases/$1/deploy/nginx-start" ]; then
-        settings=$(compose_for "$1" run --rm --no-deps --no-TTY "$other" barestream settings --nginx)
+        settings=$(compose_for "$1" run --rm --no-deps --no-TTY "$name" barestream settings --nginx)
         # To standard output, which an operator sees although all is well: names that are no settings.
         # An older release may lack the option.
-        compose_for "$1" run --rm --no-deps --no-TTY "$other" \
+        compose_for "$1" run --rm --no-deps --no-TTY "$name" \
             sh -c 'barestream settings --check --env-file /dev/stdin 2>&1' <.env || true
         base_compose "$1" run --rm --no-deps --no-TTY nginx nginx-start check <<<"$settings"
         return
     fi
     # The app of an older release hands nginx no settings: its nginx reads them from a file.
-    compose_for "$1" run --rm --no-deps --no-TTY "$other" barestream settings --check
+    compose_for "$1" run --rm --no-deps --no-TTY "$name" barestream settings --check
     base_compose "$1" run --rm --no-deps --no-TTY nginx \
         nginx -p /run/nginx -c /etc/nginx/nginx.conf -t -q >/dev/null
     base_compose "$1" run --rm --no-deps --no-TTY --entrypoint env nginx |
@@ -30,12 +31,13 @@ check() {
 
 # start VERSION SECONDS: until each of its workers takes streams, with its ring filled.
 start() {
-    local id state health deadline
-    id=$(container "$other")
+    local id state health deadline name
+    name=$(other)
+    id=$(container "$name")
     # A machine that restarts meanwhile comes back without it.
-    set_restart "$other" no
+    set_restart "$name" no
     # Another release may have left one under this name.
-    rm -f "$(sockets)/$other/nginx.env"
+    rm -f "$(sockets)/$name/nginx.env"
     docker start "$id" >/dev/null
     deadline=$((SECONDS + $2))
     while [ "$SECONDS" -lt "$deadline" ]; do
@@ -53,18 +55,18 @@ start() {
 # exception.
 last_words() {
     local said
-    said=$(docker logs "$(container "$other")" 2>&1)
+    said=$(docker logs "$(container "$(other)")" 2>&1)
     { grep -E '"level": "(ERROR|CRITICAL)"' <<<"$said" || printf '%s\n' "$said"; } |
         tail -n 5 | sed -E 's/^(.{120}).*(.{200})$/\1 ... \2/'
 }
 
 # The socket of its first worker.
-socket() { echo "$(sockets)/$other/0.sock"; }
+socket() { echo "$(sockets)/$(other)/0.sock"; }
 
 # token KIND: a token for the smoke test, TOKEN to publish and SUBSCRIBER_TOKEN to subscribe; nothing
 # where there is no such key.
 token() {
-    docker exec "$(container "$other")" sh -euc '
+    docker exec "$(container "$(other)")" sh -euc '
         [ -n "${BARESTREAM_'"$1"'_KEY-}${BARESTREAM_'"$1"'_KEY_FILE-}" ] || exit 0
         export BARESTREAM_TOKEN_KEY="${BARESTREAM_'"$1"'_KEY-}"
         export BARESTREAM_TOKEN_KEY_FILE="${BARESTREAM_'"$1"'_KEY_FILE-}"
@@ -76,7 +78,7 @@ token() {
 # End the other's streams, evenly over BARESTREAM_DRAIN_SECONDS, and take it away.
 drain() {
     local id stopping seconds=0
-    id=$(container "$other")
+    id=$(container "$(other)")
     [ -n "$id" ] || return 0
     docker stop "$id" >/dev/null &
     stopping=$!
@@ -88,4 +90,4 @@ drain() {
 }
 
 # By the kernel's table of sockets where nginx is: those that are connected (03) to a worker's.
-streams_left() { docker exec "$(container nginx)" grep -c " 03 .*/$other/" /proc/net/unix || true; }
+streams_left() { docker exec "$(container nginx)" grep -c " 03 .*/$(other)/" /proc/net/unix || true; }

@@ -5,7 +5,7 @@ daemon_file=/etc/docker/daemon.json
 
 docker_settings() {
     local wanted
-    if $check && ! { command -v dockerd && command -v python3; } >/dev/null; then
+    if ! may_change && ! { command -v dockerd && command -v python3; } >/dev/null; then
         change "$daemon_file: live-restore, log limits"
         return
     fi

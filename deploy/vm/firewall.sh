@@ -89,7 +89,7 @@ undo_firewall() {
 firewall_on_boot() {
     local wanted
     wanted=$(rules "$1")
-    $check || forget_undo
+    ! may_change || forget_undo
     if is_file $firewall_file 644 "$wanted" &&
         is_file /etc/systemd/system/barestream-firewall.service 644 "$firewall_unit" &&
         is_enabled barestream-firewall && systemctl is-active --quiet barestream-firewall; then

@@ -5,23 +5,27 @@
 # What is told, also in the midst of a command whose words are not.
 exec 3>&1
 
+may_change=true
+
 # converge CHECK FUNCTION ARGUMENT...: CHECK is true where nothing may be changed.
 converge() {
-    check=$1
+    ! $1 || may_change=false
     shift
     "$@"
 }
+
+may_change() { $may_change; }
 
 ok() { printf 'ok: %s\n' "$*"; }
 note() { printf 'note: %s\n' "$*"; }
 
 # change ITEM COMMAND...
 change() {
-    if $check; then
-        printf 'would change: %s\n' "$1"
-    else
+    if may_change; then
         "${@:2}" >&2
         printf 'changed: %s\n' "$1"
+    else
+        printf 'would change: %s\n' "$1"
     fi
 }
 

@@ -13,7 +13,7 @@ kernel() {
     keep_file /etc/modules-load.d/barestream.conf "nf_conntrack"
     keep_file /etc/sysctl.d/60-barestream.conf "$kernel_file"
     # A module's settings are there with the module.
-    $check || modprobe nf_conntrack 2>/dev/null || true
+    ! may_change || modprobe nf_conntrack 2>/dev/null || true
     keep_value net.netfilter.nf_conntrack_max $least_conntrack
     keep_value vm.overcommit_memory 1 1
 }

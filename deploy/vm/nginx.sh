@@ -1,25 +1,29 @@
 # shellcheck shell=bash
 # Where nginx leads, and what its container has mounted. Needs release.sh.
 
+replaces_nginx=false
+
+# let_replace_nginx REPLACES_NGINX: whether this run may make nginx's container anew.
+let_replace_nginx() { replaces_nginx=$1; }
+
 # take_over VERSION REPLACES_NGINX: nginx leads to it from here on; what was connected stays where
 # it is, unless nginx itself is replaced.
 take_over() {
     local is_changed=false
-    replaces_nginx=$2
+    let_replace_nginx "$2"
     if is_configured_otherwise "$1"; then
         is_changed=true
         # Before the link leads there: nginx follows the link by itself, and renders these files.
         change_nginx "releases/$1/nginx"
     fi
-    lead_to "$other"
+    lead_to "$(other)"
     if ! is_running nginx; then
         put_nginx_start "$1"
         compose_for "$1" up --detach --wait --no-deps nginx
         echo "nginx was started"
     elif $replaces_nginx && is_nginx_outdated "$1"; then
-        put_nginx_start "$1"
         # Its streams end, and come back to this version.
-        compose_for "$1" up --detach --wait --no-deps --timeout $nginx_seconds nginx
+        replace_nginx "$1" compose_for "$1"
         echo "nginx's container was replaced"
     elif $is_changed; then
         reload_nginx
@@ -27,16 +31,21 @@ take_over() {
     fi
 }
 
-# With nginx-start, an nginx that stops alone ends within 2 s; a container of a release without it
-# waits for its streams, and is killed.
-nginx_seconds=3
+# replace_nginx VERSION COMPOSE...: make its container anew, by that Compose.
+replace_nginx() {
+    # With nginx-start, an nginx that stops alone ends within 2 s; a container of a release without
+    # it waits for its streams, and is killed.
+    local stop_seconds=3
+    put_nginx_start "$1"
+    "${@:2}" up --detach --wait --no-deps --timeout $stop_seconds nginx
+}
 
 # Whether the files or the settings of the version are others than those that nginx has.
 is_configured_otherwise() {
     local folder
     folder=$(sockets)
     ! diff -rq --exclude conf.d "releases/$1/nginx" nginx >/dev/null ||
-        [ "$(cat "$folder/$other/nginx.env" 2>/dev/null)" != "$(cat "$folder/$serving/nginx.env" 2>/dev/null)" ]
+        [ "$(cat "$folder/$(other)/nginx.env" 2>/dev/null)" != "$(cat "$folder/$(serving)/nginx.env" 2>/dev/null)" ]
 }
 
 # put_nginx_start VERSION: put the version's nginx-start beside the folder nginx, which a rollback
@@ -65,8 +74,10 @@ is_nginx_outdated() {
 
 # change_nginx FOLDER: what is live stays beside it, as what serves has it, for as long as that serves.
 change_nginx() {
-    if [ -n "$serving" ] && [ -d nginx ]; then
-        rm -rf nginx.part "nginx.$serving" && cp -a nginx nginx.part && mv nginx.part "nginx.$serving"
+    local name
+    name=$(serving)
+    if [ -n "$name" ] && [ -d nginx ]; then
+        rm -rf nginx.part "nginx.$name" && cp -a nginx nginx.part && mv nginx.part "nginx.$name"
     fi
     put_nginx "$1"
 }

@@ -2,7 +2,7 @@
 # Whether a release can go to the VM, and where it will answer. Needs release.sh.
 
 preflight() {
-    local docker_version free_mb port
+    local docker_version free_mb port served
     [ -f .env ] || stop_with "$PWD/.env is missing: the VM was not provisioned"
     docker_version=$(docker version --format '{{.Server.Version}}')
     [ "${docker_version%%.*}" -ge 25 ] || stop_with "its Docker Engine is $docker_version: 25 or newer is needed"
@@ -19,7 +19,8 @@ preflight() {
     for port in $(port_in PORT) $(port_in TLS_PORT); do
         firewall_lets_in "$port" || stop_with "its firewall does not let port $port in"
     done
-    echo "Docker $docker_version, $free_mb MB free, serving: ${version:-nothing yet}"
+    served=$(version)
+    echo "Docker $docker_version, $free_mb MB free, serving: ${served:-nothing yet}"
 }
 
 architecture() { docker version --format '{{.Server.Arch}}'; }
@@ -38,7 +39,7 @@ port_in() { sed -n "s/^BARESTREAM_$1=[\"']\?\([0-9]\+\).*/\1/p" .env | tail -n 1
 # default_url HOST REPLACES_NGINX: where the version will answer, as far as this machine knows.
 default_url() {
     local scheme=http port
-    replaces_nginx=$2
+    let_replace_nginx "$2"
     port=$(port_in PORT)
     if [ "$(tls)" = on ]; then
         scheme=https

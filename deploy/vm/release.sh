@@ -17,8 +17,10 @@ version='' serving=''
 if [ -f release.env ]; then . ./release.env && version=$BARESTREAM_VERSION serving=$COMPOSE_PROFILES; fi
 if [ "$serving" = blue ]; then other=green; else other=blue; fi
 
-# Whether this run may make nginx's container anew: its steps are told.
-replaces_nginx=false
+# The version that serves, if one does; its name, and the other one.
+version() { echo "$version"; }
+serving() { echo "$serving"; }
+other() { echo "$other"; }
 
 # One step at a time: that of an operator who was cut off goes on to its end.
 exec 8>step.lock
@@ -86,8 +88,7 @@ restore() {
         put_nginx "nginx.$serving"
         if [ "${BARESTREAM_TLS:-}" = off ] && has_tls_port; then
             # It was replaced for that, and would lead everybody to TLS.
-            put_nginx_start "$version"
-            "$PWD/compose" --progress quiet up --detach --wait --no-deps --timeout "$nginx_seconds" nginx
+            replace_nginx "$version" "$PWD/compose" --progress quiet
         elif is_running nginx; then
             reload_nginx
         fi
@@ -114,7 +115,7 @@ undo() {
 settle() {
     update_valkey "$1"
     forget
-    replaces_nginx=true
+    let_replace_nginx true
     ! is_nginx_outdated "$1" ||
         echo "nginx's container is to have another image, port or limit: rollout --replace-nginx does it"
 }

@@ -69,7 +69,7 @@ packages() {
         is_installed "$package" || missing+=("$package")
     done
     if [ ${#missing[@]} != 0 ]; then
-        $check || update_lists
+        ! may_change || update_lists
         [[ " ${missing[*]} " != *" docker.io "* ]] || candidate_is_recent
         change "packages ${missing[*]}" install_packages "${missing[@]}"
     fi
@@ -108,7 +108,7 @@ candidate_is_recent() {
     # It would write caches, even to tell.
     candidate=$(apt-cache -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= policy docker.io |
         sed -n 's/^ *Candidate: //p')
-    if [ -z "$candidate" ] && $check; then return; fi
+    if [ -z "$candidate" ] && ! may_change; then return; fi
     is_at_least "${candidate:-0}" $least_docker ||
         refuse "apt's docker.io is ${candidate:-not there}, and $least_docker is needed" \
             "Take a VM of Debian 13 or Ubuntu 24.04, or install Docker's own packages first."
