@@ -6,7 +6,7 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from service import ROOT
+from support.servers.service import ROOT
 
 
 def describe() -> dict[str, str]:

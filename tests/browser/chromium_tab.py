@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import ConsoleMessage, Page, Request
 
 from live_page import PATIENCE_SECONDS, WATCH, LivePage
-from service import wait_for
+from support.servers.service import wait_for
 
 
 class ChromiumTab(LivePage):

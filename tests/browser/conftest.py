@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
-from chromium import running_chromium
 from chromium_tab import ChromiumTab
-from firefox import Firefox, running_firefox
 from live_page import WATCH
-from programs import path_of
-from service import Answering, Service
+from support.clients.chromium import running_chromium
+from support.clients.firefox import Firefox, running_firefox
+from support.servers.programs import path_of
+from support.servers.service import Answering, Service
 
 
 @pytest.fixture(scope="session")

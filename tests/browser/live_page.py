@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from service import wait_for
+from support.servers.service import wait_for
 
 WATCH = (Path(__file__).parent / "watch.js").read_text()
 

@@ -13,8 +13,8 @@ from playwright.sync_api import Route
 
 from chromium_tab import ChromiumTab
 from live_page import are_whole, seconds_of
-from outer_nginx import outer_nginx
-from service import Service, open_connections, wait_for
+from support.servers.outer_nginx import outer_nginx
+from support.servers.service import Service, open_connections, wait_for
 
 OpenTab = Callable[..., ChromiumTab]
 

@@ -3,9 +3,9 @@
 import signal
 import time
 
-from firefox import Firefox
 from live_page import LivePage, are_whole, is_counted_down
-from service import Service
+from support.clients.firefox import Firefox
+from support.servers.service import Service
 
 
 def open_page(firefox: Firefox, service: Service) -> LivePage:

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from chromium import running_chromium
-from firefox import Firefox, running_firefox
 from followers import Follow, follow_by_browser, follow_by_program
 from page_scripts import EVENT_SOURCE, event_source_polyfill, fetch_event_source
-from programs import give_up, path_of
-from publisher import KEY
-from service import Service
+from support.clients.chromium import running_chromium
+from support.clients.firefox import Firefox, running_firefox
+from support.clients.publisher import KEY
+from support.servers.programs import give_up, path_of
+from support.servers.service import Service
+from support.servers.valkey_server import ValkeyServer
 from updates import LONGEST_LINE_BYTES
-from valkey_server import ValkeyServer
 
 _HERE = Path(__file__).parent
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlencode, urljoin
 
 from relay import STREAM_PATH
-from service import Answering, wait_for
+from support.servers.service import Answering, wait_for
 from updates import Received
 
 _HERE = Path(__file__).parent

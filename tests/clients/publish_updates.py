@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from publisher import Publisher
-from service import Service
+from support.clients.publisher import Publisher
+from support.servers.service import Service
 from updates import Received, Update, as_received
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
-from service import Answering
+from support.servers.service import Answering
 
 STREAM_PATH = "/.well-known/mercure"
 

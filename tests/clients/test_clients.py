@@ -8,7 +8,7 @@ from dataclasses import replace
 from followers import Follow, stream_url
 from publish_updates import publish
 from relay import Relay
-from service import Service, wait_for
+from support.servers.service import Service, wait_for
 from updates import CUT_MARK, RETRY_MS, Received, Update, updates
 
 # A run of the hundred updates, for its topic and its ids.

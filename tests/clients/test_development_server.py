@@ -9,8 +9,8 @@ from statistics import median
 import pytest
 from playwright.sync_api import Browser
 
-from programs import path_of
-from service import Answering, Service, wait_for
+from support.servers.programs import path_of
+from support.servers.service import Answering, Service, wait_for
 
 _HERE = Path(__file__).parent
 

@@ -10,8 +10,8 @@ from barestream import Event, event_stream
 from followers import Follow, stream_url
 from page_scripts import fetch_event_source
 from publish_updates import publish
-from served import Served
-from service import Service, wait_for
+from support.servers.served import Served
+from support.servers.service import Service, wait_for
 from updates import Received, Update
 
 COUNTDOWN = ["3", "2", "1", "lift-off"]

@@ -5,7 +5,7 @@ import pytest
 from followers import Follow, stream_url
 from publish_updates import publish
 from relay import Relay
-from service import Service, wait_for
+from support.servers.service import Service, wait_for
 from updates import CUT_MARK, Update
 
 IN_A_PAGE = ["chromium", "firefox", "event_source_polyfill", "fetch_event_source"]

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from docker_cli import docker, inspect
-from service import Answering, wait_for
+from support.servers.docker_cli import docker, inspect
+from support.servers.service import Answering, wait_for
 
 ROOT = Path(__file__).parent.parent.parent
 OWN_IMAGE = Path(__file__).parent / "own_image.yml"

@@ -8,7 +8,7 @@ import pytest
 
 from compose import Stack
 from idle_stream import IdleStream
-from programs import require_docker
+from support.servers.programs import require_docker
 from vanished_client import VanishedClient
 
 

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, field
 
-from sse_client import SseClient
+from support.clients.sse_client import SseClient
 
 IDLE_SECONDS = 300
 

@@ -9,8 +9,8 @@ from itertools import pairwise
 from typing import NamedTuple, Self
 from urllib.parse import urlencode
 
-from publisher import PATH, token
-from service import wait_for
+from support.clients.publisher import PATH, token
+from support.servers.service import wait_for
 
 STEP_SECONDS = 0.1
 SERVED = "served"

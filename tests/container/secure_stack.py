@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from compose import ROOT, Stack
-from publisher import KEY
-from service import free_port
+from support.clients.publisher import KEY
+from support.servers.service import free_port
 
 
 class SecureStack(Stack):

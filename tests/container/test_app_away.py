@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from compose import Stack
-from service import wait_for
-from sse_client import ReconnectingClient, stamp_seconds
-from ticks import assert_whole
+from support.clients.sse_client import ReconnectingClient, stamp_seconds
+from support.judges.ticks import assert_whole
+from support.servers.service import wait_for
 
 
 @pytest.fixture(scope="module")

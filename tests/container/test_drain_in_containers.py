@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from complaints import complaints
 from compose import Stack
-from service import wait_for
-from sse_client import ReconnectingClient, SseClient
-from ticks import assert_whole
+from support.clients.sse_client import ReconnectingClient, SseClient
+from support.judges.complaints import complaints
+from support.judges.ticks import assert_whole
+from support.servers.service import wait_for
 
 STREAMS = 50
 MOST_SECONDS = 5

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from compose import Stack
-from docker_cli import docker, inspect
+from support.servers.docker_cli import docker, inspect
 
 SERVICES = ["app", "nginx", "valkey"]
 each_service = pytest.mark.parametrize("service", SERVICES)

@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from compose import Stack
-from docker_cli import docker
-from publisher import KEY, PATH, Publisher, token
-from service import wait_for
-from sse_client import SseClient
+from support.clients.publisher import KEY, PATH, Publisher, token
+from support.clients.sse_client import SseClient
+from support.servers.docker_cli import docker
+from support.servers.service import wait_for
 
 FOLDER = Path(__file__).parent
 TOPIC = f"{PATH}?topic=news"

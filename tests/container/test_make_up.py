@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from docker_cli import docker
-from publisher import KEY
-from service import ROOT, free_port
+from support.clients.publisher import KEY
+from support.servers.docker_cli import docker
+from support.servers.service import ROOT, free_port
 
 OWN_IMAGE = "tests/container/own_image.yml"
 

@@ -11,10 +11,10 @@ import pytest
 
 from compose import Stack
 from outage import Outage
-from publisher import KEY, PATH, token
-from service import wait_for
-from viewers.audience import Audience
-from viewers.report import Report
+from support.clients.publisher import KEY, PATH, token
+from support.servers.service import wait_for
+from support.viewers.audience import Audience
+from support.viewers.report import Report
 
 MOST_SECONDS = 3
 STREAMS = 100

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from compose import Stack
-from service import free_port, wait_for
-from sse_client import SseClient
-from ticks import assert_whole, lateness_ms
+from support.clients.sse_client import SseClient
+from support.judges.ticks import assert_whole, lateness_ms
+from support.servers.service import free_port, wait_for
 
 SECONDS = 6
 

@@ -9,8 +9,8 @@ from statistics import median
 
 from compose import Stack
 from idle_stream import IDLE_SECONDS, IdleStream
-from sse_client import SseClient
-from ticks import assert_whole, lateness_ms, stamps
+from support.clients.sse_client import SseClient
+from support.judges.ticks import assert_whole, lateness_ms, stamps
 
 WINDOW_SECONDS = 30
 

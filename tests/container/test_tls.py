@@ -20,16 +20,16 @@ import httpx
 import pytest
 from cryptography import x509
 
-from authority import Authority, make_current
-from chromium import running_chromium
 from compose import docker
 from crowd import Crowd
-from docker_cli import inspect
 from http2 import Http2Connection, Http2Stream
-from programs import path_of
-from publisher import PATH, token
 from secure_stack import SecureStack
-from service import wait_for
+from support.clients.chromium import running_chromium
+from support.clients.publisher import PATH, token
+from support.servers.authority import Authority, make_current
+from support.servers.docker_cli import inspect
+from support.servers.programs import path_of
+from support.servers.service import wait_for
 
 BROWSER_STREAMS = 140
 

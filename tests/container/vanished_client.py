@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from compose import Stack
-from vanished import vanish
+from support.clients.vanished import vanish
 
 USER_AGENT = "vanished"
 POLL_SECONDS = 5

@@ -13,8 +13,8 @@ from barestream.history.local import LocalBroker
 from barestream.history.update import Update
 from barestream.history.valkey import scripts
 from barestream.history.valkey.broker import ValkeyBroker
-from service import wait_for
-from valkey_server import ValkeyServer
+from support.servers.service import wait_for
+from support.servers.valkey_server import ValkeyServer
 
 
 @pytest.fixture(scope="session")

@@ -24,8 +24,8 @@ from barestream.history.valkey.broker import ValkeyBroker
 from barestream.mercure.sse import Event
 from barestream.telemetry.metrics import Metrics
 from barestream.web.buffered_writer import BufferedWriter
-from served import until
-from valkey_server import ValkeyServer
+from support.servers.served import until
+from support.servers.valkey_server import ValkeyServer
 
 LOG = "{barestream}:log"
 BEGIN = Place(0, 0)

@@ -12,8 +12,8 @@ from barestream.history.broker import Broker, IdTakenError
 from barestream.history.record import Known, Place, Record
 from barestream.history.update import Update
 from barestream.mercure.sse import Event
-from published import data_of, id_of, update_of
-from service import PATIENCE_SECONDS
+from support.judges.published import data_of, id_of, update_of
+from support.servers.service import PATIENCE_SECONDS
 
 Run = Callable[..., None]
 Weigh = Callable[..., int]

@@ -21,7 +21,7 @@ from barestream.history.update import Update
 from barestream.mercure.sse import Event, encode
 from barestream.telemetry.metrics import Metrics
 from barestream.web.buffered_writer import BufferedWriter
-from served import until
+from support.servers.served import until
 
 COUNT = 20
 

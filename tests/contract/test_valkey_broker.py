@@ -20,9 +20,9 @@ from barestream.history.valkey import broker as valkey
 from barestream.history.valkey import publishing
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.mercure.sse import Event
-from published import data_of, id_of, update_of
-from served import until
-from valkey_server import ValkeyServer
+from support.judges.published import data_of, id_of, update_of
+from support.servers.served import until
+from support.servers.valkey_server import ValkeyServer
 
 LOG = "{barestream}:log"
 BEGIN = Place(0, 0)

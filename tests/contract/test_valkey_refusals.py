@@ -15,10 +15,10 @@ from barestream.history.update import Update
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.history.valkey.errors import answered
 from barestream.mercure.sse import Event
-from published import data_of
-from served import until
-from service import PATIENCE_SECONDS, wait_for
-from valkey_server import ValkeyServer
+from support.judges.published import data_of
+from support.servers.served import until
+from support.servers.service import PATIENCE_SECONDS, wait_for
+from support.servers.valkey_server import ValkeyServer
 
 LOG = "{barestream}:log"
 BEGIN = Place(0, 0)

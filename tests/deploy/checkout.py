@@ -4,7 +4,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from service import ROOT
+from support.servers.service import ROOT
 
 
 class Checkout:

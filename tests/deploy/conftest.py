@@ -6,7 +6,7 @@ import pytest
 
 from checkout import Checkout
 from operating import Operator
-from programs import path_of, require_docker
+from support.servers.programs import path_of, require_docker
 from vm import Vm
 
 

@@ -7,9 +7,9 @@ import subprocess
 import httpx
 
 from checkout import Checkout
-from full_size import IS_FULL_SIZE
-from publisher import KEY, PATH, Publisher, token
-from viewers.audience import Audience
+from support.clients.publisher import KEY, PATH, Publisher, token
+from support.full_size import IS_FULL_SIZE
+from support.viewers.audience import Audience
 from vm import Vm
 
 STREAMS, DRAIN_SECONDS = (500, 10) if IS_FULL_SIZE else (200, 5)

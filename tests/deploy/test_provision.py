@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from service import wait_for
+from support.servers.service import wait_for
 from vm import Vm
 
 # All that is kept over a boot, and a run may touch; a ctime tells of every write.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from operating import DRAIN_SECONDS, STREAMS, Operator
-from service import wait_for
+from support.servers.service import wait_for
 
 # Started, this version ends; it never takes streams; it takes them and brings nothing.
 BROKEN = {

@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from authority import Authority
 from operating import Operator
+from support.servers.authority import Authority
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
-from docker_cli import docker, inspect
-from service import ROOT, Answering, free_port, wait_for
+from support.servers.docker_cli import docker, inspect
+from support.servers.service import ROOT, Answering, free_port, wait_for
 
 IMAGE = "barestream-test-vm"
 

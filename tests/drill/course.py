@@ -13,7 +13,7 @@ from drill.faults import FAULTS
 from drill.publishing import QUIET, TOPICS, Ledger, Post, Publishing
 from drill.subscriber import Habits, Subscriber
 from drill.verdict import Account, Verdict, judge
-from publisher import KEY, Publisher
+from support.clients.publisher import KEY, Publisher
 
 # Each so manieth client follows the quiet topics alone.
 QUIET_EVERY = 5

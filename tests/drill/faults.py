@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from compose import Stack
-from service import wait_for
+from support.servers.service import wait_for
 
 # Valkey stays dead for so long: publishes meet it, and not only the connections it held.
 VALKEY_AWAY_SECONDS = 1

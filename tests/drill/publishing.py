@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 import httpx
 
-from publisher import Publisher
+from support.clients.publisher import Publisher
 
 TOPICS = [f"https://drill.example/rooms/{nth}" for nth in range(10)]
 

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from drill.event_source import EventSource, request
 from drill.publishing import TOPICS
-from publisher import PATH
+from support.clients.publisher import PATH
 
 AWAY_MEAN_SECONDS = 2
 AWAY_MOST_SECONDS = 10

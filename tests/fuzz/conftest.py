@@ -8,7 +8,7 @@ import pytest
 from barestream.app import create_app
 from barestream.settings.settings import Settings
 from exchange import HISTORY_EVENTS, Watched
-from publisher import KEY
+from support.clients.publisher import KEY
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any
 
 import httptools
 
-from served import Served
+from support.servers.served import Served
 
 # As many updates as an example publishes: fillers push those of the example before out.
 HISTORY_EVENTS = 3

@@ -9,7 +9,7 @@ from urllib.parse import quote_from_bytes
 
 from hypothesis import strategies as st
 
-from publisher import KEY, PATH, token
+from support.clients.publisher import KEY, PATH, token
 
 TOPIC = b"https://example.com/books/1"
 

@@ -13,7 +13,7 @@ from barestream.mercure.sse import Event, encode
 from examples import share
 from exchange import ANSWER_SECONDS, HISTORY_EVENTS, Watched
 from parsers import PARSERS, Parsed, by_the_standard
-from publisher import PATH, token
+from support.clients.publisher import PATH, token
 
 # All that UTF-8 can carry but NUL, which has no form on the wire; and more often what a parser
 # might trip over.

@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from service import Service
+from support.servers.service import Service
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from served import until
-from service import Service, open_connections
-from sse_client import SseClient
+from support.clients.sse_client import SseClient
+from support.servers.served import until
+from support.servers.service import Service, open_connections
 
 STREAMS = 400
 ARRIVAL_SECONDS = 0.005

@@ -9,10 +9,10 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from served import until
-from service import Service
-from sse_client import SseClient
-from wall_clock import WallClock
+from support.clients.sse_client import SseClient
+from support.servers.served import until
+from support.servers.service import Service
+from support.servers.wall_clock import WallClock
 
 TIMEOUT_SECONDS = 4
 

@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
-from programs import give_up, path_of
-from service import ROOT
+from support.servers.programs import give_up, path_of
+from support.servers.service import ROOT
 
 
 def test_this_tree_is_compared_with_the_commit_that_it_stands_on() -> None:

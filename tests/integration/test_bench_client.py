@@ -10,8 +10,8 @@ import pytest
 
 from bench.client import SEQUENCE, STAMP, TOPIC, Client, Load, Result, Target
 from bench.servers import Ours
-from programs import path_of
-from served import until
+from support.servers.programs import path_of
+from support.servers.served import until
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 

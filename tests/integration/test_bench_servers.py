@@ -8,9 +8,9 @@ import pytest
 
 from bench.servers import Ours, Server
 from bench.servers.floor import Floor
-from programs import path_of
-from served import until
-from sse_client import SseClient
+from support.clients.sse_client import SseClient
+from support.servers.programs import path_of
+from support.servers.served import until
 
 
 def floor(cache: Path) -> Server:

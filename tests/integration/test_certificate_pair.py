@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from service import ROOT
+from support.servers.service import ROOT
 
 KEYS = {name: generate_private_key(SECP256R1()) for name in ("root", "middle", "site")}
 

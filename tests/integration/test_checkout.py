@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service import ROOT, free_port
+from support.servers.service import ROOT, free_port
 
 KEY = "0123456789abcdef0123456789abcdef"
 

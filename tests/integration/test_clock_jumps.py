@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from bound import Bound
-from served import until
-from sse_client import SseClient
-from wall_clock import WallClock
+from support.clients.sse_client import SseClient
+from support.servers.bound import Bound
+from support.servers.served import until
+from support.servers.wall_clock import WallClock
 
 HOUR = 3600
 

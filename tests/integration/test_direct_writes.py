@@ -34,9 +34,9 @@ from barestream.web.application import Application
 from barestream.web.event_stream import STREAMS, StreamResponse
 from barestream.web.follow import follow
 from barestream.web.router import Router
-from publisher import PATH
-from served import Served
-from service import wait_for
+from support.clients.publisher import PATH
+from support.servers.served import Served
+from support.servers.service import wait_for
 
 FLOOR = Place(1, 0)
 COUNTED = b"data: 1\n\ndata: 2\n\ndata: 3\n\n"

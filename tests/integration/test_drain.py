@@ -10,10 +10,10 @@ from operator import itemgetter
 
 import pytest
 
-from served import until
-from service import PATIENCE_SECONDS, Service, is_alive, open_connections, wait_for
-from sse_client import ReconnectingClient, SseClient, stamp_seconds
-from ticks import assert_whole
+from support.clients.sse_client import ReconnectingClient, SseClient, stamp_seconds
+from support.judges.ticks import assert_whole
+from support.servers.served import until
+from support.servers.service import PATIENCE_SECONDS, Service, is_alive, open_connections, wait_for
 
 STREAMS = 50
 

@@ -16,9 +16,9 @@ import pytest
 from barestream.app import create_app
 from barestream.delivery.clock import HISTORY_TICKS
 from barestream.settings.settings import Settings
-from served import Served
-from service import wait_for
-from sse_client import SseClient, stamp_seconds
+from support.clients.sse_client import SseClient, stamp_seconds
+from support.servers.served import Served
+from support.servers.service import wait_for
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["direct", "asgi"])

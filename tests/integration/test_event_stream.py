@@ -14,9 +14,9 @@ import pytest
 from bareasgi import Application, HttpRequest, HttpResponse
 
 from barestream import Event, event_stream
-from served import Served, until
-from service import PATIENCE_SECONDS, wait_for
-from sse_client import SseClient
+from support.clients.sse_client import SseClient
+from support.servers.served import Served, until
+from support.servers.service import PATIENCE_SECONDS, wait_for
 
 ROOT = Path(__file__).parents[2]
 Generator = Callable[[], AsyncGenerator[Event]]

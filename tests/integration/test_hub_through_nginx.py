@@ -11,10 +11,10 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from publisher import KEY, PATH, Publisher, token
-from served import following, until
-from service import PATIENCE_SECONDS, Service, wait_for, whole_lines
-from sse_client import SseClient
+from support.clients.publisher import KEY, PATH, Publisher, token
+from support.clients.sse_client import SseClient
+from support.servers.served import following, until
+from support.servers.service import PATIENCE_SECONDS, Service, wait_for, whole_lines
 
 AUTHORIZATION = {"Authorization": f"Bearer {token()}"}
 PAGE, FOREIGN = "https://shop.example", "https://evil.example"

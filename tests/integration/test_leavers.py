@@ -4,9 +4,9 @@ import asyncio
 import time
 from datetime import datetime
 
-from served import reading
-from service import Service, private_kb, wait_for
-from sse_client import SseClient
+from support.clients.sse_client import SseClient
+from support.servers.served import reading
+from support.servers.service import Service, private_kb, wait_for
 
 ROUNDS = 20
 STREAMS = 200

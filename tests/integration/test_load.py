@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from authority import Authority
-from broken_hub import BrokenHub, Treatment
-from outer_nginx import outer_nginx
-from publisher import KEY, token
-from service import Service, children, free_port, wait_for
+from support.clients.publisher import KEY, token
+from support.servers.authority import Authority
+from support.servers.broken_hub import BrokenHub, Treatment
+from support.servers.outer_nginx import outer_nginx
+from support.servers.service import Service, children, free_port, wait_for
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from barestream.history.ring import Ring
 from barestream.history.update import Update
 from barestream.mercure.sse import Event
 from barestream.telemetry.metrics import Metrics
-from full_size import IS_FULL_SIZE
-from service import private_kb
+from support.full_size import IS_FULL_SIZE
+from support.servers.service import private_kb
 
 EVENTS = 1_000_000 if IS_FULL_SIZE else 200_000
 HISTORY_EVENTS = 10_000

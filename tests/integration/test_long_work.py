@@ -6,8 +6,8 @@ import socket
 from pathlib import Path
 from urllib.parse import quote
 
-from publisher import KEY, PATH, Publisher
-from service import Service
+from support.clients.publisher import KEY, PATH, Publisher
+from support.servers.service import Service
 
 STREAMS = 400
 EVENTS = 2000

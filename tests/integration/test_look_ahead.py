@@ -8,8 +8,8 @@ from statistics import median
 import pytest
 from bareasgi import Application, HttpRequest, HttpResponse
 
-from served import Served
-from sse_client import SseClient
+from support.clients.sse_client import SseClient
+from support.servers.served import Served
 
 TICK_SECONDS = 1.0
 

@@ -7,9 +7,9 @@ import signal
 import socket
 from collections.abc import Callable
 
-from served import until
-from service import PATIENCE_SECONDS, Service, children, is_alive, wait_for
-from sse_client import SseClient
+from support.clients.sse_client import SseClient
+from support.servers.served import until
+from support.servers.service import PATIENCE_SECONDS, Service, children, is_alive, wait_for
 
 
 def kill_master(service: Service) -> None:

@@ -19,12 +19,12 @@ import httpx
 import pytest
 
 from barestream.settings.settings import Settings
-from outer_nginx import outer_nginx
-from publisher import KEY, PATH, token
-from served import reading, until
-from service import PATIENCE_SECONDS, ROOT, Service, children, wait_for
-from sse_client import ReconnectingClient, SseClient, stamp_seconds
-from ticks import assert_whole
+from support.clients.publisher import KEY, PATH, token
+from support.clients.sse_client import ReconnectingClient, SseClient, stamp_seconds
+from support.judges.ticks import assert_whole
+from support.servers.outer_nginx import outer_nginx
+from support.servers.served import reading, until
+from support.servers.service import PATIENCE_SECONDS, ROOT, Service, children, wait_for
 
 
 def refusal_by_nginx(tmp_path: Path, **settings: str) -> str:

@@ -15,11 +15,11 @@ from pydantic import SecretStr
 
 from barestream.app import create_app
 from barestream.settings.settings import Settings
-from publisher import KEY, PATH, Publisher, token
-from served import Served, following, until
-from service import free_port, wait_for
-from sse_client import Received
-from valkey_server import ValkeyServer
+from support.clients.publisher import KEY, PATH, Publisher, token
+from support.clients.sse_client import Received
+from support.servers.served import Served, following, until
+from support.servers.service import free_port, wait_for
+from support.servers.valkey_server import ValkeyServer
 
 FORM = "application/x-www-form-urlencoded"
 DATA_BYTES = 1000

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from publisher import KEY, Publisher
-from served import until
-from service import Service, wait_for
-from sse_client import SseClient
-from valkey_server import ValkeyServer
+from support.clients.publisher import KEY, Publisher
+from support.clients.sse_client import SseClient
+from support.servers.served import until
+from support.servers.service import Service, wait_for
+from support.servers.valkey_server import ValkeyServer
 
 # How long a slot may be without a worker.
 MOST_SECONDS = 2

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from full_size import IS_FULL_SIZE
-from publisher import KEY, PATH, Publisher
-from served import until
-from service import Service, private_kb
-from sse_client import Received, SseClient
-from valkey_server import ValkeyServer
+from support.clients.publisher import KEY, PATH, Publisher
+from support.clients.sse_client import Received, SseClient
+from support.full_size import IS_FULL_SIZE
+from support.servers.served import until
+from support.servers.service import Service, private_kb
+from support.servers.valkey_server import ValkeyServer
 
 MARK_KB = 64
 RING_KB = 8 * 1024

@@ -15,8 +15,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from publisher import KEY, PATH, token
-from service import PATIENCE_SECONDS, ROOT, Service, free_port, wait_for
+from support.clients.publisher import KEY, PATH, token
+from support.servers.service import PATIENCE_SECONDS, ROOT, Service, free_port, wait_for
 
 SMOKE = ROOT / "deploy/smoke"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from publisher import KEY, Publisher
-from served import following, until
-from service import ROOT, Service
+from support.clients.publisher import KEY, Publisher
+from support.servers.served import following, until
+from support.servers.service import ROOT, Service
 
 
 def told(first: str, second: str) -> str:

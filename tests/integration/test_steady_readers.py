@@ -17,10 +17,10 @@ from barestream.delivery.streams import StreamLimits, Streams
 from barestream.mercure.sse import frame
 from barestream.telemetry.metrics import Metrics
 from barestream.web.event_stream import STREAMS, StreamResponse
-from bound import Bound
-from publisher import KEY, PATH, Publisher
-from served import Served
-from service import Service, wait_for
+from support.clients.publisher import KEY, PATH, Publisher
+from support.servers.bound import Bound
+from support.servers.served import Served
+from support.servers.service import Service, wait_for
 
 # Four times as fast as a phone that takes 15 KB a second and has the default of 30 s.
 BYTES_PER_SECOND = 60_000

@@ -5,8 +5,8 @@ import re
 import httpx
 import pytest
 
-from publisher import PATH
-from service import ROOT, Service
+from support.clients.publisher import PATH
+from support.servers.service import ROOT, Service
 
 WANTS_A_STREAM = {"Accept": "text/event-stream"}
 LONG = "a" * 33_000

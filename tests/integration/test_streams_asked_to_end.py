@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 
 from barestream.web.end_streams import AWAY_MS, END_STREAMS
-from served import until
-from service import Service, open_connections, wait_for
-from sse_client import SseClient
+from support.clients.sse_client import SseClient
+from support.servers.served import until
+from support.servers.service import Service, open_connections, wait_for
 
 STREAMS = 40
 DRAIN_SECONDS = 8

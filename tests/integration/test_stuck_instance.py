@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from barestream.server.readiness import unready
-from service import PATIENCE_SECONDS, wait_for
+from support.servers.service import PATIENCE_SECONDS, wait_for
 
 
 @pytest.fixture

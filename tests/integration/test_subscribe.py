@@ -12,11 +12,11 @@ import pytest
 
 from barestream.app import create_app
 from barestream.settings.settings import Settings
-from publisher import KEY, PATH, Publisher, token
-from served import Served, following, until
-from service import PATIENCE_SECONDS, free_port, wait_for
-from sse_client import Received, SseClient
-from valkey_server import ValkeyServer
+from support.clients.publisher import KEY, PATH, Publisher, token
+from support.clients.sse_client import Received, SseClient
+from support.servers.served import Served, following, until
+from support.servers.service import PATIENCE_SECONDS, free_port, wait_for
+from support.servers.valkey_server import ValkeyServer
 
 AUTHORIZATION = {"Authorization": f"Bearer {token()}"}
 LAST = "the last one"

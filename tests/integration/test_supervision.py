@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from publisher import KEY, Publisher
-from served import until
-from service import PATIENCE_SECONDS, Service, is_alive, wait_for
-from sse_client import SseClient
+from support.clients.publisher import KEY, Publisher
+from support.clients.sse_client import SseClient
+from support.servers.served import until
+from support.servers.service import PATIENCE_SECONDS, Service, is_alive, wait_for
 
 TIMEOUT_SECONDS = 3
 

@@ -20,10 +20,10 @@ import pytest
 
 from barestream.app import create_app
 from barestream.settings.settings import Settings
-from publisher import KEY, PATH, Publisher
-from served import Served, following, until
-from service import Service, wait_for
-from sse_client import SseClient
+from support.clients.publisher import KEY, PATH, Publisher
+from support.clients.sse_client import SseClient
+from support.servers.served import Served, following, until
+from support.servers.service import Service, wait_for
 
 TOPIC = "https://example.com/books/1"
 ELSEWHERE = "https://example.com/elsewhere"

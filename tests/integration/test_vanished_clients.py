@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bound import Bound
-from service import ROOT, wait_for
-from vanished import vanish
+from support.clients.vanished import vanish
+from support.servers.bound import Bound
+from support.servers.service import ROOT, wait_for
 
 VANISHED_SECONDS = 3
 

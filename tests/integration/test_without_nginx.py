@@ -13,10 +13,10 @@ import pytest
 from barestream.app import create_app
 from barestream.server.protocol import Protocol
 from barestream.settings.settings import Settings
-from bound import Bound
-from publisher import KEY, PATH, token
-from served import Served
-from service import wait_for
+from support.clients.publisher import KEY, PATH, token
+from support.servers.bound import Bound
+from support.servers.served import Served
+from support.servers.service import wait_for
 
 # As the protocol has it: 10 s, and a sweep each second.
 TIMEOUT_SECONDS = 15

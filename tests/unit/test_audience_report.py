@@ -4,8 +4,8 @@ import pytest
 
 from drill.event_source import Visit
 from drill.verdict import Verdict
-from viewers.report import Report, most_in_a_second
-from viewers.show import place
+from support.viewers.report import Report, most_in_a_second
+from support.viewers.show import place
 
 
 def visits(*began_at: float) -> list[Visit]:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from service import ROOT
+from support.servers.service import ROOT
 
 # What an operator runs: whoever tells of its steps.
 SCRIPTS = sorted(

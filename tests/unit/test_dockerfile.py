@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from barestream.cli import main
 from barestream.telemetry.folder import METRICS_FOLDER
-from service import ROOT
+from support.servers.service import ROOT
 
 
 def test_the_image_runs_what_the_command_runs(

@@ -10,7 +10,7 @@ from bench.measurement import Measurement, Stand
 from bench.rounds import Column, Course, Job, Table
 from bench.servers import Ours
 from bench.trial import Judged, Trial
-from valkey_server import binary
+from support.servers.valkey_server import binary
 
 NAME = "publishing"
 

@@ -10,7 +10,7 @@ from bench.client import SEQUENCE, STAMP, TOPIC, Load, Target
 from bench.measurement import Stand
 from bench.rounds import Column, Course, Figures, Job, Table
 from bench.servers import Ours
-from publisher import PATH
+from support.clients.publisher import PATH
 
 NAME = "topics"
 

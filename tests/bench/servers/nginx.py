@@ -13,7 +13,7 @@ from bench.servers.limits import WIDE
 from bench.servers.peer import Peer
 from bench.servers.process import Process
 from bench.servers.server import answers, tree
-from service import ROOT, free_port
+from support.servers.service import ROOT, free_port
 
 
 def installed_nginx() -> str:

@@ -10,9 +10,9 @@ from bench.servers.holds import Holds
 from bench.servers.limits import WIDE
 from bench.servers.server import Address, answers, request, tree
 from bench.servers.tree import HERE, Tree
-from publisher import KEY, PATH, token
-from service import Service, free_port
-from valkey_server import ValkeyServer
+from support.clients.publisher import KEY, PATH, token
+from support.servers.service import Service, free_port
+from support.servers.valkey_server import ValkeyServer
 
 
 class Ours:

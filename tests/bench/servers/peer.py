@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from bench.servers.process import Process
 from bench.servers.server import Address, answers, request, tree
-from service import free_port
+from support.servers.service import free_port
 
 # Ours, so that nginx sends a peer's requests the same way.
 _PATH = "/.well-known/mercure"

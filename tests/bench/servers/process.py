@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from bench.servers.environment import inherited
-from service import wait_for
+from support.servers.service import wait_for
 
 # Ours ends its streams evenly over a second; what needs longer has nothing to lose.
 _STOP_SECONDS = 10

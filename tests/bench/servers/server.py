@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from bench.servers.holds import Holds
-from service import children
+from support.servers.service import children
 
 # Where it listens: host and port, or the path of a unix socket.
 Address = tuple[str, int] | Path

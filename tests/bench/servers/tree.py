@@ -14,7 +14,7 @@ from typing import Self
 from bench.servers.cache import MissingError, made_from, run
 from bench.servers.environment import variables
 from bench.servers.process import Process
-from service import ROOT
+from support.servers.service import ROOT
 
 _LOCK = "requirements.lock"
 

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from programs import path_of
+from support.servers.programs import path_of
 
 _SOURCE = Path(__file__).with_suffix(".c")
 

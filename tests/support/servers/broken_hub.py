@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import parse_qs
 
 from barestream.mercure.sse import Event, encode, frame
-from service import Answering
+from support.servers.service import Answering
 
 HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from service import ROOT, Answering, children, json_lines, wait_for
+from support.servers.service import ROOT, Answering, children, json_lines, wait_for
 
 
 class Bound(Answering):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from service import PATIENCE_SECONDS
+from support.servers.service import PATIENCE_SECONDS
 
 # What the service says between events.
 _BARE_LINE = re.compile(rb"(:|retry: (?P<ms>\d+))\n")

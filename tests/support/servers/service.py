@@ -16,9 +16,9 @@ from typing import Any
 
 import httpx
 
-from complaints import complaints
+from support.judges.complaints import complaints
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 
 
 # Below those that Linux gives to outgoing connections (ip_local_port_range): no client can have one

@@ -14,9 +14,9 @@ import uvloop
 
 from barestream.server.protocol import Protocol
 from barestream.server.server import DrainingServer
-from publisher import PATH
-from service import PATIENCE_SECONDS, wait_for
-from sse_client import SseClient
+from support.clients.publisher import PATH
+from support.clients.sse_client import SseClient
+from support.servers.service import PATIENCE_SECONDS, wait_for
 
 
 class Served:

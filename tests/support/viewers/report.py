@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from drill.event_source import Visit
 from drill.verdict import Verdict
-from viewers.show import Show
+from support.viewers.show import Show
 
 # Failures come in crowds; the first ones tell.
 MOST_ACCOUNTS = 20

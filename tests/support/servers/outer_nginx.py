@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service import Answering, Service, wait_for
+from support.servers.service import Answering, Service, wait_for
 
 _CONFIGURATION = """
 events {{ worker_connections 256; }}

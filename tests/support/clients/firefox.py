@@ -12,7 +12,7 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-from service import wait_for
+from support.servers.service import wait_for
 
 _STARTS_WITHIN_SECONDS = 60
 _ANSWERS_WITHIN_SECONDS = 30

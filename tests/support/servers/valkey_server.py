@@ -10,8 +10,8 @@ from typing import Any
 
 import valkey
 
-from programs import give_up
-from service import free_port, wait_for
+from support.servers.programs import give_up
+from support.servers.service import free_port, wait_for
 
 _CONFIG = """
 bind 127.0.0.1

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-from docker_cli import docker_answers
+from support.servers.docker_cli import docker_answers
 
 
 def path_of(program: str, package: str) -> str:

@@ -11,7 +11,7 @@ import httpx
 from drill.event_source import EventSource
 from drill.publishing import PAUSE_SECONDS, Ledger, Post, due_slots
 from drill.verdict import Account, Verdict, judge
-from publisher import PATH, Publisher
+from support.clients.publisher import PATH, Publisher
 
 # Each posts one event after the other: so many that an answer of 200 ms holds up nobody at 50
 # events a second.

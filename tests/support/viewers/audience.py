@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import uvloop
 
-from viewers.report import Report
-from viewers.show import Plan, Show
+from support.viewers.report import Report
+from support.viewers.show import Plan, Show
 
 
 class Audience:

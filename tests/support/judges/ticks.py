@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sse_client import Received, stamp_seconds
+from support.clients.sse_client import Received, stamp_seconds
 
 
 def stamps(events: Sequence[Received]) -> list[int]:

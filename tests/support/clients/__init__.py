@@ -1,0 +1,1 @@
+"""What tests connect by: browsers, readers of streams, publishers."""

@@ -1,0 +1,1 @@
+"""What tests judge by: events, ticks and logs."""

@@ -1,0 +1,1 @@
+"""What tests run: the service and its parts, Valkey, Docker, proxies."""
