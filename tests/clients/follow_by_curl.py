@@ -3,16 +3,19 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-from by_the_standard import Parser
 from reporting import tell_event, tell_open
+
+sys.path.append(str(Path(__file__).parent.parent))
+from support.clients.event_parser import EventParser
 
 
 def main(url: str) -> None:
     """Report all events, and come back after each end."""
-    parser = Parser()
+    parser = EventParser()
     while True:
-        parser = Parser(parser.last_event_id)
+        parser = EventParser(parser.last_event_id)
         header = f"Last-Event-ID: {parser.last_event_id}"
         resuming = ["--header", header] if parser.last_event_id else []
         options = ["--silent", "--no-buffer", "--header", "Accept: text/event-stream"]
@@ -27,7 +30,7 @@ def main(url: str) -> None:
                     tell_open()
                 for event in parser.feed(received):
                     tell_event(event.type, event.data, event.id)
-        time.sleep((parser.retry_ms or 0) / 1000)
+        time.sleep((parser.retries_ms or [0])[-1] / 1000)
 
 
 main(sys.argv[1])

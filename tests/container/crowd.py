@@ -1,10 +1,10 @@
 """Many streams of the clock on one connection of HTTP/2, which come back as a browser's do."""
 
 import asyncio
-import re
 from pathlib import Path
 
 from http2 import Http2Connection, Http2Stream
+from support.clients.event_parser import EventParser
 
 # Sooner than a browser: what is owed does not hang on it.
 _RETRY_SECONDS = 0.2
@@ -12,7 +12,9 @@ _RETRY_SECONDS = 0.2
 
 def ticks(stream: Http2Stream) -> list[int]:
     """Return the seconds that a stream of the clock has told."""
-    return [int(ms) // 1000 for ms in re.findall(rb"^id: #(\d+)-0$", stream.body, re.MULTILINE)]
+    events = EventParser().feed(bytes(stream.body))
+    ids = [event.id for event in events if event.type == "message"]
+    return [int(tick.removeprefix("#").partition("-")[0]) // 1000 for tick in ids]
 
 
 class Crowd:

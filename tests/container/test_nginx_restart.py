@@ -13,8 +13,8 @@ from compose import Stack
 from outage import Outage
 from support.clients.publisher import KEY, PATH, token
 from support.servers.service import wait_for
-from support.viewers.audience import Audience
 from support.viewers.report import Report
+from support.viewers.viewers import Viewers
 
 MOST_SECONDS = 3
 STREAMS = 100
@@ -80,7 +80,7 @@ def test_a_restart_of_nginx_is_an_outage_of_less_than_3_s_in_which_nothing_is_lo
     hub: Stack, figure: Callable[[str], None]
 ) -> None:
     def restart() -> float:
-        with Audience(hub.url, STREAMS) as audience, Outage(hub.address) as outage:
+        with Viewers(hub.url, STREAMS) as viewers, Outage(hub.address) as outage:
             publishes = [SlowPublish(hub) for _ in range(5)]
             with ThreadPoolExecutor(1) as thread:
                 began_at = time.monotonic()
@@ -89,7 +89,7 @@ def test_a_restart_of_nginx_is_an_outage_of_less_than_3_s_in_which_nothing_is_lo
                 answers = [publish.finish() for publish in publishes]
                 assert restarting.result().returncode == 0
             seconds = time.monotonic() - began_at
-            report = audience.leave()
+            report = viewers.leave()
         figure(f"the command took {seconds:.1f} s; not served: {outage}\n{report}")
         assert answers == [b"HTTP/1.1 200 OK"] * 5
         assert_whole(report)
@@ -137,14 +137,14 @@ def test_a_changed_setting_is_a_reload_of_nginx_and_less_than_3_s_without_the_ap
     rates = iter((2000, 3000, 4000))
 
     def change_settings() -> float:
-        with Audience(hub.url, STREAMS) as audience, Outage(hub.address) as outage:
+        with Viewers(hub.url, STREAMS) as viewers, Outage(hub.address) as outage:
             hub.set(cors_origins=ORIGIN, publish_rate=next(rates))
             began_at = time.monotonic()
             done = hub.run("up", "--wait")
             up_at = time.monotonic()
             wait_for("nginx with the settings", lambda: is_live(hub))
             live_at = time.monotonic()
-            report = audience.leave()
+            report = viewers.leave()
         figure(
             f"the command took {up_at - began_at:.1f} s, nginx was seen to follow after another "
             f"{live_at - up_at:.1f} s; not served: {outage}\n{report}"

@@ -1,4 +1,4 @@
-"""An operator at work: a checkout, a VM, and an audience before it."""
+"""An operator at work: a checkout, a VM, and an viewers before it."""
 
 import asyncio
 import os
@@ -7,9 +7,10 @@ import subprocess
 import httpx
 
 from checkout import Checkout
+from support.clients.event_parser import EventParser
 from support.clients.publisher import KEY, PATH, Publisher, token
 from support.full_size import IS_FULL_SIZE
-from support.viewers.audience import Audience
+from support.viewers.viewers import Viewers
 from vm import Vm
 
 STREAMS, DRAIN_SECONDS = (500, 10) if IS_FULL_SIZE else (200, 5)
@@ -41,7 +42,7 @@ class Operator:
         self.vm.set(
             TOKEN_KEY=f"'{KEY}'",
             DRAIN_SECONDS=DRAIN_SECONDS,
-            # An audience is one address.
+            # An viewers is one address.
             STREAMS_PER_ADDRESS=2 * STREAMS,
         )
         self.must("rollout")
@@ -71,9 +72,9 @@ class Operator:
                 return running
         raise AssertionError(running.communicate())
 
-    def audience(self, streams: int = STREAMS) -> Audience:
+    def viewers(self, streams: int = STREAMS) -> Viewers:
         """Return viewers, and publishers beside them."""
-        return Audience(self.vm.url, streams, EVENTS_PER_SECOND)
+        return Viewers(self.vm.url, streams, EVENTS_PER_SECOND)
 
     def smoke(self) -> str:
         """Return what a green smoke test says."""
@@ -120,14 +121,13 @@ class Operator:
 
     def events_after(self, event_id: str) -> list[str]:
         """Return the data that a client gets that comes back with an id, up to ``last``."""
-        found = []
+        parser, found = EventParser(), list[str]()
         headers = {"Last-Event-ID": event_id}
         url = f"{self.vm.url}{PATH}?topic=history"
         with httpx.stream("GET", url, headers=headers, timeout=5) as answer:
-            for line in answer.iter_lines():
-                if line.startswith("data: "):
-                    found.append(line.removeprefix("data: "))
-                if line == "data: last":
+            for received in answer.iter_raw():
+                found += [event.data for event in parser.feed(received)]
+                if "last" in found:
                     return found
         raise AssertionError(found)
 

@@ -1,4 +1,4 @@
-"""Versions that come and go on a VM, before an audience that may not notice."""
+"""Versions that come and go on a VM, before an viewers that may not notice."""
 
 import json
 import os
@@ -21,7 +21,11 @@ BROKEN = {
         "RuntimeError: a broken start",
     ),
     "is never healthy": (
-        ("src/barestream/web/health.py", "if self._hub.draining", "if True or self._hub.draining"),
+        (
+            "src/barestream/web/health.py",
+            "if self._streams.draining",
+            "if True or self._streams.draining",
+        ),
         "starting",
         "/readyz answers 503",
     ),
@@ -40,9 +44,9 @@ def test_two_commands_bring_a_bare_vm_to_a_green_smoke_test(operator: Operator) 
 def test_nobody_notices_a_rollout(operator: Operator, figure: Callable[[str], None]) -> None:
     version = operator.checkout.version("src/barestream/__main__.py", '"""', '"""Another: ')
     nginx_before = operator.nginx()
-    with operator.audience() as audience:
+    with operator.viewers() as viewers:
         said = operator.must("rollout", version)
-        report = audience.leave()
+        report = viewers.leave()
     figure(f"\n{said}\n{report}")
     assert len(report.reconnects) == STREAMS
     report.assert_unnoticed(DRAIN_SECONDS)
@@ -58,9 +62,9 @@ def test_a_broken_version_leaves_nothing_behind_and_nobody_notices(
     change, step, cause = BROKEN[flaw]
     version = operator.checkout.version(*change)
     before = operator.everything()
-    with operator.audience(50) as audience:
+    with operator.viewers(50) as viewers:
         done = operator.roll("rollout", version, "--health-seconds", "30")
-        report = audience.leave()
+        report = viewers.leave()
     assert done.returncode == 1, done.stdout
     assert f"rollout failed at: {step}" in done.stderr
     assert cause in done.stderr
@@ -113,9 +117,9 @@ def test_nobody_notices_a_rollback(operator: Operator, figure: Callable[[str], N
         operator.serving(),
         operator.vm.console("tail -n 2 /opt/barestream/versions").split()[0],
     )
-    with operator.audience() as audience:
+    with operator.viewers() as viewers:
         operator.must("rollback")
-        report = audience.leave()
+        report = viewers.leave()
     figure(f"\n{report}")
     assert operator.serving() == wanted
     assert len(report.reconnects) == STREAMS
@@ -130,7 +134,7 @@ def test_while_one_rolls_out_another_is_refused_and_what_a_cut_leaves_the_next_o
     operator: Operator,
 ) -> None:
     version = operator.checkout.version("src/barestream/__main__.py", '"""', '"""Cut off: ')
-    with operator.audience(50) as audience:
+    with operator.viewers(50) as viewers:
         running = operator.begin("trying it through", version)
         refused = operator.roll("rollout")
         # As a lid that is closed: neither end can say good-bye.
@@ -138,7 +142,7 @@ def test_while_one_rolls_out_another_is_refused_and_what_a_cut_leaves_the_next_o
         operator.vm.console("pkill -KILL -f 'sshd-session: '")
         running.communicate()
         said = operator.must("rollout", version)
-        report = audience.leave()
+        report = viewers.leave()
     assert refused.returncode == 1
     assert re.search(
         r"locked by An operator on \S+ for a rollout of \w+, since [-\d]{10} [:\d]{8} UTC",
@@ -172,9 +176,9 @@ def test_a_changed_nginx_is_reloaded_and_a_setting_of_its_too(
     )
     operator.vm.set(STREAMS_PER_ADDRESS=3 * STREAMS)
     nginx_before = operator.nginx()
-    with operator.audience(50) as audience:
+    with operator.viewers(50) as viewers:
         said = operator.must("rollout", version)
-        report = audience.leave()
+        report = viewers.leave()
     figure(f"\n{report}")
     assert "nginx's configuration has changed: reloaded" in said
     assert operator.nginx() == nginx_before

@@ -6,9 +6,9 @@ from operating import Operator
 
 
 def test_the_status_has_the_version_its_streams_and_how_fast_they_are(operator: Operator) -> None:
-    with operator.audience(20) as audience:
+    with operator.viewers(20) as viewers:
         done = operator.deploy("status")
-        audience.leave()
+        viewers.leave()
     assert done.returncode == 0, done.stderr
     assert re.search(rf"(blue|green) \(current\) +barestream:{operator.serving()}, Up", done.stdout)
     assert "20 streams," in done.stdout

@@ -10,10 +10,11 @@ import uvloop
 
 from compose import Stack
 from drill.faults import FAULTS
-from drill.publishing import QUIET, TOPICS, Ledger, Post, Publishing
+from drill.publishing import QUIET, TOPICS, Publishing
 from drill.subscriber import Habits, Subscriber
-from drill.verdict import Account, Verdict, judge
 from support.clients.publisher import KEY, Publisher
+from support.judges.ledger import Ledger, Post
+from support.judges.verdict import Account, Verdict, judge
 
 # Each so manieth client follows the quiet topics alone.
 QUIET_EVERY = 5

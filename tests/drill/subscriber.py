@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from drill.event_source import EventSource, request
 from drill.publishing import TOPICS
+from support.clients.event_source import EventSource, request
 from support.clients.publisher import PATH
 
 AWAY_MEAN_SECONDS = 2

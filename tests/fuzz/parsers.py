@@ -7,6 +7,8 @@ import httpx
 from httpx_sse import EventSource
 from sseclient import SSEClient
 
+from support.clients.event_parser import EventParser
+
 
 class Parsed(NamedTuple):
     """An event as a client dispatches it."""
@@ -18,33 +20,13 @@ class Parsed(NamedTuple):
 
 
 def by_the_standard(pieces: list[bytes]) -> list[Parsed]:
-    """Parse by the steps of https://html.spec.whatwg.org/multipage/server-sent-events.html."""
-    text = b"".join(pieces).decode().removeprefix("\ufeff")
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    events = []
-    last_id: str | None = None
-    kind, data, retry_ms = "", "", None
-    # What follows the last line end is no line yet.
-    for line in lines[:-1]:
-        if not line:
-            if data:
-                events.append(Parsed(last_id, kind or "message", data[:-1], retry_ms))
-            kind, data, retry_ms = "", "", None
-            continue
-        name, colon, value = line.partition(":")
-        if colon and not name:
-            continue
-        value = value.removeprefix(" ")
-        match name:
-            case "event":
-                kind = value
-            case "data":
-                data += value + "\n"
-            case "id" if "\0" not in value:
-                last_id = value
-            case "retry" if value.isascii() and value.isdigit():
-                retry_ms = int(value)
-    return events
+    """Parse by the steps of the standard."""
+    parser = EventParser()
+    return [
+        Parsed(event.id, event.type, event.data, event.retry_ms)
+        for piece in pieces
+        for event in parser.feed(piece)
+    ]
 
 
 def by_httpx_sse(pieces: list[bytes]) -> list[Parsed]:

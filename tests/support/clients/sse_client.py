@@ -1,17 +1,14 @@
 """A client of Server-Sent Events that sees what a browser hides: chunks, ends, arrival times."""
 
 import asyncio
-import re
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support.clients.event_parser import EventParser
 from support.servers.service import PATIENCE_SECONDS
-
-# What the service says between events.
-_BARE_LINE = re.compile(rb"(:|retry: (?P<ms>\d+))\n")
 
 
 @dataclass
@@ -40,12 +37,10 @@ class SseClient:
     status: int = 0
     response_headers: dict[str, str] = field(default_factory=dict)
     events: list[Received] = field(default_factory=list)
-    heartbeats: int = 0
-    retries_ms: list[int] = field(default_factory=list)
     wire_bytes: int = 0
     clean: bool | None = None
     opened: asyncio.Event = field(default_factory=asyncio.Event)
-    _text: bytes = b""
+    _parser: EventParser = field(default_factory=EventParser)
 
     async def run(self, seconds: float | None = None) -> "SseClient":
         """Read to the end of the response, or for so many seconds."""
@@ -95,31 +90,20 @@ class SseClient:
     def _feed(self, body: bytes) -> None:
         at = time.time()
         self.wire_bytes += len(body)
-        *blocks, self._text = (self._text + body).split(b"\n\n")
-        for block in blocks:
-            self._dispatch(block.decode(), at)
-        while line := _BARE_LINE.match(self._text):
-            if line["ms"]:
-                self.retries_ms.append(int(line["ms"]))
-            else:
-                self.heartbeats += 1
-            self._text = self._text[line.end() :]
-
-    def _dispatch(self, block: str, at: float) -> None:
-        fields: dict[str, list[str]] = {}
-        for line in block.split("\n"):
-            name, _, value = line.partition(":")
-            if line == ":":
-                self.heartbeats += 1
-            fields.setdefault(name, []).append(value.removeprefix(" "))
-        if "retry" in fields:
-            self.retries_ms.append(int(fields["retry"][-1]))
-        if "data" in fields:
-            event_id = fields["id"][-1] if "id" in fields else None
-            kind = fields.get("event", ["message"])[-1]
-            event = Received(event_id, kind, "\n".join(fields["data"]), at)
+        for parsed in self._parser.feed(body):
+            event = Received(parsed.own_id, parsed.type, parsed.data, at)
             self.events.append(event)
             self.on_event(event)
+
+    @property
+    def heartbeats(self) -> int:
+        """How many bare comment lines came."""
+        return self._parser.comments
+
+    @property
+    def retries_ms(self) -> list[int]:
+        """Each delay that the service has asked for."""
+        return self._parser.retries_ms
 
 
 @dataclass

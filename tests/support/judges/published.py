@@ -3,21 +3,14 @@
 from barestream.history.record import Record
 from barestream.history.update import Update
 from barestream.mercure.sse import Event
+from support.clients.event_parser import EventParser
 
 
 def update_of(record: Record) -> Update:
     """Return the update that a record was made of."""
-    fields: dict[str, list[str]] = {}
-    for line in record.body.decode().removesuffix("\n\n").split("\n"):
-        name, _, value = line.partition(": ")
-        fields.setdefault(name, []).append(value)
-    retry = fields.get("retry")
-    event = Event(
-        data="\n".join(fields["data"]),
-        id=record.own_id,
-        type=fields["event"][0] if "event" in fields else None,
-        retry_ms=int(retry[0]) if retry else None,
-    )
+    [parsed] = EventParser().feed(record.body)
+    kind = None if parsed.type == "message" else parsed.type
+    event = Event(parsed.data, record.own_id, kind, parsed.retry_ms)
     return Update(record.topics, event, record.private)
 
 

@@ -1,3 +1,3 @@
-"""An audience: streams held open, and events published to them, while something is done to the
-service that nobody of them may notice.
+"""Viewers: streams held open, and events published to them, while the service is changed in a way
+that none of them may notice.
 """

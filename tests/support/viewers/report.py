@@ -1,4 +1,4 @@
-"""What an audience noticed, as a table for people and as a verdict for tests. Pure."""
+"""What viewers noticed, as a table for people and as a verdict for tests. Pure."""
 
 import statistics
 from bisect import bisect_left
@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drill.event_source import Visit
-from drill.verdict import Verdict
+from support.clients.event_source import Visit
+from support.judges.verdict import Verdict
 from support.viewers.show import Show
 
 # Failures come in crowds; the first ones tell.
@@ -30,7 +30,7 @@ class Report:
         visits: Each viewer's connections.
         began_at: When everybody was there, of time.monotonic.
         silences_seconds: Each viewer's longest time without an event.
-        lag_seconds: The longest that the audience itself was held up.
+        lag_seconds: The longest that the process of the viewers was held up.
     """
 
     published: int
@@ -120,7 +120,7 @@ class Report:
             ("streams touched twice", str(len(self.touched_twice))),
             ("longest silence", f"{max(self.silences_seconds):.1f} s"),
             ("its median", f"{statistics.median(self.silences_seconds):.1f} s"),
-            ("the audience itself held up", f"{self.lag_seconds:.2f} s"),
+            ("the viewers held up", f"{self.lag_seconds:.2f} s"),
         ]
 
     def _slope(self) -> list[str]:

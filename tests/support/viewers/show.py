@@ -1,4 +1,4 @@
-"""What an audience is brought: viewers that stay, and publishers that try nothing twice."""
+"""What viewers are brought: streams that stay, and publishers that try nothing twice."""
 
 import asyncio
 import time
@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 
 import httpx
 
-from drill.event_source import EventSource
-from drill.publishing import PAUSE_SECONDS, Ledger, Post, due_slots
-from drill.verdict import Account, Verdict, judge
+from support.clients.event_source import EventSource
 from support.clients.publisher import PATH, Publisher
+from support.judges.ledger import Ledger, Post, due_slots
+from support.judges.verdict import Account, Verdict, judge
 
 # Each posts one event after the other: so many that an answer of 200 ms holds up nobody at 50
 # events a second.
@@ -29,10 +29,12 @@ LINGER_SECONDS = 1
 
 LAG_SECONDS = 0.1
 
+PAUSE_SECONDS = 0.5
+
 
 @dataclass(frozen=True)
 class Plan:
-    """How large an audience is.
+    """How many viewers there are, and what they are brought.
 
     Attributes:
         url: The service's, http and without a path.
@@ -58,7 +60,7 @@ class Viewer(EventSource):
         super().__init__(address, target, cursor)
         self._ids = ids
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: str) -> None:
         super()._take(data)
         self._ids[self.numbers[-1]] = self.cursor
 

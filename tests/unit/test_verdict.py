@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
-from drill.publishing import Ledger, Post
-from drill.verdict import Account, Verdict, judge
+from support.judges.ledger import Ledger, Post
+from support.judges.verdict import Account, Verdict, judge
 
 
 def posts(count: int, *, topics: tuple[int, ...] = (0,), accepted: bool = True) -> list[Post]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from drill.publishing import Post
+from support.judges.ledger import Post
 
 
 class Account(NamedTuple):

@@ -11,6 +11,7 @@ import httptools
 
 from barestream.delivery.feed import HEARTBEAT_TYPE
 from barestream.history.gap import GAP_TYPE
+from support.clients.event_parser import EventParser
 
 # EventSource's own, until it is told another one.
 RETRY_SECONDS = 3.0
@@ -60,7 +61,7 @@ class EventSource:
         self._retry_seconds = RETRY_SECONDS
         self._heard_at = time.monotonic()
         self._longest_silence_seconds = 0.0
-        self._rest = b""
+        self._parser = EventParser()
 
     async def run(self) -> None:
         """Come, and come again."""
@@ -75,7 +76,7 @@ class EventSource:
         return max(longest, time.monotonic() - self._heard_at)
 
     async def _visit(self, *, leaves_politely: bool) -> None:
-        self._rest = b""
+        self._parser = EventParser(self.cursor)
         connection = _Connection(self._request(), self._read)
         cursor, began_at, first = self.cursor, time.monotonic(), len(self.numbers)
         end = "left"
@@ -99,36 +100,19 @@ class EventSource:
         return request(self._target, "" if self.cursor == self._begin else self.cursor)
 
     def _read(self, body: bytes) -> None:
-        *blocks, self._rest = (self._rest + body).split(b"\n\n")
-        for block in blocks:
-            self._dispatch(block)
+        for event in self._parser.feed(body):
+            self.cursor = event.id or self.cursor
+            if event.type == "message":
+                self._take(event.data)
+            elif event.type == HEARTBEAT_TYPE:
+                self.heartbeats += 1
+            elif event.type == GAP_TYPE:
+                self.gaps.append(event.data)
+        if self._parser.retries_ms:
+            self._retry_seconds = self._parser.retries_ms[-1] / 1000
 
-    def _dispatch(self, block: bytes) -> None:
-        # Each field once, and the data one line: that is what the drill publishes.
-        event_id = kind = data = None
-        for line in block.split(b"\n"):
-            name, _, value = line.partition(b": ")
-            if name == b"data":
-                data = value
-            elif name == b"id":
-                event_id = value
-            elif name == b"event":
-                kind = value.decode()
-            elif name == b"retry":
-                self._retry_seconds = int(value) / 1000
-        if data is None:
-            return
-        if event_id is not None:
-            self.cursor = event_id.decode()
-        if kind is None:
-            self._take(data)
-        elif kind == HEARTBEAT_TYPE:
-            self.heartbeats += 1
-        elif kind == GAP_TYPE:
-            self.gaps.append(data.decode())
-
-    def _take(self, data: bytes) -> None:
-        _, number, made_at, _ = data.split(b" ", 3)
+    def _take(self, data: str) -> None:
+        _, number, made_at, _ = data.split(" ", 3)
         self.numbers.append(int(number))
         self.newest_at = max(self.newest_at, float(made_at))
         now = time.monotonic()

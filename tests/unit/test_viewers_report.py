@@ -2,8 +2,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from drill.event_source import Visit
-from drill.verdict import Verdict
+from support.clients.event_source import Visit
+from support.judges.verdict import Verdict
 from support.viewers.report import Report, most_in_a_second
 from support.viewers.show import place
 

@@ -10,7 +10,7 @@ from support.viewers.report import Report
 from support.viewers.show import Plan, Show
 
 
-class Audience:
+class Viewers:
     """Streams and publishers on a service, in a thread, from the context's begin to ``leave``.
 
     The test's own thread waits for programs, and leaves the interpreter to them. Each argument is
@@ -22,16 +22,16 @@ class Audience:
         url: str,
         streams: int = 500,
         events_per_second: float = 50,
-        topics: Sequence[str] = ("https://audience.example/news",),
+        topics: Sequence[str] = ("https://viewers.example/news",),
         bearer: str | None = None,
     ) -> None:
         self._show = Show(Plan(url, streams, events_per_second, topics, bearer))
         self._live = concurrent.futures.Future[None]()
         self._leaving = threading.Event()
-        self._thread = concurrent.futures.ThreadPoolExecutor(1, "audience")
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "viewers")
         self._watching = concurrent.futures.Future[None]()
 
-    def __enter__(self) -> "Audience":
+    def __enter__(self) -> "Viewers":
         """Return once everybody is there, and has been brought an event."""
         self._watching = self._thread.submit(self._watch)
         concurrent.futures.wait([self._live, self._watching], return_when="FIRST_COMPLETED")

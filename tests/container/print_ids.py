@@ -1,6 +1,6 @@
 """Run in the app's container: follow a topic on each worker's own socket.
 
-    python -c "$(cat follower.py)" INSTANCE EVENTS PATH
+    python -c "$(cat event_parser.py print_ids.py)" INSTANCE EVENTS PATH
 
 Prints a JSON list for each worker: the ids of so many events.
 """
@@ -12,6 +12,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from support.clients.event_parser import EventParser
+
 
 def follow(path: Path, events: int, target: str) -> list[str]:
     """Return the ids of the first events on a socket."""
@@ -20,13 +22,13 @@ def follow(path: Path, events: int, target: str) -> list[str]:
     connection.sock.settimeout(60)
     connection.sock.connect(str(path))
     connection.request("GET", target)
-    ids: list[str] = []
+    parser, ids = EventParser(), list[str]()
     with connection.getresponse() as response:
         while len(ids) < events:
-            line = response.readline().decode()
-            if line.startswith("id: "):
-                ids.append(line[4:].strip())
-    return ids
+            received = response.read1()
+            assert received, "the stream is over"
+            ids += [event.id for event in parser.feed(received)]
+    return ids[:events]
 
 
 if __name__ == "__main__":
