@@ -7,11 +7,12 @@ same bytes, and a client resumes from any of them.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from datetime import UTC, datetime
 
 from barestream.delivery.feed import Feed
 from barestream.delivery.lag import DeliveryLag
+from barestream.delivery.resume import Resumption
 from barestream.delivery.slices import Slices
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
@@ -87,35 +88,24 @@ class Clock:
             yield from self._fill(at)
             self.feed.lag.read_to_end()
 
-    def newest(self, last_event_ids: Iterable[str]) -> str | None:
-        """Return the id of the newest tick among those that a client named, if it named one."""
-        places = []
-        for event_id in last_event_ids:
-            with contextlib.suppress(ValueError):
-                places.append(Place.parse(event_id))
-        return str(max(places)) if places else None
-
-    def resume(self, last_event_id: str | None) -> Place:
-        """Return the place from which a client goes on.
+    def resumption(self, last_event_ids: Sequence[str]) -> Resumption:
+        """Return from where a client goes on.
 
         Args:
-            last_event_id: What the client sent. Without one, and with one that no clock can
-                have given, it starts with the newest tick.
+            last_event_ids: What it saw last. Of several the newest counts; without one that a
+                clock can have given, the client starts with the newest tick.
         """
-        if last_event_id is not None and not self.is_ahead(last_event_id):
-            with contextlib.suppress(ValueError):
-                return Place.parse(last_event_id)
-        return self.feed.ring.before(1)
-
-    def is_ahead(self, last_event_id: str | None) -> bool:
-        """Return whether an id is that of a tick to come: the clock that gave it was set back."""
-        try:
-            place = Place.parse(last_event_id or "")
-        except ValueError:
-            return False
+        place = _newest(last_event_ids)
+        missed_after = None
         # Another machine's clock may be ahead of this one by a little.
         newest_ms = max(self._now() * 1000, self.feed.ring.last.ms)
-        return place.ms > newest_ms + MOST_STEP_SECONDS * 1000
+        if place is not None and place.ms > newest_ms + MOST_STEP_SECONDS * 1000:
+            # The clock that gave it was set back.
+            missed_after, place = str(place), None
+        if place is None:
+            place = self.feed.ring.before(1)
+        preceding = max(place, self.feed.ring.floor)
+        return Resumption(place, str(preceding), missed_after, is_resumed=bool(last_event_ids))
 
     async def run(
         self, slices: Slices, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -170,3 +160,11 @@ def _place(second: int) -> Place:
 def _tick(second: int) -> bytes:
     stamp = datetime.fromtimestamp(second, UTC).isoformat()
     return encode(Event(stamp, id=str(_place(second))))
+
+
+def _newest(last_event_ids: Sequence[str]) -> Place | None:
+    places = []
+    for event_id in last_event_ids:
+        with contextlib.suppress(ValueError):
+            places.append(Place.parse(event_id))
+    return max(places, default=None)

@@ -12,48 +12,41 @@ from barestream.delivery.resume import Resumption
 from barestream.delivery.stream import EndReason, Stream
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.web.event_stream import StreamResponse
-from barestream.web.form import query
 
 # A timer is a 32-bit number of milliseconds in some loops; a stream that has lived for so long
 # can come back.
 _MOST_TIMER_SECONDS = 24 * 86_400
 
 
-def follow(
-    request: HttpRequest,
-    feed: Feed,
-    start: Resumption,
-    subscription: Subscription = EVERYTHING_PUBLIC,
-    *,
-    expires_in_seconds: float | None = None,
-) -> HttpResponse:
-    """Return a response that follows the feed; with heartbeat=event in the query, by events too.
+def follow(request: HttpRequest, following: "Following") -> HttpResponse:
+    """Return a response that follows a feed.
 
-    Args:
-        request: The request that is answered.
-        feed: What is followed.
-        start: Where the client stands. The response's Last-Event-ID says it: where it is not
-            what was asked for, the client knows that it was not resumed from there.
-        subscription: What of it is sent.
-        expires_in_seconds: When the stream ends for good.
+    Its Last-Event-ID says where it starts: where that is not what was asked for, the client knows
+    that it was not resumed from there.
     """
-    heartbeat_events = query(request).get("heartbeat") == ["event"]
-    source = _Following(feed, start, subscription, heartbeat_events, expires_in_seconds)
     headers = []
-    if start.preceding_id is not None:
-        headers.append((b"last-event-id", start.preceding_id.encode()))
-    return StreamResponse.opened(request, source, headers)
+    if following.start.preceding_id is not None:
+        headers.append((b"last-event-id", following.start.preceding_id.encode()))
+    return StreamResponse.opened(request, following, headers)
 
 
 @dataclass(frozen=True, slots=True)
-class _Following:
-    """What a stream follows, and until when: a source."""
+class Following:
+    """What a stream follows, and until when: a source.
+
+    Attributes:
+        feed: What is followed.
+        start: Where the client stands.
+        heartbeat_events: Whether heartbeats are events.
+        subscription: What of it is sent.
+        expires_in_seconds: When the stream ends for good.
+    """
 
     feed: Feed
     start: Resumption
-    subscription: Subscription
     heartbeat_events: bool
-    expires_in_seconds: float | None
+    subscription: Subscription = EVERYTHING_PUBLIC
+    expires_in_seconds: float | None = None
 
     @asynccontextmanager
     async def __call__(self, stream: Stream) -> AsyncIterator[None]:

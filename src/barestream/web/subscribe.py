@@ -17,11 +17,10 @@ from barestream.delivery.tail import Tail
 from barestream.history.broker import BrokerAwayError
 from barestream.mercure.topics import InvalidSelectorError, Selectors
 from barestream.web.authorization import Authorization
-from barestream.web.cursor import last_event_ids
 from barestream.web.event_stream import StreamResponse, turned_away
-from barestream.web.follow import follow
-from barestream.web.form import Form, MalformedFormError, query
+from barestream.web.follow import Following, follow
 from barestream.web.problems import Refused, bad_request
+from barestream.web.stream_request import StreamRequest
 
 # URI templates of one stream: each is tried for each update.
 MOST_TEMPLATES = 10
@@ -77,25 +76,24 @@ class Subscribe:
         """
         try:
             bearer = self._authorization.subscriber(request)
-            subscription = Subscription(self._topics(query(request)), bearer.subscribe)
+            asked = StreamRequest.read(request)
+            subscription = Subscription(self._selectors(asked.topics), bearer.subscribe)
             if not self._tail.filled:
                 return self._come_back(request)
-            start = await resumption(self._tail, subscription, last_event_ids(request))
+            start = await resumption(self._tail, subscription, asked.last_event_ids)
         except Refused as refused:
             return refused.response()
-        except MalformedFormError as error:
-            return bad_request(f"The query cannot be read. {error}").response()
         except BrokerAwayError:
             return self._come_back(request)
         expires_in_seconds = None
         if bearer.expires_at is not None:
             expires_in_seconds = max(0.0, bearer.expires_at - self._now())
+        feed, heartbeat_events = self._tail.feed, asked.heartbeat_events
         return follow(
-            request, self._tail.feed, start, subscription, expires_in_seconds=expires_in_seconds
+            request, Following(feed, start, heartbeat_events, subscription, expires_in_seconds)
         )
 
-    def _topics(self, form: Form) -> Selectors:
-        topics = form.get("topic", [])
+    def _selectors(self, topics: list[str]) -> Selectors:
         if not topics:
             raise bad_request("Expected at least one topic in the query.")
         if len(topics) > self._limits.topics:

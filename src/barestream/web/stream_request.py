@@ -1,0 +1,39 @@
+"""What a request for a stream asks for."""
+
+from dataclasses import dataclass
+
+from bareasgi import HttpRequest
+
+from barestream.web.cursor import last_event_ids
+from barestream.web.form import MalformedFormError, query
+from barestream.web.problems import bad_request
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRequest:
+    """A request for a stream, read once.
+
+    Attributes:
+        topics: The topic selectors that it names.
+        last_event_ids: What its client saw last, in each place where the request says so.
+        heartbeat_events: Whether heartbeats are to be events (heartbeat=event).
+    """
+
+    topics: list[str]
+    last_event_ids: list[str]
+    heartbeat_events: bool
+
+    @classmethod
+    def read(cls, request: HttpRequest) -> "StreamRequest":
+        """Read a request.
+
+        Raises:
+            Refused: The query is no form.
+        """
+        try:
+            form = query(request)
+            return cls(
+                form.get("topic", []), last_event_ids(request), form.get("heartbeat") == ["event"]
+            )
+        except MalformedFormError as error:
+            raise bad_request(f"The query cannot be read. {error}") from None
