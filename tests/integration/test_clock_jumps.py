@@ -60,17 +60,23 @@ async def followed_over_a_jump(
     return client
 
 
+def seconds_and_gap(client: SseClient) -> tuple[list[int], int]:
+    """Return the seconds of its events, and which of them is its one gap."""
+    types = [event.type for event in client.events]
+    seconds = seconds_of(client)
+    at = types.index("barestream.gap")
+    print(f"seconds from the last tick before: {[each - seconds[0] for each in seconds]}")
+    assert at <= 2
+    assert types.count("barestream.gap") == 1
+    return seconds, at
+
+
 def test_a_clock_that_is_set_back_by_an_hour_ticks_on_after_a_told_gap(
     service: Bound, wall_clock: WallClock
 ) -> None:
     async def main() -> None:
         client = await followed_over_a_jump(service, wall_clock, -HOUR)
-        types = [event.type for event in client.events]
-        seconds = seconds_of(client)
-        at = types.index("barestream.gap")
-        print(f"seconds from the last tick before: {[each - seconds[0] for each in seconds]}")
-        assert at <= 2
-        assert types.count("barestream.gap") == 1
+        seconds, at = seconds_and_gap(client)
         assert -HOUR - 2 <= seconds[at] - seconds[at - 1] <= -HOUR + 2
         after = seconds[at:]
         assert after == list(range(after[0], after[0] + len(after)))
@@ -92,12 +98,7 @@ def test_a_clock_that_is_set_forward_by_an_hour_sends_no_burst(
 ) -> None:
     async def main() -> None:
         client = await followed_over_a_jump(service, wall_clock, HOUR)
-        types = [event.type for event in client.events]
-        seconds = seconds_of(client)
-        at = types.index("barestream.gap")
-        print(f"seconds from the last tick before: {[each - seconds[0] for each in seconds]}")
-        assert at <= 2
-        assert types.count("barestream.gap") == 1
+        seconds, at = seconds_and_gap(client)
         after = seconds[at:]
         # The gap, the newest tick, and a tick a second.
         assert after == list(range(after[0], after[0] + len(after)))

@@ -316,20 +316,22 @@ def test_without_valkey_a_publish_is_told_to_come_again() -> None:
     assert answer.headers["retry-after"] == "1"
 
 
+def served_on(valkey: ValkeyServer) -> Served:
+    """Return a server that keeps its history there."""
+    settings = Settings(
+        token_key=KEY, broker_url=valkey.url, broker_password=SecretStr(valkey.password)
+    )
+    return Served(create_app(settings), ours=True)
+
+
 def test_a_valkey_that_stands_still_leaves_it_open_whether_an_update_was_taken() -> None:
-    with ValkeyServer() as valkey:
-        settings = Settings(
-            token_key=KEY,
-            broker_url=valkey.url,
-            broker_password=SecretStr(valkey.password),
+    with ValkeyServer() as valkey, served_on(valkey) as server:
+        wait_for("the history", lambda: httpx.get(f"{server.url}/readyz").status_code == 200)
+        valkey.pause()
+        answer = httpx.post(
+            server.url + PATH, data={"topic": "t"}, headers=AUTHORIZATION, timeout=30
         )
-        with Served(create_app(settings), ours=True) as server:
-            wait_for("the log", lambda: httpx.get(f"{server.url}/readyz").status_code == 200)
-            valkey.pause()
-            answer = httpx.post(
-                server.url + PATH, data={"topic": "t"}, headers=AUTHORIZATION, timeout=30
-            )
-            valkey.resume()
+        valkey.resume()
     assert_problem(answer, 503, "may or may not have been taken")
     assert answer.headers["retry-after"] == "1"
 
@@ -343,27 +345,21 @@ def test_a_valkey_that_refuses_is_told_to_publishers_and_probes_until_it_takes_u
     def publish() -> httpx.Response:
         return httpx.post(server.url + PATH, data={"topic": "t"}, headers=AUTHORIZATION)
 
-    with ValkeyServer() as valkey:
-        settings = Settings(
-            token_key=KEY,
-            broker_url=valkey.url,
-            broker_password=SecretStr(valkey.password),
-        )
-        with Served(create_app(settings), ours=True) as server:
-            wait_for("the log", lambda: readiness() == "ok\n")
-            valkey.ask("REPLICAOF", "127.0.0.1", "1")
-            # Nobody has published yet.
-            wait_for("a probe", lambda: "a read-only replica" in readiness())
-            assert "barestream_history_writable 0.0" in httpx.get(f"{server.url}/metrics").text
-            for _ in range(60):
-                answer = publish()
-                assert_problem(answer, 503, "a read-only replica. The update was not taken")
-                assert answer.headers["retry-after"] == "1"
-            counted = 'barestream_publishes_failed_total{cause="READONLY"} 60.0'
-            assert counted in httpx.get(f"{server.url}/metrics").text
-            valkey.ask("REPLICAOF", "NO", "ONE")
-            wait_for("a probe", lambda: readiness() == "ok\n")
-            assert publish().status_code == 200
+    with ValkeyServer() as valkey, served_on(valkey) as server:
+        wait_for("the log", lambda: readiness() == "ok\n")
+        valkey.ask("REPLICAOF", "127.0.0.1", "1")
+        # Nobody has published yet.
+        wait_for("a probe", lambda: "a read-only replica" in readiness())
+        assert "barestream_history_writable 0.0" in httpx.get(f"{server.url}/metrics").text
+        for _ in range(60):
+            answer = publish()
+            assert_problem(answer, 503, "a read-only replica. The update was not taken")
+            assert answer.headers["retry-after"] == "1"
+        counted = 'barestream_publishes_failed_total{cause="READONLY"} 60.0'
+        assert counted in httpx.get(f"{server.url}/metrics").text
+        valkey.ask("REPLICAOF", "NO", "ONE")
+        wait_for("a probe", lambda: readiness() == "ok\n")
+        assert publish().status_code == 200
     causes = [
         vars(record).get("cause")
         for record in caplog.records

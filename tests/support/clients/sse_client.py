@@ -44,11 +44,7 @@ class SseClient:
 
     async def run(self, seconds: float | None = None) -> "SseClient":
         """Read to the end of the response, or for so many seconds."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._run()
-        except TimeoutError:
-            pass
+        await _at_most(self._run(), seconds)
         return self
 
     async def read_until(self, is_enough: Callable[["SseClient"], Any]) -> "SseClient":
@@ -119,11 +115,7 @@ class ReconnectingClient:
 
     async def run(self, seconds: float) -> "ReconnectingClient":
         """Follow the stream for so many seconds, over every interruption."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._run()
-        except TimeoutError:
-            pass
+        await _at_most(self._run(), seconds)
         return self
 
     async def run_until(
@@ -155,6 +147,14 @@ class ReconnectingClient:
     def _received(self, event: Received) -> None:
         self.events.append(event)
         self.live_at = event.at
+
+
+async def _at_most(reading: Coroutine[Any, Any, None], seconds: float | None) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await reading
+    except TimeoutError:
+        pass
 
 
 async def _until(reading: Coroutine[Any, Any, None], is_enough: Callable[[], Any]) -> None:
