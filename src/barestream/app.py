@@ -9,14 +9,14 @@ from typing import Any
 from bareasgi import LifespanRequest
 from pydantic import SecretStr
 
-from barestream.delivery.broadcasting import Broadcasting
+from barestream.delivery.broadcast_loop import BroadcastLoop
 from barestream.delivery.clock import HISTORY_TICKS, Clock
 from barestream.delivery.feed import Feed
 from barestream.delivery.lag import DeliveryLag
 from barestream.delivery.replay import Replay
-from barestream.delivery.slices import Slices
 from barestream.delivery.streams import StreamLimits, Streams
 from barestream.delivery.tail import Tail
+from barestream.delivery.time_slices import Slices
 from barestream.history.broker import Broker, HistoryBounds
 from barestream.history.intake import Intake
 from barestream.history.local import LocalBroker
@@ -35,10 +35,10 @@ from barestream.web.cors import ANY_ORIGIN, Cors
 from barestream.web.end_streams import END_STREAMS, EndStreams
 from barestream.web.event_stream import STREAMS, take_part_in_drain
 from barestream.web.health import Health
+from barestream.web.metrics import Scrape
 from barestream.web.pages import MERCURE, Pages
 from barestream.web.publish import Publish, PublishLimits
 from barestream.web.router import Router
-from barestream.web.scrape import Scrape
 from barestream.web.subscribe import MOST_TEMPLATES, Subscribe, SubscribeLimits
 
 logger = logging.getLogger(__name__)
@@ -107,9 +107,9 @@ def create_app(settings: Settings | None = None) -> Application:
         take_part_in_drain(streams, request.scope)
         works = (
             clock.run(slices),
-            Broadcasting(clock.feed, slices, time.monotonic).run(),
+            BroadcastLoop(clock.feed, slices, time.monotonic).run(),
             tail.run(),
-            Broadcasting(feed, slices, time.monotonic).run(),
+            BroadcastLoop(feed, slices, time.monotonic).run(),
             tail.trim(),
             intake.run(),
             streams.run(),

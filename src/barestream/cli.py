@@ -13,17 +13,17 @@ from typing import TextIO
 
 import click
 
-from barestream import env_file
 from barestream.mercure.tokens import InvalidKeyError, sign
 from barestream.server.open_files import most_connections, raise_limit
 from barestream.server.readiness import unready, unready_at
 from barestream.server.socket_folder import SocketFolder
+from barestream.settings import env_file
 from barestream.settings.doubts import doubts
 from barestream.settings.setting import SettingsError
 from barestream.settings.settings import Settings, of_nginx
 from barestream.settings.settings import load as load_settings
 from barestream.settings.table import as_env_file, as_markdown
-from barestream.telemetry.folder import METRICS_FOLDER
+from barestream.telemetry.metrics_folder import METRICS_FOLDER
 from barestream_load.plan import Plan, Publishing, TooFewFilesError, check_files
 from barestream_load.progress import ProgressBar
 from barestream_load.report import as_json, remarks, table

@@ -11,10 +11,10 @@ import pytest
 
 from barestream.delivery.feed import Feed
 from barestream.delivery.resume import resumption
-from barestream.delivery.slices import Slices
 from barestream.delivery.stream import Stream
 from barestream.delivery.subscription import EVERYTHING_PUBLIC
 from barestream.delivery.tail import Tail
+from barestream.delivery.time_slices import Slices
 from barestream.history.broker import MOST_PAGE_BYTES, Broker, HistoryBounds, Page
 from barestream.history.local import LocalBroker
 from barestream.history.record import Place

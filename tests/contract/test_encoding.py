@@ -9,10 +9,10 @@ import pytest
 from barestream.delivery.feed import Feed
 from barestream.delivery.replay import Replay
 from barestream.delivery.resume import resumption
-from barestream.delivery.slices import Slices
 from barestream.delivery.stream import Stream
 from barestream.delivery.subscription import EVERYTHING_PUBLIC
 from barestream.delivery.tail import Tail
+from barestream.delivery.time_slices import Slices
 from barestream.history import update as updates
 from barestream.history.broker import Broker
 from barestream.history.record import BEGIN

@@ -17,13 +17,13 @@ from bareutils import header
 
 from barestream import Event, event_stream
 from barestream.app import create_app
-from barestream.delivery.broadcasting import Broadcasting
+from barestream.delivery.broadcast_loop import BroadcastLoop
 from barestream.delivery.feed import Feed
 from barestream.delivery.resume import Resumption
-from barestream.delivery.slices import Slices
 from barestream.delivery.stream import EndReason, Stream
 from barestream.delivery.streams import StreamLimits, Streams
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
+from barestream.delivery.time_slices import Slices
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
 from barestream.mercure.sse import Frame, encode, frame
@@ -68,7 +68,7 @@ class House:
 
     async def _start(self, _: object) -> None:
         self._loop = asyncio.get_running_loop()
-        works = Broadcasting(self.feed, self._slices, time.monotonic).run()
+        works = BroadcastLoop(self.feed, self._slices, time.monotonic).run()
         self._tasks.append(asyncio.create_task(works))
 
     async def _follow(self, request: HttpRequest) -> HttpResponse:

@@ -5,8 +5,8 @@ import os
 import time
 
 from barestream.delivery.feed import Feed
-from barestream.delivery.slices import Slices
 from barestream.delivery.tail import Tail
+from barestream.delivery.time_slices import Slices
 from barestream.history.broker import HistoryBounds
 from barestream.history.local import LocalBroker
 from barestream.history.record import Place

@@ -11,9 +11,9 @@ import pytest
 from bareasgi import Application, HttpRequest, HttpResponse, LifespanRequest
 from bareutils import bytes_writer
 
-from barestream.delivery.slices import Slices
 from barestream.delivery.stream import EndReason, Stream
 from barestream.delivery.streams import StreamLimits, Streams
+from barestream.delivery.time_slices import Slices
 from barestream.mercure.sse import frame
 from barestream.telemetry.metrics import Metrics
 from barestream.web.event_stream import STREAMS, StreamResponse

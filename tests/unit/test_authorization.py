@@ -8,7 +8,7 @@ from bareutils import bytes_writer, header
 
 from barestream.mercure.tokens import ANONYMOUS, Bearer, Verifier, sign
 from barestream.web.authorization import Authorization
-from barestream.web.problems import Refused
+from barestream.web.refusals import Refused
 
 NOW = 1_800_000_000.0
 SECRET = "s" * 32

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from barestream.delivery.clock import Clock
-from barestream.delivery.slices import Slices
+from barestream.delivery.time_slices import Slices
 from barestream.history.record import Place
 from barestream.telemetry.metrics import Metrics
 from fake_writer import FakeClock, fake_stream, flush

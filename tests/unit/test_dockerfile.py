@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from barestream.cli import main
-from barestream.telemetry.folder import METRICS_FOLDER
+from barestream.telemetry.metrics_folder import METRICS_FOLDER
 from support.servers.service import ROOT
 
 

@@ -2,9 +2,9 @@ import asyncio
 
 from bareasgi import HttpRequest, HttpResponse
 
-from barestream.delivery.slices import Slices
 from barestream.delivery.stream import EndReason
 from barestream.delivery.streams import StreamLimits, Streams
+from barestream.delivery.time_slices import Slices
 from barestream.telemetry.metrics import Metrics
 from barestream.web.end_streams import (
     AWAY_MS,

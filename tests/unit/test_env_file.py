@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from barestream.env_file import EnvFileError, names, read
+from barestream.settings.env_file import EnvFileError, names, read
 
 
 def of(content: bytes, folder: Path) -> dict[str, str]:

@@ -12,9 +12,9 @@ import pytest
 
 from barestream.delivery.feed import Feed
 from barestream.delivery.replay import Replay
-from barestream.delivery.slices import Slices
 from barestream.delivery.stream import Stream
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
+from barestream.delivery.time_slices import Slices
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
 from barestream.mercure.topics import Selectors

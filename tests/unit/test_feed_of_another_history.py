@@ -7,8 +7,8 @@ from typing import cast
 
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.history.record import Record
-from barestream.mercure.budget import UNBOUNDED, Budget
 from barestream.mercure.sse import frame
+from barestream.mercure.time_budget import UNBOUNDED, Budget
 from fake_writer import fake_stream
 from feeds import FLOOR, Handed, feed_of, gaps, place, record, restart, send, spent_feed
 

@@ -12,11 +12,11 @@ READ_SETTINGS = {"barestream.app", "barestream.cli", "barestream.server.config"}
 
 # They are what a reader tests in the head: bytes in, bytes out, and time comes as an argument.
 PURE = {
-    "barestream.mercure": ["budget", "sse", "tokens", "topics"],
+    "barestream.mercure": ["sse", "time_budget", "tokens", "topics"],
     "barestream.history": ["gap", "record", "ring", "update"],
     "barestream.delivery": [
-        *("broadcast", "feed", "index", "prefix_tree", "stall", "state", "stream"),
-        *("subscriber", "subscription"),
+        *("broadcast", "feed", "index", "prefix_tree", "stall", "stream"),
+        *("subscriber", "subscriber_state", "subscription"),
     ],
 }
 IMPURE = {"asyncio", "bareasgi", "gunicorn", "select", "socket", "threading", "time", "uvicorn"}

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from barestream.telemetry.folder import BusyFolderError, DeadProcesses, unchanging
+from barestream.telemetry.metrics_folder import BusyFolderError, DeadProcesses, unchanging
 
 
 class Process:

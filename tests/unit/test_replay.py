@@ -3,9 +3,9 @@ from contextlib import ExitStack
 
 from barestream.delivery.feed import Feed
 from barestream.delivery.replay import MOST_READS, Replay
-from barestream.delivery.slices import Slices
 from barestream.delivery.stream import EndReason
 from barestream.delivery.subscription import Subscription
+from barestream.delivery.time_slices import Slices
 from barestream.history.broker import MOST_PAGE_BYTES, BrokerAwayError, HistoryBounds, Page
 from barestream.history.local import LocalBroker
 from barestream.history.record import Place

@@ -5,9 +5,9 @@ import pytest
 from barestream.delivery.feed import Feed
 from barestream.delivery.replay import Replay
 from barestream.delivery.resume import LIVE, MOST_IDS, Resumption, resumption
-from barestream.delivery.slices import Slices
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.delivery.tail import Tail
+from barestream.delivery.time_slices import Slices
 from barestream.history.broker import HistoryBounds
 from barestream.history.local import LocalBroker
 from barestream.history.record import Known, Place

@@ -3,11 +3,11 @@ import logging
 
 import pytest
 
-from barestream.delivery.slices import Slices
 from barestream.delivery.stream import EndReason, Stream
 from barestream.delivery.streams import FLUSH_SECONDS, StreamLimits, Streams
-from barestream.mercure.budget import UNBOUNDED
+from barestream.delivery.time_slices import Slices
 from barestream.mercure.sse import frame
+from barestream.mercure.time_budget import UNBOUNDED
 from barestream.telemetry.metrics import Metrics
 from fake_writer import FakeClock, FakeWriter, fake_stream
 

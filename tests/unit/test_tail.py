@@ -4,11 +4,11 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from barestream.delivery.broadcasting import Broadcasting
+from barestream.delivery.broadcast_loop import BroadcastLoop
 from barestream.delivery.feed import Feed
 from barestream.delivery.replay import Replay
-from barestream.delivery.slices import Slices
 from barestream.delivery.tail import MOST_RETRY_SECONDS, Tail
+from barestream.delivery.time_slices import Slices
 from barestream.history.broker import MOST_PAGE_BYTES, BrokerAwayError, HistoryBounds, Page
 from barestream.history.local import LocalBroker
 from barestream.history.record import Place
@@ -58,7 +58,7 @@ def running(tail: Tail, then: Callable[[list[float]], Coroutine[None, None, None
             slept.append(seconds)
             await asyncio.sleep(0)
 
-        works = (tail.run(sleep), Broadcasting(tail.feed, Slices(FakeClock()), FakeClock()).run())
+        works = (tail.run(sleep), BroadcastLoop(tail.feed, Slices(FakeClock()), FakeClock()).run())
         tasks = [asyncio.create_task(work) for work in works]
         await settle()
         await then(slept)

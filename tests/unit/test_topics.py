@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barestream.mercure.budget import UNBOUNDED
+from barestream.mercure.time_budget import UNBOUNDED
 from barestream.mercure.topics import MOST_CHARACTERS, InvalidSelectorError, Selectors, Template
 from fake_writer import done
 

@@ -6,8 +6,8 @@ from barestream.delivery.index import Index
 from barestream.delivery.stream import write_to_many
 from barestream.delivery.subscriber import Subscriber
 from barestream.history.record import Place, Record
-from barestream.mercure.budget import Budget
 from barestream.mercure.sse import frame
+from barestream.mercure.time_budget import Budget
 
 
 class Broadcast:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from barestream.delivery.feed import Feed
 from barestream.delivery.lag import DeliveryLag
 from barestream.delivery.resume import Resumption
-from barestream.delivery.slices import Slices
+from barestream.delivery.time_slices import Slices
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
 from barestream.mercure.sse import Event, encode

@@ -12,16 +12,16 @@ from functools import partial
 from barestream.delivery.broadcast import Broadcast
 from barestream.delivery.index import Index
 from barestream.delivery.lag import DeliveryLag
-from barestream.delivery.state import State
 from barestream.delivery.stream import Stream
 from barestream.delivery.subscriber import Subscriber
+from barestream.delivery.subscriber_state import State
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.delivery.writer import MARK_BYTES
 from barestream.history.gap import gap
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
-from barestream.mercure.budget import UNBOUNDED, Budget
 from barestream.mercure.sse import Event, Frame, encode, frame
+from barestream.mercure.time_budget import UNBOUNDED, Budget
 from barestream.telemetry.metrics import Metrics
 
 HEARTBEAT_TYPE = "barestream.heartbeat"

@@ -4,7 +4,7 @@ from collections.abc import Generator, Hashable, Sequence
 from typing import Generic, TypeVar
 
 from barestream.delivery.prefix_tree import PrefixTree
-from barestream.mercure.budget import UNBOUNDED, Budget
+from barestream.mercure.time_budget import UNBOUNDED, Budget
 from barestream.mercure.topics import Selectors, Template
 
 Member = TypeVar("Member", bound=Hashable)

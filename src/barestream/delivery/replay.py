@@ -9,10 +9,10 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from barestream.delivery.feed import Feed
-from barestream.delivery.slices import Slices
-from barestream.delivery.state import State
 from barestream.delivery.stream import EndReason
 from barestream.delivery.subscriber import Subscriber
+from barestream.delivery.subscriber_state import State
+from barestream.delivery.time_slices import Slices
 from barestream.delivery.writer import MARK_BYTES
 from barestream.history.broker import Broker, BrokerAwayError
 from barestream.history.record import Place, Record

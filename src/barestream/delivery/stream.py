@@ -5,11 +5,11 @@ from enum import StrEnum
 from typing import Protocol
 
 from barestream.delivery.stall import Stall
-from barestream.delivery.state import State
+from barestream.delivery.subscriber_state import State
 from barestream.delivery.writer import Writer, nothing
 from barestream.history.record import Place
-from barestream.mercure.budget import Budget
 from barestream.mercure.sse import HEARTBEAT, Frame
+from barestream.mercure.time_budget import Budget
 
 
 class EndReason(StrEnum):

@@ -6,10 +6,10 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 
-from barestream.delivery.slices import Slices
 from barestream.delivery.stream import EndReason, Stream
-from barestream.mercure.budget import Budget
+from barestream.delivery.time_slices import Slices
 from barestream.mercure.sse import Frame, retry
+from barestream.mercure.time_budget import Budget
 from barestream.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)

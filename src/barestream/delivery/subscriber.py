@@ -1,7 +1,7 @@
 """A stream that follows a feed: what it wants, and how it stands. Pure."""
 
-from barestream.delivery.state import MOVES, State, WrongMoveError
 from barestream.delivery.stream import Stream
+from barestream.delivery.subscriber_state import MOVES, State, WrongMoveError
 from barestream.delivery.subscription import Subscription
 from barestream.history.record import Place
 

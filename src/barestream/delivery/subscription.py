@@ -4,7 +4,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from barestream.history.record import Known, Record
-from barestream.mercure.budget import Budget
+from barestream.mercure.time_budget import Budget
 from barestream.mercure.topics import Selectors
 
 

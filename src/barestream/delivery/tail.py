@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from barestream.delivery.feed import Feed
-from barestream.delivery.slices import Slices
+from barestream.delivery.time_slices import Slices
 from barestream.delivery.writer import MARK_BYTES
 from barestream.history.broker import MOST_PAGE_BYTES, Broker, BrokerAwayError
 from barestream.history.record import BEGIN

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import re2  # type: ignore[import-untyped]
 
-from barestream.mercure.budget import Budget
+from barestream.mercure.time_budget import Budget
 
 # As long as an URL that every proxy takes: a subscription names its selectors in one.
 MOST_CHARACTERS = 2048

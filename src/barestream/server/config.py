@@ -24,8 +24,8 @@ from barestream.server.socket_folder import SocketFolder
 from barestream.settings.doubts import doubts
 from barestream.settings.setting import SettingsError
 from barestream.settings.settings import Settings, load, of_nginx
-from barestream.telemetry.folder import METRICS_FOLDER, DeadProcesses
 from barestream.telemetry.logs import log_config
+from barestream.telemetry.metrics_folder import METRICS_FOLDER, DeadProcesses
 
 
 def _fitting(settings: Settings) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import SecretStr
 
-from barestream.env_file import VARIABLE as ENV_FILE_VARIABLE
 from barestream.settings.deployment import OF_KUBERNETES
+from barestream.settings.env_file import VARIABLE as ENV_FILE_VARIABLE
 from barestream.settings.setting import FILE_SUFFIX, PREFIX, variable
 from barestream.settings.settings import Settings, secrets
 

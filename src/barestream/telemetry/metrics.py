@@ -11,7 +11,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from barestream.telemetry.folder import unchanging
+from barestream.telemetry.metrics_folder import unchanging
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 

@@ -11,7 +11,7 @@ from bareasgi import HttpRequest
 
 from barestream.mercure.tokens import ANONYMOUS, Bearer, InvalidTokenError, Verifier
 from barestream.web.form import MalformedFormError, query
-from barestream.web.problems import Refused, bad_request
+from barestream.web.refusals import Refused, bad_request
 
 _COOKIE = "mercureAuthorization"
 

@@ -4,7 +4,7 @@ from bareasgi import HttpRequest, HttpResponse
 
 from barestream.delivery.clock import Clock
 from barestream.web.follow import Following, follow
-from barestream.web.problems import Refused
+from barestream.web.refusals import Refused
 from barestream.web.stream_request import StreamRequest
 
 

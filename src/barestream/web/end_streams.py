@@ -8,7 +8,7 @@ from bareasgi import HttpRequest, HttpResponse
 from bareutils import header
 
 from barestream.delivery.streams import Streams
-from barestream.web.problems import problem
+from barestream.web.refusals import problem
 
 # The path of the request; nginx answers 404 to clients that ask for it.
 END_STREAMS = "/_end-streams"

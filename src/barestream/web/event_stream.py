@@ -13,9 +13,9 @@ from bareasgi import HttpRequest, HttpResponse
 from bareutils import header
 
 from barestream.asgi.contract import EXTENSION, ON_DRAIN, OpenResponse
-from barestream.delivery.slices import Slices
 from barestream.delivery.stream import EndReason, Stream
 from barestream.delivery.streams import StreamLimits, Streams
+from barestream.delivery.time_slices import Slices
 from barestream.mercure.sse import Event, encode, frame
 from barestream.telemetry.metrics import Metrics
 from barestream.web.buffered_writer import BufferedWriter

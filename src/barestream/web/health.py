@@ -7,7 +7,7 @@ from bareasgi import HttpRequest, HttpResponse
 from barestream.delivery.streams import Streams
 from barestream.delivery.tail import Tail
 from barestream.history.intake import Intake
-from barestream.web.problems import problem
+from barestream.web.refusals import problem
 
 
 class Health:

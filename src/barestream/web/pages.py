@@ -9,7 +9,7 @@ from string import Template
 from bareasgi import HttpRequest, HttpResponse
 from bareutils import bytes_writer
 
-from barestream.web.problems import problem
+from barestream.web.refusals import problem
 
 _FOLDER = Path(__file__).parent / "static"
 _PAGE = "test.html"

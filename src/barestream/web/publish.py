@@ -11,7 +11,7 @@ from bareasgi import HttpRequest, HttpResponse
 from bareutils import header, text_writer
 
 from barestream.delivery.resume import EARLIEST
-from barestream.delivery.slices import Slices
+from barestream.delivery.time_slices import Slices
 from barestream.history.broker import BrokerAwayError, IdTakenError
 from barestream.history.intake import Intake
 from barestream.history.update import Update
@@ -20,7 +20,7 @@ from barestream.mercure.topics import MOST_CHARACTERS
 from barestream.telemetry.metrics import Metrics
 from barestream.web.authorization import Authorization
 from barestream.web.form import Form, MalformedFormError, body
-from barestream.web.problems import Refused, bad_request
+from barestream.web.refusals import Refused, bad_request
 
 _CONTENT_TYPE = b"application/x-www-form-urlencoded"
 

@@ -8,7 +8,7 @@ from typing import Any
 from bareasgi import HttpRequest, HttpRequestCallback, HttpResponse
 
 from barestream.web.bareasgi_parts import BasicHttpRouter
-from barestream.web.problems import problem
+from barestream.web.refusals import problem
 
 
 class Router(BasicHttpRouter):

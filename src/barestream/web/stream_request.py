@@ -6,7 +6,7 @@ from bareasgi import HttpRequest
 
 from barestream.web.cursor import last_event_ids
 from barestream.web.form import MalformedFormError, query
-from barestream.web.problems import bad_request
+from barestream.web.refusals import bad_request
 
 
 @dataclass(frozen=True, slots=True)

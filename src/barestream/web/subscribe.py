@@ -19,7 +19,7 @@ from barestream.mercure.topics import InvalidSelectorError, Selectors
 from barestream.web.authorization import Authorization
 from barestream.web.event_stream import StreamResponse, turned_away
 from barestream.web.follow import Following, follow
-from barestream.web.problems import Refused, bad_request
+from barestream.web.refusals import Refused, bad_request
 from barestream.web.stream_request import StreamRequest
 
 # URI templates of one stream: each is tried for each update.

@@ -10,7 +10,7 @@ from typing import Any
 
 from bareasgi import HttpRequest, HttpResponse
 
-from barestream.web.problems import problem
+from barestream.web.refusals import problem
 
 # How much of an unread body is read so that the connection can serve on; more is an abuse.
 MOST_UNREAD_BYTES = 64 * 1024

@@ -35,7 +35,7 @@ from barestream.history.update import Update
 from barestream.history.valkey import codec, scripts
 from barestream.history.valkey.connections import Connections, Server, connection_options
 from barestream.history.valkey.errors import answered
-from barestream.history.valkey.memory import misfits
+from barestream.history.valkey.memory_limit import misfits
 from barestream.history.valkey.publishing import Publishing
 
 # Whoever asks is answered within this, or told that Valkey is away.

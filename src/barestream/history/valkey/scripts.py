@@ -1,4 +1,4 @@
-"""What Valkey does in one step each: Lua scripts, put together of the parts beside this file."""
+"""What Valkey does in one step each: Lua scripts, put together of the parts in lua/."""
 
 import hashlib
 from importlib.resources import files
@@ -19,7 +19,7 @@ def _script(*parts: str) -> bytes:
     """Return the parts one after the other, without comments: a script is sent with each batch."""
     lines = []
     for part in parts:
-        text = files("barestream.history.valkey").joinpath("scripts", f"{part}.lua").read_text()
+        text = files("barestream.history.valkey").joinpath("lua", f"{part}.lua").read_text()
         lines += [line for line in text.splitlines() if not line.lstrip().startswith("--")]
     return "\n".join(lines).replace("WEIGHTS", ", ".join(map(str, WEIGHTS))).encode()
 

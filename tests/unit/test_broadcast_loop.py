@@ -1,8 +1,8 @@
 import asyncio
 
-from barestream.delivery.broadcasting import MOST_REST_SECONDS, REST_RATIO, Broadcasting
+from barestream.delivery.broadcast_loop import MOST_REST_SECONDS, REST_RATIO, BroadcastLoop
 from barestream.delivery.feed import Feed
-from barestream.delivery.slices import Slices
+from barestream.delivery.time_slices import Slices
 from barestream.delivery.writer import MARK_BYTES
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
@@ -46,7 +46,7 @@ def rests(write_seconds: float, bursts: list[int]) -> tuple[list[float], FakeWri
     async def main() -> None:
         stream, _ = fake_stream()
         stream.writer = writer
-        running = asyncio.create_task(Broadcasting(feed, Slices(now), now, rest).run())
+        running = asyncio.create_task(BroadcastLoop(feed, Slices(now), now, rest).run())
         with feed.follow(stream, None):
             await asyncio.sleep(0)
             append(bursts[0])

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from barestream.delivery.feed import Feed
-from barestream.delivery.slices import Slices
+from barestream.delivery.time_slices import Slices
 
 # After a broadcast there is a rest of twice its own length, in which what comes is put together
 # for the next one; a lone event never meets it. Without it a burst is written so often that a proxy
@@ -17,7 +17,7 @@ REST_RATIO = 2
 MOST_REST_SECONDS = 0.01
 
 
-class Broadcasting:
+class BroadcastLoop:
     """Sends what is appended to a feed.
 
     Args:

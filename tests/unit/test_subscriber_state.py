@@ -1,7 +1,7 @@
 import pytest
 
-from barestream.delivery.state import MOVES, State, WrongMoveError
 from barestream.delivery.subscriber import Subscriber
+from barestream.delivery.subscriber_state import MOVES, State, WrongMoveError
 from barestream.delivery.subscription import EVERYTHING_PUBLIC
 from barestream.history.record import BEGIN
 from fake_writer import fake_stream

@@ -10,9 +10,9 @@ from ipaddress import ip_address
 from bareasgi import HttpRequest, HttpResponse
 from bareutils import bytes_writer
 
-from barestream.telemetry.folder import BusyFolderError
 from barestream.telemetry.metrics import CONTENT_TYPE, Metrics
-from barestream.web.problems import problem
+from barestream.telemetry.metrics_folder import BusyFolderError
+from barestream.web.refusals import problem
 
 # The counts of a worker that has ended are added up within milliseconds. If that is still not over
 # after all of these tries, the process that does it is stopped.

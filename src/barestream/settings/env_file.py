@@ -1,6 +1,6 @@
 """The file ``.env``, read as Compose reads it.
 
-``python -m barestream.env_file COMMAND`` runs a command with the variables of the file.
+``python -m barestream.settings.env_file COMMAND`` runs a command with the variables of the file.
 
 Source: https://docs.docker.com/reference/compose-file/interpolation/#env-file-syntax. A line that
 Compose and python-dotenv would read differently is refused.

@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import pytest
 
-from barestream.delivery.slices import LIVE_SHARE, Slices
+from barestream.delivery.time_slices import LIVE_SHARE, Slices
 from fake_writer import FakeClock
 
 SLICE_SECONDS = 5.0
