@@ -371,15 +371,14 @@ def test_nginx_takes_what_the_app_hands_it_and_nothing_else() -> None:
 
 def test_defaults_that_stand_elsewhere_are_the_same() -> None:
     defaults = {row.variable: row.default for row in all_rows()}
-    elsewhere = [
-        *((ROOT / name, r"\$\{(BARESTREAM_\w+):-([^}]*)\}") for name in COMPOSE_FILES),
-        (ROOT / "nginx/upstream.envsh", r"\$\{(BARESTREAM_\w+):=([^}]*)\}"),
-        (ROOT / "scripts/native", r"\$\{(BARESTREAM_\w+):=([^}]*)\}"),
-    ]
+    # Programs that run where no Python does.
+    programs = ["nginx/upstream.envsh", "scripts/native", "deploy/valkey-start"]
     found = {
-        (path.name, variable, default)
-        for path, pattern in elsewhere
-        for variable, default in re.findall(pattern, path.read_text())
+        (name, variable, default)
+        for name in (*COMPOSE_FILES, *programs)
+        for variable, default in re.findall(
+            r"\$\{(BARESTREAM_\w+):[-=]([^}]+)\}", (ROOT / name).read_text()
+        )
         if variable in defaults
     }
     assert len(found) >= 8
