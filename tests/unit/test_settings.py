@@ -377,7 +377,7 @@ def test_defaults_that_stand_elsewhere_are_the_same() -> None:
         (name, variable, default)
         for name in (*COMPOSE_FILES, *programs)
         for variable, default in re.findall(
-            r"\$\{(BARESTREAM_\w+):[-=]([^}]+)\}", (ROOT / name).read_text()
+            r"\$\{(BARESTREAM_\w+):[-=]([^}$][^}]*)\}", (ROOT / name).read_text()
         )
         if variable in defaults
     }
