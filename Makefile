@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs test test-full test-containers test-deploy drill bench bench-against bench-quick fuzz check lock
+.PHONY: help up down logs docs test test-full test-containers test-deploy drill bench bench-against bench-quick fuzz check lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
@@ -13,6 +13,9 @@ down: ## stop it, ending every stream properly
 
 logs: ## follow its logs
 	@scripts/local logs
+
+docs: .venv-docs/docs ## build the manual into site/, and fail on a broken link
+	@.venv-docs/bin/zensical build --strict --clean
 
 test: .venv/dev ## run the tests that need no containers: unit to browser
 	@tests/run unit contract integration fuzz clients browser
@@ -49,3 +52,6 @@ lock: .venv/dev ## write the requirements' locks anew from pyproject.toml
 
 .venv/dev: requirements-dev.lock
 	@scripts/venv requirements-dev.lock dev
+
+.venv-docs/docs: requirements-docs.lock
+	@scripts/venv requirements-docs.lock docs .venv-docs
