@@ -168,5 +168,5 @@ def by_fetch_event_source(
     node_packages: None,  # noqa: ARG001 (as above)
     in_chromium: Callable[[str], Follow],
 ) -> Follow:
-    """Return a function that follows by fetch-event-source as the README says, in Chromium."""
+    """Return a function that follows by fetch-event-source as the manual says, in Chromium."""
     return in_chromium(fetch_event_source())

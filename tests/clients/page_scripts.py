@@ -10,7 +10,7 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 _PACKAGES = _HERE / "node_modules"
-_README = _HERE.parents[1] / "README.md"
+_MANUAL = _HERE.parents[1] / "docs/clients.md"
 
 # A script that is evaluated cannot be a module.
 _FOLLOW = (_HERE / "event_source.mjs").read_text().replace("export function", "function")
@@ -25,14 +25,14 @@ def event_source_polyfill() -> str:
 
 
 def fetch_event_source(options: str = "{}") -> str:
-    """Return the script that follows by fetch-event-source as the README says.
+    """Return the script that follows by fetch-event-source as the manual says.
 
     Args:
-        options: Of the library, as an expression; they replace those of the README.
+        options: Of the library, as an expression; they replace those of the manual.
     """
     folder = _PACKAGES / "@microsoft/fetch-event-source/lib/cjs"
     library = _required(folder, ["index", "fetch", "parse"])
-    shown = _README.read_text().partition("<!-- fetch-event-source -->\n```js\n")[2]
+    shown = _MANUAL.read_text().partition("<!-- sample: fetch-event-source -->\n```js\n")[2]
     return f"""(url, _types, tell) => {{
         const controller = new AbortController();
         const fetchEventSource = (url, options) => {library}.fetchEventSource(url, {{

@@ -268,11 +268,11 @@ def test_a_drain_ends_the_generator_with_a_last_delay(caplog: pytest.LogCaptureF
     assert reasons(caplog) == ["drained"]
 
 
-def test_the_example_of_the_readme_runs() -> None:
-    readme = (ROOT / "README.md").read_text()
-    example = readme.partition("<!-- example -->\n```python\n")[2].partition("```")[0]
+def test_the_example_of_the_manual_runs() -> None:
+    page = (ROOT / "docs/embedding.md").read_text()
+    example = page.partition('```python title="countdown.py"\n')[2].partition("```")[0]
     names: dict[str, object] = {}
-    exec(compile(example, "README.md", "exec"), names)
+    exec(compile(example, "embedding.md", "exec"), names)
     app = names["app"]
     with Served(app, ours=True) as server:
         client = asyncio.run(SseClient(server.address, "/countdown").run(PATIENCE_SECONDS))

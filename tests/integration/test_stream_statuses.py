@@ -1,4 +1,4 @@
-"""What a request for a stream is answered with, and what the README says of it."""
+"""What a request for a stream is answered with, and what the manual says of it."""
 
 import re
 
@@ -34,8 +34,8 @@ def test_a_stream_is_refused_where_coming_back_cannot_help(
     assert answer.json()["detail"]
 
 
-def test_the_readme_says_of_each_status_whether_it_should_end_a_stream() -> None:
-    section = (ROOT / "README.md").read_text().partition("### Which answers end a stream")[2]
+def test_the_manual_says_of_each_status_whether_it_should_end_a_stream() -> None:
+    section = (ROOT / "docs/http.md").read_text().partition("## Which answers end a stream")[2]
     rows = re.findall(r"(?m)^\| ([\d, ]+) \|", section.partition("\n## ")[0])
     named = [int(status) for row in rows for status in row.split(",")]
     assert named == [204, 400, 401, 403, 404, 405, 408, 413, 414, 415, 431, 500, 501, 505]

@@ -327,9 +327,9 @@ def test_a_check_says_what_is_wrong_with_the_settings_and_nothing_else(
     assert "BARESTREAM_WORKERS='many': expected a whole number from 1 to 64" in wrong.output
 
 
-def test_the_readme_holds_the_table_of_settings() -> None:
+def test_the_manual_holds_the_tables_of_settings() -> None:
     table = CliRunner().invoke(main, ["settings"]).output
-    assert table in (ROOT / "README.md").read_text()
+    assert table in (ROOT / "docs/settings.md").read_text()
 
 
 def test_the_example_of_an_env_file_holds_every_setting() -> None:
