@@ -30,7 +30,7 @@ def follow(request: HttpRequest, following: "Following") -> HttpResponse:
     return StreamResponse.opened(request, following, headers)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Following:
     """What a stream follows, and until when: a source.
 

@@ -1,6 +1,6 @@
 """What a request for a stream asks for."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bareasgi import HttpRequest
 
@@ -9,8 +9,7 @@ from barestream.web.form import MalformedFormError, query
 from barestream.web.refusals import bad_request
 
 
-@dataclass(frozen=True, slots=True)
-class StreamRequest:
+class StreamRequest(NamedTuple):
     """A request for a stream, read once.
 
     Attributes:
