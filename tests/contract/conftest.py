@@ -1,4 +1,4 @@
-"""The homes of the log: memory, and a real Valkey on this machine."""
+"""The two brokers: the memory of a worker, and a real Valkey on this machine."""
 
 import asyncio
 import math
@@ -26,7 +26,7 @@ def shared_valkey() -> Iterator[ValkeyServer]:
 
 @pytest.fixture
 def server(shared_valkey: ValkeyServer) -> ValkeyServer:
-    """Return the same, with nothing in it, and with no connection of the test before."""
+    """Return the shared server, empty and without a connection of the test before."""
     wait_for(
         "the end of the connections",
         lambda: b"name=barestream" not in shared_valkey.ask("CLIENT", "LIST"),
@@ -37,14 +37,14 @@ def server(shared_valkey: ValkeyServer) -> ValkeyServer:
 
 @pytest.fixture
 def fresh_valkey() -> Iterator[ValkeyServer]:
-    """Return a running server, for one test to do anything with."""
+    """Return a running server for one test, which may stop or break it."""
     with ValkeyServer() as running:
         yield running
 
 
 @pytest.fixture(params=["local", "valkey"])
 def home(request: pytest.FixtureRequest) -> str:
-    """Return where the log is."""
+    """Return where the history is kept."""
     return str(request.param)
 
 
@@ -64,9 +64,9 @@ def weigh(home: str) -> Callable[..., int]:
 
 @pytest.fixture
 def run(home: str, request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Return a function that runs a scenario on a broker with an empty log.
+    """Return a function that runs a scenario on a broker with an empty history.
 
-    The bounds are given by name; those that are not are far away.
+    The bounds are given by name; bounds that are not given are too large to matter.
     """
     server: ValkeyServer | None = request.getfixturevalue("server") if home == "valkey" else None
 

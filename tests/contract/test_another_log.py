@@ -1,4 +1,4 @@
-"""A log that is another one than before: lost, or replaced by an older copy."""
+"""A history that is another one than before: lost, or replaced by an older copy."""
 
 import asyncio
 import json
@@ -31,8 +31,8 @@ LOG = "{barestream}:log"
 BEGIN = Place(0, 0)
 BOUNDS = HistoryBounds(events=1000, seconds=1e9, bytes=10_000_000)
 
-# Of a clock that is ahead of Valkey's by a day: a log with an entry here is lost to one whose clock
-# is behind.
+# A day ahead of Valkey's clock: when a history with an entry of this time is lost, the clock is
+# behind it.
 AHEAD_MS = 86_400_000
 
 
@@ -52,7 +52,7 @@ def put_ahead(server: ValkeyServer, data: str) -> None:
 
 
 class LateBroker(ValkeyBroker):
-    """A worker's broker that gets no answers while it is held."""
+    """A worker's broker whose reads get no answer while it is held."""
 
     def __init__(self, server: ValkeyServer) -> None:
         super().__init__(server.url, BOUNDS, server.password)
@@ -103,11 +103,11 @@ class Reader:
             await asyncio.sleep(0.01)
 
     def text(self) -> str:
-        """Return all that the stream was sent."""
+        """Return the whole text that the stream was sent."""
         return b"".join(self._writer._pending).decode()
 
     def events(self) -> list[str]:
-        """Return the data of each event that the stream was sent, a gap as its name."""
+        """Return the data of each event that the stream was sent; a gap is given as its name."""
         blocks = self.text().split("\n\n")[:-1]
         return [
             "gap"
@@ -117,7 +117,7 @@ class Reader:
         ]
 
     async def gets_from(self, last_event_id: str) -> list[str]:
-        """Return what a client gets that resumes, up to where the worker stands."""
+        """Return the events that a resuming client gets, up to the end of the worker's ring."""
         start = await resumption(self.tail, EVERYTHING_PUBLIC, [last_event_id])
         self._writer = BufferedWriter()
         stream = Stream(self._writer, lambda: 0.0, {})
@@ -125,7 +125,7 @@ class Reader:
             return self.events()
 
     async def resumes(self, last_event_id: str) -> tuple[Place | None, bool]:
-        """Return from where a client would go on, and whether it would be sent a gap at once."""
+        """Return the place from which a client resumes, and whether it is sent a gap at once."""
         found = await resumption(self.tail, EVERYTHING_PUBLIC, [last_event_id])
         return found.place, found.missed_after is not None
 
@@ -141,7 +141,7 @@ def run(server: ValkeyServer, scenario: Callable[[ValkeyBroker], Awaitable[None]
     asyncio.run(act())
 
 
-def test_a_log_that_is_lost_while_the_clock_is_behind_is_told_and_gone_on_with(
+def test_the_loss_of_a_history_while_the_clock_is_behind_is_reported_and_the_next_one_followed(
     server: ValkeyServer,
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
@@ -153,8 +153,8 @@ def test_a_log_that_is_lost_while_the_clock_is_behind_is_told_and_gone_on_with(
             sent = reader.feed.sent
             server.ask("FLUSHALL")
             await broker.publish(update("lost and found"))
-            # A tail that waits for what comes after the old log's end looks again by then. The
-            # second gap is the log's own, for everybody.
+            # The tail, which waits for an update after the old end, has asked again by then. The
+            # second gap is an entry of the history itself, for every subscriber.
             expected = ["gap", "lost and found", "gap"]
             await until(lambda: reader.events()[2:] == expected, 20)
             after = Place.parse(await broker.publish(update("after")))
@@ -164,7 +164,7 @@ def test_a_log_that_is_lost_while_the_clock_is_behind_is_told_and_gone_on_with(
     run(server, scenario)
 
 
-def test_an_older_copy_of_the_log_is_told_and_what_both_have_is_not_sent_again(
+def test_an_older_copy_of_the_history_is_reported_and_its_updates_are_not_sent_again(
     server: ValkeyServer,
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
@@ -186,7 +186,7 @@ def test_an_older_copy_of_the_log_is_told_and_what_both_have_is_not_sent_again(
 
 
 @pytest.mark.parametrize("clock", ["right", "behind"])
-def test_who_has_not_come_so_far_is_told_what_an_older_copy_has_lost(
+def test_a_late_subscriber_is_sent_a_gap_for_the_updates_that_an_older_copy_has_lost(
     server: ValkeyServer, clock: str
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
@@ -206,9 +206,9 @@ def test_who_has_not_come_so_far_is_told_what_an_older_copy_has_lost(
             await broker.publish(update("b"))
             await until(lambda: reader.events()[-1] == "gap" and "b" in reader.events(), 20)
             late_broker.is_held = False
-            # It has not seen what is lost: all that it has seen is in the copy.
+            # It has not seen the lost updates: all that it has seen is in the copy.
             await until(lambda: late.events() == ["a", "b", "gap"], 20)
-            # Nor has a client that was away.
+            # A client that was away has not seen them either.
             fresh = Reader(broker)
             async with fresh.following():
                 assert await fresh.gets_from(last_of_both) == ["b", "gap"]
@@ -216,7 +216,7 @@ def test_who_has_not_come_so_far_is_told_what_an_older_copy_has_lost(
     run(server, scenario)
 
 
-def test_workers_that_see_the_same_loss_have_the_log_tell_it_once(
+def test_workers_that_see_the_same_loss_record_it_once_in_the_history(
     server: ValkeyServer,
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
@@ -229,7 +229,7 @@ def test_workers_that_see_the_same_loss_have_the_log_tell_it_once(
     run(server, scenario)
 
 
-def test_a_log_that_is_lost_again_and_again_never_gives_a_place_twice(
+def test_a_history_that_is_lost_repeatedly_never_gives_a_place_twice(
     server: ValkeyServer,
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
@@ -243,7 +243,7 @@ def test_a_log_that_is_lost_again_and_again_never_gives_a_place_twice(
     run(server, scenario)
 
 
-def test_a_cursor_of_a_log_that_is_lost_is_answered_with_a_gap_and_all_that_there_is(
+def test_a_cursor_of_a_lost_history_is_answered_with_a_gap_and_the_whole_new_history(
     server: ValkeyServer,
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
@@ -256,14 +256,14 @@ def test_a_cursor_of_a_log_that_is_lost_is_answered_with_a_gap_and_all_that_ther
             await broker.publish(update("b"))
             floor = (await broker.read(BEGIN, 0)).floor
             assert await reader.resumes(str(ahead.place)) == (floor, True)
-            # Before the new log: the gap is sent when the stream gets there.
+            # The place is before the new history: the gap is sent when the stream reaches it.
             assert await reader.resumes(first) == (Place.parse(first), False)
 
     run(server, scenario)
 
 
-def test_the_log_of_an_older_release_is_another_one_to_nobody(server: ValkeyServer) -> None:
-    # What 0.1.0 has left: a floor whose entry is gone, and an entry.
+def test_the_history_of_an_older_release_is_continued_without_a_gap(server: ValkeyServer) -> None:
+    # Release 0.1.0 left a floor whose entry is gone, and an entry.
     floor_ms = now_ms(server)
     server.ask("XADD", LOG, f"{floor_ms}-0", "begin", "")
     server.ask("XDEL", LOG, f"{floor_ms}-0")
@@ -282,7 +282,7 @@ def test_the_log_of_an_older_release_is_another_one_to_nobody(server: ValkeyServ
     run(server, scenario)
 
 
-def test_a_memory_that_begins_anew_with_its_clock_behind_sends_a_gap_to_who_comes_back() -> None:
+def test_a_local_broker_restarted_with_its_clock_behind_sends_a_gap_to_returning_clients() -> None:
     async def scenario() -> None:
         seconds = 1_800_000_000.0
         cursor = await LocalBroker(BOUNDS, lambda: seconds).publish(update("before"))
@@ -297,9 +297,7 @@ def test_a_memory_that_begins_anew_with_its_clock_behind_sends_a_gap_to_who_come
 
 
 @pytest.mark.parametrize("data", ["", "x" * 400_000])
-def test_an_id_that_a_client_may_not_know_costs_what_an_unknown_one_does(
-    server: ValkeyServer, data: str
-) -> None:
+def test_a_forbidden_id_costs_as_much_as_an_unknown_one(server: ValkeyServer, data: str) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         answered_bytes: list[int] = []
         ask = broker._reading.ask
@@ -313,7 +311,7 @@ def test_an_id_that_a_client_may_not_know_costs_what_an_unknown_one_does(
         reader = Reader(broker)
         async with reader.following():
             await until(lambda: reader.feed.ring.find("secret"))
-            # The tail has a connection of its own.
+            # The tail has its own connection.
             broker._reading.ask = counted  # type: ignore[method-assign]
             known = await reader.resumes("secret")
             known_bytes = answered_bytes[:]
@@ -327,7 +325,7 @@ def test_an_id_that_a_client_may_not_know_costs_what_an_unknown_one_does(
     run(server, scenario)
 
 
-def test_the_gap_of_another_log_says_from_where_on_what_was_sent_is_lost(
+def test_the_gap_of_another_history_names_the_place_after_which_sent_updates_are_lost(
     server: ValkeyServer,
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:

@@ -1,4 +1,4 @@
-"""What every home of the log promises."""
+"""The promises of every broker."""
 
 import asyncio
 import time
@@ -34,7 +34,7 @@ async def all_records(broker: Broker) -> list[Record]:
 
 
 def known(record: Record) -> Known:
-    """Return what a broker answers where it is asked for the record's id."""
+    """Return the answer of a broker that is asked for the record's id."""
     return Known(record.place, record.topics, record.private)
 
 
@@ -43,7 +43,7 @@ def texts(records: list[Record]) -> list[str]:
 
 
 def told(records: list[Record]) -> list[str]:
-    """Return the texts without what a log that others follow tells them of lost updates."""
+    """Return the texts of the records, without the entries that report lost updates."""
     return texts([record for record in records if record.topics])
 
 
@@ -58,7 +58,7 @@ def test_a_published_update_is_answered_with_the_id_that_its_readers_see(run: Ru
     run(scenario)
 
 
-def test_a_page_ends_with_the_update_that_reaches_its_bytes(run: Run) -> None:
+def test_a_page_ends_with_the_update_that_reaches_its_byte_limit(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         await publish_all(broker, *(letter * 10_000 for letter in "abcdef"), *"ghij")
         page = await broker.read(BEGIN, 100, 25_000)
@@ -72,11 +72,11 @@ def test_a_page_ends_with_the_update_that_reaches_its_bytes(run: Run) -> None:
     run(scenario)
 
 
-def test_a_fresh_log_is_empty_and_its_floor_is_the_present(run: Run) -> None:
+def test_a_fresh_history_is_empty_and_its_floor_is_the_present(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         page = await broker.read(BEGIN, 10)
         assert page.records == []
-        # The one in memory was made some moments ago.
+        # The history in memory began some moments ago.
         assert abs(page.floor.ms - time.time() * 1000) <= 1000
         assert await broker.newest(10, 1000) == page
         assert await broker.find("id") is None
@@ -95,7 +95,7 @@ def test_the_first_update_comes_after_the_floor(run: Run) -> None:
     run(scenario)
 
 
-def test_a_publisher_that_awaits_its_answers_is_read_in_its_order(run: Run) -> None:
+def test_updates_of_a_publisher_that_awaits_its_answers_keep_their_order(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         async def publisher(name: str) -> None:
             for n in range(50):
@@ -112,7 +112,7 @@ def test_a_publisher_that_awaits_its_answers_is_read_in_its_order(run: Run) -> N
     run(scenario)
 
 
-def test_updates_that_one_worker_was_given_at_once_stand_in_that_order(run: Run) -> None:
+def test_updates_given_to_one_worker_at_once_keep_their_order(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         given = [f"{n}" for n in range(600)]
         await asyncio.gather(*(broker.publish(update(text)) for text in given))
@@ -121,7 +121,7 @@ def test_updates_that_one_worker_was_given_at_once_stand_in_that_order(run: Run)
     run(scenario)
 
 
-def test_the_same_update_under_the_same_id_is_taken_once(run: Run) -> None:
+def test_the_same_update_under_the_same_id_is_kept_once(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         answers = [await broker.publish(update(event_id="a")) for _ in range(3)]
         answers += await asyncio.gather(*(broker.publish(update(event_id="b")) for _ in range(3)))
@@ -194,7 +194,7 @@ def test_an_update_is_found_by_its_publishers_id_and_by_no_other(run: Run) -> No
     run(scenario)
 
 
-def test_beyond_its_count_the_oldest_go(run: Run) -> None:
+def test_beyond_the_count_limit_the_oldest_updates_are_removed(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         ids = await publish_all(broker, *"abcde")
         page = await broker.read(BEGIN, 10)
@@ -204,7 +204,7 @@ def test_beyond_its_count_the_oldest_go(run: Run) -> None:
     run(scenario, events=3)
 
 
-def test_beyond_its_bytes_the_oldest_go(run: Run, weigh: Weigh) -> None:
+def test_beyond_the_byte_limit_the_oldest_updates_are_removed(run: Run, weigh: Weigh) -> None:
     async def scenario(broker: Broker) -> None:
         ids = await publish_all(broker, *("é" * 50 for _ in range(5)))
         page = await broker.read(BEGIN, 10)
@@ -214,7 +214,7 @@ def test_beyond_its_bytes_the_oldest_go(run: Run, weigh: Weigh) -> None:
     run(scenario, size=weigh(*[update("é" * 50)] * 3))
 
 
-def test_an_id_and_a_type_count_too(run: Run, weigh: Weigh) -> None:
+def test_an_id_and_a_type_count_towards_the_byte_limit(run: Run, weigh: Weigh) -> None:
     whole = Update(("é", "u"), Event("d" * 10, "i" * 10, "t" * 10, 5))
 
     async def scenario(broker: Broker) -> None:
@@ -225,7 +225,7 @@ def test_an_id_and_a_type_count_too(run: Run, weigh: Weigh) -> None:
     run(scenario, size=weigh(whole, update("")) - 1)
 
 
-def test_the_memory_of_small_updates_is_counted_and_not_their_text_alone(
+def test_small_updates_count_with_their_memory_and_not_only_with_their_text(
     run: Run, weigh: Weigh
 ) -> None:
     async def scenario(broker: Broker) -> None:
@@ -233,13 +233,13 @@ def test_the_memory_of_small_updates_is_counted_and_not_their_text_alone(
             await broker.publish(update("", f"{n}"))
         kept = [update_of(record) for record in await all_records(broker)]
         assert weigh(*kept) <= 10_000 < weigh(*kept, kept[0])
-        # Their text would leave room for all of them.
+        # By their text alone, all of them would fit.
         assert sum(each.size_bytes for each in kept) * 100 / len(kept) < 10_000
 
     run(scenario, size=10_000)
 
 
-def test_an_update_that_is_larger_than_the_history_is_its_only_one(run: Run) -> None:
+def test_an_update_that_is_larger_than_the_history_becomes_its_only_one(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         ids = await publish_all(broker, "a", "b" * 2000)
         page = await broker.read(BEGIN, 10)
@@ -249,7 +249,7 @@ def test_an_update_that_is_larger_than_the_history_is_its_only_one(run: Run) -> 
     run(scenario, size=1000)
 
 
-def test_what_is_too_old_goes_with_the_next_update(run: Run) -> None:
+def test_updates_that_are_too_old_are_removed_with_the_next_update(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         ids = await publish_all(broker, "a", "b")
         await asyncio.sleep(0.6)
@@ -261,7 +261,7 @@ def test_what_is_too_old_goes_with_the_next_update(run: Run) -> None:
     run(scenario, seconds=0.5)
 
 
-def test_what_is_too_old_goes_also_where_nobody_publishes(run: Run) -> None:
+def test_updates_that_are_too_old_are_removed_without_a_publish_too(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         await broker.publish(update("a", "a"))
         last = await broker.publish(update("b"))
@@ -275,11 +275,11 @@ def test_what_is_too_old_goes_also_where_nobody_publishes(run: Run) -> None:
         await broker.trim()
         assert (await broker.read(BEGIN, 1)).floor == page.floor
 
-    # All up to the first look at them takes less, on a loaded machine too.
+    # Everything up to the first read takes less than this, on a loaded machine too.
     run(scenario, seconds=3)
 
 
-def test_each_kind_of_trim_counts_right_for_ever(run: Run, weigh: Weigh) -> None:
+def test_each_kind_of_trim_keeps_the_counts_right(run: Run, weigh: Weigh) -> None:
     async def scenario(broker: Broker) -> None:
         for n in range(300):
             await broker.publish(update("x" * (n % 7), f"{n}" if n % 2 else None))
@@ -294,7 +294,7 @@ def test_each_kind_of_trim_counts_right_for_ever(run: Run, weigh: Weigh) -> None
     run(scenario, size=most_bytes)
 
 
-def test_a_place_after_the_floor_is_read_on_from_and_is_the_pages_floor(run: Run) -> None:
+def test_a_page_read_from_a_place_after_the_floor_has_that_place_as_its_floor(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         places = [Place.parse(event_id) for event_id in await publish_all(broker, *"abcd")]
         page = await broker.read(places[1], 10)
@@ -307,7 +307,7 @@ def test_a_place_after_the_floor_is_read_on_from_and_is_the_pages_floor(run: Run
     run(scenario)
 
 
-def test_a_place_is_known_where_an_update_stands_or_the_history_begins_later(run: Run) -> None:
+def test_a_place_is_known_if_it_is_that_of_an_update_or_before_the_history(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         begin = (await broker.read(BEGIN, 0)).floor
         first, *_, last = [Place.parse(each) for each in await publish_all(broker, *"abcd")]
@@ -324,7 +324,7 @@ def test_a_place_is_known_where_an_update_stands_or_the_history_begins_later(run
     run(scenario, events=2)
 
 
-def test_updates_get_places_after_the_one_that_the_log_has_to_move_on_from(run: Run) -> None:
+def test_updates_get_places_after_the_one_that_the_history_has_to_move_on_from(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         last = Place.parse(await broker.publish(update("a")))
         ahead = Place(last.ms + 60_000, 7)
@@ -339,7 +339,7 @@ def test_updates_get_places_after_the_one_that_the_log_has_to_move_on_from(run: 
 
 
 @pytest.mark.parametrize("seq", [2**64 - 1, 10**20 - 1])
-def test_a_place_that_no_log_ever_gave_is_read_on_from_too(run: Run, seq: int) -> None:
+def test_a_read_may_start_at_a_place_that_no_history_ever_gave(run: Run, seq: int) -> None:
     async def scenario(broker: Broker) -> None:
         await publish_all(broker, "a")
         assert texts((await broker.read(Place(1, seq), 10)).records) == ["a"]
@@ -348,7 +348,9 @@ def test_a_place_that_no_log_ever_gave_is_read_on_from_too(run: Run, seq: int) -
     run(scenario)
 
 
-def test_the_newest_are_bounded_by_count_and_their_floor_is_the_one_before(run: Run) -> None:
+def test_the_newest_updates_are_bounded_by_count_and_their_floor_is_the_place_before(
+    run: Run,
+) -> None:
     async def scenario(broker: Broker) -> None:
         places = [Place.parse(event_id) for event_id in await publish_all(broker, *"abcd")]
         begin = (await broker.read(BEGIN, 1)).floor
@@ -360,7 +362,7 @@ def test_the_newest_are_bounded_by_count_and_their_floor_is_the_one_before(run: 
     run(scenario)
 
 
-def test_the_newest_are_bounded_by_bytes_but_one_is_given_at_least(run: Run) -> None:
+def test_the_newest_updates_are_bounded_by_bytes_but_at_least_one_is_returned(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         places = [Place.parse(event_id) for event_id in await publish_all(broker, *"abcd")]
         one = update("a").size_bytes
@@ -372,7 +374,7 @@ def test_the_newest_are_bounded_by_bytes_but_one_is_given_at_least(run: Run) -> 
     run(scenario)
 
 
-def test_a_long_history_is_given_whole(run: Run) -> None:
+def test_a_long_history_is_returned_whole(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         given = [f"{n}" for n in range(500)]
         await asyncio.gather(*(broker.publish(update(text)) for text in given))
@@ -382,7 +384,7 @@ def test_a_long_history_is_given_whole(run: Run) -> None:
     run(scenario)
 
 
-def test_a_wait_is_over_as_soon_as_an_update_is_taken(run: Run) -> None:
+def test_a_wait_ends_as_soon_as_an_update_is_accepted(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         place = Place.parse(await broker.publish(update("before")))
         waiters = [asyncio.create_task(broker.wait(place, 10)) for _ in range(3)]
@@ -398,7 +400,7 @@ def test_a_wait_is_over_as_soon_as_an_update_is_taken(run: Run) -> None:
     run(scenario)
 
 
-def test_a_wait_for_what_is_there_already_is_none(run: Run) -> None:
+def test_a_wait_for_existing_updates_returns_at_once(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         place = Place.parse(await broker.publish(update()))
         await publish_all(broker, *"abc")
@@ -410,7 +412,7 @@ def test_a_wait_for_what_is_there_already_is_none(run: Run) -> None:
     run(scenario)
 
 
-def test_a_wait_ends_where_nothing_follows_and_can_be_cancelled(run: Run) -> None:
+def test_a_wait_without_a_new_update_ends_empty_and_can_be_cancelled(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         place = Place.parse(await broker.publish(update()))
         cancelled = asyncio.create_task(broker.wait(place, 10))
@@ -424,7 +426,7 @@ def test_a_wait_ends_where_nothing_follows_and_can_be_cancelled(run: Run) -> Non
     run(scenario)
 
 
-def test_a_wait_says_what_the_history_let_go_in_between(run: Run) -> None:
+def test_the_floor_of_a_wait_shows_that_updates_left_the_history(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         ids = await publish_all(broker, *"abcde")
         page = await broker.wait(Place.parse(ids[0]), 10)
@@ -445,7 +447,7 @@ def is_a_run(records: list[Record]) -> bool:
     return numbers == list(range(numbers[0], numbers[0] + len(numbers))) if numbers else True
 
 
-def test_pages_read_while_a_publisher_trims_have_no_hole_that_is_not_told(run: Run) -> None:
+def test_pages_read_while_a_publisher_trims_have_no_unreported_hole(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         publisher = asyncio.create_task(churn(broker, 2000))
         place = (await broker.read(BEGIN, 1)).floor
@@ -468,7 +470,7 @@ def test_pages_read_while_a_publisher_trims_have_no_hole_that_is_not_told(run: R
     run(scenario, events=50)
 
 
-def test_the_newest_and_then_waits_leave_no_hole_while_a_publisher_trims(run: Run) -> None:
+def test_the_newest_updates_and_later_waits_leave_no_hole_while_a_publisher_trims(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         publisher = asyncio.create_task(churn(broker, 3000))
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -478,7 +480,7 @@ def test_the_newest_and_then_waits_leave_no_hole_while_a_publisher_trims(run: Ru
             page = await broker.newest(most, 1_000_000)
             assert is_a_run(page.records)
             assert page.floor < page.records[0].place
-            # What the floor promises: a reader who had everything up to it misses nothing.
+            # The floor promises that a reader with everything up to it misses nothing.
             again = await broker.read(page.floor, 1)
             assert again.floor > page.floor or again.records[0] == page.records[0]
             records = page.records
@@ -492,7 +494,7 @@ def test_the_newest_and_then_waits_leave_no_hole_while_a_publisher_trims(run: Ru
     run(scenario, events=400)
 
 
-# What has a form on the wire: no CR, LF, NUL in a type.
+# An event that can be encoded: no CR, LF or NUL in its type.
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=200)
 TYPE = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), max_size=50)
 ID = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=50)

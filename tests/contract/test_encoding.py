@@ -62,7 +62,7 @@ def test_a_process_encodes_an_update_once_and_drops_none(
         with feed.follow(streams[0], feed.ring.floor), feed.follow(streams[1], None):
             await publish_all(broker)
             await until(lambda: len(feed.ring) == COUNT)
-            # Who comes back is sent the same bytes once more.
+            # A client that comes back is sent the same bytes once more.
             with feed.follow(streams[2], feed.ring.floor):
                 for _ in feed.flush():
                     pass
@@ -77,7 +77,7 @@ def test_a_process_encodes_an_update_once_and_drops_none(
 @pytest.mark.parametrize(
     ("most_events", "most_bytes", "count"), [(0, 10_000, 0), (5, 10_000, 5), (100, 200, 6)]
 )
-def test_of_the_newest_no_more_are_encoded_than_are_asked_for(
+def test_a_request_for_the_newest_updates_encodes_no_more_than_it_asks_for(
     run: Callable[..., None], encoded: list[str], most_events: int, most_bytes: int, count: int
 ) -> None:
     async def scenario(broker: Broker) -> None:
@@ -86,13 +86,13 @@ def test_of_the_newest_no_more_are_encoded_than_are_asked_for(
         page = await broker.newest(most_events, most_bytes)
         assert len(page.records) == count
         newest = [text(n) for n in range(COUNT - count, COUNT)]
-        # The local log has encoded them as it took them.
+        # The local broker encoded them when they were published.
         assert sorted(encoded[at_publish:]) in ([], newest)
 
     run(scenario)
 
 
-def test_to_find_where_a_client_goes_on_encodes_nothing(
+def test_finding_the_place_from_which_a_client_resumes_encodes_nothing(
     run: Callable[..., None], encoded: list[str]
 ) -> None:
     async def scenario(broker: Broker) -> None:

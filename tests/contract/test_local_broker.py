@@ -1,4 +1,4 @@
-"""What the log in memory promises beyond what every home does."""
+"""The promises of the broker in memory, beyond those of every broker."""
 
 import asyncio
 import tracemalloc
@@ -36,7 +36,7 @@ def update(data: str = "data", event_id: str | None = None) -> Update:
 FAR_BOUNDS = HistoryBounds(events=1000, seconds=3600, bytes=1_000_000)
 
 
-def test_places_are_those_of_the_clock_and_count_within_its_millisecond() -> None:
+def test_places_follow_the_clock_and_count_within_a_millisecond() -> None:
     async def scenario(broker: LocalBroker, clock: SetClock) -> None:
         assert (await broker.newest(1, 1)).floor == Place(THEN * 1000, 0)
         assert await broker.publish(update()) == f"#{THEN}000-1"
@@ -57,7 +57,7 @@ def test_a_clock_that_is_set_back_does_not_set_places_back() -> None:
     run(scenario, FAR_BOUNDS)
 
 
-def test_an_update_goes_when_it_is_older_than_the_bound_and_no_earlier() -> None:
+def test_an_update_is_removed_when_it_is_older_than_the_bound_and_no_earlier() -> None:
     async def scenario(broker: LocalBroker, clock: SetClock) -> None:
         await broker.publish(update(event_id="id"))
         clock.seconds += 10
@@ -70,7 +70,7 @@ def test_an_update_goes_when_it_is_older_than_the_bound_and_no_earlier() -> None
     run(scenario, HistoryBounds(events=10, seconds=10, bytes=1000))
 
 
-def test_any_number_of_updates_takes_the_memory_of_its_history_alone() -> None:
+def test_any_number_of_updates_takes_only_the_memory_of_the_history() -> None:
     async def scenario(broker: LocalBroker, clock: SetClock) -> None:
         async def publish(first: int, end: int) -> int:
             for n in range(first, end):

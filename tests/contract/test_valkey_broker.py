@@ -1,4 +1,4 @@
-"""What the log in a Valkey promises beyond what every home does."""
+"""The promises of the broker in Valkey, beyond those of every broker."""
 
 import asyncio
 import contextlib
@@ -81,14 +81,14 @@ async def away(question: Coroutine[Any, Any, object]) -> float:
 
 
 def is_sent(broker: ValkeyBroker, server: ValkeyServer) -> bool:
-    """Return whether all that was published is on its way to a Valkey that stands still."""
+    """Return whether every update was sent to a Valkey that stands still."""
     return not broker._publishing._pending and server.unread_bytes() > 0
 
 
-# --- what is kept ---
+# --- the history that is kept ---
 
 
-def test_what_was_answered_is_there_after_a_crash_of_the_valkey(fresh_valkey: ValkeyServer) -> None:
+def test_an_answered_update_survives_a_crash_of_valkey(fresh_valkey: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         answered: list[str] = []
 
@@ -114,7 +114,7 @@ def test_what_was_answered_is_there_after_a_crash_of_the_valkey(fresh_valkey: Va
     run(fresh_valkey, scenario)
 
 
-def test_places_go_on_after_a_restart(fresh_valkey: ValkeyServer) -> None:
+def test_places_go_on_after_a_restart_of_valkey(fresh_valkey: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         before = Place.parse(await broker.publish(update("before")))
         floor = (await broker.read(BEGIN, 1)).floor
@@ -128,7 +128,7 @@ def test_places_go_on_after_a_restart(fresh_valkey: ValkeyServer) -> None:
     run(fresh_valkey, scenario)
 
 
-def test_two_workers_share_one_log_and_one_set_of_ids(server: ValkeyServer) -> None:
+def test_two_workers_share_one_history_and_one_set_of_ids(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         other = ValkeyBroker(server.unix_url, FAR_BOUNDS, server.password)
         try:
@@ -143,7 +143,7 @@ def test_two_workers_share_one_log_and_one_set_of_ids(server: ValkeyServer) -> N
     run(server, scenario)
 
 
-def test_places_go_forward_over_a_clock_that_was_set_back(server: ValkeyServer) -> None:
+def test_places_go_forward_after_the_clock_was_set_back(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.read(BEGIN, 1)
         tomorrow_ms = int(time.time() + 86_400) * 1000
@@ -153,11 +153,11 @@ def test_places_go_forward_over_a_clock_that_was_set_back(server: ValkeyServer) 
     run(server, scenario)
 
 
-# --- where it begins anew ---
+# --- a history that begins anew ---
 
 
 @pytest.mark.parametrize("loss", [["FLUSHALL"], ["DEL", LOG], ["DEL", "{barestream}:state"]])
-def test_a_log_that_was_lost_begins_after_every_place_that_it_gave(
+def test_a_lost_history_begins_anew_after_every_place_that_it_gave(
     server: ValkeyServer, loss: list[str]
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
@@ -174,7 +174,7 @@ def test_a_log_that_was_lost_begins_after_every_place_that_it_gave(
     run(server, scenario)
 
 
-def test_a_log_that_was_lost_within_a_millisecond_begins_after_it(
+def test_a_history_lost_within_a_millisecond_begins_anew_after_it(
     server: ValkeyServer,
 ) -> None:
     publish_and_lose = """
@@ -193,7 +193,9 @@ def test_a_log_that_was_lost_within_a_millisecond_begins_after_it(
 
 
 @pytest.mark.parametrize("touch", QUESTIONS)
-def test_whatever_touches_a_lost_log_first_begins_it(server: ValkeyServer, touch: str) -> None:
+def test_the_first_question_to_a_lost_history_begins_it_anew(
+    server: ValkeyServer, touch: str
+) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         last = Place.parse(await broker.publish(update()))
         server.ask("FLUSHALL")
@@ -205,7 +207,7 @@ def test_whatever_touches_a_lost_log_first_begins_it(server: ValkeyServer, touch
     run(server, scenario)
 
 
-def test_a_wait_tells_that_the_log_was_lost_meanwhile(server: ValkeyServer) -> None:
+def test_a_wait_reports_that_the_history_was_lost_meanwhile(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         last = Place.parse(await broker.publish(update("before")))
         waiter = asyncio.create_task(broker.wait(last, 10))
@@ -219,7 +221,7 @@ def test_a_wait_tells_that_the_log_was_lost_meanwhile(server: ValkeyServer) -> N
     run(server, scenario)
 
 
-# --- what others wrote ---
+# --- entries of other writers ---
 
 
 def test_an_entry_of_another_release_is_read(server: ValkeyServer) -> None:
@@ -252,7 +254,7 @@ UNREADABLE = [
 ]
 
 
-def test_entries_that_cannot_be_read_are_one_gap_to_everybody_and_each_is_logged_once(
+def test_unreadable_entries_are_one_gap_to_every_subscriber_and_each_is_logged_once(
     server: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
@@ -276,7 +278,7 @@ def test_entries_that_cannot_be_read_are_one_gap_to_everybody_and_each_is_logged
     run(server, scenario)
 
 
-def test_an_entry_that_says_what_is_lost_is_a_gap_to_everybody_and_no_complaint(
+def test_an_entry_for_lost_updates_is_a_gap_to_every_subscriber_and_is_not_logged(
     server: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
@@ -289,7 +291,7 @@ def test_an_entry_that_says_what_is_lost_is_a_gap_to_everybody_and_no_complaint(
     run(server, scenario)
 
 
-def test_entries_that_were_never_counted_are_trimmed_all_the_same(
+def test_entries_that_were_never_counted_are_trimmed_too(
     server: ValkeyServer,
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
@@ -304,7 +306,7 @@ def test_entries_that_were_never_counted_are_trimmed_all_the_same(
     run(server, scenario, HistoryBounds(events=1, seconds=3600, bytes=1000))
 
 
-# --- how it trims ---
+# --- trimming ---
 
 
 def test_a_history_with_smaller_bounds_shrinks_by_a_hundred_with_each_publish(
@@ -352,7 +354,7 @@ def test_a_trim_removes_all_that_is_beyond_the_bounds(server: ValkeyServer) -> N
     run(server, scenario)
 
 
-def test_the_newest_are_whole_where_the_history_is_trimmed_from_page_to_page(
+def test_the_newest_updates_have_no_hole_when_the_history_is_trimmed_between_pages(
     server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
@@ -368,7 +370,7 @@ def test_the_newest_are_whole_where_the_history_is_trimmed_from_page_to_page(
             page = await broker.newest(100, 1_000_000)
             places = [page.floor, *(record.place for record in page.records)]
             first = given.index(page.floor)
-            # A publish that is in the log may not have been answered yet.
+            # An update may be in the history before its publish is answered.
             assert given[first : first + len(places)] == places[: len(given) - first]
             lengths.append(len(page.records))
         publisher.cancel()
@@ -378,10 +380,10 @@ def test_the_newest_are_whole_where_the_history_is_trimmed_from_page_to_page(
     run(server, scenario, HistoryBounds(events=50, seconds=3600, bytes=1_000_000))
 
 
-# --- how it publishes ---
+# --- publishing ---
 
 
-def test_publishes_that_arrive_together_go_together(server: ValkeyServer) -> None:
+def test_publishes_that_arrive_together_are_sent_together(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update())
         server.ask("CONFIG", "RESETSTAT")
@@ -392,7 +394,7 @@ def test_publishes_that_arrive_together_go_together(server: ValkeyServer) -> Non
     run(server, scenario)
 
 
-def test_large_publishes_go_in_batches_of_bounded_bytes(server: ValkeyServer) -> None:
+def test_large_publishes_are_sent_in_batches_of_bounded_bytes(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update())
         server.ask("CONFIG", "RESETSTAT")
@@ -402,7 +404,7 @@ def test_large_publishes_go_in_batches_of_bounded_bytes(server: ValkeyServer) ->
     run(server, scenario)
 
 
-def test_a_publisher_that_leaves_takes_nobody_with_it(server: ValkeyServer) -> None:
+def test_a_publisher_that_leaves_does_not_stop_the_updates_of_others(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update("first"))
         server.pause()
@@ -417,7 +419,7 @@ def test_a_publisher_that_leaves_takes_nobody_with_it(server: ValkeyServer) -> N
         answers = await asyncio.gather(*sent, *behind, return_exceptions=True)
         left = [isinstance(answer, asyncio.CancelledError) for answer in answers]
         assert left == [False, True, False, False, True, False]
-        # What was sent is taken; what was not is never sent.
+        # Updates that were sent are kept; the others are never sent.
         expected = ["first", "sent 0", "sent 1", "sent 2", "behind 0", "behind 2"]
         assert texts(await all_records(broker)) == expected
 
@@ -427,7 +429,7 @@ def test_a_publisher_that_leaves_takes_nobody_with_it(server: ValkeyServer) -> N
         server.resume()
 
 
-def test_a_valkey_that_forgot_the_script_takes_each_publish_once(
+def test_a_valkey_that_forgot_the_script_keeps_each_update_once(
     server: ValkeyServer,
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
@@ -451,10 +453,10 @@ def test_more_questions_than_connections_wait_for_their_turn(server: ValkeyServe
     run(server, scenario)
 
 
-# --- where Valkey is away ---
+# --- an absent Valkey ---
 
 
-def test_without_a_valkey_every_question_says_so_at_once_and_works_when_it_is_back(
+def test_without_valkey_every_question_fails_at_once_and_works_when_valkey_is_back(
     fresh_valkey: ValkeyServer,
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
@@ -471,7 +473,7 @@ def test_without_a_valkey_every_question_says_so_at_once_and_works_when_it_is_ba
 
 
 @pytest.mark.parametrize("kind", ["url", "unix_url"])
-def test_a_valkey_that_stands_still_is_away_for_every_question_within_its_time(
+def test_a_valkey_that_stands_still_is_away_for_every_question_within_the_time_limit(
     server: ValkeyServer, kind: str
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
@@ -480,7 +482,7 @@ def test_a_valkey_that_stands_still_is_away_for_every_question_within_its_time(
         place = Place.parse(await broker.publish(update()))
         server.pause()
         waiter = asyncio.create_task(away(broker.wait(place, 10)))
-        # The second has everything ahead of it, and more than a socket's buffer holds.
+        # The second waits behind the first, which is larger than a socket's buffer.
         publishers = [away(broker.publish(update("x" * 2_000_000))) for _ in range(2)]
         others = [away(QUESTIONS[name](broker)) for name in QUESTIONS.keys() - {"wait"}]
         asked = await asyncio.gather(*publishers, *others)
@@ -496,7 +498,7 @@ def test_a_valkey_that_stands_still_is_away_for_every_question_within_its_time(
         server.resume()
 
 
-def test_a_publish_in_flight_when_valkey_dies_says_so_at_once(fresh_valkey: ValkeyServer) -> None:
+def test_a_publish_in_flight_when_valkey_dies_fails_at_once(fresh_valkey: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update())
         fresh_valkey.pause()
@@ -510,7 +512,7 @@ def test_a_publish_in_flight_when_valkey_dies_says_so_at_once(fresh_valkey: Valk
     run(fresh_valkey, scenario)
 
 
-def test_more_than_may_wait_is_refused_at_once(
+def test_a_publish_beyond_the_bytes_that_may_wait_is_refused_at_once(
     server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
@@ -530,13 +532,13 @@ def test_more_than_may_wait_is_refused_at_once(
         server.resume()
 
 
-def test_a_valkey_that_refuses_to_write_is_away_and_says_why(server: ValkeyServer) -> None:
+def test_a_valkey_that_refuses_to_write_is_away_with_its_reason(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update("before", "id"))
         server.ask("CONFIG", "SET", "maxmemory", "1")
         with pytest.raises(BrokerAwayError, match="maxmemory"):
             await broker.publish(update("full"))
-        # What is there can be read, and can be made less.
+        # The history can still be read and trimmed.
         for name in QUESTIONS.keys() - {"publish"}:
             await QUESTIONS[name](broker)
         assert texts(await all_records(broker)) == ["before"]
@@ -555,7 +557,7 @@ def test_a_valkey_that_refuses_to_write_is_away_and_says_why(server: ValkeyServe
         server.ask("REPLICAOF", "NO", "ONE")
 
 
-def test_a_key_that_is_no_stream_is_told(server: ValkeyServer) -> None:
+def test_a_valkey_key_of_another_type_is_reported(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update())
         server.ask("SET", LOG, "no stream")
@@ -566,7 +568,7 @@ def test_a_key_that_is_no_stream_is_told(server: ValkeyServer) -> None:
     run(server, scenario)
 
 
-def test_closing_tells_those_who_still_wait(server: ValkeyServer) -> None:
+def test_closing_a_broker_fails_the_publishes_that_still_wait(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update())
         server.pause()
@@ -584,7 +586,7 @@ def test_closing_tells_those_who_still_wait(server: ValkeyServer) -> None:
         server.resume()
 
 
-def test_what_a_stopped_valkey_has_not_read_keeps_no_connection_open(
+def test_bytes_that_a_stopped_valkey_has_not_read_keep_no_connection_open(
     server: ValkeyServer,
 ) -> None:
     def sockets() -> set[int]:
@@ -595,7 +597,7 @@ def test_what_a_stopped_valkey_has_not_read_keeps_no_connection_open(
         before = sockets()
         await broker.publish(update())
         server.pause()
-        # More than the buffers of both ends hold.
+        # More bytes than the buffers of both ends hold.
         publisher = asyncio.create_task(away(broker.publish(update("x" * 20_000_000))))
         await until(lambda: is_sent(broker, server))
         await broker.close()
@@ -625,10 +627,10 @@ def test_a_question_that_is_cancelled_at_any_turn_leaves_no_connection_open(
     run(server, scenario)
 
 
-# --- how it is reached ---
+# --- the connection ---
 
 
-def test_a_host_that_answers_no_connection_is_told_within_its_time() -> None:
+def test_a_host_that_answers_no_connection_is_reported_within_the_time_limit() -> None:
     async def scenario(port: int) -> None:
         broker = ValkeyBroker(f"redis://127.0.0.1:{port}", FAR_BOUNDS)
         started_at = time.monotonic()
@@ -638,7 +640,7 @@ def test_a_host_that_answers_no_connection_is_told_within_its_time() -> None:
         assert (caught.value.cause, caught.value.nothing_taken) == ("unreachable", True)
         await broker.close()
 
-    # A queue that is full answers as a host does that has vanished: not at all.
+    # A full queue answers as a vanished host does: not at all.
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         address = listener.getsockname()
         with contextlib.ExitStack() as queue:
@@ -650,7 +652,9 @@ def test_a_host_that_answers_no_connection_is_told_within_its_time() -> None:
 
 
 @pytest.mark.parametrize("password", ["wrong-secret", "", None])
-def test_a_wrong_password_is_told_without_it(server: ValkeyServer, password: str | None) -> None:
+def test_a_wrong_password_is_reported_without_being_shown(
+    server: ValkeyServer, password: str | None
+) -> None:
     async def scenario() -> None:
         broker = ValkeyBroker(server.url, FAR_BOUNDS, password)
         for question in QUESTIONS.values():
@@ -664,7 +668,7 @@ def test_a_wrong_password_is_told_without_it(server: ValkeyServer, password: str
 
 
 @pytest.mark.parametrize("scheme", ["redis", "valkey"])
-def test_the_password_may_stand_in_the_url(server: ValkeyServer, scheme: str) -> None:
+def test_the_password_may_be_in_the_url(server: ValkeyServer, scheme: str) -> None:
     async def scenario() -> None:
         quoted = "correct%20horse%2Fbattery%3Astaple%40%2541"
         broker = ValkeyBroker(f"{scheme}://:{quoted}@127.0.0.1:{server.port}", FAR_BOUNDS)
@@ -699,7 +703,7 @@ def test_the_password_may_stand_in_the_url(server: ValkeyServer, scheme: str) ->
         "unix:///path?password=secret",
     ],
 )
-def test_a_malformed_url_is_refused_without_naming_what_may_be_the_password(url: str) -> None:
+def test_a_malformed_url_is_refused_without_showing_what_may_be_the_password(url: str) -> None:
     with pytest.raises(ValueError, match="not the URL of a Valkey") as caught:
         ValkeyBroker(url, FAR_BOUNDS)
     assert "sec" not in str(caught.value)
@@ -717,5 +721,5 @@ def test_a_malformed_url_is_refused_without_naming_what_may_be_the_password(url:
         "unix:///run/valkey.sock?db=1",
     ],
 )
-def test_making_a_broker_does_not_connect(url: str) -> None:
+def test_creating_a_broker_does_not_connect(url: str) -> None:
     ValkeyBroker(url, FAR_BOUNDS, "password")

@@ -44,7 +44,7 @@ async def texts(broker: ValkeyBroker) -> list[str]:
 
 
 async def refused(broker: ValkeyBroker) -> BrokerAwayError:
-    """Return how it is told that a publish was refused, and that a probe is."""
+    """Return the error of a refused publish; a probe is refused with the same one."""
     with pytest.raises(BrokerAwayError) as caught:
         await broker.publish(update("refused"))
     with pytest.raises(BrokerAwayError) as probed:
@@ -87,7 +87,7 @@ def without_a_disk(server: ValkeyServer) -> Iterator[None]:
     def has_saved(status: str) -> Callable[[], bool]:
         return lambda: server.ask("INFO", "persistence")["rdb_last_bgsave_status"] == status
 
-    # Not even root replaces a folder by a file.
+    # Not even root can replace a folder by a file.
     snapshot = server.folder / "dump.rdb"
     (snapshot / "in the way").mkdir(parents=True)
     server.ask("CONFIG", "SET", "save", "3600 1000000")
@@ -129,7 +129,7 @@ def without_permission(server: ValkeyServer) -> Iterator[None]:
         (without_permission, "NOPERM", "lacks the permission", False),
     ],
 )
-def test_a_refused_update_is_not_taken_and_the_cause_is_named_and_all_goes_on_afterwards(
+def test_a_refused_update_is_not_kept_its_cause_is_named_and_publishing_goes_on_afterwards(
     fresh_valkey: ValkeyServer, state: Callable[..., object], cause: str, words: str, reads: bool
 ) -> None:
     async def scenario() -> None:
@@ -167,7 +167,9 @@ def test_a_refused_update_is_not_taken_and_the_cause_is_named_and_all_goes_on_af
         ("UNBLOCKED force unblock from blocking operation", "UNBLOCKED"),
     ],
 )
-def test_an_answer_by_which_nothing_was_done_is_told_by_its_code(answer: str, cause: str) -> None:
+def test_an_answer_after_which_nothing_was_done_is_reported_by_its_code(
+    answer: str, cause: str
+) -> None:
     error = answered(BaseParser.parse_error(answer))
     assert (error.cause, error.is_refusal, error.nothing_taken) == (cause, True, True)
 
@@ -181,14 +183,14 @@ def test_an_answer_by_which_nothing_was_done_is_told_by_its_code(answer: str, ca
         "ERR ACL failure in script: User weak has no permissions to run the 'hincrby' command",
     ],
 )
-def test_an_error_that_may_come_after_an_update_was_added_leaves_it_open(answer: str) -> None:
+def test_an_error_that_may_follow_an_added_update_leaves_its_fate_open(answer: str) -> None:
     error = answered(BaseParser.parse_error(answer))
     assert (error.cause, error.is_refusal, error.nothing_taken) == ("error", False, False)
     assert "secret" not in str(error)
     assert "user_script" not in str(error)
 
 
-def test_a_script_that_fails_behind_its_update_leaves_it_open_whether_it_was_taken(
+def test_a_script_that_fails_after_it_added_an_update_leaves_its_fate_open(
     fresh_valkey: ValkeyServer,
 ) -> None:
     async def scenario() -> None:
@@ -215,7 +217,7 @@ def test_updates_whose_transaction_is_not_permitted_are_answered_one_by_one(
     asyncio.run(scenario())
 
 
-def test_without_a_connection_nothing_was_taken_and_with_one_it_is_open(
+def test_an_update_that_was_not_sent_is_not_kept_and_the_fate_of_a_sent_one_is_open(
     fresh_valkey: ValkeyServer,
 ) -> None:
     async def certain(broker: ValkeyBroker) -> bool:
@@ -231,9 +233,9 @@ def test_without_a_connection_nothing_was_taken_and_with_one_it_is_open(
             await until(lambda: not broker._publishing._pending and fresh_valkey.unread_bytes())
             waiting = asyncio.create_task(certain(broker))
             assert not await sent
-            # It waited for the answer to the one before it, and was never sent.
+            # It waited for the answer to the one before, and was never sent.
             assert await waiting
-            # What was connected is gone: the next waits for the greeting.
+            # The connection is gone: the next update waits for the greeting.
             assert await certain(broker)
             sent = asyncio.create_task(certain(broker))
             await asyncio.to_thread(fresh_valkey.kill)
@@ -243,7 +245,7 @@ def test_without_a_connection_nothing_was_taken_and_with_one_it_is_open(
     asyncio.run(scenario())
 
 
-def test_answers_to_a_greeting_that_came_too_late_are_nobody_elses(
+def test_late_answers_to_a_greeting_are_not_given_to_another_question(
     fresh_valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
@@ -254,7 +256,7 @@ def test_answers_to_a_greeting_that_came_too_late_are_nobody_elses(
                 with pytest.raises(BrokerAwayError):
                     await reading.ask((b"PING",))
             fresh_valkey.resume()
-            # A loaded machine may be late with this one.
+            # A loaded machine may be late with this answer.
             reading._answer_seconds = PATIENCE_SECONDS
             assert await reading.ask((b"PING",), (b"ECHO", b"mine")) == [b"PONG", b"mine"]
 
@@ -266,7 +268,7 @@ def test_answers_to_a_greeting_that_came_too_late_are_nobody_elses(
 
 
 class Name:
-    """A name that leads to one server at a time: it decides with each new connection."""
+    """A name that leads each new connection to one server, which the test may change."""
 
     def __init__(self, leads_to: ValkeyServer) -> None:
         self.leads_to = leads_to
@@ -297,7 +299,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.close()
 
 
-def test_a_demoted_server_is_left_for_the_one_that_its_name_leads_to(
+def test_a_demoted_valkey_is_left_for_the_one_that_its_name_leads_to(
     fresh_valkey: ValkeyServer,
 ) -> None:
     async def scenario(other: ValkeyServer) -> None:
@@ -305,7 +307,7 @@ def test_a_demoted_server_is_left_for_the_one_that_its_name_leads_to(
         name = Name(fresh_valkey)
         async with name.served() as url, broker_of(fresh_valkey, url) as broker:
             await broker.publish(update("old"))
-            # A connection for reading is there, too.
+            # A connection for reading is open, too.
             assert await texts(broker) == ["old"]
             fresh_valkey.ask("REPLICAOF", "127.0.0.1", "1")
             name.leads_to = other
@@ -322,7 +324,7 @@ def test_a_demoted_server_is_left_for_the_one_that_its_name_leads_to(
         asyncio.run(scenario(other))
 
 
-def test_a_server_that_goes_on_refusing_is_connected_to_anew_once_in_a_while(
+def test_a_valkey_that_goes_on_refusing_is_connected_to_anew_at_intervals(
     fresh_valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def connections() -> int:
@@ -336,7 +338,7 @@ def test_a_server_that_goes_on_refusing_is_connected_to_anew_once_in_a_while(
                 for _ in range(50):
                     with pytest.raises(BrokerAwayError):
                         await broker.publish(update())
-                # Each question of the test's own is a connection, too.
+                # Each question of the test itself opens a connection, too.
                 assert connections() - before == 1 + 1
 
     monkeypatch.setattr("barestream.history.valkey.connections.LEAVE_SECONDS", 3600)
@@ -346,7 +348,7 @@ def test_a_server_that_goes_on_refusing_is_connected_to_anew_once_in_a_while(
 # --- probes, and bounds ---
 
 
-def test_a_probe_begins_a_log_and_then_writes_nothing(fresh_valkey: ValkeyServer) -> None:
+def test_a_probe_begins_a_history_and_then_writes_nothing(fresh_valkey: ValkeyServer) -> None:
     def written() -> tuple[int, int]:
         figures = fresh_valkey.ask("INFO", "persistence")
         return figures["rdb_changes_since_last_save"], figures["aof_current_size"]
@@ -363,7 +365,7 @@ def test_a_probe_begins_a_log_and_then_writes_nothing(fresh_valkey: ValkeyServer
     asyncio.run(scenario())
 
 
-def test_a_history_that_does_not_fit_the_memory_is_told_with_its_figures(
+def test_a_history_that_does_not_fit_the_memory_is_reported_with_its_figures(
     fresh_valkey: ValkeyServer,
 ) -> None:
     async def scenario() -> None:

@@ -54,7 +54,7 @@ class FakeWriter:
 
 
 class FakeClock:
-    """Seconds that pass only when they are told to."""
+    """A clock that a test sets: it does not run by itself."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
@@ -67,7 +67,7 @@ class FakeClock:
 
 
 class Spent:
-    """A budget whose slice is always over: every place at which a work can be interrupted is."""
+    """A budget whose slice is always over: a work yields wherever it can."""
 
     def begin(self) -> float:
         """Return when the slice ended."""
@@ -94,7 +94,7 @@ def flush(feed: Feed) -> None:
 
 
 def done(steps: Generator[None, None, Result]) -> Result:
-    """Return what a work returns, with nobody let in between its steps."""
+    """Return what a work returns; run its steps without a pause."""
     while True:
         try:
             next(steps)

@@ -1,4 +1,4 @@
-"""Feeds of a few records, and what is taken of their streams."""
+"""Feeds of a few records, and what their streams were sent."""
 
 import json
 import re
@@ -39,21 +39,21 @@ def feed_of(*events: int, capacity: int = 10) -> Feed:
 
 
 class Handed(list[Subscriber]):
-    """Takes subscribers over, and does nothing for them."""
+    """Stands for the replay: it takes subscribers over and leaves them where they are."""
 
     def __call__(self, _: Feed, subscriber: Subscriber) -> None:
         self.append(subscriber)
 
 
 def spent_feed(replay: HandOver | None = None) -> Feed:
-    """Return a feed that lets others in wherever it can."""
+    """Return a feed that yields wherever it can."""
     feed = Feed(Ring(10, FLOOR), Metrics(), FakeClock(), replay=replay)
     feed.budget = SPENT
     return feed
 
 
 class SpentAt:
-    """A budget whose slice ends at the nth question; every later one finds it over, too."""
+    """A budget whose slice is over from the nth question on."""
 
     def __init__(self, nth: int) -> None:
         self._left = nth

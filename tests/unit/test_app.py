@@ -10,7 +10,7 @@ from barestream.history.local import LocalBroker
 from barestream.settings.settings import Settings
 
 
-def test_a_worker_whose_own_work_breaks_ends_so_that_another_takes_its_place(
+def test_a_worker_whose_background_task_fails_ends_so_that_another_replaces_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def newest(*_: object) -> Page:

@@ -115,14 +115,14 @@ def test_the_token_of_the_first_carrier_counts(headers: Headers, asked: str, nam
         ([cookie("é")], "", INVALID),
     ],
 )
-def test_a_bad_token_of_the_first_carrier_is_not_made_good_by_another_one(
+def test_a_bad_token_of_the_first_carrier_is_refused_even_if_another_carrier_has_a_good_one(
     headers: Headers, asked: str, challenge: str
 ) -> None:
     assert refused(OPEN.subscriber, request(headers, asked))[:2] == (401, challenge)
     assert refused(OPEN.publisher, request([*OWN, *headers], asked))[:2] == (401, challenge)
 
 
-def test_a_query_that_is_none_is_refused_where_it_is_read() -> None:
+def test_a_malformed_query_is_refused_when_it_is_read() -> None:
     for authorize in (OPEN.subscriber, OPEN.publisher):
         status, challenge, detail = refused(authorize, request([cookie(C)], "authorization=%ff"))
         assert (status, challenge) == (400, None)
@@ -166,20 +166,20 @@ def test_the_cookie_is_found_among_any_others(headers: Headers) -> None:
         [("authorization", 'Digest username="a"')],
     ],
 )
-def test_who_has_no_token_is_anonymous_where_that_is_allowed(headers: Headers) -> None:
+def test_a_subscriber_without_a_token_is_anonymous_where_that_is_allowed(headers: Headers) -> None:
     assert OPEN.subscriber(request(headers)) is ANONYMOUS
     assert KEYLESS.subscriber(request(headers)) is ANONYMOUS
     status, challenge, detail = refused(CLOSED.subscriber, request(headers))
     assert (status, challenge, detail) == (401, "Bearer", "Subscribing needs a token.")
 
 
-def test_who_has_no_token_does_not_publish() -> None:
+def test_a_publisher_without_a_token_is_refused() -> None:
     status, challenge, detail = refused(OPEN.publisher, request(OWN))
     assert (status, challenge, detail) == (401, "Bearer", "Publishing needs a token.")
 
 
 @pytest.mark.parametrize("headers", [[], [bearer_header(A)], [bearer_header("junk")]])
-def test_without_a_key_nobody_publishes(headers: Headers) -> None:
+def test_without_a_key_every_publisher_is_refused(headers: Headers) -> None:
     status, challenge, detail = refused(KEYLESS.publisher, request(headers))
     assert (status, challenge) == (403, None)
     assert detail == "Publishing is off: BARESTREAM_TOKEN_KEY is not set."
@@ -237,7 +237,7 @@ def test_a_cookie_publishes_from_the_same_or_an_allowed_origin(
         ([("referer", "about:blank")], "null may not"),
     ],
 )
-def test_a_cookie_does_not_publish_from_elsewhere(headers: Headers, told: str) -> None:
+def test_a_cookie_does_not_publish_from_another_origin(headers: Headers, told: str) -> None:
     asked = request([("host", "hub.example"), cookie(C), *headers])
     status, challenge, detail = refused(OPEN.publisher, asked)
     assert (status, challenge) == (403, None)
@@ -263,6 +263,6 @@ def test_the_other_carriers_publish_from_anywhere_and_a_cookie_subscribes_from_t
 
 
 @pytest.mark.parametrize("origin", ["", "*", "null", "shop.example", "https://user@shop.example"])
-def test_an_allowed_origin_that_is_none_is_told_at_once(origin: str) -> None:
+def test_a_malformed_allowed_origin_is_refused_at_once(origin: str) -> None:
     with pytest.raises(ValueError, match="expected an origin such as"):
         Authorization(VERIFIER, VERIFIER, anonymous=True, origins=[origin])

@@ -19,7 +19,7 @@ class Broken(Connection):
         raise RuntimeError
 
 
-def test_a_wait_ends_once_not_before_its_seconds() -> None:
+def test_a_wait_becomes_overdue_once_and_not_before_its_seconds() -> None:
     awaited, connection = Awaited(), Connection()
     awaited.begin(connection, 10)
     for _ in range(10):
@@ -41,7 +41,7 @@ def test_a_wait_that_is_renewed_or_ended_is_not_overdue() -> None:
     assert (renewed.overdue, ended.overdue) == (0, 0)
 
 
-def test_a_connection_that_cannot_be_ended_keeps_no_other_one() -> None:
+def test_a_connection_that_fails_to_end_does_not_stop_the_sweep() -> None:
     awaited, broken, connection = Awaited(), Broken(), Connection()
     awaited.begin(broken, 0)
     awaited.begin(connection, 0)
@@ -50,7 +50,7 @@ def test_a_connection_that_cannot_be_ended_keeps_no_other_one() -> None:
     assert broken not in awaited
 
 
-def test_the_first_of_a_kind_is_logged_and_then_one_in_a_while(
+def test_the_first_notice_of_a_kind_is_logged_and_later_ones_at_intervals(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     now = 0.0

@@ -36,7 +36,7 @@ def test_each_round_has_every_job_once() -> None:
     assert done == ["a", "b"] * 3
 
 
-def test_a_job_that_two_tables_tell_of_is_done_once_a_round() -> None:
+def test_a_job_shared_by_two_tables_is_done_once_a_round() -> None:
     done = []
     jobs = [Job("a", 1, lambda: done.append("a") or {"cost": 1})]  # type: ignore[func-returns-value]
     rounds.run(
@@ -58,7 +58,7 @@ def test_a_table_holds_medians_and_their_ratios() -> None:
     ]
 
 
-def test_a_job_that_fails_fails_its_own_row() -> None:
+def test_a_failed_job_fails_only_its_own_row() -> None:
     def broken() -> Figures:
         raise OSError("it is gone\nfor good")
 
@@ -73,7 +73,7 @@ def test_a_job_that_fails_fails_its_own_row() -> None:
     assert report.as_json({}, race, found)["courses"]["race"]["b"]["failures"]
 
 
-def test_a_job_that_the_host_disturbed_is_done_once_more_at_the_end_of_its_round() -> None:
+def test_a_job_disturbed_by_the_host_is_repeated_at_the_end_of_its_round() -> None:
     done = []
 
     def disturbed() -> Figures:
@@ -86,7 +86,7 @@ def test_a_job_that_the_host_disturbed_is_done_once_more_at_the_end_of_its_round
     assert [each["cost"] for each in row.rounds] == [3]
 
 
-def test_what_is_left_follows_how_long_it_took_so_far() -> None:
+def test_the_remaining_time_is_estimated_from_the_time_taken_so_far() -> None:
     said: list[str] = []
     race = courses(costs(1), lambda: time.sleep(0.01) or {"cost": 1})
     rounds.run(race, 1, said.append)
@@ -116,12 +116,12 @@ def test_a_picture_has_a_bar_for_each_server_and_a_line_for_each_that_grew() -> 
     assert (names.count("rect"), names.count("polyline")) == (3, 1)
 
 
-def test_a_picture_leaves_out_what_was_not_measured() -> None:
+def test_a_picture_leaves_out_missing_figures() -> None:
     failed = {"medians": {}}
     ET.fromstring(plot.draw({"courses": {"fan-out": {"nchan": failed}}}))
 
 
-def test_a_process_that_works_has_used_the_time() -> None:
+def test_the_cpu_time_of_a_working_process_is_measured() -> None:
     before = processes.cpu_seconds([os.getpid()])
     until = time.process_time() + 0.05
     while time.process_time() < until:
@@ -129,11 +129,11 @@ def test_a_process_that_works_has_used_the_time() -> None:
     assert 0.05 <= processes.cpu_seconds([os.getpid()]) - before < 1
 
 
-def test_a_process_has_memory() -> None:
+def test_the_memory_of_a_process_is_measured() -> None:
     assert processes.pss_bytes([os.getpid()]) > 1024 * 1024
 
 
-def test_faults_are_all_that_a_stream_did_not_get_right() -> None:
+def test_the_faults_of_a_result_are_the_sum_of_all_kinds() -> None:
     phase = {"seconds": 1, "delivered": 0, "bytes": 0, "accepted": 0, "client_cpu_seconds": 0}
     counts = {"failed": 1, "ended_early": 2, "lost": 4, "twice": 8, "out_of_order": 16}
     result = Result(
@@ -157,7 +157,7 @@ def test_faults_are_all_that_a_stream_did_not_get_right() -> None:
     assert result.faults == 63
 
 
-def test_the_longest_hold_is_told_for_the_time_between_two_looks() -> None:
+def test_the_longest_hold_is_reported_for_the_time_between_two_looks() -> None:
     def looked(*late_seconds: float) -> Holds:
         metrics = Metrics()
         for late in late_seconds:

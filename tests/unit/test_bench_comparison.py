@@ -34,7 +34,7 @@ def silent(_: str) -> None:
     pass
 
 
-def test_the_trees_take_turns_at_being_first_in_a_round_and_from_round_to_round() -> None:
+def test_the_trees_take_turns_at_being_first_within_a_round_and_between_rounds() -> None:
     order = [[comparison.is_here_first(round_, nth) for nth in range(3)] for round_ in range(2)]
     assert order == [[True, False, True], [False, True, False]]
 
@@ -65,12 +65,14 @@ def test_the_spread_goes_from_the_lowest_to_the_highest_ratio_of_a_round() -> No
 
 
 @pytest.mark.parametrize(("cost", "is_dearer"), [(102.9, False), (103, False), (103.1, True)])
-def test_not_dearer_means_at_most_1_03_times_the_cost(cost: float, is_dearer: bool) -> None:
+def test_a_cost_up_to_1_03_times_as_high_is_not_dearer(cost: float, is_dearer: bool) -> None:
     assert one(costs([(cost, 100)])).is_dearer is is_dearer
 
 
 @pytest.mark.parametrize(("rate", "is_dearer"), [(98, False), (97, True), (200, False)])
-def test_a_rate_may_fall_by_as_much_and_rise_as_it_likes(rate: float, is_dearer: bool) -> None:
+def test_a_rate_may_fall_by_the_same_ratio_and_rise_without_limit(
+    rate: float, is_dearer: bool
+) -> None:
     outcome = Outcome(trial(RATE), [[Pair({"rate": rate}, {"rate": 100})]])
     assert one(outcome).is_dearer is is_dearer
 
@@ -89,13 +91,13 @@ def test_a_comparison_passes_where_nothing_is_dearer() -> None:
     assert verdict.is_passed([costs([(10, 10)])])
 
 
-def test_what_a_tree_lost_stands_below_the_table() -> None:
+def test_events_that_a_tree_lost_are_listed_below_the_table() -> None:
     lossy = Pair({"cost": 1, "lost": 3}, {"cost": 1, "lost": 0})
     table = verdict.table([Outcome(trial(), [[lossy]])], "abc1234")
     assert table.splitlines()[-1] == "race: 3 lost in here"
 
 
-def test_a_pair_that_fails_fails_the_comparison_and_is_told_of() -> None:
+def test_a_failed_pair_fails_the_comparison_and_is_reported() -> None:
     def broken(_: Trial, _is_here_first: bool) -> Pair:
         raise OSError("it is gone\nfor good")
 
@@ -109,7 +111,7 @@ def in_turn(pairs: Iterator[Pair]) -> Callable[[Trial, bool], Pair]:
     return lambda _trial, _is_here_first: next(pairs)
 
 
-def test_a_pair_that_the_host_disturbed_is_measured_once_more_before_the_next_one() -> None:
+def test_a_pair_disturbed_by_the_host_is_measured_again_before_the_next_one() -> None:
     disturbed = Pair({"cost": 1, STOLEN: 0}, {"cost": 9, STOLEN: 0.5})
     quiet = Pair({"cost": 2, STOLEN: 0}, {"cost": 2, STOLEN: 0})
     last = Pair({"cost": 3, STOLEN: 0}, {"cost": 3, STOLEN: 0})
@@ -118,7 +120,7 @@ def test_a_pair_that_the_host_disturbed_is_measured_once_more_before_the_next_on
     assert outcome.rounds == [[quiet, last]]
 
 
-def test_all_is_told_as_json_pair_by_pair() -> None:
+def test_the_json_report_lists_every_pair() -> None:
     found = verdict.as_json([costs([(1, 2)])], "abc1234")
     [pair] = found["trials"]["race"]["rounds"][0]
     assert pair == {"here": {"cost": 1}, "there": {"cost": 2}}

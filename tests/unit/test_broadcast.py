@@ -1,4 +1,4 @@
-"""Live events reach whoever keeps up by one write, however they and the streams come and go."""
+"""Live events reach each subscriber that keeps up in one write, in any order of arrival."""
 
 import re
 from contextlib import ExitStack
@@ -33,7 +33,7 @@ def append(feed: Feed, *numbers: int, topic: str = "a", private: bool = False) -
 
 
 class Client:
-    """A stream's client, which has to get what it wants once and in order, from where it stood."""
+    """A client of a stream: it must get the events that it wants once, in order, from its place."""
 
     def __init__(
         self, feed: Feed, topic: str = "a", place: Place | None = None, readable: str = "none"
@@ -59,7 +59,7 @@ class Client:
         return [ms for ms in wanted if ms > self.since.ms]
 
 
-def test_what_is_pending_reaches_each_stream_by_one_write() -> None:
+def test_pending_events_reach_each_stream_in_one_write() -> None:
     feed = feed_of()
     clients = [Client(feed) for _ in range(3)]
     append(feed, 101, 102, 103)
@@ -69,7 +69,7 @@ def test_what_is_pending_reaches_each_stream_by_one_write() -> None:
     assert all(client.writer.writes == 1 for client in clients)
 
 
-def test_what_comes_during_a_broadcast_goes_with_the_next() -> None:
+def test_events_that_arrive_during_a_broadcast_are_sent_by_the_next_one() -> None:
     feed = feed_of()
     clients = [Client(feed) for _ in range(10)]
     append(feed, 101)
@@ -97,7 +97,7 @@ def test_a_write_holds_at_most_the_mark() -> None:
     assert len(writer.body) == 10 * (MARK_BYTES // 4)
 
 
-def test_each_gets_of_a_batch_what_it_wants_and_may_read() -> None:
+def test_each_subscriber_gets_the_events_of_a_batch_that_it_wants_and_may_read() -> None:
     feed = feed_of()
     clients = [
         Client(feed, wanted, readable=readable)
@@ -117,7 +117,7 @@ def test_each_gets_of_a_batch_what_it_wants_and_may_read() -> None:
     assert all(client.writer.writes == 1 for client in clients)
 
 
-def test_who_leaves_in_the_middle_gets_no_more_of_it() -> None:
+def test_a_subscriber_that_leaves_during_a_broadcast_is_sent_no_more_of_it() -> None:
     feed = feed_of()
     clients = [Client(feed) for _ in range(2)]
     append(feed, 101)
@@ -127,11 +127,11 @@ def test_who_leaves_in_the_middle_gets_no_more_of_it() -> None:
     assert [client.got for client in clients] == [[101], []]
 
 
-def test_who_may_read_a_private_event_is_looked_at_in_steps() -> None:
+def test_the_readers_of_a_private_event_are_determined_in_steps() -> None:
     feed = feed_of()
     clients = [Client(feed, readable="a" if n % 2 else "none") for n in range(10)]
     append(feed, 101, private=True)
-    # None is written to while the others have not been looked at.
+    # No client is written to before all have been checked.
     for _ in range(10):
         assert feed.step()
         assert all(client.writer.writes == 0 for client in clients)
@@ -139,7 +139,7 @@ def test_who_may_read_a_private_event_is_looked_at_in_steps() -> None:
     assert [client.got for client in clients] == [[], [101]] * 5
 
 
-def test_a_heartbeat_during_a_broadcast_claims_no_more_than_was_sent() -> None:
+def test_a_heartbeat_during_a_broadcast_names_no_place_after_the_last_event_sent() -> None:
     feed = feed_of()
     clients = [Client(feed) for _ in range(2)]
     append(feed, 101, 102)
@@ -151,7 +151,7 @@ def test_a_heartbeat_during_a_broadcast_claims_no_more_than_was_sent() -> None:
 
 
 class Comings(RuleBasedStateMachine):
-    """Events and clients come, pause and go in any order, at any step of a broadcast."""
+    """Events arrive, and clients come, pause and leave, in any order at any step of a broadcast."""
 
     clients = Bundle("clients")
 
@@ -176,7 +176,7 @@ class Comings(RuleBasedStateMachine):
     def join(self, topic: str) -> Client:
         return Client(self.feed, topic, None)
 
-    # From another worker, which may be behind this one or ahead of it.
+    # A place of another worker, which may be behind this one or ahead of it.
     @rule(target=clients, topic=st.sampled_from(TOPICS), further=st.integers(-3, 3))
     def come_back(self, topic: str, further: int) -> Client:
         return Client(self.feed, topic, max(FLOOR, Place(self.feed.ring.last.ms + further, 0)))

@@ -14,7 +14,7 @@ FLOOR = Place(100, 0)
 
 
 class SlowWriter(FakeWriter):
-    """Takes a while for each write."""
+    """A writer that takes some time for each write."""
 
     def __init__(self, now: FakeClock, write_seconds: float) -> None:
         super().__init__()
@@ -59,19 +59,19 @@ def rests(write_seconds: float, bursts: list[int]) -> tuple[list[float], FakeWri
     return rested, writer
 
 
-def test_what_comes_in_the_rest_after_a_broadcast_goes_out_together() -> None:
+def test_events_that_arrive_in_the_rest_after_a_broadcast_are_sent_together() -> None:
     rested, writer = rests(0.001, [1, 5, 3])
     assert rested == [REST_RATIO * 0.001] * 3
     assert writer.writes == 3
     assert writer.body == b"<>" * 9
 
 
-def test_a_rest_has_an_end_however_long_the_broadcast_took() -> None:
+def test_a_rest_is_bounded_however_long_the_broadcast_took() -> None:
     rested, _ = rests(1.0, [1])
     assert rested == [MOST_REST_SECONDS]
 
 
-def test_what_is_more_than_one_write_waits_for_no_further_event() -> None:
+def test_a_batch_of_more_than_one_write_waits_for_no_further_event() -> None:
     _, writer = rests(0.0, [MARK_BYTES])
     assert writer.writes == 2
     assert len(writer.body) == 2 * MARK_BYTES

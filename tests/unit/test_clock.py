@@ -39,20 +39,20 @@ def ticks(clock: Clock, after: Place) -> list[bytes]:
     return [record.body for record in clock.feed.ring.after(after)]
 
 
-def test_a_tick_says_its_second_in_its_id_and_in_rfc_3339() -> None:
+def test_a_tick_carries_its_second_in_its_id_and_in_rfc_3339() -> None:
     clock = clock_of(1, 3, FakeClock(THEN + 0.5))
     assert ticks(clock, clock.feed.ring.before(1)) == [
         b"data: 2026-11-22T16:40:00+00:00\nid: #1795365600000-0\n\n"
     ]
 
 
-def test_its_log_is_full_from_the_start_by_computation() -> None:
+def test_the_ring_of_the_clock_is_computed_and_full_from_the_start() -> None:
     clock = clock_of(1, 3, FakeClock(THEN + 0.5))
     assert len(ticks(clock, clock.feed.ring.floor)) == 3
     assert clock.feed.ring.floor == Place((THEN - 3) * 1000, 0)
 
 
-def test_two_workers_that_started_at_different_times_say_the_same_bytes() -> None:
+def test_two_workers_that_started_at_different_times_send_the_same_bytes() -> None:
     early_time, late_time = FakeClock(THEN - 60), FakeClock(THEN + 0.9)
     early, late = clock_of(5, 10, early_time), clock_of(5, 10, late_time)
     early_time.seconds = THEN + 0.1
@@ -67,7 +67,7 @@ def test_without_a_readable_id_a_client_starts_with_the_newest_tick(unknown: lis
     assert clock.resumption(unknown).place == Place((THEN - 1) * 1000, 0)
 
 
-def test_a_readable_id_is_where_the_client_goes_on() -> None:
+def test_a_client_resumes_from_a_readable_id() -> None:
     clock = clock_of(1, 10, FakeClock(THEN + 0.5))
     assert clock.resumption(["#1795365595000-0"]).place == Place(1795365595000, 0)
 
@@ -96,8 +96,8 @@ def test_no_tick_comes_before_its_second_even_where_the_timer_is_early() -> None
     assert clock.feed.ring.last == Place((THEN + 2) * 1000, 0)
 
 
-def test_a_tick_that_comes_while_the_clock_is_read_is_not_a_tick_late() -> None:
-    # Two when it is made, then one a look, and one for the lag of a tick.
+def test_a_tick_that_falls_due_while_the_clock_is_read_is_not_a_tick_late() -> None:
+    # Two reads at the start, then one for each look, and one for the lag of a tick.
     readings = iter([THEN - 0.0002, THEN - 0.0001, THEN - 0.00005, THEN + 0.00005, THEN + 0.0001])
     clock = clock_of(1, 10, lambda: next(readings), lambda: 0.0)
     slept: list[float] = []
@@ -170,7 +170,7 @@ def test_a_clock_set_back_a_little_is_silent_until_its_last_tick_is_past(
     assert seconds_of(writer.body) == [0, 1]
 
 
-def test_a_clock_set_back_far_goes_on_at_once_after_a_told_gap(
+def test_a_clock_set_back_far_sends_a_gap_and_goes_on_at_once(
     clock: Clock, clocks: Clocks, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     stream, writer = fake_stream()
@@ -189,7 +189,7 @@ def test_a_clock_set_back_far_goes_on_at_once_after_a_told_gap(
     assert lags(metrics, above=0.001) == 0
 
 
-def test_many_small_steps_back_are_a_large_one(clock: Clock, clocks: Clocks) -> None:
+def test_many_small_steps_back_count_as_a_large_one(clock: Clock, clocks: Clocks) -> None:
     stream, writer = fake_stream()
     with clock.feed.follow(stream, clock.resumption([]).place):
         for _ in range(3):
@@ -213,7 +213,7 @@ def test_a_clock_set_forward_sends_a_gap_and_the_newest_tick(
     assert lags(metrics, above=0.001) == 0
 
 
-def test_ticks_that_a_held_loop_is_late_with_are_all_sent(
+def test_ticks_delayed_by_a_held_loop_are_all_sent(
     clock: Clock, clocks: Clocks, metrics: Metrics
 ) -> None:
     stream, writer = fake_stream()
@@ -225,7 +225,7 @@ def test_ticks_that_a_held_loop_is_late_with_are_all_sent(
     assert lags(metrics, above=5.0) == 1
 
 
-def test_a_loop_that_was_held_for_longer_than_the_history_tells_the_gap(
+def test_a_clock_whose_loop_was_held_for_longer_than_its_ring_lasts_sends_a_gap(
     clock: Clock, clocks: Clocks
 ) -> None:
     stream, writer = fake_stream()
@@ -235,7 +235,7 @@ def test_a_loop_that_was_held_for_longer_than_the_history_tells_the_gap(
     assert seconds_of(writer.body) == [0, None, *range(91, 101)]
 
 
-def test_a_client_that_reads_slowly_over_a_jump_goes_on_at_the_new_time(
+def test_a_slow_client_goes_on_at_the_new_time_after_a_jump_of_the_clock(
     clock: Clock, clocks: Clocks
 ) -> None:
     stream, writer = fake_stream()
@@ -253,7 +253,7 @@ def test_a_client_that_reads_slowly_over_a_jump_goes_on_at_the_new_time(
     assert seconds_of(writer.body) == [0, 1, None, -3597, -3596]
 
 
-def test_a_client_with_a_place_of_a_clock_that_was_set_back_is_told_so(
+def test_a_client_with_a_place_from_before_the_clock_was_set_back_is_sent_a_gap(
     clock: Clock, clocks: Clocks
 ) -> None:
     clocks.wall.seconds -= 3600
@@ -267,13 +267,13 @@ def test_a_client_with_a_place_of_a_clock_that_was_set_back_is_told_so(
 
 
 @pytest.mark.parametrize("known", [[], [""], ["garbage"], [f"#{THEN}000-0"], [f"#{THEN + 3}000-0"]])
-def test_an_id_of_a_machine_that_is_ahead_a_little_is_believed(
+def test_an_id_of_a_machine_that_is_slightly_ahead_is_accepted(
     clock: Clock, known: list[str]
 ) -> None:
     assert clock.resumption(known).missed_after is None
 
 
-def test_a_clock_that_ticks_rarely_looks_each_second(clocks: Clocks) -> None:
+def test_a_clock_that_ticks_rarely_checks_the_time_every_second(clocks: Clocks) -> None:
     clock = clock_of(3600, 10, clocks.wall, clocks.steady)
     slept: list[float] = []
 
@@ -286,7 +286,7 @@ def test_a_clock_that_ticks_rarely_looks_each_second(clocks: Clocks) -> None:
     assert slept == [1.0]
 
 
-def test_an_id_of_another_interval_is_resumed_from() -> None:
+def test_a_client_resumes_from_an_id_of_another_interval() -> None:
     clock = clock_of(5, 10, FakeClock(THEN + 1))
     stream, _ = fake_stream()
     with clock.feed.follow(stream, clock.resumption([f"#{THEN - 7}000-0"]).place):

@@ -5,7 +5,7 @@ import pytest
 
 from support.servers.service import ROOT
 
-# What an operator runs: whoever tells of its steps.
+# The scripts that an operator runs: those that print their steps.
 SCRIPTS = sorted(
     path
     for path in (ROOT / "deploy").iterdir()
@@ -14,7 +14,7 @@ SCRIPTS = sorted(
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
-def test_help_says_how_it_is_used(script: Path) -> None:
+def test_help_prints_the_usage_of_the_script(script: Path) -> None:
     done = subprocess.run([script, "--help"], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert f"  {script.name} " in done.stdout
@@ -22,7 +22,7 @@ def test_help_says_how_it_is_used(script: Path) -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
-def test_misuse_is_told_and_goes_nowhere(script: Path) -> None:
+def test_an_unknown_option_is_refused_with_a_message_that_names_the_script(script: Path) -> None:
     done = subprocess.run([script, "--what"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith(f"{script.name}: ")

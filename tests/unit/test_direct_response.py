@@ -1,4 +1,4 @@
-"""What a direct response writes to its socket, and what it leaves to the transport."""
+"""A direct response writes to its socket and leaves the rest to the transport."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ class Cycle:
 
 
 class Transport:
-    """One that holds what it is given until the test lets it go."""
+    """A transport that holds the bytes that it is given until the test releases them."""
 
     def __init__(self, connection: socket.socket, tls: object = None) -> None:
         self._socket = connection
@@ -56,7 +56,7 @@ class Transport:
 
 
 class Connection:
-    """A connection as the server has it: the protocol's part that a response needs."""
+    """The part of a server's connection that a response needs."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -75,7 +75,7 @@ class Connection:
         return Protocol.open_response(protocol, cycle)
 
     def arrived(self) -> bytes:
-        """Return what the client has by now, and has not read."""
+        """Return the bytes that have reached the client and that it has not read."""
         got = b""
         try:
             while more := self.client.recv(1 << 20):
@@ -104,7 +104,7 @@ def connection() -> Iterator[Connection]:
     loop.close()
 
 
-def test_a_frame_is_at_the_client_at_once(connection: Connection) -> None:
+def test_a_frame_reaches_the_client_at_once(connection: Connection) -> None:
     response = connection.response()
     response.write(ONE)
     assert connection.arrived() == ONE.chunk
@@ -116,7 +116,7 @@ def test_http_1_0_gets_bare_bodies(connection: Connection) -> None:
     assert connection.arrived() == b"one"
 
 
-def test_nothing_overtakes_a_head_that_waits_in_the_transport(connection: Connection) -> None:
+def test_no_frame_overtakes_a_head_that_waits_in_the_transport(connection: Connection) -> None:
     response = connection.response()
     connection.transport.write(b"head ")
     response.write(ONE)
@@ -126,7 +126,7 @@ def test_nothing_overtakes_a_head_that_waits_in_the_transport(connection: Connec
     assert connection.arrived() == b"head " + ONE.chunk + TWO.chunk
 
 
-def test_what_the_kernel_does_not_take_goes_in_order_and_is_not_copied(
+def test_bytes_that_the_kernel_does_not_take_are_sent_in_order_without_a_copy(
     connection: Connection,
 ) -> None:
     response = connection.response()
@@ -140,7 +140,7 @@ def test_what_the_kernel_does_not_take_goes_in_order_and_is_not_copied(
     assert got + b"".join(connection.transport.held) == large.chunk + ONE.chunk
 
 
-def test_where_the_kernel_takes_nothing_all_of_it_waits(connection: Connection) -> None:
+def test_when_the_kernel_takes_nothing_the_whole_frame_waits(connection: Connection) -> None:
     response = connection.response()
     filled_bytes = connection.fill()
     response.write(ONE)
@@ -150,7 +150,7 @@ def test_where_the_kernel_takes_nothing_all_of_it_waits(connection: Connection) 
     assert connection.arrived() == ONE.chunk + TWO.chunk
 
 
-def test_over_tls_all_goes_by_the_transport(connection: Connection) -> None:
+def test_over_tls_every_frame_goes_through_the_transport(connection: Connection) -> None:
     connection.transport = Transport(connection.ours, tls=object())
     response = connection.response()
     for each in (ONE, TWO):
@@ -160,14 +160,14 @@ def test_over_tls_all_goes_by_the_transport(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("written", [0, 1])
-def test_a_lost_connections_descriptor_is_written_to_by_nobody(
+def test_the_descriptor_of_a_lost_connection_is_never_written_to(
     connection: Connection, written: int
 ) -> None:
     response = connection.response()
     for _ in range(written):
         response.write(ONE)
     descriptor = connection.ours.fileno()
-    # As uvloop does it: closing, then the protocol is told, then the descriptor is free.
+    # uvloop's order: the transport closes, the protocol is called, the descriptor is free.
     connection.transport.closing = True
     response.lose()
     ours, client = socket.socketpair()
@@ -201,7 +201,7 @@ def test_a_response_that_begins_on_a_full_transport_is_paused(connection: Connec
     assert connection.response().paused
 
 
-def test_a_pipeline_gives_back_what_came_first() -> None:
+def test_a_pipeline_returns_its_items_in_the_order_in_which_they_arrived() -> None:
     pipeline = _Pipeline()
     for number in range(5):
         pipeline.appendleft(number)

@@ -9,7 +9,7 @@ from barestream.telemetry.metrics_folder import METRICS_FOLDER
 from support.servers.service import ROOT
 
 
-def test_the_image_runs_what_the_command_runs(
+def test_the_image_runs_the_same_server_as_the_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     run: list[list[str]] = []

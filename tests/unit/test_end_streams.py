@@ -18,7 +18,7 @@ LIMITS = StreamLimits(drain_seconds=300, retry_ms=2000)
 
 
 class Asked:
-    """A streams with streams, whose handler is asked; a drain may begin meanwhile."""
+    """Open streams, and the handler that is asked to end them; a drain may begin meanwhile."""
 
     def __init__(self, streams: int, drains_at: float | None = None) -> None:
         self.now = FakeClock()
@@ -60,7 +60,7 @@ def test_all_streams_end_evenly_with_a_delay_beyond_nginxs_absence() -> None:
     assert sorted(asked.ended_at.values()) == steps
 
 
-def test_streams_that_come_meanwhile_are_taken() -> None:
+def test_streams_opened_meanwhile_are_accepted() -> None:
     asked = Asked(1)
     assert asked.answer().status == 204
     stream, _ = fake_stream(asked.now)
@@ -75,7 +75,7 @@ def test_a_drain_that_begins_within_the_grace_is_not_shortened() -> None:
     assert asked.reasons == [None] * 7
 
 
-def test_a_drain_that_begins_meanwhile_takes_over_what_is_left() -> None:
+def test_a_drain_that_begins_meanwhile_takes_over_the_remaining_streams() -> None:
     asked = Asked(7, drains_at=SIGNAL_GRACE_SECONDS + END_SECONDS / 2)
     assert asked.answer().status == 503
     assert asked.reasons.count(None) == 3
@@ -84,7 +84,7 @@ def test_a_drain_that_begins_meanwhile_takes_over_what_is_left() -> None:
     assert asked.now.seconds > LIMITS.drain_seconds / 2
 
 
-def test_what_nginx_passes_on_gets_404_and_ends_nothing() -> None:
+def test_a_request_passed_on_by_nginx_gets_404_and_ends_no_stream() -> None:
     asked = Asked(2)
     assert asked.answer((b"x-forwarded-for", b"203.0.113.9")).status == 404
     assert asked.reasons == [None] * 2

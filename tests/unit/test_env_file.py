@@ -44,11 +44,11 @@ def of(content: bytes, folder: Path) -> dict[str, str]:
         (b'A="C:\\\\0dir"', "C:\\0dir"),
     ],
 )
-def test_a_line_means_what_it_means_to_compose(line: bytes, value: str, tmp_path: Path) -> None:
+def test_a_line_is_read_as_compose_reads_it(line: bytes, value: str, tmp_path: Path) -> None:
     assert of(line + b"\n", tmp_path) == {"A": value}
 
 
-def test_a_variable_that_is_only_named_says_nothing(tmp_path: Path) -> None:
+def test_a_variable_without_a_value_is_ignored(tmp_path: Path) -> None:
     assert of(b"A\nB=1\n", tmp_path) == {"B": "1"}
 
 
@@ -85,7 +85,7 @@ def test_a_variable_that_is_only_named_says_nothing(tmp_path: Path) -> None:
         ("A=1\n".encode("utf-16"), ".env: the file is in UTF-16; save it in UTF-8"),
     ],
 )
-def test_a_line_that_compose_may_understand_otherwise_is_refused(
+def test_a_line_that_compose_may_read_differently_is_refused(
     content: bytes, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(EnvFileError) as caught:

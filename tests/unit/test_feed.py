@@ -30,7 +30,7 @@ from feeds import (
 )
 
 
-def test_a_subscriber_gets_what_it_missed_then_what_comes() -> None:
+def test_a_subscriber_gets_the_missed_events_and_then_live_ones() -> None:
     feed = feed_of(101, 102, 103)
     stream, writer = fake_stream()
     with feed.follow(stream, place(101)):
@@ -50,7 +50,7 @@ def test_a_subscriber_without_a_place_starts_at_the_end() -> None:
     assert writer.body == b"<103>"
 
 
-def test_a_subscriber_from_ahead_waits_for_what_follows_its_place() -> None:
+def test_a_subscriber_ahead_of_the_ring_waits_for_events_after_its_place() -> None:
     feed = feed_of(101)
     stream, writer = fake_stream()
     with feed.follow(stream, place(103)):
@@ -59,7 +59,7 @@ def test_a_subscriber_from_ahead_waits_for_what_follows_its_place() -> None:
     assert writer.body == b"<104>"
 
 
-def test_what_is_lost_is_told_to_every_subscriber_live_and_replayed() -> None:
+def test_lost_updates_are_reported_to_every_subscriber_live_and_replayed() -> None:
     feed = feed_of(101)
     told = lost(place(102))
     stream, live = fake_stream()
@@ -84,7 +84,7 @@ def test_a_subscriber_gets_the_topics_that_it_wants_live_and_replayed() -> None:
     assert writer.body == b"<102><104><105>"
 
 
-def test_a_private_event_goes_to_those_alone_who_may_read_it_live_and_replayed() -> None:
+def test_a_private_event_goes_only_to_subscribers_that_may_read_it_live_and_replayed() -> None:
     feed = feed_of()
     send(feed, record(101, private=True))
     bodies = []
@@ -141,7 +141,7 @@ def test_a_write_to_catch_up_is_at_most_the_mark() -> None:
     assert max(sizes) <= MARK_BYTES
 
 
-def test_a_subscriber_that_the_ring_has_passed_is_told_of_the_gap_then_goes_on() -> None:
+def test_a_subscriber_behind_the_ring_is_sent_a_gap_and_then_goes_on() -> None:
     feed = feed_of(101, 102, 103, 104, capacity=2)
     stream, writer = fake_stream()
     with feed.follow(stream, place(100)):
@@ -151,7 +151,7 @@ def test_a_subscriber_that_the_ring_has_passed_is_told_of_the_gap_then_goes_on()
     assert writer.body.endswith(b"\n\n<103><104>")
 
 
-def test_a_client_that_resumes_from_the_gaps_id_is_not_told_again() -> None:
+def test_a_client_that_resumes_from_the_id_of_a_gap_is_not_sent_it_again() -> None:
     feed = feed_of(101, 102, 103, 104, capacity=2)
     stream, writer = fake_stream()
     with feed.follow(stream, place(102)):
@@ -159,7 +159,7 @@ def test_a_client_that_resumes_from_the_gaps_id_is_not_told_again() -> None:
     assert writer.body == b"<103><104>"
 
 
-def test_an_id_that_nobody_knows_is_told_as_a_gap_before_all_that_there_is() -> None:
+def test_an_unknown_id_is_answered_with_a_gap_and_then_the_whole_ring() -> None:
     feed = feed_of(101, 102)
     stream, writer = fake_stream()
     with feed.follow(stream, FLOOR, missed_after="urn:gone"):
@@ -168,7 +168,7 @@ def test_an_id_that_nobody_knows_is_told_as_a_gap_before_all_that_there_is() -> 
     assert writer.body.endswith(b"\n\n<101><102>")
 
 
-def test_a_heartbeat_event_says_how_far_the_client_has_come() -> None:
+def test_a_heartbeat_event_carries_the_place_that_the_client_has_reached() -> None:
     feed = feed_of(101)
     stream, writer = fake_stream()
     with feed.follow(stream, None, QUIET, heartbeat_events=True):
@@ -177,7 +177,7 @@ def test_a_heartbeat_event_says_how_far_the_client_has_come() -> None:
         assert stream.heartbeat().body.endswith(b"\nid: #102-0\n\n")
 
 
-def test_who_resumes_at_the_end_is_not_behind_by_what_it_does_not_want() -> None:
+def test_a_subscriber_that_resumes_at_the_end_does_not_fall_behind_by_unwanted_events() -> None:
     feed = feed_of(101, capacity=2)
     stream, writer = fake_stream()
     with feed.follow(stream, place(101), QUIET, heartbeat_events=True):
@@ -190,7 +190,7 @@ def test_who_resumes_at_the_end_is_not_behind_by_what_it_does_not_want() -> None
     assert writer.body.endswith(b"\n\n<110>")
 
 
-def test_who_catches_up_with_the_end_is_not_behind_by_what_it_does_not_want() -> None:
+def test_a_subscriber_that_has_caught_up_does_not_fall_behind_by_unwanted_events() -> None:
     feed = feed_of(capacity=2)
     send(feed, record(101, "quiet"))
     stream, writer = fake_stream()
@@ -202,7 +202,9 @@ def test_who_catches_up_with_the_end_is_not_behind_by_what_it_does_not_want() ->
 
 
 @pytest.mark.parametrize("ahead", [103, 105, 107])
-def test_who_is_ahead_is_overtaken_by_what_it_does_not_want_and_misses_nothing(ahead: int) -> None:
+def test_a_subscriber_ahead_of_the_ring_is_overtaken_by_unwanted_events_and_misses_none(
+    ahead: int,
+) -> None:
     feed = feed_of(101, capacity=2)
     stream, writer = fake_stream()
     with feed.follow(stream, place(ahead), QUIET):
@@ -213,7 +215,7 @@ def test_who_is_ahead_is_overtaken_by_what_it_does_not_want_and_misses_nothing(a
     assert writer.body == b"".join(expected)
 
 
-def test_one_record_of_many_topics_lets_others_in_between_any_two_templates() -> None:
+def test_the_matching_of_a_record_with_many_topics_yields_between_any_two_templates() -> None:
     handed = Handed()
     feed = spent_feed(handed)
     topics = tuple(f"{number}/x" for number in range(100))
@@ -229,7 +231,7 @@ def test_one_record_of_many_topics_lets_others_in_between_any_two_templates() ->
     assert writer.body == b""
 
 
-def test_a_heartbeat_tells_no_place_whose_events_are_still_to_be_written() -> None:
+def test_a_heartbeat_names_no_place_whose_events_are_still_to_be_written() -> None:
     handed = Handed()
     feed = spent_feed(handed)
     send(feed, record(101))
@@ -249,7 +251,7 @@ def test_a_gap_that_was_not_sent_does_not_count(ends_by: str) -> None:
     if ends_by == "drained":
         stream.end(EndReason.DRAINED)
     else:
-        # Nobody has heard of it yet.
+        # The stream has not learnt of it yet.
         writer.aborted = True
     with feed.follow(stream, FLOOR, missed_after="urn:gone"):
         restart(feed, place(500))
@@ -261,7 +263,7 @@ def test_a_gap_that_was_not_sent_does_not_count(ends_by: str) -> None:
         assert f"barestream_{name}_total 0.0" in text
 
 
-def test_what_is_far_behind_is_handed_over_and_not_advanced_twice() -> None:
+def test_a_subscriber_far_behind_is_handed_to_the_replay_and_not_advanced_twice() -> None:
     handed = Handed()
     feed = spent_feed(handed)
     for ms in (101, 102):
@@ -278,7 +280,7 @@ def test_what_is_far_behind_is_handed_over_and_not_advanced_twice() -> None:
 
 
 @pytest.mark.parametrize("nth", range(8))
-def test_wherever_a_slice_ends_who_has_come_to_the_end_is_live(nth: int) -> None:
+def test_a_subscriber_that_reaches_the_end_is_live_wherever_a_slice_ends(nth: int) -> None:
     def bring_on(feed: Feed, subscriber: Subscriber) -> None:
         for _ in feed.steps(subscriber):
             pass
@@ -293,7 +295,7 @@ def test_wherever_a_slice_ends_who_has_come_to_the_end_is_live(nth: int) -> None
     assert writer.body == b"<101><102><103><104>"
 
 
-def test_what_the_log_no_longer_holds_is_left_to_the_one_who_catches_up() -> None:
+def test_events_that_left_the_ring_are_left_to_the_replay() -> None:
     handed = Handed()
     feed = Feed(Ring(2, FLOOR), Metrics(), FakeClock(), replay=handed)
     for ms in range(101, 106):
@@ -304,7 +306,7 @@ def test_what_the_log_no_longer_holds_is_left_to_the_one_who_catches_up() -> Non
     assert writer.body == b""
 
 
-def test_many_leavers_at_random_times_each_see_every_event_once() -> None:
+def test_a_client_that_leaves_and_resumes_several_times_sees_every_event_once() -> None:
     feed = feed_of(*range(101, 110), capacity=1000)
     seen = b""
     cut_points = [(110, 113), (113, 120), (120, 121), (121, 150)]
@@ -321,7 +323,7 @@ def test_many_leavers_at_random_times_each_see_every_event_once() -> None:
     assert all(after == before + 1 for before, after in pairwise(numbers))
 
 
-def test_a_stream_that_is_over_waits_for_no_collection() -> None:
+def test_an_ended_stream_is_freed_without_a_garbage_collection() -> None:
     feed = feed_of(101)
     stream, writer = fake_stream()
     gone = weakref.ref(writer)

@@ -1,4 +1,4 @@
-"""A feed whose slices end anywhere, while clients come, leave and pause, and its log changes."""
+"""A feed whose slices end anywhere while clients come, leave, pause, and its history changes."""
 
 import asyncio
 import random
@@ -21,7 +21,7 @@ from barestream.mercure.topics import Selectors
 from barestream.telemetry.metrics import Metrics
 from fake_writer import FakeClock, FakeWriter, fake_stream, flush
 
-# What each wants.
+# What each client wants.
 SUBSCRIPTIONS = (
     ({"loud", "quiet"}, EVERYTHING_PUBLIC),
     ({"quiet"}, Subscription(Selectors(["quiet"]), Selectors(()))),
@@ -31,7 +31,7 @@ GAP = re.compile(rb"event: barestream.gap\ndata: .*\nid: #(\d+)-0\n\n")
 
 METRICS = Metrics()
 
-# Far more than any course takes.
+# Far more steps than any course takes.
 MOST_TURNS = 100_000
 
 
@@ -55,7 +55,7 @@ class Client(NamedTuple):
     since_ms: int
 
     def take_all(self) -> None:
-        """Take what waits, and hold back no more."""
+        """Take all that waits, and pause no more."""
         was_paused = self.writer.paused
         self.writer.take_bytes = None
         if was_paused:
@@ -63,7 +63,7 @@ class Client(NamedTuple):
 
 
 class Course:
-    """What happens to a feed, drawn from a seed."""
+    """A sequence of events and changes of a feed, drawn from a seed."""
 
     def __init__(self, seed: int) -> None:
         self._numbers = random.Random(seed)
@@ -76,7 +76,7 @@ class Course:
         self._change: Generator[None, None, None] | None = None
 
     async def run(self) -> None:
-        """Do some steps, then let everything come to its end."""
+        """Do some steps, then finish all that is pending."""
         steps = [self._append, self._step, self._come, self._leave, self._pause, self._change_log]
         for _ in range(self._numbers.randrange(5, 60)):
             self._numbers.choice(steps)()
@@ -89,7 +89,7 @@ class Course:
         await self.settle()
 
     async def settle(self) -> None:
-        """Send what is pending, and let the catching up come to its end."""
+        """Send what is pending, and finish every replay."""
         flush(self.feed)
         for _ in range(MOST_TURNS):
             if len(asyncio.all_tasks()) == 1:
@@ -146,7 +146,7 @@ class Course:
             records = [self._record() for _ in range(self._numbers.randrange(5))]
             self._change = self.feed.leap(floor, records)
         else:
-            # An older copy of the log: it has the first of the events, and goes on with others.
+            # An older copy of the history: it has the first of the events, and goes on with others.
             flush(self.feed)
             log = self.feed.ring
             kept = list(log.after(log.floor))[: self._numbers.randrange(8)]
@@ -164,7 +164,9 @@ def numbers_of(part: bytes) -> list[int]:
 
 
 @pytest.mark.parametrize("seed", range(300))
-def test_whoever_takes_all_gets_what_comes_next_whatever_was_before(seed: int) -> None:
+def test_a_client_that_reads_everything_gets_the_next_event_whatever_happened_before(
+    seed: int,
+) -> None:
     async def main() -> None:
         course = Course(seed)
         await course.run()

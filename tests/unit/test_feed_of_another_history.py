@@ -1,4 +1,4 @@
-"""What a feed sends where its history begins anew, or becomes another one."""
+"""A feed whose history begins anew, or is replaced by another one."""
 
 import re
 from collections.abc import Generator, Iterator
@@ -13,7 +13,7 @@ from fake_writer import fake_stream
 from feeds import FLOOR, Handed, feed_of, gaps, place, record, restart, send, spent_feed
 
 
-def test_a_log_that_begins_anew_tells_its_subscribers_what_they_missed() -> None:
+def test_a_history_that_begins_anew_sends_a_gap_to_its_subscribers() -> None:
     feed = feed_of(101)
     stream, writer = fake_stream()
     with feed.follow(stream, None):
@@ -23,13 +23,13 @@ def test_a_log_that_begins_anew_tells_its_subscribers_what_they_missed() -> None
     assert writer.body.endswith(b"<501>")
 
 
-def test_another_log_is_gone_on_with_from_the_newest_common_event_after_a_gap() -> None:
+def test_another_history_continues_after_a_gap_from_the_newest_common_event() -> None:
     feed = feed_of(101, 102, 103)
     live, live_writer = fake_stream()
     slow, slow_writer = fake_stream()
     with feed.follow(live, place(103)), feed.follow(slow, place(101)):
         slow_writer.body = b""
-        # 103 is lost; 104 was published to the copy of before.
+        # 103 is lost; 104 was published to the older copy.
         for _ in feed.leap(FLOOR, [record(101), record(102), record(104)], place(102)):
             pass
         send(feed, record(105))
@@ -38,7 +38,7 @@ def test_another_log_is_gone_on_with_from_the_newest_common_event_after_a_gap() 
         assert writer.body.endswith(b"\n\n<104><105>")
 
 
-def test_another_log_sends_nothing_before_its_gap_to_whoever_resumes_meanwhile() -> None:
+def test_another_history_sends_its_gap_first_to_subscribers_that_resume_meanwhile() -> None:
     feed = spent_feed()
     for ms in (101, 102, 103):
         send(feed, record(ms))
@@ -64,7 +64,7 @@ def test_another_log_sends_nothing_before_its_gap_to_whoever_resumes_meanwhile()
         assert b"<101>" not in writer.body
 
 
-def test_a_log_that_has_nothing_in_common_is_sent_whole_although_its_places_were_sent() -> None:
+def test_a_history_with_nothing_in_common_is_sent_whole_even_if_its_places_were_sent() -> None:
     feed = feed_of(101, 102, 103)
     stream, writer = fake_stream()
     with feed.follow(stream, place(103)):
@@ -74,7 +74,7 @@ def test_a_log_that_has_nothing_in_common_is_sent_whole_although_its_places_were
     assert writer.body.endswith(b"\n\n<60><102>")
 
 
-def test_a_restart_lets_others_in_between_any_two_streams_and_takes_in_whoever_comes() -> None:
+def test_a_restart_yields_between_any_two_streams_and_includes_a_stream_opened_meanwhile() -> None:
     feed = spent_feed()
     send(feed, record(101))
     streams = [fake_stream() for _ in range(3)]
@@ -94,7 +94,7 @@ def test_a_restart_lets_others_in_between_any_two_streams_and_takes_in_whoever_c
     assert late_writer.body == b"<501>"
 
 
-def test_who_is_ahead_of_a_log_that_begins_anew_behind_it_is_told() -> None:
+def test_a_subscriber_ahead_of_the_ring_is_sent_a_gap_when_the_history_begins_anew() -> None:
     feed = feed_of(101)
     stream, writer = fake_stream()
     with feed.follow(stream, place(110)):
@@ -105,7 +105,7 @@ def test_who_is_ahead_of_a_log_that_begins_anew_behind_it_is_told() -> None:
 
 
 class Halfway:
-    """A subscription to everything, which takes long to find out about one event."""
+    """A subscription to everything that takes a step before it accepts an event."""
 
     topics = EVERYTHING_PUBLIC.topics
 
@@ -116,7 +116,7 @@ class Halfway:
 
 
 class Left:
-    """A subscriber to a log from 101 on, whose steps somebody has begun to take."""
+    """A subscriber to a history from 101 on, suspended between its steps."""
 
     def __init__(self, newest: int, subscription: Subscription = EVERYTHING_PUBLIC) -> None:
         handed = Handed()
@@ -129,7 +129,7 @@ class Left:
 
     @contextmanager
     def since(self, ms: int) -> Iterator[None]:
-        """Let it follow from a place; then take the rest of its steps, as the replay does."""
+        """Follow from a place; then take the rest of the steps, as the replay does."""
         with self.feed.follow(self._stream, place(ms), self._subscription):
             [subscriber] = self._handed
             self.subscriber, self.steps = subscriber, self.feed.steps(subscriber)
@@ -155,7 +155,7 @@ class Left:
         return re.findall(rb"<\w+>|barestream.gap", self.writer.body)
 
 
-def test_a_step_that_was_left_at_the_end_of_a_log_sends_nothing_of_the_next_without_a_gap() -> None:
+def test_a_step_suspended_at_the_end_of_a_history_sends_a_gap_before_the_next_history() -> None:
     left = Left(102)
     with left.since(100):
         left.come_to(102)
@@ -165,7 +165,7 @@ def test_a_step_that_was_left_at_the_end_of_a_log_sends_nothing_of_the_next_with
     assert left.got == [b"<101>", b"<102>", b"barestream.gap", b"<121>"]
 
 
-def test_a_step_that_was_left_at_an_event_that_both_logs_have_sends_none_twice() -> None:
+def test_a_step_suspended_at_an_event_of_both_histories_sends_no_event_twice() -> None:
     left = Left(103)
     with left.since(102):
         left.come_to(103)
@@ -173,7 +173,7 @@ def test_a_step_that_was_left_at_an_event_that_both_logs_have_sends_none_twice()
     assert left.got == [b"<103>", b"barestream.gap", b"<104>", b"<105>"]
 
 
-def test_a_step_that_was_left_before_a_write_sends_nothing_of_a_log_that_is_gone() -> None:
+def test_a_step_suspended_before_a_write_sends_nothing_of_a_lost_history() -> None:
     left = Left(103, cast("Subscription", Halfway()))
     with left.since(100):
         left.feed.budget = UNBOUNDED

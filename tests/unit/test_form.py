@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from barestream.web.form import MOST_BARE_PERCENTS, MOST_FIELDS, MalformedFormError, body
 
-# What percent-encoding, forms and quoted-printable give a meaning to.
+# The characters that have a meaning in percent-encoding, forms and quoted-printable.
 PIECES = st.sampled_from(
     ["%", "%4", "%41", "%0A", "%0d", "%3D", "%25", "%26", "%C3%A9", "%zz", "=", "==", "=\n",
      "=\r\n", "=41", "&", "+", "%2B", "\n", "\r", "é", "a", "_", " ", ";"]
@@ -29,12 +29,12 @@ def test_a_form_has_the_names_and_values_that_urllib_finds(text: str) -> None:
 
 
 @pytest.mark.parametrize("encoded", [b"a=\xc3", b"a=%C3", b"%ff=", b"a=%C3\xa9"])
-def test_what_is_no_utf_8_is_told_so(encoded: bytes) -> None:
+def test_a_form_that_is_not_utf_8_is_refused(encoded: bytes) -> None:
     with pytest.raises(MalformedFormError, match="not UTF-8"):
         body(encoded)
 
 
-def test_a_form_of_too_many_fields_is_told_so() -> None:
+def test_a_form_with_too_many_fields_is_refused() -> None:
     assert len(body(b"&".join([b"a=1"] * MOST_FIELDS))["a"]) == MOST_FIELDS
     with pytest.raises(MalformedFormError, match=f"more than {MOST_FIELDS} fields"):
         body(b"&".join([b"a=1"] * (MOST_FIELDS + 1)))

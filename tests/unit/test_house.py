@@ -10,7 +10,7 @@ ROOTS = ("barestream", "barestream_load")
 
 READ_SETTINGS = {"barestream.app", "barestream.cli", "barestream.server.config"}
 
-# They are what a reader tests in the head: bytes in, bytes out, and time comes as an argument.
+# Pure modules take bytes and return bytes; time is an argument.
 PURE = {
     "barestream.mercure": ["sse", "time_budget", "tokens", "topics"],
     "barestream.history": ["gap", "record", "ring", "update"],
@@ -63,13 +63,13 @@ def test_imports_go_one_way_between_packages_and_inside_them() -> None:
         TopologicalSorter(graph).prepare()
 
 
-def test_the_load_knows_nothing_of_the_service() -> None:
+def test_the_load_imports_nothing_of_the_service() -> None:
     of_load = [imported for name, imported in modules().items() if name.startswith(ROOTS[1])]
     assert len(of_load) > 10
     assert all(each.startswith(ROOTS[1]) for imported in of_load for each in imported)
 
 
-def test_settings_are_read_where_the_parts_are_wired_alone() -> None:
+def test_only_the_modules_that_wire_the_parts_read_settings() -> None:
     package = "barestream.settings"
     readers = {
         name
@@ -79,14 +79,14 @@ def test_settings_are_read_where_the_parts_are_wired_alone() -> None:
     assert readers == READ_SETTINGS
 
 
-def test_the_pure_parts_know_no_loop_socket_or_clock() -> None:
+def test_the_pure_parts_import_no_loop_socket_or_clock() -> None:
     for package, names in PURE.items():
         for name in names:
             outside = {each.split(".")[0] for each in imports(file_of(f"{package}.{name}"))}
             assert outside & IMPURE == set(), name
 
 
-def test_all_of_the_protocol_is_pure() -> None:
+def test_every_module_of_the_protocol_is_pure() -> None:
     package = "barestream.mercure"
     names = {path.stem for path in file_of(package).with_suffix("").glob("[!_]*.py")}
     assert names == set(PURE[package])

@@ -28,24 +28,24 @@ def wanting(index: Index[Any], topics: Sequence[str]) -> list[Any]:
     return found(index.wanting(topics))
 
 
-def test_an_empty_index_finds_nobody() -> None:
+def test_an_empty_index_finds_no_member() -> None:
     assert wanting(index_of(), ["a"]) == []
 
 
-def test_those_who_named_the_topic_want_it_in_the_order_in_which_they_came() -> None:
+def test_members_that_name_a_topic_are_found_in_the_order_in_which_they_were_added() -> None:
     index = index_of(("ann", ["a", "b"]), ("bob", ["b"]), ("eve", ["a"]))
     assert wanting(index, ["a"]) == ["ann", "eve"]
     assert wanting(index, ["b"]) == ["ann", "bob"]
     assert wanting(index, ["c"]) == []
 
 
-def test_those_who_named_everything_want_each_topic() -> None:
+def test_members_with_the_wildcard_are_found_for_every_topic() -> None:
     index = index_of(("ann", ["*"]), ("bob", ["b"]))
     assert wanting(index, ["a"]) == ["ann"]
     assert wanting(index, ["b"]) == ["ann", "bob"]
 
 
-def test_a_template_is_wanted_by_what_it_matches_and_by_equality() -> None:
+def test_a_template_finds_its_members_by_match_and_by_equality() -> None:
     index = index_of(("ann", ["x/{y}"]), ("bob", ["x/{y}"]), ("eve", ["x/{y}{?z}"]))
     assert wanting(index, ["x/1"]) == ["ann", "bob", "eve"]
     assert wanting(index, ["x/{y}"]) == ["ann", "bob"]
@@ -64,17 +64,17 @@ def test_a_template_beyond_ascii_is_found_as_an_iri_and_as_a_uri() -> None:
     assert wanting(index, ["é/1"]) == wanting(index, ["%C3%A9/1"]) == ["ann"]
 
 
-def test_a_member_comes_once_however_many_selectors_and_topics_match() -> None:
+def test_a_member_is_found_once_however_many_selectors_and_topics_match() -> None:
     index = index_of(("ann", ["*", "a", "b", "{x}", "{+x}"]), ("bob", ["b"]))
     assert wanting(index, ["a", "b", "a"]) == ["ann", "bob"]
 
 
-def test_what_has_no_topic_is_for_every_member_once() -> None:
+def test_an_update_without_topics_finds_every_member_once() -> None:
     index = index_of(("ann", ["a", "{x}"]), ("bob", ["x/{y}", "x/{z}"]), ("eve", ["*", "a"]))
     assert sorted(wanting(index, [])) == ["ann", "bob", "eve"]
 
 
-def test_members_may_come_and_go_while_they_are_looked_for() -> None:
+def test_members_may_be_added_and_discarded_during_a_search() -> None:
     templates = [f"{{x}}/{number}" for number in range(10)]
     index = index_of(*((selector, [selector]) for selector in templates))
     finding = index.wanting(["any/0"], SPENT)
@@ -85,7 +85,7 @@ def test_members_may_come_and_go_while_they_are_looked_for() -> None:
     assert "{x}/0" in found(finding)
 
 
-def test_members_may_come_and_go_while_the_result_is_walked_over() -> None:
+def test_members_may_be_added_and_discarded_while_the_result_is_iterated() -> None:
     selectors = Selectors(["a"])
     index = index_of(("ann", ["a"]), ("bob", ["a"]))
     walked = []
@@ -97,7 +97,7 @@ def test_members_may_come_and_go_while_the_result_is_walked_over() -> None:
     assert wanting(index, ["a"]) == ["annann", "bobbob"]
 
 
-def test_nothing_is_left_of_members_that_have_gone() -> None:
+def test_discarded_members_leave_nothing_behind() -> None:
     everyone = [
         ("ann", ["*", "a", "é/{x}", "{x}"]),
         ("bob", ["a", "b", "é/{x}"]),
@@ -109,7 +109,7 @@ def test_nothing_is_left_of_members_that_have_gone() -> None:
     assert not any(vars(index).values())
 
 
-def test_an_update_of_many_topics_lets_others_in_between_any_two_templates() -> None:
+def test_a_search_for_many_topics_yields_between_any_two_templates() -> None:
     templates = [f"{{x}}/{number}" for number in range(10)]
     index = index_of(*((selector, [selector]) for selector in templates))
     topics = [f"{number}/{number % 20}" for number in range(100)]
@@ -119,7 +119,7 @@ def test_an_update_of_many_topics_lets_others_in_between_any_two_templates() -> 
     assert turns >= len(topics) * len(templates)
 
 
-def test_who_is_not_here_is_discarded_without_ado() -> None:
+def test_discarding_an_unknown_member_changes_nothing() -> None:
     index = index_of(("ann", ["*", "a", "{x}"]))
     for selectors in (["*", "a", "{x}"], ["b", "{y}", "b/{y}"]):
         index.discard("bob", Selectors(selectors))
@@ -136,7 +136,7 @@ texts = st.sampled_from(
     st.lists(st.tuples(st.lists(texts, max_size=4), st.booleans()), max_size=12),
     st.lists(texts, min_size=1, max_size=3),
 )
-def test_those_who_want_topics_are_the_members_left_whose_selectors_match_any(
+def test_the_index_finds_exactly_the_members_whose_selectors_match_a_topic(
     members: list[tuple[list[str], bool]], topics: list[str]
 ) -> None:
     index: Index[int] = Index()

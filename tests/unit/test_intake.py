@@ -15,7 +15,7 @@ from fake_writer import FakeClock
 
 
 class RefusingBroker(LocalBroker):
-    """Refuses for a cause, where it has one."""
+    """A broker that refuses every update while it has a cause."""
 
     def __init__(self) -> None:
         super().__init__(HistoryBounds(100, 1e9, 10**9), FakeClock(1.0))
@@ -41,7 +41,7 @@ class RefusingBroker(LocalBroker):
 
 
 class World:
-    """An intake whose probes come when the test says so."""
+    """An intake that sends its probes when the test lets time pass."""
 
     def __init__(self) -> None:
         self.broker = RefusingBroker()
@@ -54,13 +54,13 @@ class World:
         await self._turns.get()
 
     async def look(self, seconds: float = 2.0) -> None:
-        """Let time pass until its next look at the log, and that be over."""
+        """Let time pass until the intake has looked at the broker once more."""
         self.clock.seconds += seconds
         self._turns.put_nowait(None)
         await settle()
 
     async def publish(self, data: str = "data", event_id: str | None = None) -> str:
-        """Return the cause for which an update was not taken, if there is one."""
+        """Return the cause for which an update was refused, if it was."""
         try:
             await self.intake.publish(Update(("t",), Event(data, event_id)))
         except BrokerAwayError as error:
@@ -101,7 +101,7 @@ def closed(cause: str) -> tuple[str, str]:
     return ("broker takes no updates", cause)
 
 
-def test_a_log_that_refuses_is_found_before_anybody_publishes(
+def test_a_broker_that_refuses_updates_is_found_before_the_first_publish(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def scenario(world: World) -> None:
@@ -123,7 +123,7 @@ def test_a_log_that_refuses_is_found_before_anybody_publishes(
     assert run(scenario, caplog) == [OPEN, closed("OOM"), OPEN]
 
 
-def test_publishes_that_are_taken_spare_the_probes(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_probe_is_sent_while_publishes_are_accepted(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(world: World) -> None:
         await settle()
         for _ in range(5):
@@ -136,7 +136,7 @@ def test_publishes_that_are_taken_spare_the_probes(caplog: pytest.LogCaptureFixt
     run(scenario, caplog)
 
 
-def test_a_cause_is_logged_once_in_a_while_and_a_changed_one_at_once(
+def test_a_repeated_cause_is_logged_at_intervals_and_a_changed_one_at_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def scenario(world: World) -> None:
@@ -158,7 +158,7 @@ def test_a_cause_is_logged_once_in_a_while_and_a_changed_one_at_once(
     assert untaken == [0, 1, 100, 99]
 
 
-def test_causes_that_take_turns_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_alternating_causes_do_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(world: World) -> None:
         await settle()
         for n in range(1000):
@@ -169,7 +169,7 @@ def test_causes_that_take_turns_fill_no_log(caplog: pytest.LogCaptureFixture) ->
     assert len(run(scenario, caplog)) < 30
 
 
-def test_a_log_that_fails_again_and_again_is_not_called_open_each_time(
+def test_a_broker_that_fails_repeatedly_is_not_logged_as_writable_each_time(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def scenario(world: World) -> None:
@@ -186,7 +186,7 @@ def test_a_log_that_fails_again_and_again_is_not_called_open_each_time(
     assert run(scenario, caplog) == [OPEN, closed("full"), OPEN]
 
 
-def test_an_id_that_is_taken_shows_that_the_log_takes_updates(
+def test_an_id_conflict_shows_that_the_broker_accepts_updates(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def scenario(world: World) -> None:
@@ -202,7 +202,7 @@ def test_an_id_that_is_taken_shows_that_the_log_takes_updates(
     run(scenario, caplog)
 
 
-def test_what_does_not_fit_is_told_each_time_that_the_log_opens(
+def test_settings_that_do_not_fit_are_logged_each_time_that_the_broker_becomes_writable(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def scenario(world: World) -> None:

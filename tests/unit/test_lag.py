@@ -10,7 +10,7 @@ THEN = 1795365600
 
 
 class Source:
-    """A log whose clock is off, and the two clocks of the machine that reads it."""
+    """A source whose clock is off, and the two clocks of the machine that reads it."""
 
     def __init__(self, off_seconds: float = 0) -> None:
         self.wall, self.steady = FakeClock(THEN), FakeClock(1000)
@@ -45,7 +45,7 @@ def delivered(source: Source) -> None:
     source.lag.end(1, observed=True)
 
 
-def test_it_is_from_the_place_in_time_to_the_end() -> None:
+def test_the_lag_is_the_time_from_the_place_of_an_event_to_the_end_of_its_sending() -> None:
     source = Source()
     delivered(source)
     assert source.observed() == [pytest.approx(0.3)]
@@ -72,7 +72,7 @@ def test_a_jump_of_the_clock_while_an_event_is_sent_does_not_count() -> None:
     assert source.observed() == [pytest.approx(0.1)]
 
 
-def test_a_source_that_was_long_out_of_reach_is_believed_for_as_long() -> None:
+def test_after_a_long_absence_of_the_source_the_whole_lag_counts() -> None:
     source = Source()
     place = source.now()
     source.pass_by(60)
@@ -81,7 +81,7 @@ def test_a_source_that_was_long_out_of_reach_is_believed_for_as_long() -> None:
     assert source.observed() == [pytest.approx(60)]
 
 
-def test_what_was_sent_to_nobody_does_not_count() -> None:
+def test_an_event_that_no_subscriber_was_sent_does_not_count() -> None:
     source = Source()
     source.lag.begin(source.now())
     source.lag.end(1, observed=False)

@@ -29,18 +29,18 @@ def test_a_percentile_is_within_two_percent(percent: float) -> None:
     assert histogram_of(*durations_us).percentile_us(percent) == pytest.approx(exact_us, 0.02, 1)
 
 
-def test_the_longest_is_exact_and_no_percentile_is_above_it() -> None:
+def test_the_longest_duration_is_exact_and_no_percentile_exceeds_it() -> None:
     histogram = histogram_of(5, 1_000_001)
     assert histogram.most_us == 1_000_001
     assert histogram.percentile_us(100) == pytest.approx(1_000_001, 0.02)
     assert (histogram.percentile_us(100) or 0) <= 1_000_001
 
 
-def test_a_duration_below_zero_counts_as_none() -> None:
+def test_a_duration_below_zero_counts_as_zero() -> None:
     assert histogram_of(-3).percentile_us(100) == 0
 
 
-def test_two_together_are_as_one_that_saw_all() -> None:
+def test_two_merged_histograms_equal_one_of_all_durations() -> None:
     first, second = histogram_of(1, 2, 300), histogram_of(300, 70_000)
     first.add(second)
     assert len(first) == 5
@@ -48,6 +48,6 @@ def test_two_together_are_as_one_that_saw_all() -> None:
     assert first.percentile_us(60) == pytest.approx(300, 0.02)
 
 
-def test_it_does_not_grow_with_what_it_counts() -> None:
+def test_a_histogram_does_not_grow_with_the_number_of_durations() -> None:
     histogram = histogram_of(*range(0, 1_000_000, 7))
     assert len(histogram._counts) < 1000

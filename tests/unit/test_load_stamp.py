@@ -17,7 +17,7 @@ def test_the_largest_stamp_fits_the_smallest_data() -> None:
     assert len(encode(stamp, MOST_BYTES)) == MOST_BYTES
 
 
-def test_edges_that_a_client_strips_do_not_matter() -> None:
+def test_a_stamp_is_read_after_a_client_stripped_its_spaces() -> None:
     assert decode(encode(STAMP, 0).strip()) == STAMP
 
 

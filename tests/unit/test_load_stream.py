@@ -39,7 +39,7 @@ def test_wherever_the_bytes_are_cut_the_events_are_the_same(cuts: list[int], end
     frames = [retry(10), *map(frame, bodies), HEARTBEAT, frame(bodies[4] + bodies[4])]
     line_end = end.encode()
     wire = b"".join(frame(each.body.replace(b"\n", line_end)).chunk for each in frames)
-    # A reader that has read the same before, as one stream's has for the next one's.
+    # One reader serves many streams, so it has read the same bytes before.
     reader = Reader()
     for _ in range(2):
         with closing(socket.socket()) as connection:
@@ -57,7 +57,7 @@ def test_an_event_is_read_before_its_chunk_is_whole(stream: Stream) -> None:
     assert ids(stream, Body(CHUNKED), [begun], Reader()) == [b"1"]
 
 
-def test_what_dispatches_nothing_is_no_event(stream: Stream) -> None:
+def test_a_block_that_dispatches_nothing_is_no_event(stream: Stream) -> None:
     wire = frame(b":\n\nid: 7\n\nretry: 1\n\nevent: x\n\n").chunk
     assert ids(stream, Body(CHUNKED), [wire], Reader()) == []
 
@@ -69,14 +69,14 @@ def test_a_stamp_in_the_data_is_found(stream: Stream) -> None:
     assert event.stamp == stamp
 
 
-def test_a_body_with_a_length_is_over_with_its_last_byte() -> None:
+def test_a_body_with_a_length_ends_with_its_last_byte() -> None:
     body = Body(Head(b"HTTP/1.1 200 OK\r\nContent-Length: 4"))
     assert not body.is_whole
     assert body.feed(b"abcdef") == b"abcd"
     assert body.is_over
 
 
-def test_a_body_that_lasts_as_long_as_its_connection_is_whole_and_not_over() -> None:
+def test_a_body_without_a_length_is_whole_and_lasts_as_long_as_its_connection() -> None:
     body = Body(Head(b"HTTP/1.1 200 OK"))
     assert body.feed(b"abc") == b"abc"
     assert body.is_whole
@@ -84,7 +84,7 @@ def test_a_body_that_lasts_as_long_as_its_connection_is_whole_and_not_over() -> 
 
 
 @pytest.mark.parametrize("wire", [b"zz\r\n", b"\r\n", b"1" * 2000])
-def test_what_is_not_chunked_as_it_says_is_told(wire: bytes) -> None:
+def test_a_body_that_is_not_chunked_as_announced_is_refused(wire: bytes) -> None:
     with pytest.raises(InvalidResponseError, match="not chunked"):
         Body(CHUNKED).feed(wire)
 
@@ -104,12 +104,14 @@ def test_an_answer_is_read_wherever_it_is_cut(stream: Stream) -> None:
         (b"HTTP/1.1 204", "the answer was 204"),
     ],
 )
-def test_another_answer_is_told(stream: Stream, head: bytes, why: str) -> None:
+def test_an_answer_other_than_a_stream_is_refused_with_the_reason(
+    stream: Stream, head: bytes, why: str
+) -> None:
     with pytest.raises(RefusedError, match=why):
         stream.answer(head + b"\r\n\r\n")
 
 
 @pytest.mark.parametrize("head", [b"SSH-2.0-OpenSSH\r\n\r\n", b"x" * 70_000])
-def test_what_is_no_answer_is_told(stream: Stream, head: bytes) -> None:
+def test_a_malformed_answer_is_refused(stream: Stream, head: bytes) -> None:
     with pytest.raises(InvalidResponseError, match="the answer"):
         stream.answer(head)

@@ -7,7 +7,7 @@ from barestream_load.plan import Plan, TooFewFilesError, check_files
 from barestream_load.target import InvalidTargetError, target
 
 
-def test_a_url_is_an_address_a_path_and_a_host() -> None:
+def test_a_url_gives_an_address_a_path_and_a_host() -> None:
     found = target("http://127.0.0.1:8080/events?x=1", (), None, 3)
     assert found.address == ("127.0.0.1", 8080)
     assert found.request(["X-Y: z"]) == (
@@ -60,7 +60,7 @@ def test_more_streams_than_files_are_refused_with_the_number_that_is_possible() 
     check_files(plan, 2000, 1936)
 
 
-def test_each_stream_has_one_process() -> None:
+def test_each_stream_belongs_to_one_process() -> None:
     where = target("http://127.0.0.1/events", (), None, 1)
     shares = Plan("", where, (), b"", 11, 3, 0, 1, None).shares
     assert sorted(nth for share in shares for nth in share) == list(range(11))

@@ -5,7 +5,7 @@ import pytest
 from barestream_load.usage import Meter
 
 
-def test_what_a_process_uses_is_measured_from_the_meters_begin_on(
+def test_the_usage_of_a_process_is_measured_from_the_start_of_the_meter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     at, cpu = 100.0, 50.0
@@ -22,7 +22,7 @@ def test_what_a_process_uses_is_measured_from_the_meters_begin_on(
     assert usage.busiest == pytest.approx(0.6)
 
 
-def test_a_moment_has_no_busiest_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_shorter_than_a_second_has_no_busiest_second(monkeypatch: pytest.MonkeyPatch) -> None:
     at = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: at)
     meter = Meter("streams")

@@ -30,10 +30,10 @@ def test_each_wake_is_counted_by_how_late_it_was() -> None:
         assert f'barestream_loop_lag_seconds_bucket{{le="{bound}"}} {count}.0' in lines
 
 
-def test_the_latest_wake_of_all_stays() -> None:
+def test_the_latest_wake_of_all_is_kept() -> None:
     [most] = [line for line in noted(0.125, 0.5, 0.25) if "lag_max_seconds 0" in line]
     assert abs(float(most.split()[1]) - 0.5) < 1e-9
 
 
-def test_a_wake_before_its_time_was_not_late() -> None:
+def test_a_wake_before_its_time_is_not_late() -> None:
     assert "barestream_loop_lag_seconds_sum 0.0" in noted(-PERIOD_SECONDS / 100)

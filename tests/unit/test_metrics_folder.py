@@ -11,7 +11,7 @@ from barestream.telemetry.metrics_folder import BusyFolderError, DeadProcesses, 
 
 
 class Process:
-    """What a process of this id counts, in files of its own."""
+    """The metrics of a process of this id, in files of its own."""
 
     def __init__(self, pid: int) -> None:
         kind = values.MultiProcessValue(lambda: pid)
@@ -59,7 +59,7 @@ def test_the_counts_of_all_dead_processes_are_in_one_file_of_each_kind(folder: P
     assert scraped(folder)['lag_bucket{le="1.0"}'] == scraped(folder)["lag_count"] == 39
 
 
-def test_the_files_of_a_dead_process_wait_while_they_are_read(folder: Path) -> None:
+def test_the_files_of_a_dead_process_are_not_merged_while_they_are_read(folder: Path) -> None:
     dead = DeadProcesses()
     Process(1).count(1)
     with unchanging(folder):
@@ -82,9 +82,7 @@ def test_a_process_that_has_the_id_of_a_dead_one_keeps_its_files(folder: Path) -
     assert scraped(folder)['ended_total{reason="left"}'] == 2
 
 
-def test_a_file_that_is_no_longer_whole_harms_nothing_else(
-    folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_file_harms_no_other_file(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     Process(1).count(1)
     (folder / "counter_2.db").write_bytes(b"\xff\xff\x00\x00" + b"x" * 60)
     DeadProcesses().add_up(folder, 2)
@@ -106,7 +104,7 @@ def _scrape_into(folder: Path, over: object, pipe: object) -> None:
     pipe.send(counts)  # type: ignore[attr-defined]
 
 
-def test_a_scrape_meanwhile_sees_each_count_once(folder: Path) -> None:
+def test_a_scrape_during_a_merge_sees_each_count_once(folder: Path) -> None:
     for pid in range(1, 101):
         Process(pid).count(1)
     context = multiprocessing.get_context("fork")

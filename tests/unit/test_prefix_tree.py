@@ -1,4 +1,4 @@
-"""Texts are found by what a text starts with, as if each of them were compared."""
+"""The tree finds every key that a text starts with, as a comparison with each key would."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +25,7 @@ def nodes(tree: PrefixTree[str]) -> int:
     return found
 
 
-def test_a_text_finds_all_keys_that_it_starts_with_the_shortest_first() -> None:
+def test_a_text_finds_all_keys_that_are_its_prefixes_the_shortest_first() -> None:
     tree = tree_of("news/sport", "", "news/", "newsletter", "n")
     assert tree.prefixes("news/sport/1") == ["", "n", "news/", "news/sport"]
     assert tree.prefixes("news") == ["", "n"]
@@ -40,7 +40,7 @@ def test_a_value_is_made_once() -> None:
     assert tree.get("") is tree.get("ab") is None
 
 
-def test_a_look_up_goes_along_its_own_way_alone() -> None:
+def test_a_lookup_visits_only_its_own_path() -> None:
     class Counting(str):
         compared = 0
 
@@ -54,7 +54,7 @@ def test_a_look_up_goes_along_its_own_way_alone() -> None:
 
 
 @given(st.lists(st.tuples(TEXTS, st.booleans())), st.lists(TEXTS))
-def test_it_holds_and_finds_what_a_set_would(
+def test_a_tree_holds_and_finds_the_same_keys_as_a_set(
     steps: list[tuple[str, bool]], looked_up: list[str]
 ) -> None:
     tree = tree_of()
@@ -72,12 +72,12 @@ def test_it_holds_and_finds_what_a_set_would(
         expected = sorted((key for key in model if text.startswith(key)), key=len)
         assert tree.prefixes(text) == expected
         assert tree.get(text) == (text if text in model else None)
-    # No more than a node for each text and for each place where two part.
+    # At most a node for each text and for each place at which two texts differ.
     assert nodes(tree) <= 2 * len(model) + 1
 
 
 @given(st.lists(TEXTS, unique=True))
-def test_nothing_is_left_of_what_was_discarded(keys: list[str]) -> None:
+def test_discarded_keys_leave_nothing_behind(keys: list[str]) -> None:
     tree = tree_of(*keys)
     for key in keys:
         tree.discard(key)

@@ -20,7 +20,7 @@ BEGIN = Place(0, 0)
 
 
 class SlowBroker(LocalBroker):
-    """Answers reads only when others have had their turn, and counts those at once."""
+    """A broker that answers a read some turns later, and counts the reads that wait at once."""
 
     def __init__(self, history_events: int = 1000) -> None:
         super().__init__(HistoryBounds(history_events, 1e9, 10**9), FakeClock(1.0))
@@ -66,7 +66,7 @@ def feed_on(broker: LocalBroker, ring_events: int) -> Feed:
     )
 
 
-def test_what_the_ring_has_let_go_comes_out_of_the_history_then_what_comes_live() -> None:
+def test_events_that_left_the_ring_are_replayed_from_the_history_before_live_ones() -> None:
     async def main() -> None:
         broker = SlowBroker()
         feed = feed_on(broker, 10)
@@ -83,7 +83,7 @@ def test_what_the_ring_has_let_go_comes_out_of_the_history_then_what_comes_live(
     asyncio.run(main())
 
 
-def test_a_client_that_the_history_has_passed_is_told_and_goes_on() -> None:
+def test_a_client_behind_the_history_is_sent_a_gap_and_goes_on() -> None:
     async def main() -> None:
         broker = SlowBroker(history_events=50)
         feed = feed_on(broker, 10)
@@ -99,7 +99,7 @@ def test_a_client_that_the_history_has_passed_is_told_and_goes_on() -> None:
 
 
 class LateBroker(LocalBroker):
-    """Answers with what it had when it was asked."""
+    """A broker that answers late, with the history that it had when it was asked."""
 
     reads = 0
 
@@ -110,7 +110,7 @@ class LateBroker(LocalBroker):
         return page
 
 
-def test_a_page_of_a_log_that_was_lost_meanwhile_is_not_sent() -> None:
+def test_a_page_of_a_history_that_was_lost_meanwhile_is_not_sent() -> None:
     async def main() -> None:
         bounds = HistoryBounds(1000, 1e9, 10**9)
         broker, copy = (LateBroker(bounds, FakeClock(1.0)) for _ in range(2))
@@ -135,7 +135,7 @@ def test_a_page_of_a_log_that_was_lost_meanwhile_is_not_sent() -> None:
     asyncio.run(main())
 
 
-def test_only_what_is_wanted_comes_out_of_the_history() -> None:
+def test_only_wanted_events_are_replayed_from_the_history() -> None:
     async def main() -> None:
         broker = SlowBroker()
         feed = feed_on(broker, 10)
@@ -167,7 +167,7 @@ def test_reads_of_old_history_are_bounded() -> None:
     asyncio.run(main())
 
 
-def test_clients_that_return_together_share_what_is_read_for_them() -> None:
+def test_clients_that_return_together_share_the_same_reads() -> None:
     async def main() -> None:
         broker = SlowBroker(history_events=5000)
         feed = feed_on(broker, 10)
@@ -186,7 +186,7 @@ def test_clients_that_return_together_share_what_is_read_for_them() -> None:
     asyncio.run(main())
 
 
-def test_a_client_that_takes_little_costs_a_page_at_a_time_and_gets_everything() -> None:
+def test_a_slow_client_costs_one_page_at_a_time_and_gets_everything() -> None:
     async def main() -> None:
         broker = SlowBroker()
         feed = feed_on(broker, 10)
@@ -203,7 +203,7 @@ def test_a_client_that_takes_little_costs_a_page_at_a_time_and_gets_everything()
     asyncio.run(main())
 
 
-def test_what_the_history_has_let_go_is_not_kept_for_the_next_who_comes() -> None:
+def test_events_that_left_the_history_are_not_kept_for_the_next_client() -> None:
     async def main() -> None:
         broker = SlowBroker(history_events=20)
         feed = feed_on(broker, 5)
@@ -221,7 +221,7 @@ def test_what_the_history_has_let_go_is_not_kept_for_the_next_who_comes() -> Non
     asyncio.run(main())
 
 
-def test_without_the_broker_it_waits_and_asks_again() -> None:
+def test_without_the_broker_a_replay_waits_and_asks_again() -> None:
     async def main() -> None:
         broker = SlowBroker()
         broker.failures = 3
@@ -243,7 +243,7 @@ def test_without_the_broker_it_waits_and_asks_again() -> None:
     asyncio.run(main())
 
 
-def test_where_it_breaks_the_stream_ends_so_that_its_client_comes_back() -> None:
+def test_when_a_replay_fails_the_stream_ends_so_that_its_client_reconnects() -> None:
     async def main() -> None:
         broker = SlowBroker()
         broker.failures, broker.failure = 1, ZeroDivisionError()
@@ -258,7 +258,7 @@ def test_where_it_breaks_the_stream_ends_so_that_its_client_comes_back() -> None
     asyncio.run(main())
 
 
-def test_a_client_that_leaves_meanwhile_ends_it() -> None:
+def test_a_client_that_leaves_ends_its_replay() -> None:
     async def main() -> None:
         broker = SlowBroker()
         feed = feed_on(broker, 10)
@@ -274,14 +274,14 @@ def test_a_client_that_leaves_meanwhile_ends_it() -> None:
 
 
 class SteppingClock(FakeClock):
-    """Goes on by a second with each look at it."""
+    """A clock that goes on by a second each time it is read."""
 
     def __call__(self) -> float:
         self.seconds += 1
         return super().__call__()
 
 
-def test_any_number_of_subscribers_take_a_slice_together_between_two_turns() -> None:
+def test_any_number_of_subscribers_share_one_slice_between_two_turns_of_the_loop() -> None:
     slice_seconds, streams_at_once = 50, 100
 
     async def main() -> None:
@@ -299,7 +299,7 @@ def test_any_number_of_subscribers_take_a_slice_together_between_two_turns() -> 
             began_at = clock.seconds
             for stream, _ in streams:
                 following.enter_context(feed.follow(stream, BEGIN))
-            # Who comes when the slice is over looks at the clock, and leaves it at that.
+            # A work that asks when the slice is over reads the clock and does nothing else.
             assert clock.seconds - began_at <= slice_seconds + 2 * streams_at_once
             while any(stream.sent_events < 300 for stream, _ in streams):
                 before_seconds = clock.seconds

@@ -16,7 +16,7 @@ HOST = (b"host", b"x")
         ([(b"transfer-encoding", b"Chunked ")], True),
     ],
 )
-def test_a_length_or_chunks_say_that_a_body_follows(
+def test_a_length_or_chunked_coding_announces_a_body(
     fields: list[tuple[bytes, bytes]], has_body: bool
 ) -> None:
     assert check("1.1", b"/", [HOST, *fields], is_behind_nginx=False) is has_body
@@ -50,7 +50,7 @@ def test_target_and_fields_together_are_limited() -> None:
         assert caught.value.status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
 
-def test_what_nginx_has_measured_and_counted_is_not_refused_again() -> None:
+def test_a_head_of_a_size_that_nginx_allowed_is_not_refused_again() -> None:
     assert not check("1.1", b"/", [(b"x", b"y" * MOST_HEAD_BYTES)], is_behind_nginx=True)
     with pytest.raises(RequestRefusedError):
         check("1.1", b"/", [(b"transfer-encoding", b"gzip, chunked")], is_behind_nginx=True)

@@ -54,45 +54,47 @@ def test_without_an_id_a_client_starts_at_the_end() -> None:
     assert resumed() == LIVE
 
 
-def test_earliest_is_all_that_the_history_has() -> None:
+def test_earliest_replays_the_whole_history() -> None:
     assert resumed("earliest") == Resumption(Place(1000, 1), "earliest")
 
 
 @pytest.mark.parametrize("place", ["#1000-11", "#1000-7", "#1000-3", "#1000-1"])
-def test_a_place_that_the_history_holds_is_gone_on_from(place: str) -> None:
+def test_a_client_resumes_from_a_place_in_the_history(place: str) -> None:
     assert resumed(place) == Resumption(Place.parse(place), place)
 
 
-def test_a_place_before_the_history_is_gone_on_from_with_a_gap_to_be_told() -> None:
+def test_a_client_resumes_from_a_place_before_the_history_with_a_gap() -> None:
     assert resumed("#900-0") == Resumption(Place(900, 0), "earliest")
 
 
-def test_a_place_that_another_worker_is_ahead_by_is_waited_for() -> None:
+def test_a_place_that_only_another_worker_has_reached_is_waited_for() -> None:
     assert resumed("#1000-12") == Resumption(Place(1000, 12), "#1000-12")
 
 
-def test_a_place_that_this_log_never_gave_is_gone_on_from_with_a_gap() -> None:
+def test_a_client_resumes_from_a_place_that_this_history_never_gave_with_a_gap() -> None:
     assert resumed("#999-5") == Resumption(Place(999, 5), "earliest")
     assert resumed("#1000-0") == Resumption(Place(1000, 0), "earliest")
 
 
 @pytest.mark.parametrize(("own_id", "place"), [(OLD, Place(1000, 2)), (NEWEST, Place(1000, 11))])
-def test_a_publishers_id_is_gone_on_from_wherever_it_is_kept(own_id: str, place: Place) -> None:
+def test_a_client_resumes_from_a_publishers_id_wherever_it_is_kept(
+    own_id: str, place: Place
+) -> None:
     assert resumed(own_id) == Resumption(place, own_id)
 
 
 @pytest.mark.parametrize("unknown", ["never", "#", "#1000-13", "#2000-0", "#99999999999999-0"])
-def test_what_nobody_knows_is_answered_by_a_gap_and_all_that_there_is(unknown: str) -> None:
+def test_an_unknown_id_is_answered_with_a_gap_and_the_whole_history(unknown: str) -> None:
     assert resumed(unknown) == Resumption(Place(1000, 1), "earliest", unknown)
 
 
-def test_the_id_of_a_private_event_is_known_to_those_alone_who_may_read_it() -> None:
+def test_the_id_of_a_private_event_is_known_only_to_clients_that_may_read_it() -> None:
     assert resumed(SECRET) == Resumption(Place(1000, 1), "earliest", SECRET)
     assert resumed(SECRET, readable=("a",)) == Resumption(Place(1000, 8), SECRET)
 
 
 @pytest.mark.parametrize("no_id", ["0", "null", "undefined"])
-def test_what_clients_send_that_have_no_id_yet_is_none_unless_a_publisher_gave_it(
+def test_the_placeholder_of_a_client_without_an_id_is_no_id_unless_a_publisher_gave_it(
     no_id: str,
 ) -> None:
     assert resumed(no_id) == LIVE
@@ -122,17 +124,17 @@ def test_of_several_ids_the_one_of_the_newest_place_counts(ids: list[str], newes
     assert resumed(*ids).preceding_id == newest
 
 
-def test_of_several_ids_that_nobody_knows_one_is_answered_by_a_gap() -> None:
+def test_of_several_unknown_ids_one_is_answered_with_a_gap() -> None:
     assert resumed("never", "nowhere") == resumed("nowhere")
 
 
-def test_a_request_has_few_ids_looked_up() -> None:
+def test_the_ids_looked_up_for_a_request_are_bounded_in_number() -> None:
     assert resumed("#1000-9", *["never"] * MOST_IDS) == resumed("never")
 
 
 @pytest.mark.parametrize("event_id", [SECRET, "never"])
 @pytest.mark.parametrize(("takes_seconds", "answered_after"), [(0, 0.02), (0.0121, 0.02)])
-def test_an_unknown_id_and_one_that_a_client_may_not_know_are_told_at_the_same_time(
+def test_an_unknown_id_and_a_forbidden_one_are_answered_after_the_same_time(
     event_id: str, takes_seconds: float, answered_after: float
 ) -> None:
     async def main() -> None:
@@ -147,7 +149,7 @@ def test_an_unknown_id_and_one_that_a_client_may_not_know_are_told_at_the_same_t
         tail.broker.find = slow_find  # type: ignore[method-assign]
         await resumption(tail, EVERYTHING_PUBLIC, [event_id], now=clock, sleep=clock.sleep)
         assert clock.seconds == pytest.approx(answered_after)
-        # Who may know it waits for nothing more.
+        # A client that may know the id is answered at once.
         clock.seconds = 0
         await resumption(tail, EVERYTHING_PUBLIC, [OLD], now=clock, sleep=clock.sleep)
         assert clock.seconds == takes_seconds

@@ -31,7 +31,7 @@ def test_a_place_has_the_form_of_a_valkey_id_on_the_wire() -> None:
 @pytest.mark.parametrize(
     "text", ["", "1-0", "#1", "#1-", "#-1-0", "#1-0 ", "#\u0661-\u0660", "#" + "9" * 99]
 )
-def test_what_is_no_place_is_not_read_as_one(text: str) -> None:
+def test_text_that_is_no_place_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a place"):
         Place.parse(text)
 
@@ -40,32 +40,32 @@ def test_places_order_by_milliseconds_then_sequence() -> None:
     assert Place(1, 9) < Place(2, 0) < Place(2, 1)
 
 
-def test_an_empty_log_has_its_floor_as_last_place_and_gives_nothing() -> None:
+def test_an_empty_ring_has_its_floor_as_its_last_place_and_holds_no_record() -> None:
     log = log_of()
     assert log.last == FLOOR
     assert log.before(1) == FLOOR
     assert after(log, FLOOR) == b""
 
 
-def test_a_read_gives_what_follows_the_place_in_order() -> None:
+def test_a_read_returns_the_records_after_the_place_in_order() -> None:
     assert after(log_of(101, 102, 103), Place(101, 0)) == b"<102><103>"
 
 
-def test_a_place_between_two_events_is_read_on_from() -> None:
+def test_a_read_may_start_between_two_records() -> None:
     assert after(log_of(110, 120), Place(115, 3)) == b"<120>"
 
 
-def test_a_place_after_the_last_event_gives_nothing() -> None:
+def test_a_read_after_the_last_record_returns_nothing() -> None:
     assert after(log_of(101), Place(999, 0)) == b""
 
 
-def test_beyond_its_capacity_the_oldest_goes_and_the_floor_rises() -> None:
+def test_beyond_the_capacity_the_oldest_record_is_dropped_and_the_floor_rises() -> None:
     log = log_of(101, 102, 103, 104, capacity=2)
     assert log.floor == Place(102, 0)
     assert after(log, log.floor) == b"<103><104>"
 
 
-def test_beyond_its_bytes_the_oldest_go_but_the_newest_stays_whatever_its_size() -> None:
+def test_beyond_the_byte_limit_the_oldest_records_are_dropped_but_never_the_newest() -> None:
     log = log_of(101, 102, 103, capacity_bytes=10)
     assert log.floor == Place(101, 0)
     assert after(log, log.floor) == b"<102><103>"
@@ -74,14 +74,14 @@ def test_beyond_its_bytes_the_oldest_go_but_the_newest_stays_whatever_its_size()
     assert len(log) == 1
 
 
-def test_an_event_is_found_by_its_publishers_id_for_as_long_as_it_is_kept() -> None:
+def test_a_record_is_found_by_its_publishers_id_for_as_long_as_it_is_kept() -> None:
     log = log_of(capacity=2)
     log.append(record(101, own_id="a"))
     log.append(record(102, own_id="b"))
     found = log.find("a")
     assert found is not None
     assert found.place == Place(101, 0)
-    # Let go of "a", and then taken again under the same id.
+    # "a" is dropped, and then added again under the same id.
     log.append(record(103))
     assert log.find("a") is None
     log.append(record(104, own_id="a"))
@@ -91,7 +91,7 @@ def test_an_event_is_found_by_its_publishers_id_for_as_long_as_it_is_kept() -> N
     assert log.find("never") is None
 
 
-def test_what_is_dropped_is_let_go_of_up_to_a_place() -> None:
+def test_a_drop_removes_the_records_up_to_a_place() -> None:
     log = log_of(101, 102, 103)
     log.drop(Place(102, 0))
     assert log.floor == Place(102, 0)
@@ -100,14 +100,14 @@ def test_what_is_dropped_is_let_go_of_up_to_a_place() -> None:
     assert log.floor == Place(102, 0)
 
 
-def test_a_place_never_goes_back() -> None:
+def test_a_record_that_is_not_after_the_last_one_is_refused() -> None:
     log = log_of(102)
     for ms in (101, 102):
         with pytest.raises(ValueError, match="not after"):
             log.append(record(ms))
 
 
-def test_a_restarted_log_is_empty_and_goes_on_from_its_new_floor() -> None:
+def test_a_restarted_ring_is_empty_and_goes_on_from_its_new_floor() -> None:
     log = log_of(101, 102)
     log.restart(Place(500, 0))
     assert log.last == log.floor == Place(500, 0)
@@ -121,7 +121,7 @@ def test_a_restarted_log_is_empty_and_goes_on_from_its_new_floor() -> None:
     st.integers(1, 20),
     st.integers(100, 200),
 )
-def test_a_read_gives_each_kept_event_after_the_place_once(
+def test_a_read_returns_each_kept_record_after_the_place_once(
     places: list[int], capacity: int, start: int
 ) -> None:
     log = log_of(*places, capacity=capacity)

@@ -136,7 +136,9 @@ def test_each_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         load()
 
 
-def test_a_value_that_is_not_in_utf_8_is_named_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_is_not_in_utf_8_is_named_without_its_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(os.environ, "BARESTREAM_TOKEN_KEY", os.fsdecode(b"f\xfcr" + b"0" * 32))
     with pytest.raises(SettingsError, match=r"^BARESTREAM_TOKEN_KEY: expected text in UTF-8$"):
         load()
@@ -194,7 +196,7 @@ def test_publishing_on_more_than_one_worker_needs_a_valkey_that_they_share(
     assert not load().has_local_broker
 
 
-def test_a_secret_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_secret_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     secret = tmp_path / "key"
     secret.write_text(f"{KEY}\n")
     monkeypatch.setenv("BARESTREAM_WORKERS", "1")
@@ -206,13 +208,13 @@ def test_a_secret_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert list(unknown({"BARESTREAM_TOKEN_KEY_FILE": str(secret)})) == []
 
 
-def test_a_secrets_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_secret_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BARESTREAM_TOKEN_KEY_FILE", "/nowhere")
     with pytest.raises(SettingsError, match="TOKEN_KEY_FILE='/nowhere': expected a file"):
         load()
 
 
-def test_a_secret_goes_before_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_takes_precedence_over_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BARESTREAM_BROKER_PASSWORD", "hush")
     monkeypatch.setenv("BARESTREAM_BROKER_PASSWORD_FILE", "/nowhere")
     password = load().broker_password
@@ -220,9 +222,7 @@ def test_a_secret_goes_before_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     assert password.get_secret_value() == "hush"
 
 
-def test_a_secrets_file_that_is_empty_switches_nothing_off(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_empty_secret_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     secret = tmp_path / "key"
     secret.write_text("\n")
     monkeypatch.setenv("BARESTREAM_SUBSCRIBER_TOKEN_KEY_FILE", str(secret))
@@ -245,7 +245,7 @@ def test_a_token_is_made_with_the_key_of_the_settings(monkeypatch: pytest.Monkey
     assert 290 < bearer.expires_at - time.time() <= 300
 
 
-def test_a_variable_that_only_looks_like_a_setting_is_told() -> None:
+def test_a_variable_that_only_looks_like_a_setting_is_reported() -> None:
     assert list(unknown({"BARESTREAM_CLOCK_SECOND": "1", "HOME": "/"})) == [
         "BARESTREAM_CLOCK_SECOND is no setting; is BARESTREAM_CLOCK_SECONDS meant?"
     ]
@@ -274,7 +274,7 @@ def test_a_key_with_more_around_it_than_was_meant_is_reported(
 
 
 @pytest.mark.parametrize("command", [["token", "--publish", "a"], ["health"]])
-def test_a_command_asks_for_the_settings_that_it_needs_alone(
+def test_a_command_checks_only_the_settings_that_it_needs(
     monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     monkeypatch.setenv("BARESTREAM_SOCKET_DIR", "/nowhere")
@@ -316,7 +316,7 @@ def test_a_misspelt_name_in_an_env_file_is_reported_with_the_nearest_real_one(
     )
 
 
-def test_a_check_says_what_is_wrong_with_the_settings_and_nothing_else(
+def test_a_check_prints_only_the_faults_of_the_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     well = CliRunner().invoke(main, ["settings", "--check"])
@@ -362,14 +362,14 @@ def test_nginx_gets_its_part_of_the_settings_line_by_line(monkeypatch: pytest.Mo
     ]
 
 
-def test_nginx_takes_what_the_app_hands_it_and_nothing_else() -> None:
+def test_nginx_reads_exactly_the_settings_that_the_app_hands_to_it() -> None:
     handed = re.findall(r"^(\w+)=", of_nginx(load()), re.MULTILINE)
     script = (ROOT / "nginx/upstream.envsh").read_text()
     taken = script.partition("case $name in")[2].partition(")")[0]
     assert re.findall(r"BARESTREAM_\w+", taken) == handed
 
 
-def test_defaults_that_stand_elsewhere_are_the_same() -> None:
+def test_defaults_repeated_in_other_files_are_the_same() -> None:
     defaults = {row.variable: row.default for row in all_rows()}
     # Programs that run where no Python does.
     programs = ["nginx/upstream.envsh", "scripts/native", "deploy/valkey-start"]
@@ -388,13 +388,13 @@ def test_defaults_that_stand_elsewhere_are_the_same() -> None:
 @pytest.mark.parametrize(
     ("variable", "given", "handed"),
     [
-        # nginx refuses a map with a key that it has already.
+        # nginx refuses a map that has a key twice.
         (
             "BARESTREAM_CORS_ORIGINS",
             "https://a.example, https://b.example,https://a.example",
             "https://a.example,https://b.example",
         ),
-        # The second line would be none of a setting.
+        # The second line would be read as another setting.
         (
             "BARESTREAM_CORS_ORIGINS",
             "https://a.example,\nhttps://b.example",

@@ -13,7 +13,7 @@ from barestream.mercure.sse import (
 )
 
 
-def test_an_event_is_its_fields_a_line_each_and_a_blank_line() -> None:
+def test_an_event_is_a_line_for_each_field_and_a_blank_line() -> None:
     event = Event("hello", id="7", type="greeting", retry_ms=1500)
     assert encode(event) == b"event: greeting\nretry: 1500\ndata: hello\nid: 7\n\n"
 
@@ -69,12 +69,12 @@ def test_a_heartbeat_is_a_bare_comment_line_without_a_blank_one() -> None:
     assert HEARTBEAT.body == b":\n"
 
 
-def test_a_retry_dispatches_nothing() -> None:
+def test_a_retry_dispatches_no_event() -> None:
     assert retry(1200).body == b"retry: 1200\n"
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
-def test_any_text_comes_back_by_the_parsing_rules_of_the_specification(text: str) -> None:
+def test_any_text_is_restored_by_the_parsing_rules_of_the_specification(text: str) -> None:
     lines = encode(Event(text)).decode().split("\n")
     assert lines[-2:] == ["", ""]
     data = "\n".join(line.removeprefix("data: ") for line in lines[:-2])
@@ -82,5 +82,5 @@ def test_any_text_comes_back_by_the_parsing_rules_of_the_specification(text: str
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
-def test_data_counts_for_what_it_is_on_the_wire(text: str) -> None:
+def test_data_counts_with_its_size_on_the_wire(text: str) -> None:
     assert data_bytes(text) == len(encode(Event(text))) - len(encode(Event("")))

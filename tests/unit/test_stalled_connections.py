@@ -8,7 +8,7 @@ SLOW_SECONDS = 30
 
 class NoSocket:
     def fileno(self) -> int:
-        # Above what a process may have open: the kernel knows nothing of it.
+        # More than a process may have open: the kernel knows no such descriptor.
         return 1 << 30
 
 
@@ -64,7 +64,7 @@ def test_a_connection_whose_client_takes_some_is_kept() -> None:
     assert not connection.transport.aborted
 
 
-def test_an_answer_that_is_filled_up_again_between_two_looks_is_kept() -> None:
+def test_a_connection_whose_answer_is_refilled_between_two_sweeps_is_kept() -> None:
     connection = Connection(pending_bytes=100_000)
 
     def refill() -> None:
@@ -74,7 +74,7 @@ def test_an_answer_that_is_filled_up_again_between_two_looks_is_kept() -> None:
     assert not connection.transport.aborted
 
 
-def test_an_answer_that_is_still_written_is_left_to_its_writer() -> None:
+def test_a_connection_whose_answer_is_still_being_written_is_kept() -> None:
     connection = Connection(pending_bytes=100, awaits_client=False)
     swept_for(300, connection)
     assert not connection.transport.aborted

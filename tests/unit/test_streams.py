@@ -57,7 +57,9 @@ def test_delays_are_drawn_around_their_mean() -> None:
     assert drawn == [(1000, 3000)]
 
 
-def test_silence_gets_a_heartbeat_and_traffic_does_not(streams: Streams, now: FakeClock) -> None:
+def test_a_silent_stream_gets_heartbeats_and_a_busy_one_does_not(
+    streams: Streams, now: FakeClock
+) -> None:
     [(_, silent), (busy, loud)] = open_streams(streams, now, 2)
     for second in range(1, 31):
         now.seconds = second
@@ -110,7 +112,7 @@ def test_a_drain_ends_all_streams_evenly_with_a_delay(streams: Streams, now: Fak
     assert {stream.end_reason for stream, _ in opened} == {EndReason.DRAINED}
 
 
-def test_a_quick_drain_ends_all_at_once(streams: Streams, now: FakeClock) -> None:
+def test_a_quick_drain_ends_all_streams_at_once(streams: Streams, now: FakeClock) -> None:
     opened = open_streams(streams, now, 4)
     slept: list[float] = []
 
@@ -133,7 +135,7 @@ def test_a_stream_that_does_not_flush_is_cut_at_the_end_of_the_drain(
     assert now.seconds == pytest.approx(FLUSH_SECONDS, abs=0.1)
 
 
-def test_a_stream_that_comes_while_draining_is_told_to_retry(
+def test_a_stream_opened_during_a_drain_gets_a_retry_delay_and_is_closed(
     streams: Streams, now: FakeClock
 ) -> None:
     asyncio.run(streams.drain(sleep=now.sleep))
@@ -142,7 +144,7 @@ def test_a_stream_that_comes_while_draining_is_told_to_retry(
     assert writer.closed
 
 
-def test_a_streams_end_is_logged_once_with_what_it_was(
+def test_the_end_of_a_stream_is_logged_once_with_its_figures(
     streams: Streams, now: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -168,13 +170,13 @@ def test_a_client_that_takes_little_and_is_always_behind_is_not_cut(
     for second in range(1, 100):
         now.seconds = second
         if second % 20 == 0:
-            # Between two looks at it: as much waits for it as before.
+            # Between two sweeps: as many bytes wait as before.
             writer.drain()
         sweep(streams)
     assert not writer.aborted
 
 
-def test_one_stream_too_many_is_told_to_come_back(now: FakeClock) -> None:
+def test_a_stream_beyond_the_limit_gets_a_retry_delay_and_is_ended(now: FakeClock) -> None:
     limits = StreamLimits(most_streams=2)
     streams = Streams(
         limits, now, Metrics(), Slices(now), uniform=lambda low, high: (low + high) / 2
@@ -186,7 +188,7 @@ def test_one_stream_too_many_is_told_to_come_back(now: FakeClock) -> None:
     assert writer.closed
 
 
-def test_a_streams_own_heartbeat_is_what_its_silence_gets(streams: Streams, now: FakeClock) -> None:
+def test_a_silent_stream_gets_its_own_kind_of_heartbeat(streams: Streams, now: FakeClock) -> None:
     [(stream, writer)] = open_streams(streams, now, 1)
     stream.heartbeat = lambda: frame(b"beat")
     now.seconds = LIMITS.heartbeat_seconds
@@ -200,7 +202,9 @@ def swept_each_second(streams: Streams, now: FakeClock, upto: int) -> None:
         sweep(streams)
 
 
-def test_what_the_kernel_sends_counts_as_taken(streams: Streams, now: FakeClock) -> None:
+def test_bytes_that_the_kernel_sends_count_as_taken_by_the_client(
+    streams: Streams, now: FakeClock
+) -> None:
     [(stream, writer)] = open_streams(streams, now, 1)
     writer.take_bytes, writer.unacknowledged_bytes = 0, 3_000_000
     stream.write(frame(b"x" * 1000))
@@ -218,7 +222,7 @@ def test_a_client_below_the_mark_that_takes_nothing_is_cut(
     [(stream, writer)] = open_streams(streams, now, 1)
     writer.take_bytes = 1_000_000
     for _ in range(40):
-        # Nothing of it leaves, so it is no sign of a client that takes something.
+        # No byte of it is taken, so it is no sign that the client reads.
         stream.write(frame(b"x" * 100))
         swept_each_second(streams, now, upto=int(now.seconds) + 1)
     assert not stream.paused
@@ -226,7 +230,7 @@ def test_a_client_below_the_mark_that_takes_nothing_is_cut(
     assert stream.end_reason is EndReason.TOO_SLOW
 
 
-def test_a_client_whose_buffer_is_filled_up_again_each_time_is_not_cut(
+def test_a_client_whose_buffer_is_refilled_each_time_is_not_cut(
     streams: Streams, now: FakeClock
 ) -> None:
     [(stream, writer)] = open_streams(streams, now, 1)
@@ -239,7 +243,7 @@ def test_a_client_whose_buffer_is_filled_up_again_each_time_is_not_cut(
     assert not writer.aborted
 
 
-def test_a_stream_that_has_ended_is_cut_where_its_client_takes_nothing(
+def test_an_ended_stream_is_cut_when_its_client_takes_nothing(
     streams: Streams, now: FakeClock
 ) -> None:
     [(stream, writer)] = open_streams(streams, now, 1)

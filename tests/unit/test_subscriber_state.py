@@ -28,10 +28,10 @@ def test_a_subscriber_makes_the_moves_of_the_table_and_no_other(
         assert made.state is before
 
 
-def test_any_subscriber_may_go_and_none_that_has_gone_comes_back() -> None:
+def test_a_subscriber_may_leave_in_any_state_and_never_comes_back() -> None:
     assert MOVES[State.GONE] == set()
     assert all(State.GONE in moves for state, moves in MOVES.items() if state is not State.GONE)
 
 
-def test_whoever_waits_for_a_gap_leaves_that_by_being_behind() -> None:
+def test_a_subscriber_that_is_held_for_a_gap_next_falls_behind_or_leaves() -> None:
     assert MOVES[State.HELD] == {State.BEHIND, State.GONE}

@@ -20,7 +20,7 @@ from fake_writer import FakeClock, fake_stream
 
 
 class FlakyBroker(LocalBroker):
-    """Is away while it is told so."""
+    """A broker that is away while the test says so."""
 
     def __init__(self, history_events: int = 1000) -> None:
         super().__init__(HistoryBounds(history_events, 1e9, 10**9), FakeClock(1.0))
@@ -49,7 +49,7 @@ def tail_of(broker: LocalBroker, ring_events: int = 10) -> Tail:
 
 
 def running(tail: Tail, then: Callable[[list[float]], Coroutine[None, None, None]]) -> None:
-    """Run a tail, with what happens beside it; its sleeps are only noted."""
+    """Run a tail beside a coroutine of the test; its sleeps are noted and take no time."""
 
     async def main() -> None:
         slept: list[float] = []
@@ -84,7 +84,7 @@ async def publish(broker: LocalBroker, *numbers: int) -> None:
         await broker.publish(Update(("a",), Event(str(number))))
 
 
-def test_a_feed_is_filled_with_the_newest_and_then_follows() -> None:
+def test_a_feed_is_filled_with_the_newest_updates_and_then_follows_the_broker() -> None:
     broker = FlakyBroker()
     asyncio.run(publish(broker, *range(30)))
     tail = tail_of(broker)
@@ -99,7 +99,7 @@ def test_a_feed_is_filled_with_the_newest_and_then_follows() -> None:
     running(tail, then)
 
 
-def test_what_was_there_before_a_stream_is_not_sent_to_it_live() -> None:
+def test_updates_from_before_a_stream_opened_are_not_sent_to_it_live() -> None:
     broker = FlakyBroker()
     tail = tail_of(broker)
     asyncio.run(publish(broker, 1, 2))
@@ -153,7 +153,7 @@ def test_a_changed_cause_of_an_absence_is_logged(caplog: pytest.LogCaptureFixtur
 
 
 def sent_over_an_absence(broker: FlakyBroker, ring_events: int) -> tuple[bytes, list[int]]:
-    """Return what a stream got, and the numbers in it, of 29 events; all but one came meanwhile."""
+    """Return what a stream got of 29 events, and their numbers; 28 came during an absence."""
     tail = tail_of(broker, ring_events)
     stream, writer = fake_stream()
 
@@ -171,18 +171,18 @@ def sent_over_an_absence(broker: FlakyBroker, ring_events: int) -> tuple[bytes, 
     return writer.body, [int(number) for number in re.findall(rb"(?m)^data: (\d+)$", writer.body)]
 
 
-def test_after_an_absence_it_goes_on_without_a_hole() -> None:
+def test_after_an_absence_of_the_broker_the_tail_misses_no_update() -> None:
     _, numbers = sent_over_an_absence(FlakyBroker(), 100)
     assert numbers == list(range(1, 30))
 
 
-def test_what_the_history_let_go_during_an_absence_is_told() -> None:
+def test_updates_that_left_the_history_during_an_absence_are_reported_as_a_gap() -> None:
     body, numbers = sent_over_an_absence(FlakyBroker(history_events=10), 5)
     assert body.count(b"barestream.gap") == 1
     assert numbers == [1, *range(20, 30)]
 
 
-def test_what_is_too_old_for_the_history_leaves_the_ring_too() -> None:
+def test_an_update_that_is_too_old_for_the_history_leaves_the_ring_too() -> None:
     clock = FakeClock(1.0)
     broker = LocalBroker(HistoryBounds(1000, 60, 10**9), clock)
     tail = tail_of(broker)

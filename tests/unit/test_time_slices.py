@@ -28,7 +28,7 @@ class Works:
             await self.slices.step(live=live)
 
     async def run(self, *live: bool, turns: int = 200) -> None:
-        """Have as many at work as are named, for so many turns of the loop."""
+        """Run a work for each argument (live or not), for so many turns of the loop."""
         self.done = [0] * len(live)
         tasks = [
             asyncio.create_task(self._work(number, live=is_live))
@@ -44,10 +44,10 @@ class Works:
 
 
 @pytest.mark.parametrize("works", [1, 2, 3, 400])
-def test_all_works_together_take_a_slice_between_two_turns(works: int) -> None:
+def test_all_works_together_take_one_slice_between_two_turns_of_the_loop(works: int) -> None:
     running = Works()
     asyncio.run(running.run(*[False] * works, turns=10 * works))
-    # Each takes its first step before it can ask; the one that is let in ends with a step.
+    # Each work takes a step before it asks; the one that has the slice ends with a step.
     first, *later = running.held_seconds
     assert first <= SLICE_SECONDS + works
     assert max(later) <= SLICE_SECONDS + STEP_SECONDS
@@ -64,13 +64,13 @@ def test_live_works_go_first_and_leave_the_others_their_share() -> None:
     assert max(others) <= 1.5 * min(others)
 
 
-def test_whoever_has_nothing_live_beside_it_has_every_slice() -> None:
+def test_a_work_without_live_works_beside_it_gets_every_slice() -> None:
     running = Works()
     asyncio.run(running.run(False, turns=100))
     assert running.done[0] >= 40 * SLICE_SECONDS
 
 
-def test_a_work_that_yields_is_gone_on_with_in_later_turns() -> None:
+def test_a_work_that_yields_continues_in_later_turns() -> None:
     async def scenario() -> None:
         clock = FakeClock()
         slices = Slices(clock, SLICE_SECONDS)
@@ -95,7 +95,7 @@ def test_a_work_that_yields_is_gone_on_with_in_later_turns() -> None:
     asyncio.run(scenario())
 
 
-def test_a_work_that_is_cancelled_while_it_waits_holds_up_no_other() -> None:
+def test_a_work_cancelled_while_it_waits_does_not_delay_another() -> None:
     async def scenario() -> None:
         clock = FakeClock()
         slices = Slices(clock, SLICE_SECONDS)

@@ -56,7 +56,7 @@ def public_pem(key: Any) -> str:
 
 def public_jwk(key: Any, algorithm: str, **members: object) -> dict[str, Any]:
     jwk = jwt.get_algorithm_by_name(algorithm).to_jwk(key.public_key(), as_dict=True)
-    # PyJWT's own "key_ops" is out of the way of what a test is about.
+    # PyJWT's own "key_ops" would only get in the way here.
     return {name: value for name, value in jwk.items() if name != "key_ops"} | members
 
 
@@ -109,7 +109,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("private", "public", "algorithm"), PAIRS)
-def test_what_one_key_signs_its_counterpart_verifies(
+def test_a_token_signed_with_one_key_is_verified_by_its_counterpart(
     private: str, public: str, algorithm: str
 ) -> None:
     token = sign(private, algorithm, ["a", "b/{id}"], ["*"], NOW + 60.9)
@@ -119,22 +119,22 @@ def test_what_one_key_signs_its_counterpart_verifies(
     assert bearer.expires_at == NOW + 60
 
 
-def test_every_algorithm_has_a_pair_of_keys_here() -> None:
+def test_every_algorithm_has_a_pair_of_keys_in_these_tests() -> None:
     assert {algorithm for *_, algorithm in PAIRS} == set(ALGORITHMS)
 
 
-def test_a_token_without_an_end_never_expires() -> None:
+def test_a_token_without_exp_never_expires() -> None:
     assert verified(sign(SECRET, "HS256", [], [], None)).expires_at is None
 
 
 @pytest.mark.parametrize("claims", [{}, {"mercure": {}}, {"mercure": {"publish": None}}])
-def test_a_token_that_grants_nothing_counts(claims: dict[str, Any]) -> None:
+def test_a_token_that_grants_nothing_is_valid(claims: dict[str, Any]) -> None:
     bearer = verified(token_of(claims))
     assert len(bearer.publish) == len(bearer.subscribe) == 0
     assert not bearer.publish.match("a")
 
 
-def test_the_anonymous_may_nothing() -> None:
+def test_an_anonymous_bearer_has_no_rights() -> None:
     assert len(ANONYMOUS.publish) == len(ANONYMOUS.subscribe) == 0
     assert ANONYMOUS.expires_at is None
 
@@ -152,11 +152,13 @@ def test_the_anonymous_may_nothing() -> None:
         {"mercure": {"publish": [], "payload": {"any": "thing"}}},
     ],
 )
-def test_a_token_counts_with(claims: dict[str, Any]) -> None:
+def test_a_token_with_such_claims_is_valid(claims: dict[str, Any]) -> None:
     assert verified(token_of(claims)).expires_at == claims.get("exp")
 
 
-def test_a_token_is_verified_once_and_its_times_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signature_is_verified_once_and_the_times_at_every_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     clock = [NOW]
     verifier = Verifier(SECRET, "HS256", lambda: clock[0])
     token = token_of({"nbf": NOW, "exp": NOW + 10, "mercure": {"publish": ["a"]}})
@@ -171,7 +173,7 @@ def test_a_token_is_verified_once_and_its_times_each_time(monkeypatch: pytest.Mo
         verifier.verify(token)
 
 
-def test_what_is_remembered_of_tokens_is_bounded_and_failures_are_not() -> None:
+def test_remembered_tokens_are_bounded_in_number_and_refused_ones_are_not_remembered() -> None:
     verifier = Verifier(SECRET, "HS256", lambda: NOW)
     for number in range(MOST_REMEMBERED + 10):
         verifier.verify(token_of({"jti": number}))
@@ -184,7 +186,7 @@ def test_what_is_remembered_of_tokens_is_bounded_and_failures_are_not() -> None:
     assert token_of({"exp": NOW - 1}) not in verifier._remembered
 
 
-def test_the_leeway_holds_for_nbf_and_never_for_exp() -> None:
+def test_the_leeway_applies_to_nbf_and_not_to_exp() -> None:
     verifier = Verifier(SECRET, "HS256", lambda: NOW, leeway_seconds=5)
     assert verifier.verify(token_of({"nbf": NOW + 5})).expires_at is None
     for claims, message in (
@@ -235,7 +237,7 @@ def test_the_leeway_holds_for_nbf_and_never_for_exp() -> None:
         *((value, "The token's payload is not a JSON object.") for value in (None, [], "a", 1)),
     ],
 )
-def test_a_signed_token_does_not_count_with(claims: object, message: str) -> None:
+def test_a_signed_token_with_such_claims_is_refused(claims: object, message: str) -> None:
     with pytest.raises(InvalidTokenError) as caught:
         verified(token_of(claims))
     assert str(caught.value) == message
@@ -246,7 +248,7 @@ def test_a_signed_token_does_not_count_with(claims: object, message: str) -> Non
     [b"", b"{", b"\xff", b'{"exp":' + b"9" * 5000 + b"}", b"[" * 100_000],
     ids=["empty", "cut", "no text", "long number", "deep"],
 )
-def test_a_signed_payload_that_is_no_json_does_not_count(payload: bytes) -> None:
+def test_a_signed_payload_that_is_no_json_object_is_refused(payload: bytes) -> None:
     with pytest.raises(InvalidTokenError, match="payload is not a JSON object"):
         verified(hs256({"alg": "HS256"}, payload))
 
@@ -261,13 +263,13 @@ def test_a_signed_payload_that_is_no_json_does_not_count(payload: bytes) -> None
         [],
     ],
 )
-def test_a_header_that_asks_for_what_is_not_known_does_not_count(header: object) -> None:
+def test_a_header_with_an_unknown_requirement_is_refused(header: object) -> None:
     with pytest.raises(InvalidTokenError, match="not a JWS in compact serialization"):
         verified(hs256(header, b"{}"))
 
 
 @pytest.mark.parametrize("token", ["", "a", "a.b", "..", "a.b.c", "a.b.c.d", "é.é.é", "\ud800"])
-def test_text_that_is_no_token_does_not_count(token: str) -> None:
+def test_text_that_is_no_token_is_refused(token: str) -> None:
     with pytest.raises(InvalidTokenError, match="not a JWS in compact serialization"):
         verified(token)
 
@@ -282,14 +284,14 @@ def test_a_token_does_not_choose_its_algorithm(algorithm: object) -> None:
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256"])
 @pytest.mark.parametrize("key", [public_pem(RSA), jwks(public_jwk(RSA, "RS256"))])
-def test_a_public_key_is_no_secret(key: str, algorithm: str) -> None:
+def test_a_public_key_is_not_accepted_as_a_secret(key: str, algorithm: str) -> None:
     token = hs256({"alg": algorithm}, b"{}", public_pem(RSA))
     with pytest.raises(InvalidTokenError):
         verified(token, key, "RS256")
 
 
 @pytest.mark.parametrize(("private", "public", "algorithm"), PAIRS)
-def test_a_signature_verifies_whole_and_for_its_own_payload_alone(
+def test_a_signature_verifies_only_whole_and_only_for_its_own_payload(
     private: str, public: str, algorithm: str
 ) -> None:
     token = sign(private, algorithm, ["a"], [], None)
@@ -308,7 +310,7 @@ def test_a_signature_verifies_whole_and_for_its_own_payload_alone(
         }
 
 
-def test_another_key_of_the_same_kind_does_not_verify() -> None:
+def test_a_token_signed_with_another_key_of_the_same_kind_is_refused() -> None:
     with pytest.raises(InvalidTokenError, match="signature does not verify"):
         verified(sign("t" * 64, "HS256", [], [], None))
 
@@ -337,7 +339,7 @@ SET = jwks(
         (private_pem(P256), "ES256", None),
     ],
 )
-def test_a_set_verifies_with_the_key_that_the_token_names_or_the_only_one_that_fits(
+def test_a_key_set_verifies_with_the_key_that_the_token_names_or_the_only_one_that_fits(
     key: str, algorithm: str, kid: str | None
 ) -> None:
     bearer = verified(publisher_token(key, algorithm, kid), f"\n{SET}\n", "HS512")
@@ -357,7 +359,7 @@ def test_a_set_verifies_with_the_key_that_the_token_names_or_the_only_one_that_f
         (private_pem(RSA), "RS256", "for encryption"),
     ],
 )
-def test_a_set_does_not_verify_with_another_key_or_algorithm(
+def test_a_key_set_does_not_verify_with_another_key_or_algorithm(
     key: str, algorithm: str, kid: str | None
 ) -> None:
     with pytest.raises(InvalidTokenError):
@@ -375,14 +377,14 @@ def test_a_set_does_not_verify_with_another_key_or_algorithm(
         (RSA, "RS256", "RS256"),
     ],
 )
-def test_a_key_of_a_set_without_an_algorithm_has_that_of_its_kind(
+def test_a_key_in_a_set_without_an_algorithm_uses_that_of_its_kind(
     key: Any, jwk_algorithm: str, algorithm: str
 ) -> None:
     token = sign(private_pem(key), algorithm, [], [], None)
     verified(token, jwks(public_jwk(key, jwk_algorithm)), "HS256")
 
 
-def test_a_key_of_a_set_without_an_algorithm_has_the_one_given_where_it_suits() -> None:
+def test_a_key_in_a_set_without_an_algorithm_uses_the_given_one_if_it_fits() -> None:
     token = sign(private_pem(RSA), "PS512", [], [], None)
     verified(token, jwks(public_jwk(RSA, "RS256")), "PS512")
 
@@ -431,7 +433,7 @@ def test_a_key_of_a_set_without_an_algorithm_has_the_one_given_where_it_suits() 
         ),
     ],
 )
-def test_a_key_that_cannot_verify_is_told_at_once_and_never_shown(
+def test_a_key_that_cannot_verify_is_refused_at_once_and_never_shown(
     key: str, algorithm: str, message: str
 ) -> None:
     with pytest.raises(InvalidKeyError, match=message) as caught:
@@ -454,7 +456,7 @@ def test_a_key_that_cannot_verify_is_told_at_once_and_never_shown(
         (SECRET, "none", "'none' is none of HS256, "),
     ],
 )
-def test_a_key_that_cannot_sign_is_told(key: str, algorithm: str, message: str) -> None:
+def test_a_key_that_cannot_sign_is_refused(key: str, algorithm: str, message: str) -> None:
     with pytest.raises(InvalidKeyError, match=message):
         sign(key, algorithm, [], [], None)
 
@@ -487,19 +489,19 @@ def counts_or_not(token: str) -> None:
     st.text(st.characters(exclude_categories=[]))
     | st.from_regex(r"([A-Za-z0-9_-]{0,20}\.){2}[=A-Za-z0-9_-]{0,20}", fullmatch=True)
 )
-def test_any_text_counts_or_is_refused(text: str) -> None:
+def test_any_text_is_accepted_or_refused_without_another_error(text: str) -> None:
     counts_or_not(text)
 
 
 @quickly
 @given(JSON | CLAIMS | MERCURE.map(lambda mercure: {"mercure": mercure}))
-def test_a_signed_token_of_any_payload_counts_or_is_refused(claims: object) -> None:
+def test_a_signed_token_with_any_payload_is_accepted_or_refused(claims: object) -> None:
     counts_or_not(token_of(claims))
 
 
 @quickly
 @given(JSON | HEADERS, st.sampled_from(ALGORITHMS) | JSON, st.binary())
-def test_a_token_of_any_header_and_signature_counts_or_is_refused(
+def test_a_token_with_any_header_and_signature_is_accepted_or_refused(
     header: object, algorithm: object, signature: bytes
 ) -> None:
     if isinstance(header, dict):

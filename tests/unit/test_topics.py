@@ -232,7 +232,7 @@ def test_a_selector_does_not_match_the_topic(selector: str, topic: str) -> None:
      "a b{c}", "{c}\n", "%4{c}", "<{c}>", "\\{c}", "^{c}", "`{c}", '"{c}"', "|{c}", "\x80{c}",
      "\ud800{c}", "\ufffe{c}", "\U000e0041{c}"],
 )  # fmt: skip
-def test_what_is_no_template_matches_itself_alone(selector: str) -> None:
+def test_a_selector_that_is_no_template_matches_only_itself(selector: str) -> None:
     selectors = Selectors([selector])
     assert selectors.exact == (selector,)
     assert not selectors.templates
@@ -246,7 +246,7 @@ def test_what_is_no_template_matches_itself_alone(selector: str) -> None:
      "{a}" + "\u6f22" * 2000],
     ids=len,
 )  # fmt: skip
-def test_a_template_too_large_to_match_is_none(
+def test_a_template_that_is_too_large_matches_only_itself(
     selector: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     selectors = Selectors([selector])
@@ -264,7 +264,7 @@ def test_no_template_takes_long_to_match(expression: str, times: int) -> None:
         assert not selectors.match(topic)
 
 
-def test_usual_templates_are_far_from_too_large() -> None:
+def test_usual_templates_are_well_below_the_size_limit() -> None:
     assert Template.parse("/a{/b,c,d,e,f,g}{?h,i,j,k,l,m,n,o,p,q,r,s,t,u,v,w,x,y,z}{#a}")
     assert Template.parse("/books/{isbn:13}/orders/{uuid:36}")
     assert Template.parse("https://example.com/" + "\u6f22" * 100 + "/{a}/" + "\u6f22" * 100)
@@ -299,7 +299,7 @@ def test_equal_templates_are_one_object() -> None:
     assert one is other
 
 
-def test_any_and_all_topics_are_matched_by_any_selector() -> None:
+def test_matching_any_needs_one_matched_topic_and_matching_all_needs_every_one() -> None:
     selectors = Selectors(["a", "x/{y}"])
     assert done(selectors.matching_any(["b", "x/1"], UNBOUNDED))
     assert not done(selectors.matching_any(["b", "c"], UNBOUNDED))
@@ -307,7 +307,7 @@ def test_any_and_all_topics_are_matched_by_any_selector() -> None:
     assert not done(selectors.matching_all(["a", "b"], UNBOUNDED))
 
 
-def test_no_topic_is_matched_by_nothing_and_no_topics_by_no_selector() -> None:
+def test_without_selectors_or_without_topics_nothing_matches() -> None:
     assert not Selectors([]).match("")
     assert not done(Selectors(["*"]).matching_any([], UNBOUNDED))
     assert not done(Selectors(["*"]).matching_all([], UNBOUNDED))
@@ -320,7 +320,9 @@ hostile_text = st.one_of(
 
 
 @given(st.lists(hostile_text), hostile_text)
-def test_any_text_is_taken_and_matches_itself(texts: list[str], topic: str) -> None:
+def test_any_text_is_accepted_as_a_selector_and_matches_itself(
+    texts: list[str], topic: str
+) -> None:
     selectors = Selectors(texts)
     assert done(selectors.matching_any([topic], UNBOUNDED)) == selectors.match(topic)
     assert all(map(selectors.match, texts))
@@ -398,7 +400,7 @@ literals = st.text("ab/:.%é漢'()[]+*?$", min_size=1, max_size=8).map(
 
 
 @given(st.lists(expressions() | literals.map(lambda t: (t, t)), max_size=4))
-def test_what_a_template_expands_to_is_matched(parts: list[tuple[str, str]]) -> None:
+def test_a_template_matches_its_own_expansion(parts: list[tuple[str, str]]) -> None:
     selector = "".join(template for template, _ in parts)
     iri = "".join(expansion for _, expansion in parts)
     assert Template.parse(selector) is not None

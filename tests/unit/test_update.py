@@ -16,23 +16,23 @@ from barestream.mercure.sse import Event, InvalidEventError
         lambda: Update(("t", "\ud800"), Event("data")),
     ],
 )
-def test_text_that_utf_8_cannot_carry_makes_no_update(lone: Callable[[], Update]) -> None:
+def test_text_that_utf_8_cannot_encode_is_refused(lone: Callable[[], Update]) -> None:
     with pytest.raises(InvalidEventError, match="UTF-8"):
         lone()
 
 
-def test_a_record_has_the_id_that_its_publisher_gave_else_its_place() -> None:
+def test_a_record_has_its_publishers_id_or_else_its_place() -> None:
     place = Place(7, 1)
     assert Update(("t",), Event("x")).at(place).body == b"data: x\nid: #7-1\n\n"
     own = Update(("t",), Event("x", "own")).at(place)
     assert (own.body, own.own_id) == (b"data: x\nid: own\n\n", "own")
 
 
-def test_an_empty_id_is_none() -> None:
+def test_an_empty_id_counts_as_no_id() -> None:
     empty = Update(("t",), Event("x", "")).at(Place(7, 1))
     assert (empty.body, empty.own_id) == (b"data: x\nid: #7-1\n\n", None)
 
 
-def test_an_update_counts_its_texts_as_utf_8() -> None:
+def test_the_size_of_an_update_counts_its_texts_as_utf_8() -> None:
     update = Update(("é",), Event("日本", "id", "type", 5))
     assert update.size_bytes == len('["é"]'.encode()) + len("日本".encode()) + len("idtype")

@@ -22,7 +22,7 @@ def counts(judged: Verdict) -> tuple[int, int, int]:
     return judged.lost.total(), judged.twice.total(), judged.disordered.total()
 
 
-def test_what_came_once_and_in_order_is_well() -> None:
+def test_events_that_arrive_once_and_in_order_have_no_fault() -> None:
     judged = verdict(posts(3), [0, 1, 2], [0, 1, 2], [0, 1, 2])
     assert counts(judged) == (0, 0, 0)
     assert judged.accounts == []
@@ -33,25 +33,25 @@ def test_an_accepted_event_that_one_client_did_not_get_is_lost() -> None:
     assert counts(judged) == (1, 0, 0)
 
 
-def test_an_accepted_event_that_is_not_in_the_log_is_lost_for_all_who_have_it_not() -> None:
+def test_an_accepted_event_missing_from_the_history_is_lost_for_every_client_without_it() -> None:
     assert counts(verdict(posts(2), [0], [0], [0, 1])) == (2, 0, 0)
 
 
-def test_an_event_comes_twice_also_over_two_connections() -> None:
+def test_an_event_repeated_on_another_connection_counts_as_twice() -> None:
     assert counts(verdict(posts(3), [0, 1, 2], [0, 1, 2, 1])) == (0, 1, 0)
 
 
-def test_an_event_that_comes_behind_one_that_follows_it_is_out_of_order() -> None:
+def test_an_event_that_arrives_after_its_successor_is_out_of_order() -> None:
     assert counts(verdict(posts(3), [0, 1, 2], [0, 2, 1])) == (0, 0, 1)
 
 
-def test_the_log_gives_the_order_and_not_the_publishers_among_each_other() -> None:
+def test_the_history_decides_the_order_of_events_of_different_publishers() -> None:
     posted = posts(2)
     posted[1].publisher = 1
     assert counts(verdict(posted, [1, 0], [1, 0])) == (0, 0, 0)
 
 
-def test_a_publishers_events_stand_in_the_log_as_they_were_posted() -> None:
+def test_the_events_of_one_publisher_are_in_the_history_in_the_order_of_their_posts() -> None:
     assert counts(verdict(posts(3), [0, 2, 1], [0, 2, 1])) == (0, 0, 1)
 
 
@@ -61,12 +61,12 @@ def test_an_unacknowledged_event_may_be_missing_everywhere() -> None:
     assert judged.unacknowledged == 1
 
 
-def test_an_unacknowledged_event_that_anybody_has_is_owed_to_everybody() -> None:
+def test_an_unacknowledged_event_that_one_client_has_is_owed_to_every_client() -> None:
     assert counts(verdict(posts(1, accepted=False), [0], [])) == (1, 0, 0)
     assert counts(verdict(posts(1, accepted=False), [], [0])) == (1, 0, 0)
 
 
-def test_nobody_is_owed_other_topics() -> None:
+def test_a_client_is_not_owed_events_of_other_topics() -> None:
     assert counts(verdict(posts(2, topics=(1, 2)), [0, 1], [])) == (0, 0, 0)
 
 

@@ -44,11 +44,11 @@ def report(
         ([0, 1.01], 1),
     ],
 )
-def test_a_second_begins_wherever_most_lie_in_it(times: list[float], most: int) -> None:
+def test_the_fullest_second_may_begin_at_any_time(times: list[float], most: int) -> None:
     assert most_in_a_second(times) == most
 
 
-def test_streams_that_nobody_ended_and_a_slope_are_not_noticed() -> None:
+def test_streams_that_stay_open_and_a_slope_of_reconnects_are_not_reported() -> None:
     still = [visits(90) for _ in range(8)]
     sloping = [visits(90, 101.0), visits(90, 103.0)]
     found = report([*still, *sloping])
@@ -57,13 +57,13 @@ def test_streams_that_nobody_ended_and_a_slope_are_not_noticed() -> None:
     found.assert_unnoticed(drain_seconds=10)
 
 
-def test_a_wall_of_reconnects_is_noticed() -> None:
+def test_a_wall_of_reconnects_is_reported() -> None:
     found = report([visits(90, 101 + nth / 10) for nth in range(10)])
     assert found.noticed(drain_seconds=10) == ["10 reconnects in a second; 2 are allowed"]
     assert found.noticed(drain_seconds=2) == []
 
 
-def test_a_stream_that_was_ended_twice_is_noticed_with_its_course() -> None:
+def test_a_stream_that_was_ended_twice_is_reported_with_its_course() -> None:
     found = report([visits(90, 101, 105), *(visits(90) for _ in range(9))])
     [sentence] = found.noticed(drain_seconds=1)
     assert sentence == (
@@ -72,7 +72,7 @@ def test_a_stream_that_was_ended_twice_is_noticed_with_its_course() -> None:
     )
 
 
-def test_whatever_else_happened_to_anybody_is_noticed() -> None:
+def test_every_other_fault_of_a_viewer_is_reported() -> None:
     verdict = Verdict(accounts=["viewer 3: 7 did not come"])
     found = report(
         [visits(90)], refused=["502 "], verdict=verdict, closed=["404 text/plain"], gaps=["{}"]
@@ -88,7 +88,7 @@ def test_whatever_else_happened_to_anybody_is_noticed() -> None:
         found.assert_unnoticed(drain_seconds=1)
 
 
-def test_it_reads_as_a_table_and_a_line_for_each_second_of_reconnects() -> None:
+def test_the_report_is_a_table_and_a_line_for_each_second_of_reconnects() -> None:
     lines = str(report([visits(90, 101.5), visits(90, 101.6), visits(90, 103)])).splitlines()
     assert lines[:3] == ["|  | found |", "| --- | ---: |", "| streams | 3 |"]
     assert "| longest silence | 2.0 s |" in lines
@@ -96,6 +96,6 @@ def test_it_reads_as_a_table_and_a_line_for_each_second_of_reconnects() -> None:
     assert lines[-4:] == ["", "   1 s    2 ##", "   2 s    0 ", "   3 s    1 #"]
 
 
-def test_places_are_in_the_order_of_the_log() -> None:
+def test_places_are_sorted_in_the_order_of_the_history() -> None:
     ids = ["#10-10", "#9-0", "#10-2", "#10-0"]
     assert sorted(ids, key=place) == ["#9-0", "#10-0", "#10-2", "#10-10"]
