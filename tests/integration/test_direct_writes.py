@@ -32,7 +32,7 @@ from barestream.settings.settings import Settings
 from barestream.telemetry.metrics import Metrics
 from barestream.web.application import Application
 from barestream.web.event_stream import STREAMS, StreamResponse
-from barestream.web.follow import follow
+from barestream.web.follow import Following, follow
 from barestream.web.router import Router
 from support.clients.publisher import PATH
 from support.servers.served import Served
@@ -74,7 +74,10 @@ class House:
     async def _follow(self, request: HttpRequest) -> HttpResponse:
         topic = request.scope["query_string"].decode() or "*"
         wanted = Subscription(Selectors([topic]), Selectors(()))
-        return follow(request, self.feed, Resumption(None), wanted)
+        following = Following(
+            self.feed, Resumption(None), heartbeat_events=False, subscription=wanted
+        )
+        return follow(request, following)
 
     async def _late(self, request: HttpRequest) -> HttpResponse:
         """Answer when the client has left, as where the history took its time."""
@@ -82,7 +85,7 @@ class House:
         while self._connections:
             await asyncio.sleep(0.01)
         self.handling += 1
-        return follow(request, self.feed, Resumption(None))
+        return follow(request, Following(self.feed, Resumption(None), heartbeat_events=False))
 
     @property
     def _connections(self) -> int:
