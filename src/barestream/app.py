@@ -36,7 +36,7 @@ from barestream.web.end_streams import END_STREAMS, EndStreams
 from barestream.web.event_stream import STREAMS, take_part_in_drain
 from barestream.web.health import Health
 from barestream.web.metrics import Scrape
-from barestream.web.pages import MERCURE, Pages
+from barestream.web.pages import MERCURE, Pages, read_files
 from barestream.web.publish import Publish, PublishLimits
 from barestream.web.router import Router
 from barestream.web.subscribe import MOST_TEMPLATES, Subscribe, SubscribeLimits
@@ -100,7 +100,7 @@ def create_app(settings: Settings | None = None) -> Application:
         time.time,
     )
     health = Health(streams, tail, intake)
-    pages = Pages()
+    pages = Pages(read_files())
     running: list[asyncio.Task[None]] = []
 
     async def start(request: LifespanRequest) -> None:

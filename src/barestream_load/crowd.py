@@ -67,7 +67,6 @@ class Crowd:
         self._reader = Reader()
         self._course = None if plan.publishing else Course()
         self._poll = select.epoll()
-        self._poll.register(control.fileno(), select.EPOLLIN)
         self._due = deque(share)
         self._pause_until = 0.0
         self._streams: dict[int, Stream] = {}
@@ -80,6 +79,7 @@ class Crowd:
 
     def run(self) -> None:
         """Work until told to finish, and report; end at once where nobody listens any more."""
+        self._poll.register(self._control.fileno(), select.EPOLLIN)
         try:
             self._open_and_read()
             self._control.send(self._judge())

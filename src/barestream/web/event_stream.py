@@ -86,7 +86,7 @@ class StreamResponse(HttpResponse):
     server lets it: that spares two tasks a stream.
 
     Args:
-        request: The request that is answered.
+        request: The request that is answered; its application has Streams.
         source: Called with the stream once the response has started; the context lasts as
             long as the stream.
         headers: Response headers beside those of every stream.
@@ -104,7 +104,7 @@ class StreamResponse(HttpResponse):
         keeps_headers: bool,
     ) -> None:
         self._direct = direct
-        self._streams = _streams_of(request)
+        self._streams: Streams = request.info[STREAMS]
         self._labels = _labels(request)
         self._source = source
         self._scope: Any = request.scope
@@ -138,6 +138,8 @@ class StreamResponse(HttpResponse):
 
         A server that is not ours does not offer it. The arguments are those of the class.
         """
+        if STREAMS not in request.info:
+            _begin_streams(request)
         extensions: dict[str, Any] = request.scope.get("extensions") or {}
         is_offered = EXTENSION in extensions and request.scope["method"] != "HEAD"
         return cls(
@@ -234,15 +236,12 @@ async def _pump(events: AsyncGenerator[Event], end: Event | None, stream: Stream
         stream.end(EndReason.ERROR)
 
 
-def _streams_of(request: HttpRequest) -> Streams:
-    """Return the application's streams; one that has none gets it with its first stream."""
-    streams: Streams | None = request.info.get(STREAMS)
-    if streams is None:
-        slices = Slices(time.monotonic)
-        streams = request.info[STREAMS] = Streams(StreamLimits(), time.monotonic, Metrics(), slices)
-        request.info[_SWEEPING] = asyncio.create_task(streams.run())
-        take_part_in_drain(streams, request.scope)
-    return streams
+def _begin_streams(request: HttpRequest) -> None:
+    """Give an application Streams, and start their work: its first stream opens."""
+    slices = Slices(time.monotonic)
+    streams = request.info[STREAMS] = Streams(StreamLimits(), time.monotonic, Metrics(), slices)
+    request.info[_SWEEPING] = asyncio.create_task(streams.run())
+    take_part_in_drain(streams, request.scope)
 
 
 def take_part_in_drain(streams: Streams, scope: Any) -> None:

@@ -1,7 +1,7 @@
 """The page /test and the static files that it needs, read once at the start."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from string import Template
@@ -28,19 +28,29 @@ _TYPES = {
 }
 
 
+def read_files() -> dict[str, bytes]:
+    """Return the bytes of the page and of the files that it needs, by name.
+
+    Raises:
+        OSError: One of them cannot be read.
+    """
+    return {
+        path.name: path.read_bytes() for path in sorted(_FOLDER.iterdir()) if path.suffix in _TYPES
+    }
+
+
 class Pages:
     """The handlers of / and /test, and of the files under /static/{version}/.
 
     The version is the hash of all files, so that a page of one release never runs the script of
     another out of a cache.
+
+    Args:
+        files: Their bytes, by name (see read_files).
     """
 
-    def __init__(self) -> None:
-        self._files = {
-            path.name: path.read_bytes()
-            for path in sorted(_FOLDER.iterdir())
-            if path.suffix in _TYPES
-        }
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._files = dict(files)
         digest = hashlib.sha256()
         for name, content in self._files.items():
             digest.update(b"%b %d\n%b" % (name.encode(), len(content), content))
