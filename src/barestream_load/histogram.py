@@ -36,7 +36,7 @@ class Histogram:
 
     def add(self, other: "Histogram") -> None:
         """Take in all that another one holds."""
-        for floor_us, count in other._counts.items():
+        for floor_us, count in other._counts.items():  # noqa: SLF001 (its own class)
             self._counts[floor_us] = self._counts.get(floor_us, 0) + count
         self.most_us = max(self.most_us, other.most_us)
 

@@ -1,31 +1,47 @@
-"""The parts of Gunicorn that its master and its workers are built on here, and that it does not
+"""The parts of Gunicorn that the master and the workers build on, and that Gunicorn does not
 document.
 
-Read Gunicorn's arbiter.py, sock.py, workers/base.py and app/wsgiapp.py again before an upgrade.
+tests/unit/test_library_parts.py compares the installed Gunicorn with this file.
 """
 
+from gunicorn import sock
 from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.arbiter import Arbiter
-from gunicorn.sock import close_sockets
+from gunicorn.sock import BaseSocket, close_sockets
 from gunicorn.workers.base import Worker as BaseWorker
 from gunicorn.workers.workertmp import WorkerTmp
 
 __all__ = ["Arbiter", "WSGIApplication", "close_sockets"]
 
+# The version in which the parts were read.
 READ_IN = {"gunicorn": "27.0.1"}
 
-# By class: the methods that are overridden or called, and the attributes that are used.
+# By class or module: the functions that are overridden or called here, with their parameters, and
+# the attributes that are read or set here.
 PARTS = {
     Arbiter: (
-        *("handle_hup", "kill_worker", "kill_workers", "manage_workers", "murder_workers"),
-        *("reap_workers", "run", "spawn_worker", "stop"),
-        *("LISTENERS", "SIG_QUEUE", "WORKERS", "WORKER_BOOT_ERROR", "cfg", "log", "master_pid"),
-        *("num_workers", "reexec_pid", "systemd", "timeout", "worker_age"),
+        # Overridden. run calls murder_workers and manage_workers about once a second; the latter
+        # calls spawn_worker and kill_worker.
+        *("__init__(self, app)", "handle_hup(self)", "stop(self, graceful)"),
+        *("kill_worker(self, pid, sig)", "kill_workers(self, sig)"),
+        *("manage_workers(self)", "murder_workers(self)", "reap_workers(self)"),
+        "spawn_worker(self)",
+        "run(self)",
+        *("SIG_QUEUE", "WORKER_BOOT_ERROR", "cfg", "log", "master_pid", "num_workers"),
+        *("reexec_pid", "systemd", "timeout", "worker_age"),
+        # Set too: workers that leave are taken out of WORKERS.
+        *("LISTENERS", "WORKERS"),
     ),
     BaseWorker: (
-        *("init_process", "init_signals", "notify"),
-        *("aborted", "age", "pid", "ppid", "sockets", "tmp", "wsgi"),
+        # Overridden. The master calls init_process after the fork, and that calls init_signals.
+        *("init_process(self)", "init_signals(self)"),
+        "notify(self)",
+        *("age", "pid", "ppid", "tmp", "wsgi"),
+        # Set too.
+        *("aborted", "sockets"),
     ),
-    WorkerTmp: ("last_update",),
-    WSGIApplication: ("run",),
+    WorkerTmp: ("last_update(self)",),
+    BaseSocket: ("close(self)", "sock"),
+    WSGIApplication: ("run(self)",),
+    sock: ("close_sockets(listeners, unlink)",),
 }

@@ -1,8 +1,9 @@
 """The parts of uvicorn that the server builds on, and that uvicorn does not document.
 
-Read uvicorn's httptools_impl.py, flow_control.py and server.py again before an upgrade.
+tests/unit/test_library_parts.py compares the installed uvicorn with this file.
 """
 
+from uvicorn.lifespan.on import LifespanOn
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import Server, ServerState
@@ -10,27 +11,55 @@ from uvicorn_worker import UvicornWorker
 
 __all__ = ["HttpToolsProtocol", "RequestResponseCycle", "Server", "ServerState", "UvicornWorker"]
 
+# The versions in which the parts were read.
 READ_IN = {"uvicorn": "0.54.0", "uvicorn-worker": "0.4.0"}
 
-# By class: the methods that are overridden or called, and the attributes that are used.
+# By class: the methods that are overridden or called here, with their parameters, and the
+# attributes that are read or set here.
 PARTS = {
     HttpToolsProtocol: (
-        *("connection_made", "data_received", "eof_received", "connection_lost"),
-        *("on_message_begin", "on_url", "on_headers_complete", "on_body", "on_message_complete"),
-        *("on_response_complete", "timeout_keep_alive_handler", "_unset_keepalive_if_required"),
-        *("pause_writing", "resume_writing"),
-        *("client", "connections", "cycle", "flow", "headers", "loop", "parser", "pipeline"),
-        *("scope", "server_state", "transport", "url"),
+        # Overridden: asyncio calls them.
+        *("connection_made(self, transport)", "connection_lost(self, exc)"),
+        *("data_received(self, data)", "eof_received(self)"),
+        *("pause_writing(self)", "resume_writing(self)"),
+        # Overridden: the parser calls them.
+        *("on_message_begin(self)", "on_url(self, url)", "on_headers_complete(self)"),
+        *("on_body(self, body)", "on_message_complete(self)"),
+        # Overridden: a cycle calls the first, a timer the second.
+        *("on_response_complete(self)", "timeout_keep_alive_handler(self)"),
+        # Called in data_received, as uvicorn's own does.
+        "_unset_keepalive_if_required(self)",
+        *("client", "connections", "cycle", "flow", "loop", "scope", "server_state"),
+        *("transport", "url"),
+        # Set too: headers to a copy, parser to one of a body alone, pipeline to a smaller one.
+        *("headers", "parser", "pipeline"),
     ),
     RequestResponseCycle: (
-        *("chunked_encoding", "disconnected", "keep_alive", "message_event", "more_body"),
-        *("response_complete", "response_started", "scope", "transport"),
+        *("message_event", "more_body", "response_complete", "response_started", "scope"),
+        # Set too.
+        *("chunked_encoding", "disconnected", "keep_alive", "transport"),
     ),
-    FlowControl: ("read_paused", "resume_reading", "write_paused"),
+    FlowControl: ("read_paused", "resume_reading(self)", "write_paused"),
+    LifespanOn: ("state",),
     Server: (
-        *("handle_exit", "serve", "shutdown", "startup"),
-        *("lifespan", "server_state", "servers", "should_exit", "started"),
+        # Overridden. uvicorn calls handle_exit as a signal's handler, and the others in this order.
+        *("async serve(self, sockets)", "async startup(self, sockets)"),
+        *("async shutdown(self, sockets)", "handle_exit(self, sig, frame)"),
+        *("lifespan", "servers", "started"),
+        # Set too.
+        *("server_state", "should_exit"),
     ),
-    ServerState: ("connections", "tasks", "total_requests"),
-    UvicornWorker: ("CONFIG_KWARGS", "_serve", "config", "init_process", "init_signals"),
+    ServerState: ("connections", "total_requests"),
+    UvicornWorker: (
+        # Overridden: Gunicorn calls the first two, the worker's run the third.
+        *("init_process(self)", "init_signals(self)", "async _serve(self)"),
+        *("CONFIG_KWARGS", "config"),
+    ),
+}
+
+# What uvicorn itself uses of the two objects that are replaced here: a cycle's transport
+# (bounded_protocol.py) and a connection's pipeline (protocol.py).
+USED_OF_REPLACED = {
+    (RequestResponseCycle, "transport"): {"close", "is_closing", "write"},
+    (HttpToolsProtocol, "pipeline"): {"appendleft", "pop"},
 }

@@ -8,13 +8,12 @@ Source: https://prometheus.github.io/client_python/multiprocess/
 
 import fcntl
 import logging
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from prometheus_client.mmap_dict import MmapedDict
+from barestream.telemetry.prometheus_parts import read_counts, write_counts
 
 logger = logging.getLogger(__name__)
 
@@ -83,17 +82,12 @@ def _merge(folder: Path, kind: str, pids: Iterable[int]) -> None:
         return
     counts: defaultdict[str, float] = defaultdict(float)
     for path in [merged, *own] if merged.exists() else own:
-        for key, value, *_ in MmapedDict.read_all_values_from_file(path):  # type: ignore[no-untyped-call]
+        for key, value in read_counts(path):
             counts[key] += value
-    # Not *.db, so no scrape reads it. MmapedDict would add to one that was left half-written.
+    # Not *.db, so no scrape reads it. One that was left half-written would be added to.
     unfinished = folder / f"{kind}_{_DEAD}.unfinished"
     unfinished.unlink(missing_ok=True)
-    written = MmapedDict(os.fspath(unfinished))  # type: ignore[no-untyped-call]
-    try:
-        for key, value in counts.items():
-            written.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
-    finally:
-        written.close()  # type: ignore[no-untyped-call]
+    write_counts(unfinished, counts)
     unfinished.replace(merged)
     for path in own:
         path.unlink()

@@ -1,7 +1,7 @@
-"""The parts of bareASGI that the application and its router are built on here, and that bareASGI
-does not document.
+"""The parts of bareASGI that the application and its router build on, and that bareASGI does not
+document.
 
-Read bareASGI's application.py, http/http_instance.py and basic_router.py again before an upgrade.
+tests/unit/test_library_parts.py compares the installed bareASGI with this file.
 """
 
 from bareasgi import Application
@@ -18,15 +18,36 @@ __all__ = [
     "HttpInternalError",
 ]
 
+# The version in which the parts were read.
 READ_IN = {"bareasgi": "4.4.1"}
 
-# By class: the methods that are overridden or called, and the attributes that are used.
+# By class: the methods that are overridden or called here, with their parameters, and the
+# attributes that are read or set here.
 PARTS = {
-    Application: ("_handle_http_request", "http_router", "info", "middlewares"),
-    HttpInstance: (
-        *("_handle_request", "_receive_request", "_send_response", "_send_response_events"),
-        *("handler", "process", "scope"),
+    Application: (
+        # Overridden: the ASGI call awaits it for each request.
+        "async _handle_http_request(self, scope, receive, send)",
+        *("http_router", "info", "middlewares"),
     ),
-    BasicHttpRouter: ("_routes", "resolve"),
-    PathDefinition: ("match",),
+    HttpInstance: (
+        "__init__(self, scope, router, middleware, info)",
+        "async process(self, receive, send)",
+        # Overridden: process awaits them in this order.
+        "async _receive_request(self, receive)",
+        "async _handle_request(self, receive, request_event)",
+        "async _send_response(self, receive, send, response)",
+        # Called in place of _send_response, whose loop also waits for the client to leave.
+        "async _send_response_events(self, send, response)",
+        "scope",
+        # Set too: around each handler whose request has an unread body.
+        "handler",
+    ),
+    BasicHttpRouter: (
+        "__init__(self, not_found_response)",
+        # Overridden.
+        "resolve(self, method, path)",
+        # By method: pairs of a PathDefinition and a handler, in the order of add.
+        "_routes",
+    ),
+    PathDefinition: ("match(self, path)",),
 }

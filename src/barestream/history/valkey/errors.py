@@ -10,18 +10,10 @@ Source: https://valkey.io/topics/protocol/#simple-errors, and Valkey's server.c 
 
 import re
 
-from valkey.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    ExecAbortError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    ResponseError,
-)
+from valkey.exceptions import AuthenticationError, BusyLoadingError, ResponseError
 
 from barestream.history.broker import BrokerAwayError
+from barestream.history.valkey.valkey_parts import CODES
 
 # The errors that are answers. Two of them are connection errors by their class.
 ANSWERED = (ResponseError, AuthenticationError, BusyLoadingError)
@@ -50,16 +42,6 @@ _WORDS = {
     "WRONGPASS": _UNKNOWN_USER,
 }
 
-# The client library takes the code off the messages of these.
-_CODES: dict[type[Exception], str] = {
-    BusyLoadingError: "LOADING",
-    ExecAbortError: "EXECABORT",
-    NoPermissionError: "NOPERM",
-    NoScriptError: "NOSCRIPT",
-    OutOfMemoryError: "OOM",
-    ReadOnlyError: "READONLY",
-}
-
 # The part of a message that quotes a command, or names a line of a script.
 _TAIL = re.compile(r",? (?:with args beginning with|script: [0-9a-f]{40}).*", re.DOTALL)
 
@@ -69,7 +51,7 @@ _DISCARDED = re.compile(r"because of: ([A-Z]+) ")
 def refusal(error: Exception) -> BrokerAwayError | None:
     """Return the error for a refusal, after which nothing was done; None for other answers."""
     message = _message(error)
-    code = _CODES.get(type(error))
+    code = CODES.get(type(error))
     if code is None and isinstance(error, AuthenticationError):
         code = "WRONGPASS" if "invalid" in message.lower() else "NOAUTH"
     if code is None:

@@ -1,0 +1,49 @@
+"""The parts of prometheus_client that the metrics' folder builds on, and that prometheus_client
+does not document: its files of counts.
+
+tests/unit/test_library_parts.py compares the installed prometheus_client with this file.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from prometheus_client.mmap_dict import MmapedDict
+
+# The version in which the parts were read.
+READ_IN = {"prometheus-client": "0.26.0"}
+
+# By class: the methods that are called here, with their parameters.
+PARTS = {
+    MmapedDict: (
+        *("__init__(self, filename, read_mode)", "close(self)"),
+        "read_all_values_from_file(filename)",
+        "write_value(self, key, value, timestamp)",
+    ),
+}
+
+
+def read_counts(path: Path) -> Iterator[tuple[str, float]]:
+    """Yield the keys and the counts of a file.
+
+    Raises:
+        OSError: It cannot be read.
+        RuntimeError: It is damaged.
+        ValueError: It is damaged.
+    """
+    for key, value, *_ in MmapedDict.read_all_values_from_file(path):  # type: ignore[no-untyped-call]
+        yield key, value
+
+
+def write_counts(path: Path, counts: Mapping[str, float]) -> None:
+    """Write counts by their keys to a file that does not exist: an existing one is added to.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    written = MmapedDict(os.fspath(path))  # type: ignore[no-untyped-call]
+    try:
+        for key, value in counts.items():
+            written.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
+    finally:
+        written.close()  # type: ignore[no-untyped-call]
