@@ -157,7 +157,7 @@ def create_app(settings: Settings | None = None) -> Application:
 def _end_if_broken(task: asyncio.Task[None]) -> None:
     """Have this process drain and end where its own work broke: a supervisor starts another."""
     if not task.cancelled() and (error := task.exception()):
-        logger.critical("a task of the worker broke", exc_info=error)
+        logger.critical("a task of the worker failed: the worker drains and ends", exc_info=error)
         signal.raise_signal(signal.SIGTERM)
 
 

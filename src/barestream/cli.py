@@ -78,7 +78,7 @@ def serve() -> None:
 
 @main.command()
 def health() -> None:
-    """Ask each worker of the running service whether it takes streams."""
+    """Check that each worker of the running service is ready for streams."""
     found = _checked_settings("bind", "socket_dir", "instance", "workers")
     if found.bind:
         problems = unready_at(found.bind)
@@ -89,12 +89,25 @@ def health() -> None:
 
 
 @main.command()
-@click.option("--publish", multiple=True, metavar="SELECTOR", help="Topics to publish to.")
-@click.option("--subscribe", multiple=True, metavar="SELECTOR", help="Private topics to read.")
 @click.option(
-    "--minutes", type=click.FloatRange(min=0, min_open=True), help="How long it is valid."
+    "--publish", multiple=True, metavar="SELECTOR", help="Topics that the token may publish to."
 )
-@click.option("--key-file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--subscribe",
+    multiple=True,
+    metavar="SELECTOR",
+    help="Topics whose private updates the token may read.",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="How long the token is valid.  [default: without end]",
+)
+@click.option(
+    "--key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file with the private key in PEM, or with the secret, that signs the token.",
+)
 def token(
     publish: tuple[str, ...],
     subscribe: tuple[str, ...],
@@ -121,12 +134,12 @@ def _signed(
     elif found.token_key:
         key = found.token_key.get_secret_value()
     else:
-        sys.exit(f"There is no key: set BARESTREAM_TOKEN_KEY, or {otherwise}.")
+        sys.exit(f"There is no key to sign a token with: set BARESTREAM_TOKEN_KEY, or {otherwise}.")
     expires_at = time.time() + 60 * minutes if minutes else None
     try:
         return sign(key, found.token_algorithm, publish, subscribe, expires_at)
     except InvalidKeyError as error:
-        sys.exit(f"This key cannot sign: {error}")
+        sys.exit(f"The key cannot sign a token: {error}")
 
 
 @main.command()
@@ -136,60 +149,62 @@ def _signed(
     type=click.IntRange(1, 1_000_000),
     default=100,
     show_default=True,
-    help="How many are held open.",
+    help="How many streams to hold open.",
 )
 @click.option(
     "--ramp",
     "ramp_seconds",
     type=click.FloatRange(0, 3600),
     metavar="SECONDS",
-    help="Over which they are opened evenly.  [default: 1 for each 500]",
+    help="Time over which the streams are opened evenly.  [default: 1 for each 500 streams]",
 )
 @click.option(
     "--seconds",
     type=click.FloatRange(0.1, 86_400),
     default=10,
     show_default=True,
-    help="For how long it goes on once they are open.",
+    help="How long the load lasts once the streams are open.",
 )
 @click.option(
     "--processes",
     type=click.IntRange(1, 256),
-    help="Among which the streams are shared.  [default: one a core]",
+    help="Processes that share the streams.  [default: one for each core]",
 )
 @click.option(
     "--sources",
     type=click.IntRange(1, 65_000),
-    help="Addresses, from 127.0.0.1 on, from which streams of this machine itself are opened.  "
-    "[default: one for each 400]",
+    help="Source addresses, from 127.0.0.1 on, of streams to this machine itself.  "
+    "[default: one for each 400 streams]",
 )
 @click.option(
     "--unix",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A unix socket to go to in place of the URL's host.",
+    help="A unix socket to connect to in place of the URL's host.",
 )
-@click.option("--topic", "topics", multiple=True, help="For the query of a hub; repeatable.")
+@click.option(
+    "--topic", "topics", multiple=True, help="A topic to subscribe to, of a hub; repeatable."
+)
 @click.option(
     "--header",
     "fields",
     multiple=True,
     metavar="'NAME: VALUE'",
     callback=_fields,
-    help="For each stream's request; repeatable.",
+    help="A header of each stream's request; repeatable.",
 )
 @click.option(
     "--publish",
     "events_per_second",
     type=click.FloatRange(0, 1_000_000, min_open=True),
     metavar="RATE",
-    help="Publish so many events a second meanwhile, to the topics in turn.",
+    help="Events to publish a second meanwhile, to the topics in turn.",
 )
 @click.option(
     "--publishers",
     type=click.IntRange(1, 10_000),
     default=1,
     show_default=True,
-    help="How many publish at the same time, each one event after the other.",
+    help="Publishers at the same time; each waits for an answer before it sends the next event.",
 )
 @click.option(
     "--bytes",
@@ -202,10 +217,15 @@ def _signed(
 @click.option(
     "--token",
     envvar="BARESTREAM_TOKEN",
-    help="Of the publishers.  [default: BARESTREAM_TOKEN, or one that BARESTREAM_TOKEN_KEY signs]",
+    help="The publishers' token.  "
+    "[default: BARESTREAM_TOKEN, or a token that BARESTREAM_TOKEN_KEY signs]",
 )
 @click.option(
-    "--json", "json_file", type=click.File("w"), metavar="FILE|-", help="Write all that was found."
+    "--json",
+    "json_file",
+    type=click.File("w"),
+    metavar="FILE|-",
+    help="Write the whole result to a file, as JSON.",
 )
 def load(  # noqa: PLR0913, PLR0917 (one for each option)
     url: str,
@@ -223,11 +243,11 @@ def load(  # noqa: PLR0913, PLR0917 (one for each option)
     token: str | None,
     json_file: TextIO | None,
 ) -> None:
-    """Hold many streams of a URL open, and tell what came through them.
+    """Hold many streams of a URL open, and report what they received.
 
-    With --publish it also says how long events took, and what was lost. URL is that of any
-    Server-Sent Events over http://, or of a hub. Exits with 1 where a stream was not opened or was
-    cut, or an event was lost, came twice or out of order, or was not taken.
+    With --publish it also measures how long events took, and counts lost events. The URL is that
+    of a hub, or of any Server-Sent Events. The exit code is 1 if a stream was not opened or was
+    cut, or if an event was lost, came twice, came out of order or was not accepted.
     """
     publishing = None
     if events_per_second:
@@ -258,20 +278,25 @@ def load(  # noqa: PLR0913, PLR0917 (one for each option)
     if json_file:
         json.dump(as_json(plan, outcome), json_file, indent=1)
         json_file.write("\n")
-    told = "\n".join([table(plan, outcome), *remarks(plan, outcome)])
-    click.echo(told, err=json_file is not None and json_file.name == "<stdout>")
+    report = "\n".join([table(plan, outcome), *remarks(plan, outcome)])
+    click.echo(report, err=json_file is not None and json_file.name == "<stdout>")
     sys.exit(0 if outcome.is_well else 1)
 
 
 @main.command()
-@click.option("--env", "as_env", is_flag=True, help="Print an .env file of comments alone.")
+@click.option("--env", "as_env", is_flag=True, help="Print an .env file, all of it comments.")
 @click.option("--check", is_flag=True, help="Only check the settings of the environment.")
-@click.option("--nginx", "as_nginx", is_flag=True, help="Print the values of nginx's settings.")
+@click.option(
+    "--nginx",
+    "as_nginx",
+    is_flag=True,
+    help="Print the settings that nginx uses, with their values.",
+)
 @click.option(
     "--env-file",
     "also",
     type=click.Path(exists=True, dir_okay=False, allow_dash=False, path_type=Path),
-    help="With --check, also report names in this file that are no settings.",
+    help="With --check, also report names in this file that are not settings.",
 )
 def settings(as_env: bool, check: bool, as_nginx: bool, also: Path | None) -> None:
     """Print every setting: name, type, default, unit, help."""

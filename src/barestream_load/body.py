@@ -6,7 +6,7 @@ Source: RFC 9112, sections 6 and 7.1.
 # A chunk's size has few digits; what is longer is no chunked body.
 _MOST_SIZE_BYTES = 1024
 
-_NO_CHUNKS = "the answer is not chunked as it says"
+_NO_CHUNKS = "the answer is not in chunks, although its head announces them"
 
 
 class InvalidResponseError(ValueError):

@@ -70,5 +70,5 @@ def check_files(plan: Plan, files: int, room: int) -> None:
         raise TooFewFilesError(
             f"--streams {plan.streams}: expected at most {room * plan.processes} with --processes "
             f"{plan.processes}, because a process may open {files} files (ulimit -Hn). "
-            f"--processes {math.ceil(plan.streams / room)} holds them."
+            f"Use --processes {math.ceil(plan.streams / room)}."
         )

@@ -41,14 +41,14 @@ def _rows(plan: Plan, outcome: Outcome) -> Iterator[tuple[str, str]]:
         yield "  answered after: p50, p99, p99.9, max", _percentiles(published.answered_after)
     yield "events received", f"{found.events:,}, {_rate(found.events, outcome.seconds)}"
     lost = f"{found.lost:,}, {found.twice:,}, {found.disordered:,}"
-    yield "  lost, twice, out of order", lost if found.is_compared else "cannot be told"
+    yield "  lost, twice, out of order", lost if found.is_compared else "unknown"
     if found.gaps_told:
-        yield "  gaps told", f"{found.gaps_told:,}"
+        yield "  gaps reported", f"{found.gaps_told:,}"
     if found.unstamped:
         yield "  published by others", f"{found.unstamped:,}"
     if published:
         yield "  latency: p50, p99, p99.9, max", _percentiles(found.latency)
-        yield "  of it this tool's, at most", _percentiles(found.own_wait)
+        yield "  caused by this tool, at most", _percentiles(found.own_wait)
     yield "  longest silence of a stream", f"{found.silence_us / 1e6:.1f} s"
     for nth, usage in enumerate(_usages(outcome), 1):
         busiest = f", {usage.busiest:.1%} in its busiest second" if usage.busiest else ""
@@ -92,7 +92,7 @@ def remarks(plan: Plan, outcome: Outcome) -> list[str]:
 
 def _of_published(published: Published) -> Iterator[str]:
     for why, count in published.answers.most_common():
-        yield f"{count:,} publishes were not taken: {why}."
+        yield f"{count:,} publishes were not accepted: {why}."
 
 
 def _of_rate(plan: Plan, outcome: Outcome) -> Iterator[str]:
@@ -102,23 +102,23 @@ def _of_rate(plan: Plan, outcome: Outcome) -> Iterator[str]:
     # The last one of each publisher may be under way at the end.
     if sum(outcome.published.numbers) < 0.95 * due - plan.publishing.publishers:
         yield (
-            f"{due:,.0f} publishes were due. A publisher waits for each answer: either the hub "
-            "takes no more, or it takes more --publishers."
+            f"{due:,.0f} publishes were due, and fewer were sent, because a publisher waits for "
+            "each answer: the hub cannot accept more, or the load needs more --publishers."
         )
 
 
 def _of_streams(found: Findings) -> Iterator[str]:
     unopened = found.streams - found.opened - found.failed.total()
     if unopened:
-        yield f"{unopened:,} streams were not tried: the load was stopped before."
+        yield f"{unopened:,} streams were not opened, because the load was stopped first."
     if found.ended or found.cut:
-        yield "Streams that are over are not opened again, and are owed nothing after their end."
+        yield "Streams that ended are not opened again; events after their end count as not lost."
     if found.silent:
-        yield f"{found.silent:,} streams were open and had no event."
+        yield f"{found.silent:,} streams were open and received no event."
     if not found.is_compared and found.events:
         yield (
-            "The streams have no ids in common, so what one lost cannot be seen; "
-            "with --publish it can."
+            "The streams have no event ids in common, so lost events cannot be counted; "
+            "use --publish to count them."
         )
 
 
@@ -126,15 +126,16 @@ def _of_own_work(outcome: Outcome) -> Iterator[str]:
     for nth, usage in enumerate(_usages(outcome), 1):
         if usage.busiest >= _BUSY_SHARE:
             yield (
-                f"Process {nth} was busy itself ({usage.busiest:.0%} of a core): the latencies are "
-                "its own. Take fewer streams or events, or more cores and --processes."
+                f"Process {nth} of this tool was busy ({usage.busiest:.0%} of a core), so the "
+                "latencies are partly its own. Use fewer streams or events, or more cores and "
+                "--processes."
             )
     own_us = outcome.findings.own_wait.percentile_us(99)
     latency_us = outcome.findings.latency.percentile_us(99)
     if own_us and latency_us and own_us > max(_OWN_SHARE * latency_us, _OWN_LEAST_US):
         yield (
-            f"Of the latency at p99, {_milliseconds(latency_us)}, up to {_milliseconds(own_us)} "
-            "may be this tool's own: events waited until it had read those before them."
+            f"Of the latency at p99, {_milliseconds(latency_us)}, this tool may have caused up to "
+            f"{_milliseconds(own_us)}: events waited until it had read earlier ones."
         )
 
 

@@ -184,7 +184,7 @@ class _Run:
     def _look(self, deadline: float) -> None:
         """Hear what the crowds tell within a moment."""
         if time.monotonic() > deadline:
-            raise BrokenRunError("A process of the load is stuck.")
+            raise BrokenRunError("A process of the load does not answer.")
         waiting = [crowd for crowd in self._processes.crowds if crowd in self._progress]
         for crowd in wait(waiting, _LOOK_SECONDS):
             assert isinstance(crowd, Connection)  # noqa: S101 (they are what was waited for)
@@ -200,7 +200,7 @@ class _Run:
 
     def _published(self, publishers: Connection) -> Published:
         if not publishers.poll(ANSWER_SECONDS + _GRACE_SECONDS):
-            raise BrokenRunError("The publishers' process is stuck.")
+            raise BrokenRunError("The publishers' process does not answer.")
         try:
             found = publishers.recv()
         except EOFError:
@@ -218,4 +218,4 @@ def _tell(order: object, *processes: Connection) -> None:
 
 
 def _ended() -> BrokenRunError:
-    return BrokenRunError("A process of the load ended before its time.")
+    return BrokenRunError("A process of the load ended unexpectedly.")

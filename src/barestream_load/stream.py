@@ -63,7 +63,9 @@ class Stream:
         if not end:
             self._head = text
             if len(text) > _MOST_HEAD_BYTES:
-                raise InvalidResponseError("the answer's head has no end")
+                raise InvalidResponseError(
+                    f"the answer's head is longer than {_MOST_HEAD_BYTES} bytes"
+                )
             return None
         head = Head(text)
         kind = head.fields.get("content-type", "").partition(";")[0].strip().lower()
@@ -72,7 +74,7 @@ class Stream:
         if why := head.fields.get(TURNED_AWAY):
             raise RefusedError(f"turned away, {why}")
         if kind != _CONTENT_TYPE:
-            raise RefusedError(f"the answer was {kind or 'of no type'} and not {_CONTENT_TYPE}")
+            raise RefusedError(f"expected {_CONTENT_TYPE}, the answer was {kind or 'of no type'}")
         self.body = Body(head)
         self._head = b""
         return data

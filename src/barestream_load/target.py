@@ -105,7 +105,7 @@ def target(url: str, topics: Iterable[str], unix: Path | None, sources: int) -> 
     named = urlencode([("topic", topic) for topic in topics])
     if hub_path in ("", "/"):
         if not named:
-            raise InvalidTargetError(f"{expected}, such as /events, or a --topic")
+            raise InvalidTargetError(f"{expected}, with a path such as /events, or a --topic")
         hub_path = HUB_PATH
     query = "&".join(filter(None, (query, named)))
     path = f"{hub_path}?{query}" if query else hub_path
@@ -114,7 +114,9 @@ def target(url: str, topics: Iterable[str], unix: Path | None, sources: int) -> 
     try:
         found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise InvalidTargetError(f"{parts.hostname} has no address ({error.strerror})") from None
+        raise InvalidTargetError(
+            f"no address was found for {parts.hostname} ({error.strerror})"
+        ) from None
     family, *_, address = found[0]
     host, port = str(address[0]), int(address[1])
     is_this_machine = family == socket.AF_INET and ipaddress.ip_address(host).is_loopback

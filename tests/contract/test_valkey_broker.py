@@ -704,7 +704,7 @@ def test_the_password_may_be_in_the_url(server: ValkeyServer, scheme: str) -> No
     ],
 )
 def test_a_malformed_url_is_refused_without_showing_what_may_be_the_password(url: str) -> None:
-    with pytest.raises(ValueError, match="not the URL of a Valkey") as caught:
+    with pytest.raises(ValueError, match="expected the URL of a Valkey") as caught:
         ValkeyBroker(url, FAR_BOUNDS)
     assert "sec" not in str(caught.value)
 

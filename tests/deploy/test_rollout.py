@@ -104,7 +104,7 @@ def test_a_misspelt_setting_is_told_and_what_nginx_refuses_stops_a_rollout_befor
     after = operator.everything()
     operator.vm.console("sed -i /BARESTREAM_WORKER=/d /opt/barestream/.env")
     # A misspelt name stops nothing.
-    assert "BARESTREAM_WORKER is no setting; is BARESTREAM_WORKERS meant?" in done.stdout
+    assert "BARESTREAM_WORKER is not a setting; did you mean BARESTREAM_WORKERS?" in done.stdout
     assert done.returncode == 1
     assert "rollout failed at: checking the configuration" in done.stderr
     assert 'unknown directive "keepalive_tumeout"' in done.stderr

@@ -32,7 +32,7 @@ HASTY_SECONDS = 0.1
 AMBIGUOUS = {502, 503, 504}
 
 # The text of a 503 where Valkey refused the update: it can be sent again.
-NOT_ACCEPTED = "was not taken"
+NOT_ACCEPTED = "was not accepted"
 
 # Some events are large, so that a kill meets streams in the middle of one.
 FILLER_BYTES = (20, 20, 20, 20, 20, 200, 200, 4000)

@@ -93,7 +93,7 @@ def test_a_misspelt_name_in_the_env_file_is_reported_with_the_nearest_real_one(
 ) -> None:
     (checkout.folder / ".env").write_text("BARESTREAM_WORKER=1\n")
     with checkout.up() as said:
-        assert "BARESTREAM_WORKER is no setting; is BARESTREAM_WORKERS meant?" in said
+        assert "BARESTREAM_WORKER is not a setting; did you mean BARESTREAM_WORKERS?" in said
 
 
 def test_a_docker_that_refuses_the_user_is_named_with_what_to_do(

@@ -222,7 +222,7 @@ def test_an_answer_that_is_no_stream_is_told_once(hub: Service, path: str, why: 
 def test_publishes_that_are_refused_are_told_once(hub: Service) -> None:
     done = load(hub.url, "--publish", 20, "--seconds", 1, "--token", "x")
     assert done.returncode == 1
-    assert done.stdout.count("publishes were not taken: 401 Unauthorized: The token is not") == 1
+    assert done.stdout.count("publishes were not accepted: 401 Unauthorized: The token is not") == 1
 
 
 def test_a_refused_connection_is_a_counted_failure() -> None:
@@ -239,7 +239,10 @@ def test_a_token_is_made_with_the_key_of_the_settings(hub: Service) -> None:
     assert made.returncode == 0, made.stdout + made.stderr
     without = load(*arguments)
     assert without.returncode == 1
-    assert without.stderr == "There is no key: set BARESTREAM_TOKEN_KEY, or give --token.\n"
+    assert (
+        without.stderr
+        == "There is no key to sign a token with: set BARESTREAM_TOKEN_KEY, or give --token.\n"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

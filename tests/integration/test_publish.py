@@ -78,21 +78,21 @@ REFUSED = [
     ([("topic", "t"), ("topic", "")], 400, "none that is empty"),
     ([("data", "x")], 400, "at least one topic"),
     ([("Topic", "t")], 400, "at least one topic"),
-    ([("topic", name) for name in "abcd"], 400, "4 topics; 3 are allowed"),
+    ([("topic", name) for name in "abcd"], 400, "4 topics; at most 3 are allowed"),
     ([("topic", "t" * 2049)], 400, "longer than 2048"),
     ([TOPIC, ("id", "#1-0")], 400, "starts with #"),
     ([TOPIC, ("id", "#")], 400, "starts with #"),
     ([TOPIC, ("id", "earliest")], 400, "reserved"),
     ([TOPIC, ("id", "i" * 256)], 400, "1 to 255"),
     ([TOPIC, ("id", "é")], 400, "ASCII"),
-    ([TOPIC, ("id", " i")], 400, "space at the edge"),
-    ([TOPIC, ("id", "i ")], 400, "space at the edge"),
-    ([TOPIC, ("id", " ")], 400, "space at the edge"),
+    ([TOPIC, ("id", " i")], 400, "space at either end"),
+    ([TOPIC, ("id", "i ")], 400, "space at either end"),
+    ([TOPIC, ("id", " ")], 400, "space at either end"),
     *(([TOPIC, ("id", f"a{end}b")], 400, "id: expected") for end in "\r\n\0\t\x7f"),
     *(([TOPIC, ("id", f"a{end}")], 400, "id: expected") for end in "\r\n\0"),
     *(([TOPIC, ("type", f"a{end}b")], 400, "CR, LF or NUL") for end in "\r\n\0"),
     *(([TOPIC, ("type", f"a{end}")], 400, "CR, LF or NUL") for end in "\r\n\0"),
-    ([TOPIC, ("data", "a\0")], 400, "data holds NUL"),
+    ([TOPIC, ("data", "a\0")], 400, "data contains NUL"),
     ([TOPIC, ("type", "barestream.gap")], 400, "hub's own"),
     ([TOPIC, ("type", "barestream.")], 400, "hub's own"),
     ([TOPIC, ("type", "y" * 256)], 400, "longer than 255"),
@@ -119,7 +119,7 @@ REFUSED = [
     ([TOPIC, ("data", "é" * (DATA_BYTES // 2 + 1))], 413, f"larger than {DATA_BYTES}"),
     # Of bytes on the wire, where each line begins with "data: ".
     ([TOPIC, ("data", "\n" * (DATA_BYTES // 7 + 1))], 413, f"larger than {DATA_BYTES}"),
-    ([TOPIC, ("data", "\r" * (DATA_BYTES // 7 + 1))], 413, "each line end counts 6 bytes more"),
+    ([TOPIC, ("data", "\r" * (DATA_BYTES // 7 + 1))], 413, "each line end counts as 7 bytes"),
     ([TOPIC, ("junk", "x" * BODY_BYTES)], 413, f"larger than {BODY_BYTES}"),
     ([TOPIC, *([("x", "")] * 1000)], 400, "more than 1000 fields"),
 ]
@@ -312,7 +312,7 @@ def test_without_valkey_a_publish_is_told_to_come_again() -> None:
     with Served(create_app(Settings(token_key=KEY, broker_url=away)), ours=True) as server:
         answer = httpx.post(server.url + PATH, data={"topic": "t"}, headers=AUTHORIZATION)
         assert_problem(httpx.get(f"{server.url}/readyz"), 503, "cannot be reached")
-    assert_problem(answer, 503, "cannot be reached. The update was not taken")
+    assert_problem(answer, 503, "cannot be reached. The update was not accepted")
     assert answer.headers["retry-after"] == "1"
 
 
@@ -332,7 +332,7 @@ def test_a_valkey_that_stands_still_leaves_it_open_whether_an_update_was_taken()
             server.url + PATH, data={"topic": "t"}, headers=AUTHORIZATION, timeout=30
         )
         valkey.resume()
-    assert_problem(answer, 503, "may or may not have been taken")
+    assert_problem(answer, 503, "may or may not have been accepted")
     assert answer.headers["retry-after"] == "1"
 
 
@@ -353,7 +353,7 @@ def test_a_valkey_that_refuses_is_told_to_publishers_and_probes_until_it_takes_u
         assert "barestream_history_writable 0.0" in httpx.get(f"{server.url}/metrics").text
         for _ in range(60):
             answer = publish()
-            assert_problem(answer, 503, "a read-only replica. The update was not taken")
+            assert_problem(answer, 503, "a read-only replica. The update was not accepted")
             assert answer.headers["retry-after"] == "1"
         counted = 'barestream_publishes_failed_total{cause="READONLY"} 60.0'
         assert counted in httpx.get(f"{server.url}/metrics").text
@@ -363,7 +363,7 @@ def test_a_valkey_that_refuses_is_told_to_publishers_and_probes_until_it_takes_u
     causes = [
         vars(record).get("cause")
         for record in caplog.records
-        if record.message == "broker takes no updates"
+        if record.message == "broker does not accept updates"
     ]
     assert causes == ["READONLY"]
 

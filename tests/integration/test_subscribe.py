@@ -62,7 +62,7 @@ def gap_of(event: Received) -> dict[str, object]:
     [
         ("", "at least one topic"),
         ("Topic=a", "at least one topic"),
-        (urlencode([("topic", str(n)) for n in range(101)]), "101 topics; 100 are allowed"),
+        (urlencode([("topic", str(n)) for n in range(101)]), "101 topics; at most 100 are allowed"),
         (urlencode([("topic", "a" * 2049)]), "2049 characters"),
         (urlencode([("topic", "{a}" * 700)]), "2100 characters"),
         ("topic=%ff", "not UTF-8"),
@@ -97,7 +97,7 @@ def test_a_stream_has_only_so_many_templates(server: Served) -> None:
     topics = [f"a/{{v}}/{number}" for number in range(11)]
     answer = httpx.get(f"{server.url}{PATH}", params={"topic": topics})
     assert answer.status_code == 400
-    assert answer.json()["detail"] == "There are 11 templates; 10 are allowed."
+    assert answer.json()["detail"] == "The query has 11 URI templates; at most 10 are allowed."
 
 
 def test_the_templates_of_a_stream_may_be_only_so_large_together(server: Served) -> None:

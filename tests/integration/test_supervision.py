@@ -88,7 +88,7 @@ def test_workers_whose_master_was_killed_drain_and_end() -> None:
         assert all(client.clean for client in asyncio.run(act()))
         said = [line for line in service.app_log() if line["level"] == "ERROR"]
         assert {line["pid"] for line in said} == set(workers)
-        assert f"the master (pid {master}) is gone" in said[0]["message"]
+        assert f"the master (pid {master}) has ended" in said[0]["message"]
 
 
 def test_workers_that_are_told_to_stop_as_they_are_forked_stop() -> None:

@@ -90,7 +90,7 @@ def test_connections_that_are_not_finished_with_their_first_request_are_ended(
         stream.sendall(get("/events", "Host: x").encode())
         second.sendall(get("/healthz", "Host: x").encode() + b"GET / HTTP/1.1\r\n")
         assert_problem(rest(head), 408, "head did not come within 10 s")
-        assert_problem(rest(body), 408, "Nothing more of the body came within 10 s")
+        assert_problem(rest(body), 408, "No further part of the body came within 10 s")
         assert rest(idle) == b""
         _, _, last = rest(second).partition(b"ok\n")
         assert_problem(last, 408, "head did not come")
@@ -383,7 +383,7 @@ def test_with_all_files_open_the_next_connections_are_closed_and_later_ones_serv
 
 def test_streams_are_as_many_as_open_files_allow_and_the_log_says_so() -> None:
     with Bound(files=(100, 128)) as bound, ExitStack() as stack:
-        [line] = bound.says("a worker holds 32 streams, not 8000")
+        [line] = bound.says("a worker can hold 32 streams, not 8000")
         assert line["level"] == "WARNING"
         for _ in range(32):
             wire = stack.enter_context(closing(connected(bound)))

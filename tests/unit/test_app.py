@@ -37,4 +37,4 @@ def test_a_worker_whose_background_task_fails_ends_so_that_another_replaces_it(
     with caplog.at_level(logging.CRITICAL):
         asyncio.run(main())
     assert raised == [signal.SIGTERM]
-    assert "a task of the worker broke" in caplog.text
+    assert "a task of the worker failed" in caplog.text

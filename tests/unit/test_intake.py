@@ -94,11 +94,11 @@ def run(scenario: Scenario, caplog: pytest.LogCaptureFixture) -> list[tuple[str,
     return [(record.message, vars(record).get("cause", "")) for record in caplog.records]
 
 
-OPEN = ("broker takes updates", "")
+OPEN = ("broker accepts updates", "")
 
 
 def closed(cause: str) -> tuple[str, str]:
-    return ("broker takes no updates", cause)
+    return ("broker does not accept updates", cause)
 
 
 def test_a_broker_that_refuses_updates_is_found_before_the_first_publish(
@@ -213,8 +213,8 @@ def test_settings_that_do_not_fit_are_logged_each_time_that_the_broker_becomes_w
 
     lines = run(scenario, caplog)
     assert [line for line, _ in lines] == [
-        *("broker takes updates", "too small", "broker takes no updates"),
-        *("broker takes updates", "too small"),
+        *("broker accepts updates", "too small", "broker does not accept updates"),
+        *("broker accepts updates", "too small"),
     ]
     warning = vars(caplog.records[1])
     assert (warning["maxmemory_bytes"], warning["remedy"]) == (5, "set it")

@@ -51,12 +51,12 @@ def test_a_refused_publish_is_reported() -> None:
     assert refused.published
     refused.published.answers["429 Too Many Requests"] = 7
     assert not refused.is_well
-    assert remarks(PLAN, refused) == ["7 publishes were not taken: 429 Too Many Requests."]
+    assert remarks(PLAN, refused) == ["7 publishes were not accepted: 429 Too Many Requests."]
 
 
 def test_a_busy_load_process_is_reported_as_the_cause_of_the_latencies() -> None:
     [remark] = remarks(PLAN, outcome(usages=[Usage("100 streams", 3, 10, 0.93)]))
-    assert remark.startswith("Process 1 was busy itself (93% of a core): the latencies are its own")
+    assert remark.startswith("Process 1 of this tool was busy (93% of a core), so the latencies")
 
 
 @pytest.mark.parametrize(("own_us", "count"), [(60_000, 1), (20_000, 0)])

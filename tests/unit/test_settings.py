@@ -58,12 +58,12 @@ def test_without_variables_every_setting_has_its_default() -> None:
         (
             "BARESTREAM_CORS_ORIGINS",
             "https://a.example,https://b.example/",
-            "('https://b.example/' is not an origin; it ends with a slash)",
+            "('https://b.example/' is not an origin; remove the slash at its end)",
         ),
         (
             "BARESTREAM_CORS_ORIGINS",
             "https://a.example:443",
-            "('https://a.example:443' names the default port, which browsers leave out)",
+            "('https://a.example:443' names the default port, which browsers leave out; remove it)",
         ),
         ("BARESTREAM_BIND", "::1:9009", "host:port"),
         ("BARESTREAM_PORT", "tcp://10.0.0.1", "a port from 1 to 65535"),
@@ -247,18 +247,27 @@ def test_a_token_is_made_with_the_key_of_the_settings(monkeypatch: pytest.Monkey
 
 def test_a_variable_that_only_looks_like_a_setting_is_reported() -> None:
     assert list(unknown({"BARESTREAM_CLOCK_SECOND": "1", "HOME": "/"})) == [
-        "BARESTREAM_CLOCK_SECOND is no setting; is BARESTREAM_CLOCK_SECONDS meant?"
+        "BARESTREAM_CLOCK_SECOND is not a setting; did you mean BARESTREAM_CLOCK_SECONDS?"
     ]
 
 
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        (f'"{KEY}"', "BARESTREAM_TOKEN_KEY: the quotes around the value are part of it"),
-        (f"'{KEY}'", "BARESTREAM_TOKEN_KEY: the quotes around the value are part of it"),
+        (
+            f'"{KEY}"',
+            "BARESTREAM_TOKEN_KEY: the quotes around the value count as a part of it; "
+            "remove them if they are not meant",
+        ),
+        (
+            f"'{KEY}'",
+            "BARESTREAM_TOKEN_KEY: the quotes around the value count as a part of it; "
+            "remove them if they are not meant",
+        ),
         (
             f"{KEY}\n",
-            "BARESTREAM_TOKEN_KEY: white space or a line end around the value is part of it",
+            "BARESTREAM_TOKEN_KEY: the white space or line end around the value counts as a "
+            "part of it; remove it if it is not meant",
         ),
         (KEY, None),
         ('{"keys": [{"kty": "oct", "alg": "HS256", "k": "' + "a" * 43 + '"}]}\n', None),
@@ -312,7 +321,7 @@ def test_a_misspelt_name_in_an_env_file_is_reported_with_the_nearest_real_one(
     checked = CliRunner().invoke(main, ["settings", "--check", "--env-file", str(written)])
     assert (checked.exit_code, checked.output) == (
         0,
-        "BARESTREAM_WORKER is no setting; is BARESTREAM_WORKERS meant?\n",
+        "BARESTREAM_WORKER is not a setting; did you mean BARESTREAM_WORKERS?\n",
     )
 
 

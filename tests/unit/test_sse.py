@@ -47,7 +47,7 @@ def test_an_id_or_type_that_would_break_its_line_is_refused(text: str) -> None:
 
 
 def test_a_nul_in_data_is_refused() -> None:
-    with pytest.raises(InvalidEventError, match="data holds NUL"):
+    with pytest.raises(InvalidEventError, match="data contains NUL"):
         Event("a\0b")
 
 

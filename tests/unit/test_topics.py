@@ -281,7 +281,7 @@ def test_templates_that_are_too_large_together_are_refused() -> None:
 
 def test_a_selector_may_be_as_long_as_a_url_and_no_longer() -> None:
     assert Selectors(["a" * MOST_CHARACTERS]).match("a" * MOST_CHARACTERS)
-    with pytest.raises(InvalidSelectorError, match="2049 characters, at most 2048"):
+    with pytest.raises(InvalidSelectorError, match="2049 characters; at most 2048"):
         Selectors(["a", "a" * (MOST_CHARACTERS + 1)])
 
 

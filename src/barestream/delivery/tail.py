@@ -87,7 +87,7 @@ class Tail:
                     await self.broker.trim()
                     self.feed.ring.drop((await self.broker.read(BEGIN, 0)).floor)
                 except BrokerAwayError as error:
-                    logger.warning("history not trimmed", extra={"why": str(error)})
+                    logger.warning("trimming the history failed", extra={"why": str(error)})
 
     async def _fill(self) -> None:
         page = await self.broker.newest(self._fill_events, self._fill_bytes)
@@ -146,4 +146,4 @@ class Tail:
         if following:
             logger.info("broker answers", extra={"events": len(self.feed.ring)})
         else:
-            logger.warning("broker away", extra={"why": why})
+            logger.warning("broker unavailable", extra={"why": why})

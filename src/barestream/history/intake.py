@@ -93,7 +93,7 @@ class Intake:
             return
         self._is_welcomed = True
         self._logged_cause = ""
-        logger.info("broker takes updates", extra={"untaken": self._untaken})
+        logger.info("broker accepts updates", extra={"untaken": self._untaken})
         self._untaken = 0
         for misfit in misfits:
             logger.warning(misfit.what, extra={**misfit.figures, "remedy": misfit.remedy})
@@ -118,7 +118,7 @@ class Intake:
             self._logged_cause = error.cause
             self._logged_at[error.cause] = now
             logger.warning(
-                "broker takes no updates",
+                "broker does not accept updates",
                 extra={"cause": error.cause, "why": str(error), "untaken": self._untaken},
             )
             self._untaken = 0

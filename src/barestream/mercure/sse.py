@@ -26,7 +26,9 @@ def refuse_surrogates(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise InvalidEventError(f"text that UTF-8 cannot carry: {text[error.start]!r}") from None
+        raise InvalidEventError(
+            f"the text contains a lone surrogate, which UTF-8 cannot encode: {text[error.start]!r}"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,11 @@ class Event:
         for name, value in (("id", self.id), ("event", self.type)):
             if value is not None:
                 if _FORBIDDEN.search(value):
-                    raise InvalidEventError(f"{name} holds CR, LF or NUL: {value!r}")
+                    raise InvalidEventError(f"{name} contains CR, LF or NUL: {value!r}")
                 refuse_surrogates(value)
         # Firefox leaves it out.
         if "\0" in self.data:
-            raise InvalidEventError("data holds NUL")
+            raise InvalidEventError("data contains NUL")
         refuse_surrogates(self.data)
         if self.retry_ms is not None and self.retry_ms < 0:
             raise InvalidEventError(f"retry is below 0: {self.retry_ms}")

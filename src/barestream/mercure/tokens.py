@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from barestream.mercure.topics import InvalidSelectorError, Selectors
+from barestream.mercure.topics import MOST_CHARACTERS, InvalidSelectorError, Selectors
 
 
 class InvalidKeyError(ValueError):
@@ -50,7 +50,7 @@ _KINDS = (
         "oct",
         None,
         ("HS256", "HS384", "HS512"),
-        "a secret that is not empty and no PEM, SSH, DER or JSON key",
+        "a secret that is neither empty nor a key in PEM, SSH, DER or JSON",
     ),
     _Kind(
         "RSA",
@@ -194,9 +194,11 @@ class Verifier:
             key = self._choose(_JWS.get_unverified_header(token))
             payload = _JWS.decode(token, key.material, algorithms=[key.algorithm])
         except jwt.InvalidSignatureError:
-            raise InvalidTokenError("The token's signature does not verify.") from None
+            raise InvalidTokenError("The token's signature is not that of the hub's key.") from None
         except jwt.InvalidAlgorithmError:
-            raise InvalidTokenError("The token's algorithm is not that of the key.") from None
+            raise InvalidTokenError(
+                "The token's alg is not the algorithm of the hub's key."
+            ) from None
         # A ValueError is text that UTF-8 cannot carry.
         except (jwt.PyJWTError, ValueError):
             raise InvalidTokenError("The token is not a JWS in compact serialization.") from None
@@ -218,7 +220,9 @@ class Verifier:
             if key.algorithm == algorithm and (name is None or key.id == name)
         ]
         if len(fitting) != 1:
-            raise InvalidTokenError("Not one key of the set fits the token's kid and algorithm.")
+            raise InvalidTokenError(
+                f"{len(fitting)} keys of the hub's JWKS fit the token's kid and alg; expected one."
+            )
         return fitting[0]
 
 
@@ -245,7 +249,7 @@ def sign(
     """
     material = _load(key, algorithm)
     if not isinstance(material, (bytes, *_PRIVATE)):
-        raise InvalidKeyError(f"{algorithm} signs with the private key; this is a public one")
+        raise InvalidKeyError(f"expected a private key to sign {algorithm} with, got a public one")
     claims: dict[str, Any] = {"mercure": {"publish": list(publish), "subscribe": list(subscribe)}}
     if expires_at is not None:
         claims["exp"] = math.floor(expires_at)
@@ -255,7 +259,7 @@ def sign(
 def _load(source: str | dict[str, Any], algorithm: str) -> Any:
     """Return a key, from its text or its JWK, as PyJWT takes it for the algorithm."""
     if algorithm not in ALGORITHMS:
-        raise InvalidKeyError(f"{algorithm!r} is none of {', '.join(ALGORITHMS)}")
+        raise InvalidKeyError(f"expected one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
     method = _JWS.get_algorithm_by_name(algorithm)
     try:
         raw = method.from_jwk(source) if isinstance(source, dict) else source
@@ -263,8 +267,8 @@ def _load(source: str | dict[str, Any], algorithm: str) -> Any:
     # What PyJWT and cryptography raise may quote the key.
     except (jwt.PyJWTError, LookupError, TypeError, ValueError, UnsupportedAlgorithm):
         if isinstance(source, dict):
-            raise InvalidKeyError(f"its values make no {source['kty']} key") from None
-        raise InvalidKeyError(f"{algorithm} takes {_EXPECTED[algorithm]}") from None
+            raise InvalidKeyError(f"its values are not valid for kty {source['kty']}") from None
+        raise InvalidKeyError(f"expected {_EXPECTED[algorithm]}, for {algorithm}") from None
     too_short = method.check_key_length(material)
     if too_short:
         raise InvalidKeyError(too_short)
@@ -273,7 +277,7 @@ def _load(source: str | dict[str, Any], algorithm: str) -> Any:
 
 def _verifying(material: Any, algorithm: str) -> Any:
     if isinstance(material, _PRIVATE):
-        raise InvalidKeyError(f"{algorithm} verifies with the public key; this is a private one")
+        raise InvalidKeyError(f"expected a public key to verify {algorithm}, got a private one")
     return material
 
 
@@ -283,7 +287,7 @@ def _read_set(text: str, given: str) -> list[_Key]:
     except (ValueError, RecursionError, LookupError, TypeError):
         members = None
     if not isinstance(members, list):
-        raise InvalidKeyError('a JWKS is a JSON object with an array "keys"')
+        raise InvalidKeyError('expected a JWKS: a JSON object with an array "keys"')
     keys = []
     for number, member in enumerate(members, 1):
         try:
@@ -293,7 +297,7 @@ def _read_set(text: str, given: str) -> list[_Key]:
         if key is not None:
             keys.append(key)
     if not keys:
-        raise InvalidKeyError(f"the JWKS has no key for any of {', '.join(ALGORITHMS)}")
+        raise InvalidKeyError(f"expected a JWKS with a key for one of {', '.join(ALGORITHMS)}")
     return keys
 
 
@@ -319,7 +323,7 @@ def _read_member(jwk: object, given: str) -> _Key | None:
     if algorithm not in ALGORITHMS:
         return None
     if algorithm not in kind.algorithms:
-        raise InvalidKeyError(f"{algorithm} is not for its kty and crv")
+        raise InvalidKeyError(f"its alg {algorithm} does not fit its kty and crv")
     return _Key(name, algorithm, _verifying(_load(jwk, algorithm), algorithm))
 
 
@@ -346,4 +350,6 @@ def _selectors(allowed: dict[str, Any], name: str) -> Selectors:
     try:
         return Selectors(texts)
     except InvalidSelectorError:
-        raise InvalidTokenError(f"A selector in the token's mercure.{name} is too long.") from None
+        raise InvalidTokenError(
+            f"A selector in the token's mercure.{name} has more than {MOST_CHARACTERS} characters."
+        ) from None

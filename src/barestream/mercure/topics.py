@@ -229,7 +229,8 @@ class Selectors:
         for text in self._texts:
             if len(text) > MOST_CHARACTERS:
                 raise InvalidSelectorError(
-                    f"a selector of {len(text)} characters, at most {MOST_CHARACTERS} are taken"
+                    f"A topic selector has {len(text)} characters; at most {MOST_CHARACTERS} are "
+                    "allowed."
                 )
             template = _template(text) if "{" in text else None
             if template is not None:
@@ -237,7 +238,8 @@ class Selectors:
                 self.steps += template.steps
                 if self.steps > most_steps:
                     raise InvalidSelectorError(
-                        "the templates are too large together; fewer variables are taken"
+                        "The URI templates are too large together; use fewer of them, or fewer "
+                        "variables."
                     )
             elif text != EVERYTHING:
                 exact.append(text)

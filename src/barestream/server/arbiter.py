@@ -47,7 +47,7 @@ class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
     def handle_hup(self) -> None:
         """Reload; if workers still drain because of an earlier reload, wait for their end."""
         if self._is_reload_under_way:
-            self.log.info("The reload waits until the workers of the earlier one have ended")
+            self.log.info("The reload waits until the workers of the earlier reload have ended")
             self._is_reload_due = True
             return
         self._reloaded_age = self.worker_age
@@ -57,7 +57,7 @@ class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
         """Start what is missing, and stop what is too many."""
         for pid, worker in self.WORKERS.items():
             if worker.is_leaving:
-                self.log.info("Worker (pid:%s) is leaving: its successor starts", pid)
+                self.log.info("Worker (pid:%s) is stopping: its successor starts", pid)
         self._set_leaving_apart()
         super().manage_workers()
         self._hurry_surplus()
@@ -113,7 +113,7 @@ class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
             if self.timeout and silent_seconds > self.timeout:
                 self._end_stuck(pid, worker)
             elif now > worker.leaves_by:
-                self.log.error("Worker (pid:%s) has not left in time and is killed", pid)
+                self.log.error("Worker (pid:%s) has not ended in time: killing it", pid)
                 self.kill_worker(pid, signal.SIGKILL)
 
     def stop(self, graceful: bool = True) -> None:
@@ -173,7 +173,7 @@ class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
             (worker.age, pid) for pid, worker in self._leaving.items() if not worker.is_hurried
         ]
         for _, pid in sorted(paced)[: max(0, len(paced) - self.num_workers)]:
-            self.log.warning("Worker (pid:%s) is told to end at once: too many workers drain", pid)
+            self.log.warning("Worker (pid:%s) must end at once: too many workers drain", pid)
             self._leaving[pid].is_hurried = True
             self._leaving[pid].leaves_by = time.monotonic() + HURRIED_SECONDS
             self.kill_worker(pid, signal.SIGQUIT)

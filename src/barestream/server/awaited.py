@@ -53,7 +53,7 @@ class Awaited:
             try:
                 connection.be_overdue()
             except Exception:
-                logger.exception("a connection could not be ended")
+                logger.exception("ending an overdue connection failed")
 
     async def run(self) -> None:
         """Sweep each second."""

@@ -15,7 +15,7 @@ from barestream.server.connections_state import ConnectionsState
 from barestream.server.request_head import RequestRefusedError
 from barestream.server.uvicorn_parts import HttpToolsProtocol, RequestResponseCycle
 
-_NO_HTTP = "Invalid HTTP request received."
+_NO_HTTP = "The request is not valid HTTP/1.1."
 
 
 class _LingeringTransport:
@@ -221,7 +221,10 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._is_lingering:
             self.transport.abort()
         elif self.is_half_closed:
-            self._notice(f"no answer within {self.answer_seconds} s to a client that sends no more")
+            self._notice(
+                f"no answer within {self.answer_seconds} s to a client that has closed its sending "
+                "half: connection cut"
+            )
             self.transport.abort()
         elif self.flow.read_paused:
             # The application does not read the body.
@@ -229,7 +232,7 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self.cycle is not None and self.cycle.more_body:
             self._refuse(
                 HTTPStatus.REQUEST_TIMEOUT,
-                f"Nothing more of the body came within {self.body_seconds} s.",
+                f"No further part of the body came within {self.body_seconds} s.",
             )
         elif self._unparsed_bytes or self._unanswered:
             self._refuse(
@@ -237,7 +240,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 f"The request's head did not come within {self.head_seconds} s.",
             )
         else:
-            self._notice(f"no request came within {self.head_seconds} s: closed")
+            self._notice(f"no request came within {self.head_seconds} s: connection closed")
             self.transport.close()
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:

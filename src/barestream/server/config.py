@@ -42,7 +42,7 @@ def _fitting(settings: Settings) -> int:
         raise SettingsError(
             f"BARESTREAM_STREAMS_PER_WORKER={wanted}: expected at most {max(possible, 0)}, because "
             f"a process may open {open_files.limit()} files here (ulimit -Hn), and "
-            f"{open_files.limit() - possible} of them are for other things than streams"
+            f"{open_files.limit() - possible} of them are reserved for other uses than streams"
         )
     return min(wanted, possible)
 
@@ -91,7 +91,7 @@ def on_starting(server: Any) -> None:
         server.log.warning(sentence)
     if _most_streams < _settings.streams_per_worker:
         server.log.warning(
-            "a worker holds %d streams, not %d: a process may open %d files here (ulimit -Hn)",
+            "a worker can hold %d streams, not %d: a process may open %d files here (ulimit -Hn)",
             *(_most_streams, _settings.streams_per_worker, open_files.limit()),
         )
     if not _settings.bind:

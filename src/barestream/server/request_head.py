@@ -83,12 +83,12 @@ def check(
             has_body = value.strip(b"0") != b""
         elif name == b"transfer-encoding":
             if version == "1.0" or value.strip().lower() != b"chunked":
-                raise _bad_request("Transfer-Encoding: expected chunked, in HTTP/1.1.")
+                raise _bad_request("Transfer-Encoding: expected chunked, and HTTP/1.1.")
             has_body = True
     if is_behind_nginx:
         return has_body
     if hosts > 1 or (hosts == 0 and version not in _WITHOUT_HOST):
-        raise _bad_request(f"There are {hosts} Host headers; HTTP/1.1 has exactly one.")
+        raise _bad_request(f"The request has {hosts} Host headers; HTTP/1.1 requires exactly one.")
     return has_body
 
 

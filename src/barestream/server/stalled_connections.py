@@ -54,7 +54,7 @@ class StalledConnections:
                 stalls[connection] = (connection.drained, stall)
                 continue
             logger.info(
-                "connection cut: its client takes nothing",
+                "connection cut: its client reads nothing",
                 extra={
                     "client": connection.client[0] if connection.client else "",
                     "pending_bytes": pending_bytes,

@@ -104,7 +104,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
         self.notify()
         if os.getppid() != self.ppid and not self._has_lost_master:
             self._has_lost_master = True
-            logger.error("the master (pid %d) is gone: this worker drains and ends", self.ppid)
+            logger.error("the master (pid %d) has ended: this worker drains and ends", self.ppid)
             signal.raise_signal(signal.SIGTERM)
 
     def _leave(self) -> None:

@@ -27,26 +27,27 @@ class DeploymentSettings(BaseModel):
     )
     tls_port: int = setting(
         443,
-        "The port that nginx publishes for TLS, with deploy/tls.yml; BARESTREAM_PORT leads there.",
+        "The port that nginx publishes for TLS, with deploy/tls.yml; BARESTREAM_PORT redirects to "
+        "it.",
         "a port from 1 to 65535",
         ge=1,
         le=65535,
     )
     certificates: Path = setting(
         Path("certificates"),
-        "The folder whose current/ holds fullchain.pem and privkey.pem; nginx reads them at each "
+        "The folder whose current/ has fullchain.pem and privkey.pem; nginx reads them at each "
         "handshake.",
         "a path",
     )
     acme: Path = setting(
         Path("acme"),
-        "The folder that answers HTTP-01: what an ACME client calls its webroot.",
+        "The folder from which nginx answers HTTP-01 challenges; ACME clients call it webroot.",
         "a path",
     )
     hsts_seconds: int = setting(
         0,
-        "For how long browsers come by TLS alone (HSTS), told over TLS; 0 tells them nothing, and "
-        "1 takes it back.",
+        "How long browsers must use TLS only (HSTS, sent over TLS); 0 sends no such header, and 1 "
+        "ends an earlier one.",
         "a whole number of seconds from 0 to 63072000",
         "s",
         ge=0,
@@ -54,8 +55,8 @@ class DeploymentSettings(BaseModel):
     )
     streams_per_address: int = setting(
         500,
-        "Open streams that nginx allows one client address (an office shares one); "
-        "the next ones are told to retry.",
+        "How many streams nginx allows one client address (an office may share one); further "
+        "clients are sent away with a reconnection delay.",
         "a whole number from 1 to 65535",
         "streams",
         ge=1,
@@ -63,8 +64,8 @@ class DeploymentSettings(BaseModel):
     )
     publish_rate: int = setting(
         1000,
-        "Publishes a second that nginx allows one client address, and as many in one go, 64 of "
-        "them at the same moment; the next ones get 429.",
+        "How many publishes a second nginx allows one client address, also in one burst, with at "
+        "most 64 under way at a time; further ones get 429.",
         "a whole number from 1 to 1000000",
         "1/s",
         ge=1,
@@ -72,14 +73,14 @@ class DeploymentSettings(BaseModel):
     )
     trusted_proxies: str = setting(
         "",
-        "Proxies before nginx whose word on a client's address and scheme counts (X-Forwarded-For, "
-        "X-Forwarded-Proto).",
-        "addresses and networks with commas between, such as 10.0.0.0/8",
+        "Proxies in front of nginx whose X-Forwarded-For and X-Forwarded-Proto headers nginx "
+        "trusts.",
+        "addresses and networks separated by commas, such as 10.0.0.0/8",
     )
     nofile: int = setting(
         16384,
-        "Open files of each container; an nginx worker needs two a stream. "
-        "Not above the host's hard limit.",
+        "Limit of open files in each container, at most the host's hard limit; an nginx worker "
+        "needs two for each stream.",
         "a whole number from 1024 to 1048576",
         "files",
         ge=1024,
@@ -87,20 +88,21 @@ class DeploymentSettings(BaseModel):
     )
     app_memory: str = setting(
         "1g",
-        "Memory of the app's container; about 20 KB a stream, and 100 MB a worker.",
+        "Memory of the app's container: about 20 KB for each stream, and 100 MB for each worker.",
         "a number and a unit b, k, m or g, such as 512m",
         pattern=r"^[0-9]+[bkmg]$",
     )
     nginx_memory: str = setting(
         "512m",
-        "Memory of nginx's container; about 15 KB a stream, 45 KB where it has a TLS connection of "
-        "its own (HTTP/1.1), and 13 MB a core of the host.",
+        "Memory of nginx's container: about 15 KB for each stream (45 KB if the stream has a TLS "
+        "connection of its own, as in HTTP/1.1), and 13 MB for each core of the host.",
         "a number and a unit b, k, m or g, such as 512m",
         pattern=r"^[0-9]+[bkmg]$",
     )
     valkey_memory: str = setting(
         "1g",
-        "Memory of Valkey's container: twice BARESTREAM_HISTORY_BYTES, and room for a rewrite.",
+        "Memory of Valkey's container: twice BARESTREAM_HISTORY_BYTES, and room for a rewrite of "
+        "its append-only file.",
         "a number and a unit b, k, m or g, such as 512m",
         pattern=r"^[0-9]+[bkmg]$",
     )
@@ -120,18 +122,19 @@ class DeploymentSettings(BaseModel):
 
 
 class InstanceSettings(BaseModel):
-    """What the scripts of a deployment say to one instance, and no user sets."""
+    """The settings that the scripts of a deployment set for one instance; users do not set them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     socket_dir: Path = setting(
         Path("/run/barestream"),
-        "Where each instance keeps a folder of unix sockets, and the link `current`.",
+        "The folder that contains each instance's folder of unix sockets, and the link `current`.",
         f"an absolute path of at most {_SOCKET_DIR_MOST_BYTES} bytes",
     )
     instance: str = setting(
         "main",
-        "This instance's folder of sockets; two that run at once need two names.",
+        "Name of this instance's folder of sockets; instances that run at the same time need "
+        "different names.",
         "1 to 32 letters, digits, - and _, but not `current`",
         pattern=r"^[A-Za-z0-9_-]{1,32}$",
     )

@@ -26,9 +26,15 @@ def doubts(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
         # A key in PEM ends with a line end, and a JWKS is no line.
         is_one_line = not value.startswith(("-----BEGIN ", "{"))
         if is_one_line and value != value.strip():
-            yield f"{variable(name)}: white space or a line end around the value is part of it"
+            yield (
+                f"{variable(name)}: the white space or line end around the value counts as a part "
+                "of it; remove it if it is not meant"
+            )
         elif is_one_line and len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-            yield f"{variable(name)}: the quotes around the value are part of it"
+            yield (
+                f"{variable(name)}: the quotes around the value count as a part of it; remove them "
+                "if they are not meant"
+            )
 
 
 def unknown(environment: Mapping[str, str]) -> Iterator[str]:
@@ -42,4 +48,4 @@ def unknown(environment: Mapping[str, str]) -> Iterator[str]:
         )
         if each.startswith(PREFIX) and not is_of_kubernetes and each not in known:
             near = difflib.get_close_matches(each, known, n=1)
-            yield f"{each} is no setting" + (f"; is {near[0]} meant?" if near else "")
+            yield f"{each} is not a setting" + (f"; did you mean {near[0]}?" if near else "")

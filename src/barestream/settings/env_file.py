@@ -91,7 +91,7 @@ def _why_refused(binding: Binding) -> str | None:
     """Return what is wrong with a statement, or could mean two things; None where nothing is."""
     text = binding.original.string
     if "\r" in text.replace("\r\n", ""):
-        return "a carriage return stands in the line"
+        return "the line contains a carriage return; remove it"
     if binding.key is None and not binding.error:
         lines = [line.strip(" \t\r") for line in text.split("\n")]
         is_comment = all(not line or line.startswith("#") for line in lines)
@@ -108,23 +108,23 @@ def _ambiguity(raw: str, name: str, read_value: str) -> str | None:
     value = raw.strip(" \t")
     if "$" in read_value and not value.startswith("'"):
         return (
-            f"a $ stands for a variable here. Put the value of {name} in single quotes, or write "
-            "the variable's own value."
+            f"Compose replaces $ and the name after it. Put the value of {name} in single quotes, "
+            "or write the value of that variable itself."
         )
     if value != value.strip():
-        return f"white space that is no space or tab stands beside the value of {name}"
+        return f"the white space beside the value of {name} is neither space nor tab; remove it"
     if quoted := _QUOTED.get(value[:1]):
         body = quoted.match(value)
         escapes = _ESCAPE.findall(body[0]) if body else []
         if ambiguous := {*escapes} & {*_AMBIGUOUS_ESCAPES[value[0]]}:
             return (
-                f"Compose reads \\{min(ambiguous)} otherwise. Put the value of {name} in other "
-                "quotes, or in none."
+                f"Compose reads \\{min(ambiguous)} differently. Put the value of {name} in other "
+                "quotes, or remove the quotes."
             )
         return None
     before_comment = value.partition(" #")[0]
     if (raw[:1].isspace() and value.startswith("#")) or re.search(r"[^\S ]#", before_comment):
-        return f"Compose takes # for a part of the value here. Put the value of {name} in quotes."
+        return f"Compose reads # as a part of the value here. Put the value of {name} in quotes."
     return None
 
 

@@ -24,14 +24,14 @@ class HubSettings(BaseModel):
 
     workers: int = setting(
         2,
-        "Gunicorn workers; nginx has one upstream line for each. One a core is enough.",
+        "Number of Gunicorn workers; one for each core is enough.",
         "a whole number from 1 to 64",
         ge=1,
         le=64,
     )
     clock_seconds: int = setting(
         1,
-        "From one tick of /events to the next.",
+        "Time from one tick of /events to the next.",
         "a whole number of seconds from 1 to 86400",
         "s",
         ge=1,
@@ -39,7 +39,8 @@ class HubSettings(BaseModel):
     )
     heartbeat_seconds: float = setting(
         15,
-        "A stream that was silent for so long gets a heartbeat. nginx gives up after 60 s.",
+        "A stream that was silent for this long is sent a heartbeat; nginx ends a stream that was "
+        "silent for 60 s.",
         "a number of seconds from 0.1 to 30",
         "s",
         ge=0.1,
@@ -47,7 +48,7 @@ class HubSettings(BaseModel):
     )
     retry_ms: int = setting(
         2000,
-        "Mean reconnection delay that clients are given; each gets 0.5 to 1.5 times this.",
+        "Mean reconnection delay that is sent to clients; each gets 0.5 to 1.5 times this.",
         "a whole number of milliseconds from 100 to 60000",
         "ms",
         ge=100,
@@ -55,7 +56,7 @@ class HubSettings(BaseModel):
     )
     slow_seconds: float = setting(
         30,
-        "A client that takes nothing for so long is cut; it can resume.",
+        "A client that reads nothing for this long is cut; it can resume.",
         "a number of seconds from 1 to 3600",
         "s",
         ge=1,
@@ -70,26 +71,26 @@ class HubSettings(BaseModel):
         le=300,
     )
     token_key: SecretStr | None = secret(
-        "Verifies the tokens of publishers and subscribers; without it nobody publishes.",
+        "Key that verifies the tokens of publishers and subscribers; without it publishing is off.",
         "a secret of as many bytes as the algorithm's hash, a public key in PEM, or a JWKS",
     )
     token_algorithm: str = setting(
         "HS256",
-        "The algorithm of those tokens; a JWKS says it for each key.",
+        "Algorithm of that key; a key of a JWKS may name its own.",
         f"one of {', '.join(ALGORITHMS)}",
     )
     subscriber_token_key: SecretStr | None = secret(
-        "A key for the tokens of subscribers alone, where it is another one.",
+        "Key that verifies the tokens of subscribers; without it BARESTREAM_TOKEN_KEY does.",
         "a secret of as many bytes as the algorithm's hash, a public key in PEM, or a JWKS",
     )
     subscriber_token_algorithm: str = setting(
         "HS256",
-        "The algorithm of the tokens under that key.",
+        "Algorithm of BARESTREAM_SUBSCRIBER_TOKEN_KEY; a key of a JWKS may name its own.",
         f"one of {', '.join(ALGORITHMS)}",
     )
     token_leeway_seconds: float = setting(
         5,
-        "By how much a token's nbf may be ahead of this machine's clock; exp has no leeway.",
+        "How far a token's nbf may be ahead of this machine's clock; exp has no leeway.",
         "a number of seconds from 0 to 300",
         "s",
         ge=0,
@@ -97,27 +98,27 @@ class HubSettings(BaseModel):
     )
     anonymous: bool = setting(
         True,
-        "Whether one may subscribe to public updates without a token.",
+        "Whether clients may subscribe to public updates without a token.",
         "true or false",
     )
     cors_origins: str = setting(
         "",
-        "Other origins whose pages may use the hub: browsers refuse the others. "
-        "* allows all of them, without cookies.",
-        "origins in small letters with commas between, such as https://example.com, or *",
+        "Other origins whose pages may use the hub; browsers block the pages of all others. "
+        "* allows every origin, without cookies.",
+        "origins in lower case, separated by commas, such as https://example.com, or *",
     )
     broker_url: SecretStr = secret(
-        "Where the history is: this worker's memory (local), or a Valkey that all workers "
-        "share. Compose's default is its own Valkey.",
+        "Where the history is kept: in the memory of one worker (local), or in a Valkey that all "
+        "workers share. Compose sets it to its own Valkey.",
         f"{LOCAL_BROKER}, or an address that begins with {', '.join(_BROKER_SCHEMES)}",
         default=SecretStr(LOCAL_BROKER),
     )
     broker_password: SecretStr | None = secret(
-        "Valkey's password, where its address does not hold it.", "a password"
+        "Valkey's password, if BARESTREAM_BROKER_URL does not contain it.", "a password"
     )
     history_events: int = setting(
         100_000,
-        "How many updates can be replayed; who was away longer is told of the gap.",
+        "How many updates the history keeps; a client that missed more is sent a gap.",
         "a whole number of events from 1 to 100000000",
         "events",
         ge=1,
@@ -125,7 +126,7 @@ class HubSettings(BaseModel):
     )
     history_seconds: float = setting(
         86_400,
-        "For how long an update can be replayed.",
+        "How long the history keeps an update.",
         "a number of seconds from 1 to 31536000",
         "s",
         ge=1,
@@ -133,14 +134,14 @@ class HubSettings(BaseModel):
     )
     history_bytes: int = setting(
         268_435_456,
-        "How much memory those updates may take, in Valkey or, without one, in the worker.",
-        "a whole number of bytes from 1048576 on",
+        "How much memory the history may take, in Valkey or, without Valkey, in the worker.",
+        "a whole number of bytes, at least 1048576",
         "bytes",
         ge=1_048_576,
     )
     ring_events: int = setting(
         10_000,
-        "How many of them each worker holds, to resume clients without asking Valkey.",
+        "How many of the newest updates each worker holds, to resume clients without Valkey.",
         "a whole number of events from 1 to 1000000",
         "events",
         ge=1,
@@ -148,15 +149,15 @@ class HubSettings(BaseModel):
     )
     ring_bytes: int = setting(
         33_554_432,
-        "How large those may be together.",
-        "a whole number of bytes from 65536 on",
+        "How large the updates that a worker holds may be together.",
+        "a whole number of bytes, at least 65536",
         "bytes",
         ge=65_536,
     )
     data_bytes: int = setting(
         512_000,
-        "How large an update's data may be, where each line end counts 6 bytes more, as on the "
-        "wire; some clients read no line of 512 KiB.",
+        "How large an update's data may be, in UTF-8; each line end counts as 7 bytes, as on the "
+        "wire. Some clients cannot read a line of 512 KiB.",
         "a whole number of bytes from 1 to 16777216",
         "bytes",
         ge=1,
@@ -164,7 +165,7 @@ class HubSettings(BaseModel):
     )
     topics_per_event: int = setting(
         100,
-        "Topics of one update: each is looked up for it.",
+        "How many topics an update may have; the hub looks up the subscribers of each.",
         "a whole number from 1 to 1000",
         "topics",
         ge=1,
@@ -172,7 +173,7 @@ class HubSettings(BaseModel):
     )
     topics_per_stream: int = setting(
         100,
-        "Topic selectors of one stream: its memory, and its replay's work.",
+        "How many topic selectors a stream may have; each takes memory, and time in a replay.",
         "a whole number from 1 to 1000",
         "topics",
         ge=1,
@@ -180,16 +181,17 @@ class HubSettings(BaseModel):
     )
     streams_per_worker: int = setting(
         8000,
-        "Open streams of one worker, below its open files; the next ones are told to retry.",
+        "How many streams a worker may have open, less than its open files; further clients are "
+        "sent away with a reconnection delay.",
         "a whole number from 1 to 1000000",
         "streams",
         ge=1,
         le=1_000_000,
     )
-    log_level: LogLevel = setting("info", "The least severe log lines of the app.", LOG_LEVELS)
+    log_level: LogLevel = setting("info", "Lowest severity that the app logs.", LOG_LEVELS)
     bind: str | None = setting(
         None,
-        "A TCP address for all workers in place of the unix sockets, to run without nginx.",
+        "TCP address of all workers in place of the unix sockets, to run without nginx.",
         "host:port, such as 127.0.0.1:9009 or [::1]:9009, the port from 1 to 65535",
         pattern=r"^([^\s:\[\]]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$",
     )
@@ -214,10 +216,12 @@ class HubSettings(BaseModel):
         if listed != "*":
             for origin in split(listed):
                 if not _ORIGIN.fullmatch(origin):
-                    ends = "; it ends with a slash" if origin.endswith("/") else ""
+                    ends = "; remove the slash at its end" if origin.endswith("/") else ""
                     raise ValueError(f"{origin!r} is not an origin{ends}")
                 if _DEFAULT_PORT.fullmatch(origin):
-                    raise ValueError(f"{origin!r} names the default port, which browsers leave out")
+                    raise ValueError(
+                        f"{origin!r} names the default port, which browsers leave out; remove it"
+                    )
         # nginx refuses a map that names one twice, and its file has one line for each setting.
         return ",".join(dict.fromkeys(split(listed)))
 

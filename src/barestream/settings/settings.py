@@ -74,9 +74,9 @@ def load(*names: str) -> Settings:
     shares_no_log = found.has_local_broker and "workers" in needed and found.workers > 1
     if found.token_key and shares_no_log:
         raise SettingsError(
-            f"{variable('workers')}={found.workers}: expected 1, because with "
-            f"{variable('token_key')} set updates are published, and each worker would keep its "
-            f"own. For more workers set {variable('broker_url')} to a Valkey that they share."
+            f"{variable('workers')}={found.workers}: expected 1, because {variable('token_key')} "
+            "turns publishing on, and without Valkey each worker would keep a history of its own. "
+            f"For more workers, set {variable('broker_url')} to a Valkey that they share."
         )
     return found
 

@@ -48,7 +48,7 @@ class Metrics:
         )
         self.paused = Gauge(
             "barestream_streams_paused",
-            "Open streams whose client takes less than it is sent.",
+            "Open streams whose client reads more slowly than the stream sends.",
             multiprocess_mode="livesum",
             registry=registry,
         )
@@ -59,18 +59,18 @@ class Metrics:
             registry=registry,
         )
         self.published = Counter(
-            "barestream_updates_published", "Updates that the history took.", registry=registry
+            "barestream_updates_published", "Updates that the history accepted.", registry=registry
         )
         self.refused = Counter(
             "barestream_publishes_refused",
-            "Publishes that were answered by an error, by status.",
+            "Publishes that were answered with an error, by status.",
             ["status"],
             registry=registry,
         )
         self.failed = Counter(
             "barestream_publishes_failed",
-            "Publishes that the history did not take, or maybe not, by cause: Valkey's error code, "
-            "unreachable, unanswered, broken, full, closed or error.",
+            "Publishes that the history did not accept, or may not have accepted, by cause: "
+            "Valkey's error code, unreachable, unanswered, broken, full, closed or error.",
             ["cause"],
             registry=registry,
         )
@@ -82,12 +82,12 @@ class Metrics:
         )
         self.gaps = Counter(
             "barestream_gaps",
-            "Gaps sent to one client that was away too long, or too slow.",
+            "Gaps sent to single clients that were away too long, or too slow.",
             registry=registry,
         )
         self.history_lost = Counter(
             "barestream_history_lost",
-            "Times that a worker found another history than the one that it had followed.",
+            "How often a worker found another history than the one that it had followed.",
             registry=registry,
         )
         self.resumed = Counter(
@@ -95,31 +95,31 @@ class Metrics:
         )
         self.lag_seconds = Histogram(
             "barestream_delivery_lag_seconds",
-            "From an event's place in time to the end of its broadcast.",
+            "Time from an event's place to the end of its broadcast.",
             buckets=_LAG_BUCKETS_SECONDS,
             registry=registry,
         )
         self.loop_lag_seconds = Histogram(
             "barestream_loop_lag_seconds",
-            "By how much a worker's loop comes late to what is due.",
+            "How late a worker's event loop runs what is due.",
             buckets=_LAG_BUCKETS_SECONDS,
             registry=registry,
         )
         self.loop_lag_max_seconds = Gauge(
             "barestream_loop_lag_max_seconds",
-            "The most of that since the start; the worst of all workers.",
+            "The longest loop lag since the start, of all workers.",
             multiprocess_mode="livemax",
             registry=registry,
         )
         self.history_up = Gauge(
             "barestream_history_up",
-            "Whether the history answers; the worst of all workers.",
+            "1 if the history answers all workers, else 0.",
             multiprocess_mode="livemin",
             registry=registry,
         )
         self.history_writable = Gauge(
             "barestream_history_writable",
-            "Whether the history takes updates; the worst of all workers.",
+            "1 if the history accepts updates from all workers, else 0.",
             multiprocess_mode="livemin",
             registry=registry,
         )
@@ -132,7 +132,7 @@ class Metrics:
 
         self.clock_jumps = Counter(
             "barestream_clock_jumps",
-            "Jumps of the wall clock that a worker saw, by direction.",
+            "Jumps of the wall clock that workers noticed, by direction.",
             ["direction"],
             registry=registry,
         )

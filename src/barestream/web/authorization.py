@@ -107,7 +107,10 @@ class Authorization:
                 raise _missing("Subscribing needs a token.")
             return ANONYMOUS
         if self._subscriber is None:
-            raise _invalid("No key is set that tokens of subscribers could be verified with.")
+            raise _invalid(
+                "Tokens of subscribers cannot be verified: neither BARESTREAM_SUBSCRIBER_TOKEN_KEY "
+                "nor BARESTREAM_TOKEN_KEY is set."
+            )
         return _verified(self._subscriber, token)
 
     def _check_origin(self, request: HttpRequest) -> None:
@@ -117,14 +120,15 @@ class Authorization:
         if sent is None:
             raise Refused(
                 HTTPStatus.FORBIDDEN,
-                "A cookie publishes only with an Origin or a Referer header.",
+                "Publishing with a cookie needs an Origin or a Referer header.",
             )
         origin = _origin(sent)
         own = _origin(f"{request.scope['scheme']}://{_header(request, b'host') or ''}")
         if origin is None or origin not in {own, *self._origins}:
             raise Refused(
                 HTTPStatus.FORBIDDEN,
-                f"Pages of the origin {origin or 'null'} may not publish with a cookie.",
+                f"Pages of the origin {origin or 'null'} may not publish with a cookie: it is "
+                "neither the hub's own origin nor in BARESTREAM_CORS_ORIGINS.",
             )
 
 
@@ -140,9 +144,9 @@ def _bearer_token(request: HttpRequest) -> str | None:
     try:
         tokens = query(request).get("authorization", [])
     except MalformedFormError as error:
-        raise bad_request(f"The query cannot be read. {error}") from None
+        raise bad_request(f"The query cannot be read: {error}.") from None
     if len(tokens) > 1:
-        raise _invalid("There is more than one authorization parameter.")
+        raise _invalid("The query has more than one authorization parameter.")
     return tokens[0] if tokens else None
 
 

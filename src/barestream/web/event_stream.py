@@ -61,8 +61,9 @@ def event_stream(
     """
     if not isinstance(request, HttpRequest):
         raise TypeError(
-            "event_stream needs the bareasgi.HttpRequest of a bareASGI handler, which returns its "
-            f"response; this is a {type(request).__module__}.{type(request).__qualname__}"
+            "event_stream: expected the bareasgi.HttpRequest of a bareASGI handler, got a "
+            f"{type(request).__module__}.{type(request).__qualname__}; call it in such a handler, "
+            "and return its response there"
         )
     if ends and END.id in _last_event_ids(request):
         return HttpResponse(HTTPStatus.NO_CONTENT, [(b"cache-control", b"no-store")])

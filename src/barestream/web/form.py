@@ -32,7 +32,7 @@ Form = Mapping[str, list[str]]
 
 
 class MalformedFormError(ValueError):
-    """A text is no valid form; the message says why, in words for its sender."""
+    """A text that is not a valid form; the message gives its sender the reason."""
 
 
 def body(encoded: bytes) -> Form:
@@ -42,7 +42,7 @@ def body(encoded: bytes) -> Form:
         MalformedFormError: It is not UTF-8, or has too many fields or bare percent signs.
     """
     if encoded.count(b"&") >= MOST_FIELDS:
-        raise MalformedFormError(f"It has more than {MOST_FIELDS} fields.")
+        raise MalformedFormError(f"it has more than {MOST_FIELDS} fields")
     return _parse(encoded)
 
 
@@ -68,7 +68,7 @@ def _parse(encoded: bytes) -> Form:
                 name, _, value = field.partition(b"=")
                 form.setdefault(_decoded(name), []).append(_decoded(value))
     except UnicodeDecodeError:
-        raise MalformedFormError("It is not UTF-8.") from None
+        raise MalformedFormError("it is not UTF-8") from None
     return form
 
 
@@ -85,7 +85,7 @@ def _decoded(encoded: bytes) -> str:
     bare = encoded.count(b"%") - encoded.translate(_AS_KINDS).count(b"%hh")
     if bare > MOST_BARE_PERCENTS:
         raise MalformedFormError(
-            f"It has more than {MOST_BARE_PERCENTS} percent signs that begin no encoded byte."
+            f"it has more than {MOST_BARE_PERCENTS} percent signs that begin no encoded byte"
         )
     if bare:
         encoded = _BARE_PERCENT.sub(b"%25", encoded)

@@ -40,7 +40,7 @@ class Scrape:
         if text is None:
             return problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                "The counts of a worker that ended are being added up; ask again.",
+                "The counts of a worker that ended are being added up; try again.",
             )
         return HttpResponse(
             200,

@@ -27,7 +27,7 @@ _CONTENT_TYPE = b"application/x-www-form-urlencoded"
 # An id goes into the Last-Event-ID header of every client; ASCII without spaces at the edge is
 # what all of them send back as it was. 255 bytes hold a UUID's IRI five times.
 _ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
-_ID_FORM = "1 to 255 printable ASCII characters without a space at the edge"
+_ID_FORM = "1 to 255 printable ASCII characters without a space at either end"
 
 # A type is a name that scripts listen for.
 _MOST_TYPE_CHARACTERS = 255
@@ -47,9 +47,10 @@ _ENCODED_SIZE = 3
 # Until a publisher may try again: by then a Valkey that was restarted mostly answers.
 _RETRY_AFTER = (b"retry-after", b"1")
 
-_NOT_TAKEN = "The update was not taken; it can be sent again."
+_NOT_TAKEN = "The update was not accepted; it can be sent again."
 _MAYBE_TAKEN = (
-    "The update may or may not have been taken; with an id of its own it can be sent again safely."
+    "The update may or may not have been accepted; an update with an id of its own can be sent "
+    "again safely."
 )
 
 
@@ -112,12 +113,16 @@ class Publish:
         update = self._update(_form(await self._body(request)))
         covering = bearer.publish.matching_all(update.topics, self._slices)
         if not await self._slices.work(covering):
-            raise Refused(HTTPStatus.FORBIDDEN, "The token does not cover every topic.")
+            raise Refused(
+                HTTPStatus.FORBIDDEN,
+                "The token does not allow publishing to every topic of the update.",
+            )
         try:
             return await self._intake.publish(update)
         except IdTakenError:
             raise Refused(
-                HTTPStatus.CONFLICT, "The history holds another update under this id."
+                HTTPStatus.CONFLICT,
+                "The history has a different update with this id; send this one with another id.",
             ) from None
         except BrokerAwayError as error:
             outcome = _NOT_TAKEN if error.nothing_taken else _MAYBE_TAKEN
@@ -154,17 +159,19 @@ class Publish:
     def _update(self, form: Form) -> Update:
         topics = tuple(dict.fromkeys(form.get("topic", ())))
         if not topics or not all(topics):
-            raise bad_request("Expected at least one topic, and none that is empty.")
+            raise bad_request("Expected at least one topic, and no empty one.")
         if len(topics) > self._limits.topics:
-            raise bad_request(f"There are {len(topics)} topics; {self._limits.topics} are allowed.")
+            raise bad_request(
+                f"The update has {len(topics)} topics; at most {self._limits.topics} are allowed."
+            )
         if any(len(topic) > MOST_CHARACTERS for topic in topics):
             raise bad_request(f"A topic is longer than {MOST_CHARACTERS} characters.")
         data = _only(form, "data") or ""
         if data_bytes(data) > self._limits.data_bytes:
             raise Refused(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"The data is larger than {self._limits.data_bytes} bytes, where each line end "
-                "counts 6 bytes more, as on the wire.",
+                f"The data is larger than {self._limits.data_bytes} bytes; each line end counts as "
+                "7 bytes, as on the wire.",
             )
         own_id, kind, retry_ms = _own_id(form), _type(form), _retry_ms(form)
         try:
@@ -178,14 +185,14 @@ def _form(encoded: bytes) -> Form:
     try:
         return body(encoded)
     except MalformedFormError as error:
-        raise bad_request(f"The form cannot be read. {error}") from None
+        raise bad_request(f"The form cannot be read: {error}.") from None
 
 
 def _only(form: Form, name: str) -> str | None:
     """Return the value of a name that may be given once; an empty one counts as none."""
     values = form.get(name, ())
     if len(values) > 1:
-        raise bad_request(f"{name} is given {len(values)} times.")
+        raise bad_request(f"The form has {len(values)} fields {name}; at most one is allowed.")
     return values[0] or None if values else None
 
 
@@ -193,7 +200,7 @@ def _own_id(form: Form) -> str | None:
     own_id = _only(form, "id")
     if own_id is not None:
         if own_id.startswith("#"):
-            raise bad_request("id starts with #: such ids are the hub's own.")
+            raise bad_request("id starts with #: such ids are reserved for the hub.")
         if own_id == EARLIEST:
             raise bad_request(f"id is {EARLIEST}: that word is reserved.")
         if not _ID.fullmatch(own_id):
@@ -207,7 +214,9 @@ def _type(form: Form) -> str | None:
         if len(kind) > _MOST_TYPE_CHARACTERS:
             raise bad_request(f"type is longer than {_MOST_TYPE_CHARACTERS} characters.")
         if kind.startswith(_OWN_TYPES):
-            raise bad_request(f"type starts with {_OWN_TYPES}: such types are the hub's own.")
+            raise bad_request(
+                f"type starts with {_OWN_TYPES}: such types are reserved for the hub."
+            )
     return kind
 
 
@@ -216,6 +225,8 @@ def _retry_ms(form: Form) -> int | None:
     if retry is None:
         return None
     if not re.fullmatch(r"[0-9]{1,9}", retry) or int(retry) > _MOST_RETRY_MS:
-        raise bad_request(f"retry: expected a whole number of milliseconds up to {_MOST_RETRY_MS}.")
+        raise bad_request(
+            f"retry: expected a whole number of milliseconds from 0 to {_MOST_RETRY_MS}."
+        )
     # Publishers send 0 for "none"; on the wire it would have browsers reconnect in a hot loop.
     return int(retry) or None

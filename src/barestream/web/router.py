@@ -48,7 +48,7 @@ async def _method_not_allowed(allowed: set[str], request: HttpRequest) -> HttpRe
     allow = ", ".join(sorted(allowed))
     return problem(
         HTTPStatus.METHOD_NOT_ALLOWED,
-        f"{request.scope['path']} answers {allow}.",
+        f"{request.scope['path']} does not support {request.scope['method']}; it supports {allow}.",
         [(b"allow", allow.encode())],
     )
 

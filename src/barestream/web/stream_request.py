@@ -27,7 +27,7 @@ class StreamRequest(NamedTuple):
         """Read a request.
 
         Raises:
-            Refused: The query is no form.
+            Refused: The query is not a valid form.
         """
         try:
             form = query(request)
@@ -35,4 +35,4 @@ class StreamRequest(NamedTuple):
                 form.get("topic", []), last_event_ids(request), form.get("heartbeat") == ["event"]
             )
         except MalformedFormError as error:
-            raise bad_request(f"The query cannot be read. {error}") from None
+            raise bad_request(f"The query cannot be read: {error}.") from None

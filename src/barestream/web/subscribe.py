@@ -97,12 +97,15 @@ class Subscribe:
         if not topics:
             raise bad_request("Expected at least one topic in the query.")
         if len(topics) > self._limits.topics:
-            raise bad_request(f"There are {len(topics)} topics; {self._limits.topics} are allowed.")
+            raise bad_request(
+                f"The query has {len(topics)} topics; at most {self._limits.topics} are allowed."
+            )
         # Before they are read, which is work too.
         templates = sum("{" in topic for topic in topics)
         if templates > self._limits.templates:
             raise bad_request(
-                f"There are {templates} templates; {self._limits.templates} are allowed."
+                f"The query has {templates} URI templates; at most {self._limits.templates} are "
+                "allowed."
             )
         try:
             return Selectors(topics, MOST_TEMPLATE_STEPS)

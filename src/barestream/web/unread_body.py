@@ -66,7 +66,7 @@ class UnreadBody:
         else:
             response = problem(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"{request.scope['method']} {request.scope['path']} takes no body of more than "
+                f"{request.scope['method']} {request.scope['path']} accepts a body of at most "
                 f"{MOST_UNREAD_BYTES} bytes.",
             )
         self.is_left = True

@@ -217,7 +217,7 @@ def connection_options(url: str) -> dict[str, Any]:
         is_whole = False
     if not is_whole:
         raise ValueError(
-            "not the URL of a Valkey, such as redis://host:6379/0, rediss://host, or "
+            "expected the URL of a Valkey, such as redis://host:6379/0, rediss://host, or "
             f"unix:///path, with no options but {', '.join(sorted(_URL_OPTIONS))}"
         )
     if not is_unix:

@@ -26,7 +26,7 @@ _WORDS = {
     "BUSY": "it is busy with a script",
     "CLUSTERDOWN": "its cluster is down",
     "CROSSSLOT": _CLUSTER,
-    "EXECABORT": "it has discarded the transaction",
+    "EXECABORT": "it discarded the transaction",
     "LOADING": "it is still loading its data",
     "MASTERDOWN": "it is a replica without its primary",
     "MISCONF": "it cannot write its data to the disk",
@@ -64,7 +64,7 @@ def refusal(error: Exception) -> BrokerAwayError | None:
     return BrokerAwayError(
         f"{code} {message}",
         cause=code,
-        words=f"refuses: {_WORDS[code]}",
+        words=f"refuses requests: {_WORDS[code]}",
         is_refusal=True,
         nothing_taken=True,
     )
@@ -86,7 +86,7 @@ def unreachable(error: Exception) -> BrokerAwayError:
 
 def broken(error: Exception) -> BrokerAwayError:
     """Return the error for a connection that ended before the whole answer came."""
-    return BrokerAwayError(_message(error), cause="broken", words="has broken the connection")
+    return BrokerAwayError(_message(error), cause="broken", words="has closed the connection")
 
 
 def unanswered(seconds: float, *, nothing_taken: bool) -> BrokerAwayError:

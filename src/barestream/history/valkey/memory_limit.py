@@ -20,7 +20,7 @@ def misfits(info: bytes, history_bytes: int) -> list[Misfit]:
     if most_bytes and history_bytes + own_bytes > most_bytes:
         found.append(
             Misfit(
-                "the history does not fit Valkey's memory: Valkey will refuse updates",
+                "the history does not fit into Valkey's memory: Valkey will refuse updates",
                 {"history_bytes": history_bytes, "maxmemory_bytes": most_bytes},
                 "set BARESTREAM_HISTORY_BYTES lower, or give Valkey more memory "
                 "(BARESTREAM_VALKEY_MEMORY, or its maxmemory)",

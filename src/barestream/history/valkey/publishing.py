@@ -75,7 +75,7 @@ class Publishing:
             raise BrokerAwayError(
                 "too many updates wait to be published",
                 cause="full",
-                words="has too many updates waiting for it",
+                words="has too many updates waiting",
                 nothing_taken=True,
             )
         pending = _Pending(arguments, sent_bytes, asyncio.get_running_loop().create_future())
