@@ -1,4 +1,4 @@
-"""The application, wired: the only place where the parts meet."""
+"""The application; only this module connects its parts."""
 
 import asyncio
 import logging
@@ -48,10 +48,10 @@ def create_app(settings: Settings | None = None) -> Application:
     """Return the ASGI application.
 
     Args:
-        settings: Those of the environment where none are given.
+        settings: The settings; None for those of the environment.
 
     Raises:
-        SettingsError: The environment's are not of their expected form.
+        SettingsError: The settings of the environment do not have their expected form.
     """
     settings = settings or load()
     metrics = Metrics()
@@ -120,7 +120,7 @@ def create_app(settings: Settings | None = None) -> Application:
             task.add_done_callback(_end_if_broken)
 
     async def stop(_request: LifespanRequest) -> None:
-        # Another server than ours asks for no drain; what it left open ends here.
+        # Other servers do not ask for a drain; the streams that they left open end here.
         if not streams.draining:
             await streams.drain(quick=True)
         for task in running:
@@ -132,7 +132,7 @@ def create_app(settings: Settings | None = None) -> Application:
     app = Application(
         http_router=Router(), startup_handlers=[start], shutdown_handlers=[stop], info=info
     )
-    # They are tried in this order: streams come by the thousand.
+    # The router tries them in this order; most requests are for streams.
     for path, handler in (
         (MERCURE, cors.allowing(subscribe)),
         ("/events", ClockStream(clock)),
@@ -147,7 +147,7 @@ def create_app(settings: Settings | None = None) -> Application:
     app.http_router.add({"OPTIONS"}, "/", pages.options)
     app.http_router.add({"POST"}, MERCURE, cors.allowing(publish))
     if not settings.bind:
-        # Over TCP anyone could ask for it.
+        # Over TCP any client could send this request.
         app.http_router.add({"POST"}, END_STREAMS, EndStreams(streams))
     if settings.allowed_origins:
         app.http_router.add({"OPTIONS"}, MERCURE, cors.preflight)
@@ -155,7 +155,7 @@ def create_app(settings: Settings | None = None) -> Application:
 
 
 def _end_if_broken(task: asyncio.Task[None]) -> None:
-    """Have this process drain and end where its own work broke: a supervisor starts another."""
+    """Drain and end this process if its own work failed; a supervisor starts another process."""
     if not task.cancelled() and (error := task.exception()):
         logger.critical("a task of the worker failed: the worker drains and ends", exc_info=error)
         signal.raise_signal(signal.SIGTERM)

@@ -36,7 +36,7 @@ _CONFIG = "python:barestream.server.config"
 # nginx as shipped allows one address 500 streams (BARESTREAM_STREAMS_PER_ADDRESS).
 _STREAMS_PER_SOURCE = 400
 
-# A connect costs a worker of ours about 0.4 ms: so many leave it time for its streams.
+# A connect takes a worker about 0.4 ms; at this rate the worker has time left for its streams.
 _OPENED_PER_SECOND = 500
 
 # A field's name is a token (RFC 9110, section 5.1); a line end would begin another field.
@@ -57,7 +57,7 @@ def main() -> None:
 
     Settings are BARESTREAM_* variables of the environment, or of the file .env in this folder.
     """
-    # Help is given whatever the file holds.
+    # --help works even if the file cannot be read.
     if "--help" in sys.argv:
         return
     try:
@@ -70,8 +70,8 @@ def main() -> None:
 def serve() -> None:
     """Run the service: Gunicorn, with the settings of the environment."""
     _checked_settings()
-    # prometheus_client asks for it when it is imported: too early for Gunicorn's configuration,
-    # which removes it at the end.
+    # prometheus_client reads the variable when it is imported, before Gunicorn's configuration
+    # could set it. That configuration removes the folder at the end.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=METRICS_FOLDER)
     os.execvp(sys.executable, [sys.executable, "-m", "barestream.server", "-c", _CONFIG])  # noqa: S606
 

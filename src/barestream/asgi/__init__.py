@@ -1,1 +1,1 @@
-"""What the application and our server agree on."""
+"""The contract between the application and this project's server."""

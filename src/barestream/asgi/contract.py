@@ -1,26 +1,26 @@
-"""The names under which our server and an application find each other in ASGI's scopes."""
+"""The names that this project's server and an application use in ASGI's scopes."""
 
 from collections.abc import Awaitable
 from typing import Protocol
 
 from barestream.delivery.writer import Writer
 
-# The key of our extension in an ASGI scope's "extensions".
+# The key of the server's extension in an ASGI scope's "extensions".
 EXTENSION = "barestream.response"
 
-# The key in an ASGI scope's "extensions" by which our server says that the body has come whole.
+# The key in an ASGI scope's "extensions" that the server sets once the whole body has come.
 WHOLE_BODY = "barestream.whole_body"
 
-# The key in an ASGI lifespan state under which our server takes coroutine functions to await
-# when it drains.
+# The key in an ASGI lifespan state of the list of coroutine functions that the server awaits when
+# it drains.
 ON_DRAIN = "barestream.on_drain"
 
 
 class OpenResponse(Writer, Protocol):
     """A response whose body the server lets the application write directly.
 
-    ``scope["extensions"]["barestream.response"]`` is a callable that returns it, to be called
-    before the response starts. Its start and its end go by ASGI's own sends.
+    ``scope["extensions"]["barestream.response"]`` is a callable that returns it; call it before
+    the response starts. The start and the end of the response are ordinary ASGI sends.
     """
 
     async def over(self) -> None:
@@ -30,7 +30,7 @@ class OpenResponse(Writer, Protocol):
 
 
 class Drain(Protocol):
-    """What an application asks to be awaited when its server stops."""
+    """A coroutine function of an application that its server awaits when it stops."""
 
     def __call__(self, *, quick: bool) -> Awaitable[None]:
-        """End what is open; at once where quick."""
+        """End all open streams, evenly over the drain's time, or at once if ``quick``."""

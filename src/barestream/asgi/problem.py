@@ -7,7 +7,7 @@ CONTENT_TYPE = b"application/problem+json"
 
 
 def content(status: HTTPStatus, detail: str) -> bytes:
-    """Return the body that says what is wrong, in words for the one who asked."""
+    """Return the body; the detail tells the client what is wrong."""
     return json.dumps(
         {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
     ).encode()

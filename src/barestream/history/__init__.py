@@ -1,1 +1,1 @@
-"""The history of updates: what a record is, and where records are kept."""
+"""The history of updates: its records, and the brokers that keep them."""

@@ -1,4 +1,4 @@
-"""What the service asks of the history, wherever it is kept."""
+"""The interface of a broker, which keeps the history."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -6,24 +6,24 @@ from typing import NamedTuple, Protocol
 from barestream.history.record import Known, Place, Record
 from barestream.history.update import Update
 
-# How long a wait lasts at most where nothing follows.
+# How long a wait lasts at most if nothing follows.
 WAIT_SECONDS = 5.0
 
-# What one answer holds: it is in memory whole, and takes its time on the way.
+# The size of one answer: it is in memory as a whole, and takes time to transfer.
 MOST_PAGE_BYTES = 1024 * 1024
 
 
 class BrokerAwayError(Exception):
-    """The history cannot be reached, or has not answered in time, or refuses; the message says why.
+    """The history cannot be reached, did not answer in time, or refused; the message says why.
 
     Attributes:
-        cause: The kind of the reason, one of a few: Valkey's code where it refuses (OOM), else
+        cause: The kind of the reason: Valkey's error code if it refused (such as OOM), else
             unreachable, unanswered, broken, full, closed or error.
-        words: The same for clients, as what the history does ("does not answer"); it names no
-            address.
-        is_refusal: Whether the history is there, and has refused.
+        words: The reason for clients, as a predicate of "The history" ("does not answer"); it
+            names no address.
+        is_refusal: Whether the history answered, and refused.
         nothing_taken: Whether it is certain that a publish that ends with this error was not
-            taken. Otherwise it may or may not have been taken.
+            accepted. Otherwise it may or may not have been accepted.
     """
 
     def __init__(
@@ -43,18 +43,18 @@ class BrokerAwayError(Exception):
 
 
 class IdTakenError(ValueError):
-    """The history holds another update under the publisher's id."""
+    """The history has a different update with the publisher's id."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryBounds:
-    """What the history keeps; whatever is beyond one of the bounds goes, oldest first.
+    """The bounds of the history; updates beyond one of them are removed, oldest first.
 
     Attributes:
         events: How many updates, at least 1.
-        seconds: For how long.
-        bytes: How much memory they may take together, by the weights of the history's home. The
-            newest stays however large it is.
+        seconds: How old an update may be.
+        bytes: How much memory they may take together, by the weights of the broker. The newest
+            update stays, even if it is larger.
     """
 
     events: int
@@ -63,16 +63,15 @@ class HistoryBounds:
 
 
 class Weights(NamedTuple):
-    """How much memory updates take where the history is, measured over sizes from 10 bytes to 10
-    KB.
+    """How much memory updates take in a broker, measured for sizes from 10 bytes to 10 KB.
 
-    The history counts sizes, updates and ids, and not memory, so that releases with other weights
-    can share it.
+    The history counts sizes, updates and ids, and not memory, so that releases with different
+    weights can share it.
 
     Attributes:
         ratio: Bytes of memory for each byte that size_bytes counts.
-        update_bytes: Further bytes for each update.
-        id_bytes: Further bytes for each id of a publisher's, which is also kept in an index.
+        update_bytes: Additional bytes for each update.
+        id_bytes: Additional bytes for each id of a publisher, which is also kept in an index.
     """
 
     ratio: float
@@ -85,13 +84,13 @@ class Weights(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Updates that follow each other without a hole, oldest first.
+    """Successive updates, without a gap between them, oldest first.
 
     Attributes:
         floor: The place after which nothing is missing up to the last of the records.
-        records: The updates; none where nothing follows.
-        is_known: Whether this history gave the place that the page follows: an update stands there,
-            or the history begins there or later. If not, the place is of a history that was lost,
+        records: The updates; none if nothing follows.
+        is_known: Whether this history gave the place that the page follows: an update is there, or
+            the history begins there or later. If not, the place comes from a history that was lost,
             or that an older copy has replaced.
     """
 
@@ -117,65 +116,65 @@ class Misfit(NamedTuple):
 class Broker(Protocol):
     """A history that every worker reads in one order.
 
-    Places only go forward: over restarts, and over a clock that was set back, as long as the
-    history is kept. One that is lost, or replaced by an older copy, does not know the places that
-    it gave: a reader sees that (Page.is_known), and calls move_on.
-    Each method raises BrokerAwayError where the history cannot be reached.
+    Places only go forward, also after a restart and after the clock was set back, as long as the
+    history is kept. A history that was lost, or replaced by an older copy, does not know the
+    places that it gave before: a reader notices that (Page.is_known), and calls move_on.
+    Each method raises BrokerAwayError if the history cannot be reached.
     """
 
     async def publish(self, update: Update) -> str:
-        """Take an update, and return the id that clients will see, once it is kept.
+        """Keep an update, and then return the id that clients will see.
 
-        The same update under the same id of its publisher's is taken once: again within the
-        history it answers as the first time.
+        The same update with the same id of its publisher is kept once: while the history has it,
+        publishing it again returns the same answer.
 
         Raises:
-            IdTakenError: The history holds another update under its id.
+            IdTakenError: The history has a different update with its id.
         """
 
     async def newest(self, most_events: int, most_bytes: int) -> Page:
-        """Return the newest updates of the history: one bound or the history's begin ends them.
+        """Return the newest updates of the history, up to one of the bounds.
 
-        One update at least, if one is asked for, however large it is.
+        At least one update is returned, if one is asked for, even if it is larger.
         """
 
     async def read(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
-        """Return the updates that follow a place; with the one that reaches a bound they end.
+        """Return the updates that follow a place, up to the one that reaches a bound.
 
-        The floor is the place itself, or the history's own where the place is before it.
+        The floor is the place itself, or the history's floor if the place is before it.
         """
 
     async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
-        """Return what read does as soon as something follows; maybe nothing, after a while.
+        """Return the same as read, once an update follows the place, or after WAIT_SECONDS.
 
-        The floor tells whether the history has let go, or has lost, what stood between the place
-        and the records.
+        A floor after the place means that the history has removed, or lost, the updates between
+        the place and the records.
         """
 
     async def move_on(self, place: Place) -> None:
         """Give every later update a place after this one, and send a gap to every stream.
 
-        Without it a history that was lost, or replaced by an older copy, could give a place twice,
-        and a stream that is behind would read past what is lost.
+        Otherwise a history that was lost, or replaced by an older copy, could give a place twice,
+        and a stream that is behind would not be sent a gap for the lost updates.
         """
 
     async def find(self, event_id: str) -> Known | None:
-        """Return what is known of the update that has this id of its publisher's.
+        """Return what is known of the update with this id of its publisher.
 
-        It takes the same time whatever the update's data is: a client may only be guessing ids.
+        The time does not depend on the update's data, because a client may be guessing ids.
         """
 
     async def trim(self) -> None:
-        """Let go of what is beyond the bounds by now.
+        """Remove the updates that are beyond the bounds.
 
-        Publishing does it too; this is for the age where nobody publishes.
+        Publishing does it too; this removes old updates while there are no publishes.
         """
 
     async def probe(self) -> None:
-        """Ask whether an update would be taken; raise the error that publishing would raise."""
+        """Check that an update would be accepted; raise the error that publishing would raise."""
 
     async def misfits(self) -> list[Misfit]:
-        """Return why the place where the history is kept does not fit the bounds of the history."""
+        """Return why the broker's memory or settings do not fit the bounds of the history."""
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""

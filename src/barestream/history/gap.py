@@ -1,4 +1,4 @@
-"""What clients are told where events are gone. Pure."""
+"""Gaps: events that tell clients that updates are gone. Pure."""
 
 import json
 
@@ -9,17 +9,17 @@ GAP_TYPE = "barestream.gap"
 
 
 def gap(seen: str | None, upto: Place, missed: int | None = None) -> Event:
-    """Return the event that tells a client of a gap; its data is JSON.
+    """Return the event of a gap; its data is JSON.
 
     Args:
-        seen: The id after which events are gone; None where it is not known.
-        upto: The place up to which they are.
-        missed: How many there were; None where nobody can know.
+        seen: The id after which events are gone; None if it is not known.
+        upto: The place up to which they are gone.
+        missed: How many there were; None if that is not known.
     """
     data = {"from": seen, "to": str(upto), "missed": missed}
     return Event(json.dumps(data), str(upto), GAP_TYPE)
 
 
 def lost(upto: Place) -> Record:
-    """Return what tells every stream that updates up to a place are gone; it has no topics."""
+    """Return the record of a gap for every stream, up to a place; it has no topics."""
     return Record(upto, encode(gap(None, upto)), ())

@@ -1,4 +1,4 @@
-"""Gives updates to the history, and knows whether the history takes them."""
+"""Gives updates to the history, and observes whether the history accepts them."""
 
 import asyncio
 import logging
@@ -10,26 +10,26 @@ from barestream.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-# How often the history is asked whether it takes updates, where none has just been taken. A history
-# that is full, or a replica, can be read as ever, so reading does not tell. A probe costs Valkey
-# about 50 us and each worker about 300 us, and writes nothing.
+# How often the history is asked whether it accepts updates, unless it has just accepted one. A
+# history that is full, or a replica, can still be read, so reading proves nothing. A probe takes
+# Valkey about 50 us and each worker about 300 us, and writes nothing.
 PROBE_SECONDS = 2.0
 
-# How soon the same cause is logged again: while it stays, and when it returns after another one.
+# How soon the same cause is logged again: while it persists, and when it returns after another one.
 REMIND_SECONDS = 60.0
 RETURN_SECONDS = 1.0
 
 
 class Intake:
-    """Gives updates to the broker, and knows what became of the last one.
+    """Gives updates to the broker, and knows whether it accepted the last one.
 
     Args:
-        broker: Whose history it is.
-        metrics: Where publishes that were not taken are counted.
+        broker: The broker.
+        metrics: Where publishes that were not accepted are counted.
         now: A monotonic clock, in seconds.
 
     Attributes:
-        words: What the history does where it takes no updates (see BrokerAwayError).
+        words: Why the history accepts no updates (see BrokerAwayError).
     """
 
     def __init__(self, broker: Broker, metrics: Metrics, now: Callable[[], float]) -> None:
@@ -38,8 +38,8 @@ class Intake:
         self._now = now
         self._is_open: bool | None = None
         self.words = "has not answered yet"
-        # Whether, since the last look of run, the history has taken an update, and whether it has
-        # not.
+        # Whether, since the last turn of run, a publish or a probe has succeeded, and whether one
+        # has failed.
         self._has_taken = self._has_failed = False
         self._is_welcomed = False
         self._untaken = 0
@@ -48,11 +48,11 @@ class Intake:
 
     @property
     def ready(self) -> bool:
-        """Whether the history took what it was last given."""
+        """Whether the history accepted the last update or probe."""
         return bool(self._is_open)
 
     async def publish(self, update: Update) -> str:
-        """Have the broker take an update (see Broker)."""
+        """Give the broker an update (see Broker)."""
         try:
             event_id = await self._broker.publish(update)
         except BrokerAwayError as error:
@@ -67,7 +67,7 @@ class Intake:
         return event_id
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Probe the history again and again until cancelled, and log when it is open again."""
+        """Probe the history until cancelled, and log when it accepts updates again."""
         while True:
             if not (self._is_open and self._has_taken):
                 await self._probe()
@@ -85,7 +85,7 @@ class Intake:
             self._succeed()
 
     async def _welcome(self) -> None:
-        """Log that updates are taken, and each misfit of the history."""
+        """Log that updates are accepted, and each misfit of the history."""
         try:
             misfits = await self._broker.misfits()
         except BrokerAwayError as error:

@@ -1,4 +1,4 @@
-"""The history in the memory of one process; it ends with it."""
+"""The history in the memory of one process; it ends with that process."""
 
 import asyncio
 from bisect import bisect_right
@@ -17,8 +17,8 @@ from barestream.history.broker import (
 from barestream.history.record import Known, Place, Record
 from barestream.history.update import Update
 
-# Objects of CPython 3.11: a record with its place and topics takes 490 bytes, and its place in the
-# table of ids with its digest 130.
+# In CPython 3.11 a record with its place and topics takes 490 bytes, and its entry in the table of
+# ids, with its digest, 130.
 WEIGHTS = Weights(1, 490, 130)
 
 
@@ -27,8 +27,8 @@ class _Kept(NamedTuple):
 
     Attributes:
         record: The record.
-        size_bytes: What its update counts for.
-        digest: What tells it from another update with its publisher's id; empty without one.
+        size_bytes: Its update's size (Update.size_bytes).
+        digest: Distinguishes updates with the same id of a publisher; empty without such an id.
     """
 
     record: Record
@@ -47,7 +47,7 @@ class LocalBroker:
     def __init__(self, bounds: HistoryBounds, now: Callable[[], float]) -> None:
         self._bounds = bounds
         self._now = now
-        # Ordinals count every update ever taken; those from _first to before _end are kept.
+        # Ordinals count every update ever accepted; those from _first to before _end are kept.
         self._kept: dict[int, _Kept] = {}
         self._first = self._end = 0
         self._by_id: dict[str, _Kept] = {}
@@ -56,7 +56,7 @@ class LocalBroker:
         self._news = asyncio.Event()
 
     async def publish(self, update: Update) -> str:
-        """Take an update (see Broker)."""
+        """Keep an update (see Broker)."""
         own_id = update.event.id
         digest = update.digest if own_id else b""
         if own_id and (known := self._by_id.get(own_id)):
@@ -116,7 +116,7 @@ class LocalBroker:
         return await self.read(after, most_events, most_bytes)
 
     async def move_on(self, place: Place) -> None:
-        """Have every update from now on get a later place: nobody else follows this history."""
+        """Give every later update a later place; this process is the only reader."""
         self._last = max(self._last, place)
 
     async def find(self, event_id: str) -> Known | None:
@@ -128,7 +128,7 @@ class LocalBroker:
         return Known(record.place, record.topics, record.private)
 
     async def trim(self) -> None:
-        """Let go of what is beyond the bounds by now (see Broker)."""
+        """Remove the updates that are beyond the bounds (see Broker)."""
         oldest_ms = (self._now() - self._bounds.seconds) * 1000
         while self._first < self._end:
             oldest = self._kept[self._first]
@@ -145,10 +145,10 @@ class LocalBroker:
             self._by_id.pop(oldest.record.own_id or "", None)
 
     async def probe(self) -> None:
-        """Do nothing: memory takes whatever there is."""
+        """Do nothing: the memory accepts every update."""
 
     async def misfits(self) -> list[Misfit]:
-        """Return nothing: nobody says how much memory the process may have."""
+        """Return nothing: the memory that the process may use is not known."""
         return []
 
     async def close(self) -> None:
@@ -156,7 +156,7 @@ class LocalBroker:
 
     def _next_place(self) -> Place:
         ms = int(self._now() * 1000)
-        # In the same millisecond, or with a clock that was set back.
+        # The millisecond is the same, or the clock was set back.
         if ms <= self._last.ms:
             return Place(self._last.ms, self._last.seq + 1)
         return Place(ms, 0)

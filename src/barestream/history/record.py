@@ -40,10 +40,10 @@ class Record(NamedTuple):
     """An event as the history keeps it.
 
     Attributes:
-        place: Where it stands.
+        place: Its place.
         body: Its bytes, encoded.
-        topics: What it is about: who wants one of them gets it. Where it has none, everybody.
-        private: Whether it takes a right to read one of the topics.
+        topics: Its topics. A record without topics goes to every stream.
+        private: Whether only tokens that cover one of the topics may read it.
         own_id: The id that its publisher gave it.
     """
 
@@ -55,12 +55,12 @@ class Record(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What decides who may know that an update is there.
+    """The parts of an update that decide which clients may know that it exists.
 
     Attributes:
-        place: Where it stands in the one order.
-        topics: What it is about.
-        private: Whether it takes a right to read one of the topics.
+        place: Its place.
+        topics: Its topics.
+        private: Whether only tokens that cover one of the topics may read it.
     """
 
     place: Place

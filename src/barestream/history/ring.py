@@ -1,6 +1,6 @@
-"""A bounded number of encoded events, and the places in it that clients resume from.
+"""The newest encoded events, bounded in number and size, in a worker's memory.
 
-Pure. A stream that follows the ring holds one place; live and replay are the same read.
+Pure. A stream that follows the ring has one place; live and replayed events are read alike.
 """
 
 from bisect import bisect_left, bisect_right
@@ -13,15 +13,15 @@ class Ring:
     """A ring of the newest events, oldest first.
 
     Args:
-        capacity_events: How many events it keeps; with one more the oldest goes.
-        floor: The place after which the ring is whole. What a reader at an earlier place missed
-            is not here any more.
-        capacity_bytes: How large their bodies may be together; the newest event is kept
-            whatever its size. Unbounded where None.
+        capacity_events: How many events it keeps; one more removes the oldest.
+        floor: The place after which no event is missing. A reader at an earlier place has missed
+            events that are no longer here.
+        capacity_bytes: How large their bodies may be together; the newest event is kept even if
+            it is larger. None means no bound.
 
     Attributes:
-        restarts: How often it was begun anew: what was read of its source before may be another
-            log's.
+        restarts: How often the ring was restarted. Events that were read from its source before a
+            restart may come from another history.
     """
 
     def __init__(
@@ -30,12 +30,12 @@ class Ring:
         self.restarts = -1
         self.capacity_events = capacity_events
         self._capacity_bytes = capacity_bytes
-        # Ordinals count every event ever appended; ordinal n stands in slot n % capacity_events.
+        # Ordinals count every event ever appended; ordinal n is in slot n % capacity_events.
         self._first = self._end = 0
         self.restart(floor)
 
     def restart(self, floor: Place) -> None:
-        """Forget every event; the ring is whole from ``floor`` on."""
+        """Remove every event; no event is missing from ``floor`` on."""
         self.restarts += 1
         self.floor = self.last = floor
         self._records: list[Record | None] = [None] * self.capacity_events
@@ -72,18 +72,18 @@ class Ring:
                 self._drop_first()
 
     def drop(self, upto: Place) -> None:
-        """Let go of the events up to a place; the ring is whole from there on."""
+        """Remove the events up to a place."""
         while len(self) and self._at(self._first).place <= upto:
             self._drop_first()
 
     def after(self, place: Place) -> Iterator[Record]:
         """Yield the events that follow a place, oldest first.
 
-        The ring may change meanwhile: it ends before an event that was let go, and goes on with
-        what was appended.
+        The ring may change meanwhile: the iteration ends before an event that was removed, and
+        includes events that were appended.
 
         Args:
-            place: Where the reader stands, at the floor or later.
+            place: The reader's place, at the floor or later.
         """
         ordinal = self._first + bisect_right(
             range(self._first, self._end), place, key=lambda ordinal: self._at(ordinal).place
@@ -93,7 +93,7 @@ class Ring:
             ordinal += 1
 
     def at(self, place: Place) -> Record | None:
-        """Return the event at a place, if one stands there."""
+        """Return the event at a place; None if there is none."""
         ordinal = self._first + bisect_left(
             range(self._first, self._end), place, key=lambda ordinal: self._at(ordinal).place
         )
@@ -102,7 +102,7 @@ class Ring:
         return self._at(ordinal)
 
     def find(self, own_id: str) -> Record | None:
-        """Return the event to which its publisher gave this id."""
+        """Return the event with this id of its publisher; None if there is none."""
         return self._by_own_id.get(own_id)
 
     def _at(self, ordinal: int) -> Record:

@@ -1,4 +1,4 @@
-"""What a publisher says. Pure."""
+"""Updates, as publishers send them. Pure."""
 
 import hashlib
 import json
@@ -13,12 +13,12 @@ class Update:
     """An event for the streams that want one of its topics.
 
     Attributes:
-        topics: The first is the canonical one, the others are alternates; at least one.
-        event: What the streams get. Its id is the publisher's own, if it gave one.
-        private: Whether only those may read it whose token covers one of the topics.
+        topics: At least one; the first is the canonical one, the others are alternates.
+        event: The event that the streams get. Its id is the publisher's, if it gave one.
+        private: Whether only tokens that cover one of the topics may read it.
 
     Raises:
-        InvalidEventError: A topic is text that UTF-8 cannot carry (a lone surrogate).
+        InvalidEventError: A topic contains a lone surrogate, which UTF-8 cannot encode.
     """
 
     topics: tuple[str, ...]
@@ -30,9 +30,9 @@ class Update:
             refuse_surrogates(topic)
 
     def at(self, place: Place) -> Record:
-        """Return the record of it at a place, with the id that clients see: its own, or the place.
+        """Return its record at a place, with the id that clients see: its own, or the place.
 
-        This encodes it, so it is done once in each process that needs its bytes.
+        This encodes the update, so each process that needs its bytes calls it once.
         """
         event = self.event
         own_id = event.id or None
@@ -40,21 +40,21 @@ class Update:
 
     @property
     def size_bytes(self) -> int:
-        """What it counts for in a history: its topics as JSON, data, id and type, in UTF-8."""
+        """The size that a history counts: its topics as JSON, data, id and type, in UTF-8."""
         event = self.event
         texts = (event.data, event.id or "", event.type or "")
         return len(topics_json(self.topics)) + sum(map(_utf8_bytes, texts))
 
     @property
     def digest(self) -> bytes:
-        """What tells two updates with one id apart."""
+        """A digest that distinguishes two updates with the same id."""
         event = self.event
         whole = [self.topics, event.data, event.id, event.type, event.retry_ms, self.private]
         return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32].encode()
 
 
 def topics_json(topics: tuple[str, ...]) -> bytes:
-    """Return the topics as a JSON array, in the form in which they are kept and counted."""
+    """Return the topics as a JSON array, in the form that the history keeps and counts."""
     return json.dumps(topics, ensure_ascii=False, separators=(",", ":")).encode()
 
 

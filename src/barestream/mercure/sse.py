@@ -1,4 +1,4 @@
-"""Events as bytes on the wire, in the dialect that every client tried reads alike.
+"""Events as bytes on the wire, in a form that every tested client reads in the same way.
 
 Pure. Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 """
@@ -12,14 +12,14 @@ _FORBIDDEN = re.compile(r"[\r\n\0]")
 
 
 class InvalidEventError(ValueError):
-    """An event that has no form on the wire; the message names the field and the reason."""
+    """An event that cannot be encoded; the message names the field and the reason."""
 
 
 def refuse_surrogates(text: str) -> None:
-    """Refuse text that UTF-8 cannot carry.
+    """Refuse text that UTF-8 cannot encode.
 
     Raises:
-        InvalidEventError: It holds a lone surrogate.
+        InvalidEventError: The text contains a lone surrogate.
     """
     if text.isascii():
         return
@@ -33,9 +33,9 @@ def refuse_surrogates(text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event, as a browser's EventSource will dispatch it. Each one has a form on the wire.
+    """One event, as a browser's EventSource dispatches it. Every Event can be encoded.
 
-    It always has data: an event with an id alone fires in some clients and not in others.
+    It always has data: some clients fire an event that has only an id, and others do not.
 
     Attributes:
         data: Any text without NUL; its line ends (CRLF, CR, LF) arrive as LF.
@@ -45,7 +45,7 @@ class Event:
 
     Raises:
         InvalidEventError: CR, LF or NUL in the id or type, NUL in the data, a retry below 0,
-            or text that UTF-8 cannot carry (a lone surrogate).
+            or text that UTF-8 cannot encode (a lone surrogate).
     """
 
     data: str = ""
@@ -59,7 +59,7 @@ class Event:
                 if _FORBIDDEN.search(value):
                     raise InvalidEventError(f"{name} contains CR, LF or NUL: {value!r}")
                 refuse_surrogates(value)
-        # Firefox leaves it out.
+        # Firefox drops a NUL.
         if "\0" in self.data:
             raise InvalidEventError("data contains NUL")
         refuse_surrogates(self.data)
@@ -84,19 +84,19 @@ def encode(event: Event, given_id: str | None = None) -> bytes:
 
     Args:
         event: The event.
-        given_id: The id on the wire where the event has none of its own. An empty one is none: it
-            would reset the client's last id.
+        given_id: The id on the wire if the event has none of its own. An empty id of the event
+            counts as none, because it would reset the client's last id.
     """
     lines = []
     if event.type is not None:
         lines.append(f"event: {event.type}\n")
     if event.retry_ms is not None:
         lines.append(f"retry: {event.retry_ms}\n")
-    # In C: line by line, 512,000 of them took 55 ms.
+    # str.replace, because a loop over 512,000 lines took 55 ms.
     data = _with_plain_line_ends(event.data).replace("\n", f"\n{_DATA}")
     lines.append(f"{_DATA}{data}\n")
-    # Last: fetch-event-source comes back with an id as soon as it has read that line, so an event
-    # whose data a broken connection has torn would be lost to it.
+    # The id is last, because fetch-event-source resumes from an id as soon as it has read that
+    # line: if the connection broke in the middle of the data, the event would be lost.
     event_id = event.id or given_id
     if event_id is not None:
         lines.append(f"id: {event_id}\n")
@@ -108,7 +108,7 @@ def data_bytes(data: str) -> int:
     """Return how large data is on the wire: as UTF-8, with the prefix of each line but the first.
 
     Raises:
-        UnicodeEncodeError: It is text that UTF-8 cannot carry (a lone surrogate).
+        UnicodeEncodeError: The text contains a lone surrogate.
     """
     plain = _with_plain_line_ends(data)
     return len(plain.encode()) + len(_DATA) * plain.count("\n")
@@ -119,18 +119,19 @@ def _with_plain_line_ends(data: str) -> str:
 
 
 def frame(body: bytes) -> Frame:
-    """Return the bytes framed for a stream; they must not be empty (a last chunk is)."""
+    """Return the bytes framed for a stream; they must not be empty, because that ends a body."""
     return Frame(body, b"%x\r\n%b\r\n" % (len(body), body))
 
 
 def retry(delay_ms: int) -> Frame:
     """Return the frame that sets the client's reconnection delay and dispatches nothing.
 
-    One bare line, as a heartbeat is: with a blank line after it, httpx-sse fires an empty message,
-    on a new connection with an empty id, and who takes that for the last id resumes nowhere.
+    It is one line without a blank line after it, as a heartbeat is. After a blank line httpx-sse
+    would fire an empty message, on a new connection with an empty id, and a client that keeps that
+    as its last id could not resume.
     """
     return frame(b"retry: %d\n" % delay_ms)
 
 
-# One bare line: with a blank line after it, one popular client fires an empty message.
+# One line without a blank line after it: after a blank line httpx-sse would fire an empty message.
 HEARTBEAT = frame(b":\n")

@@ -1,13 +1,13 @@
-"""How a piece of long work asks whether it has to let others in. Pure."""
+"""How long work finds out that it must let other work run. Pure."""
 
 import math
 from typing import Protocol
 
 
 class Budget(Protocol):
-    """Tells a piece of long work when it has to let others in.
+    """Tells long work when it must let other work run.
 
-    Long work is a generator: it asks after each of its steps, and yields if the slice is over.
+    Long work is a generator. It asks after each of its steps, and yields if the slice is over.
     """
 
     def begin(self) -> float:
@@ -18,7 +18,7 @@ class Budget(Protocol):
 
 
 class Unbounded:
-    """A budget without an end, for work that holds up nothing else."""
+    """A budget without an end, for work that delays nothing else."""
 
     def begin(self) -> float:
         """Return when the slice ends: never."""

@@ -1,4 +1,4 @@
-"""Who may publish and read what: tokens (JWS), checked and made.
+"""Tokens (JWS), which say what their bearer may publish and read: verified and signed.
 
 Pure. Sources: https://mercure.rocks/spec#authorization, RFC 7515 (JWS), RFC 7517 (JWK),
 RFC 7518 (algorithms), RFC 7519 (JWT).
@@ -22,11 +22,11 @@ from barestream.mercure.topics import MOST_CHARACTERS, InvalidSelectorError, Sel
 
 
 class InvalidKeyError(ValueError):
-    """A key that cannot be used; the message says what is expected, never the key."""
+    """A key that cannot be used; the message says what is expected, and never contains the key."""
 
 
 class InvalidTokenError(Exception):
-    """A token that does not count; the message is for the client and quotes nothing of it."""
+    """An invalid token; the message is for the client and quotes nothing of the token."""
 
 
 class _Kind(NamedTuple):
@@ -35,8 +35,8 @@ class _Kind(NamedTuple):
     Attributes:
         kty: The kind as a JWK names it.
         crv: The curve as a JWK names it; None for a kind without curves.
-        algorithms: What it can sign with. The first is meant where nothing says which.
-        expected: The form of such a key outside of a set.
+        algorithms: The algorithms that suit it. The first is the default for a key of a JWKS.
+        expected: The form of such a key outside of a JWKS.
     """
 
     kty: str
@@ -77,12 +77,12 @@ _PRIVATE = (RSAPrivateKey, EllipticCurvePrivateKey, Ed25519PrivateKey, Ed448Priv
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """What the one who holds a token may do.
+    """What the bearer of a token may do.
 
     Attributes:
-        publish: The topics it may publish to.
+        publish: The topics that it may publish to.
         subscribe: The topics whose private updates it may read.
-        expires_at: When all this ends, in seconds of the wall clock; None where it does not.
+        expires_at: When the token expires, in seconds of the wall clock; None if it never does.
     """
 
     publish: Selectors
@@ -97,7 +97,7 @@ class _Key(NamedTuple):
     """A key and the one algorithm that it may be used with.
 
     Attributes:
-        id: What a token calls it; None where it has no name.
+        id: Its kid; None if it has none.
         algorithm: One of ``ALGORITHMS``.
         material: The key as PyJWT prepared it.
     """
@@ -107,33 +107,34 @@ class _Key(NamedTuple):
     material: Any
 
 
-# Tokens that were verified, so that a publisher's is not verified anew for each update: that took
-# 30 % of a publish. Of 4 KB at most, which the header of a request mostly has, they are 4 MB.
+# The verifier remembers so many verified tokens, because verifying a publisher's token for each
+# update took 30 % of a publish. With at most 4 KB each, as much as most requests' headers, they
+# take 4 MB.
 MOST_REMEMBERED = 1000
 MOST_REMEMBERED_CHARACTERS = 4096
 
 
 class _Verified(NamedTuple):
-    """What a token allows, and from when on."""
+    """What a token allows, and from when."""
 
     bearer: Bearer
     valid_from: float | None
 
 
 class Verifier:
-    """Tells what a token allows. It remembers the tokens that it has verified, the newest ones.
+    """Verifies tokens, and remembers the newest ones that it has verified.
 
     Args:
         key: A secret (HS*), a public key in PEM, or a JWKS: a JSON object with ``keys``.
-        algorithm: The one algorithm of the key, from ``ALGORITHMS``. In a set it is that of the
-            keys that name none of their own and that it suits.
+        algorithm: The one algorithm of the key, from ``ALGORITHMS``. In a JWKS it is the algorithm
+            of the keys that name none of their own and that it suits.
         now: The wall clock, in seconds.
-        leeway_seconds: By how much a token's ``nbf`` may be ahead of the clock.
+        leeway_seconds: How far a token's ``nbf`` may be ahead of the clock.
 
     Raises:
-        InvalidKeyError: The key does not suit the algorithm, is shorter than RFC 7518 asks for
-            or is a private one. In a set: one of its keys; those of a kind or an algorithm
-            that is not served, and those for encryption, are passed over, but not all of them.
+        InvalidKeyError: The key does not suit the algorithm, is shorter than RFC 7518 demands, or
+            is a private one. In a JWKS this holds for each key; keys of an unsupported kind or
+            algorithm and keys for encryption are ignored, but at least one key must remain.
     """
 
     def __init__(
@@ -142,7 +143,7 @@ class Verifier:
         self._now = now
         self._leeway_seconds = leeway_seconds
         self._remembered: dict[str, _Verified] = {}
-        # A set with a slip in its JSON must not become a secret that nobody meant.
+        # A JWKS with a mistake in its JSON must not be used as a secret.
         self._is_set = key.lstrip().startswith("{") and '"keys"' in key
         if self._is_set:
             self._keys = _read_set(key, algorithm)
@@ -152,8 +153,9 @@ class Verifier:
     def verify(self, token: str) -> Bearer:
         """Return what a token in compact serialization allows.
 
-        ``exp`` holds to the second, and ``nbf`` with the leeway: an issuer's clock may be ahead.
-        ``iat`` is not checked for the same reason, nor ``aud``: an issuer knows no name of a hub.
+        ``exp`` has no leeway. ``nbf`` has one, because an issuer's clock may be ahead, and ``iat``
+        is not checked for the same reason. ``aud`` is not checked, because a hub has no name that
+        an issuer could know.
 
         Raises:
             InvalidTokenError: The token is not signed with the key, has expired, is not valid
@@ -185,7 +187,7 @@ class Verifier:
         if len(token) > MOST_REMEMBERED_CHARACTERS:
             return
         if len(self._remembered) >= MOST_REMEMBERED:
-            # The oldest: dicts keep the order in which keys came.
+            # The oldest token: dicts keep the order of insertion.
             del self._remembered[next(iter(self._remembered))]
         self._remembered[token] = verified
 
@@ -199,7 +201,7 @@ class Verifier:
             raise InvalidTokenError(
                 "The token's alg is not the algorithm of the hub's key."
             ) from None
-        # A ValueError is text that UTF-8 cannot carry.
+        # PyJWT raises a ValueError for text that UTF-8 cannot encode.
         except (jwt.PyJWTError, ValueError):
             raise InvalidTokenError("The token is not a JWS in compact serialization.") from None
         try:
@@ -233,19 +235,19 @@ def sign(
     subscribe: Iterable[str],
     expires_at: float | None,
 ) -> str:
-    """Return a token that a ``Verifier`` of the same secret, or of the public key, takes.
+    """Return a token that a ``Verifier`` with the same secret, or the public key, accepts.
 
     Args:
         key: A secret (HS*) or a private key in PEM.
         algorithm: One of ``ALGORITHMS``.
         publish: Selectors of the topics that it may publish to.
         subscribe: Selectors of the topics whose private updates it may read.
-        expires_at: In seconds of the wall clock, finite; rounded down to a whole second, as not
-            every reader takes parts of one. None for a token that never expires.
+        expires_at: In seconds of the wall clock, finite; rounded down to a whole second, because
+            not every reader accepts a fraction. None for a token that never expires.
 
     Raises:
-        InvalidKeyError: The key does not suit the algorithm, is shorter than RFC 7518 asks for
-            or is a public one.
+        InvalidKeyError: The key does not suit the algorithm, is shorter than RFC 7518 demands, or
+            is a public one.
     """
     material = _load(key, algorithm)
     if not isinstance(material, (bytes, *_PRIVATE)):
@@ -257,14 +259,14 @@ def sign(
 
 
 def _load(source: str | dict[str, Any], algorithm: str) -> Any:
-    """Return a key, from its text or its JWK, as PyJWT takes it for the algorithm."""
+    """Return PyJWT's form of a key for the algorithm, from its text or its JWK."""
     if algorithm not in ALGORITHMS:
         raise InvalidKeyError(f"expected one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
     method = _JWS.get_algorithm_by_name(algorithm)
     try:
         raw = method.from_jwk(source) if isinstance(source, dict) else source
         material = method.prepare_key(raw)
-    # What PyJWT and cryptography raise may quote the key.
+    # "from None", because the errors of PyJWT and cryptography may quote the key.
     except (jwt.PyJWTError, LookupError, TypeError, ValueError, UnsupportedAlgorithm):
         if isinstance(source, dict):
             raise InvalidKeyError(f"its values are not valid for kty {source['kty']}") from None
@@ -302,7 +304,7 @@ def _read_set(text: str, given: str) -> list[_Key]:
 
 
 def _read_member(jwk: object, given: str) -> _Key | None:
-    """Return a key of a set, or None where it is one to be passed over (RFC 7517, section 5)."""
+    """Return a key of a JWKS, or None if it is to be ignored (RFC 7517, section 5)."""
     if not isinstance(jwk, dict):
         raise InvalidKeyError("it is not a JSON object")
     name = jwk.get("kid")
@@ -328,12 +330,12 @@ def _read_member(jwk: object, given: str) -> _Key | None:
 
 
 def _time(claims: dict[str, Any], name: str) -> float | None:
-    """Return a NumericDate, or None where the token has none (RFC 7519, section 2)."""
+    """Return a NumericDate, or None if the token has none (RFC 7519, section 2)."""
     if name not in claims:
         return None
     seconds = claims[name]
     if isinstance(seconds, int | float) and not isinstance(seconds, bool):
-        # A whole number of JSON may be too large for a float.
+        # An integer in JSON may be too large for a float.
         with suppress(OverflowError):
             if math.isfinite(seconds):
                 return float(seconds)
@@ -342,7 +344,7 @@ def _time(claims: dict[str, Any], name: str) -> float | None:
 
 def _selectors(allowed: dict[str, Any], name: str) -> Selectors:
     texts = allowed.get(name)
-    # Go writes an empty list as null, the reference hub's own claims too.
+    # Go writes an empty list as null, also in the reference hub's own claims.
     if texts is None:
         texts = []
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):

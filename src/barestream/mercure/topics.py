@@ -1,4 +1,4 @@
-"""Which topics a topic selector matches, by the steps of the Mercure protocol.
+"""Topic selectors, and which topics they match, by the rules of the Mercure protocol.
 
 Pure. Sources: https://mercure.rocks/spec#topic-selectors and
 https://www.rfc-editor.org/rfc/rfc6570 (URI Template).
@@ -15,15 +15,15 @@ import re2  # type: ignore[import-untyped]
 
 from barestream.mercure.time_budget import Budget
 
-# As long as an URL that every proxy takes: a subscription names its selectors in one.
+# Every proxy accepts a URL of this length, and a subscription names its selectors in its URL.
 MOST_CHARACTERS = 2048
 
 EVERYTHING = "*"
 
 _PCT = "%[0-9A-Fa-f]{2}"
 
-# The grammar of RFC 6570, section 2, with erratum 6937, which allows the apostrophe. Possessive,
-# and no two branches start alike: a stranger's selector is read in linear time.
+# The grammar of RFC 6570, section 2, with erratum 6937, which allows the apostrophe. Quantifiers
+# are possessive and no two branches start alike, so any client's selector is read in linear time.
 _LITERALS = (
     r"[!#$&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~"
     "\u00a0-\ud7ff\ue000-\ufdcf\ufdf0-\uffef"
@@ -52,8 +52,8 @@ class _Operator(NamedTuple):
     """How an expression expands: the table of RFC 6570, appendix A.
 
     Attributes:
-        first: What stands before the first defined variable.
-        separator: What stands between two of them.
+        first: The text before the first defined variable.
+        separator: The text between two of them.
         named: Whether each value follows the name of its variable.
         equals: Whether "=" follows the name of a variable even where the value is empty.
         allowed: The characters that a value keeps, as the inside of a pattern's class.
@@ -79,7 +79,7 @@ _OPERATORS = {
 
 
 def _variable_pattern(operator: _Operator, variable: str) -> str:
-    """Return the pattern of what one defined variable expands to."""
+    """Return the pattern of the texts that one defined variable can expand to."""
     name, colon, length = variable.partition(":")
     allowed = operator.allowed
     if name.endswith("*"):
@@ -102,8 +102,9 @@ def _variable_pattern(operator: _Operator, variable: str) -> str:
 def _expression_pattern(operator: _Operator, variables: list[str]) -> str:
     """Return the pattern of an expression, any of whose variables may be undefined."""
     separator = re.escape(operator.separator)
-    # All that the variables from this one on can give, where one of them at least is defined:
-    # this one alone, or perhaps this one and surely a later one. Grows with their number only.
+    # The texts that the variables from this one on can expand to if at least one is defined: this
+    # one alone, or optionally this one and then at least one later one. The pattern's size grows
+    # linearly with their number.
     pattern = ""
     for variable in reversed(variables):
         this = _variable_pattern(operator, variable)
@@ -118,9 +119,9 @@ def _spellings(literals: str) -> tuple[str, ...]:
     return literals, quote(literals, safe="%!#$&'()*+,-./:;=?@[]_~")
 
 
-# RE2 counts a program, and what it remembers of past matches, against this, and refuses what is
-# larger: 7 times a template of ten variables. The longest programs that fit take some 15 ms for a
-# topic of 2,000 characters that was made for them.
+# RE2 counts a program and its cache of past matches against this limit, and refuses a larger
+# program. It is 7 times what a template of ten variables needs. The longest programs that fit take
+# some 15 ms for the worst topic of 2,000 characters.
 _MOST_MEMORY_BYTES = 32 * 1024
 
 
@@ -128,7 +129,7 @@ class Template:
     """A URI template, ready to be matched.
 
     Args:
-        pattern: The pattern of what follows a prefix.
+        pattern: The pattern of the text after a prefix.
 
     Attributes:
         selector: The template as it was written.
@@ -145,12 +146,12 @@ class Template:
 
     @property
     def steps(self) -> int:
-        """How long its program is: it takes some 50 bytes a step, and up to 1 us in a match."""
+        """The length of its program; a step takes some 50 bytes, and up to 1 us in a match."""
         return int(self._pattern.programsize)
 
     @classmethod
     def parse(cls, selector: str) -> Self | None:
-        """Return the template, or None where the selector is none, or one too large to match."""
+        """Return the template; None if the selector is not a template, or is too large to match."""
         position = 0
         prefixes: tuple[str, ...] = ("",)
         patterns: list[str] = []
@@ -172,48 +173,49 @@ class Template:
         options.never_capture = True
         options.log_errors = False
         try:
-            # RE2, since selectors and topics come from strangers: with {a}{b}{c}{d}... Python's
-            # re would try every way to share a topic out, and hold the worker for hours.
+            # RE2, because any client may choose selectors and topics: with {a}{b}{c}{d}... Python's
+            # re would try every way to divide a topic, and hold the worker for hours.
             return cls(selector, prefixes, re2.compile("".join(patterns), options))
         except re2.error:
             return None
 
     def match(self, topic: str) -> bool:
-        """Return whether the topic is the template itself, or one that it can expand to.
+        """Return whether the topic is the template itself, or a text that it can expand to.
 
-        A value holds what an expansion gives: ASCII, the rest percent-encoded. A literal beyond
-        ASCII is matched as it stands, and percent-encoded. Names that an exploded array brings
-        with it are held to what a value may be, as by Mercure's own hub; the RFC would let
-        ``/users/1{;x*}`` give ``/users/1;/users/2=``.
+        A value has the characters of an expansion: ASCII, the rest percent-encoded. A literal
+        beyond ASCII matches as it is, and percent-encoded. The names of an exploded array may have
+        only the characters of a value, as in Mercure's own hub; by the RFC ``/users/1{;x*}`` could
+        expand to ``/users/1;/users/2=``.
         """
         for prefix in self.prefixes:
             if topic.startswith(prefix):
-                # Bytes, since the wrapper would count the characters of a str once more. No
-                # pattern holds a surrogate, so a topic with one matches nothing.
+                # Bytes, because re2's wrapper would count the characters of a str again. No
+                # pattern contains a surrogate, so a topic with one matches nothing.
                 rest = topic[len(prefix) :].encode(errors="surrogatepass")
                 return self._pattern.fullmatch(rest) is not None or topic == self.selector
         return False
 
 
-# Streams ask for the same few templates again and again; a stranger's, ever new, push each other
-# out. The largest takes 83 KB, with what RE2 does not count.
+# Most streams use the same few templates. If a client sends ever new ones, the oldest are dropped.
+# The largest takes 83 KB, with the memory that RE2 does not count.
 @lru_cache(maxsize=1024)
 def _template(selector: str) -> Template | None:
     return Template.parse(selector)
 
 
 class Selectors:
-    """What a subscriber, or a token, names: a topic matches where one of the selectors does.
+    """The selectors of a subscriber or of a token: a topic matches if one of them matches it.
 
     Args:
-        selectors: Any text; the first of equal ones counts.
-        most_steps: How large the templates among them may be together; none that follows is read.
+        selectors: Any texts; the first of equal ones counts.
+        most_steps: The most steps of the templates together; parsing ends at the first template
+            that exceeds it.
 
     Attributes:
         everything: Whether one of them is ``*``.
         exact: Those that only match themselves.
         templates: Those that are URI templates.
-        steps: How large these are together.
+        steps: The steps of the templates together.
 
     Raises:
         InvalidSelectorError: A selector is too long, or the templates are too large.
@@ -262,7 +264,7 @@ class Selectors:
         )
 
     def matching_any(self, topics: Sequence[str], budget: Budget) -> Generator[None, None, bool]:
-        """Find out, in the budget's slices, whether one of the topics at least is matched."""
+        """Find out, in the budget's slices, whether at least one of the topics is matched."""
         if topics and (self.everything or not self._texts.keys().isdisjoint(topics)):
             return True
         for topic in topics:
@@ -276,7 +278,7 @@ class Selectors:
     def matching_all(self, topics: Sequence[str], budget: Budget) -> Generator[None, None, bool]:
         """Find out, in the budget's slices, whether every topic is matched.
 
-        No topics are not, as nothing was allowed.
+        The result for no topics is False, because nothing was allowed.
         """
         for topic in topics:
             if not (yield from self.matching_any((topic,), budget)):

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from barestream.settings.setting import setting, split
 
-# The kernel's sun_path holds 108 bytes (unix(7)); "/<instance>/<slot>.sock" comes behind it.
+# The kernel's sun_path holds 108 bytes (unix(7)); "/<instance>/<slot>.sock" follows this path.
 _SOCKET_DIR_MOST_BYTES = 60
 
-# What Kubernetes sets in the variable of a port, for a Service of the variable's name.
+# The value that Kubernetes sets in the variable of a port, for a Service of the variable's name.
 OF_KUBERNETES = re.compile(r"(tcp|udp|sctp)://\S+:[0-9]+")
 
 
@@ -117,7 +117,7 @@ class DeploymentSettings(BaseModel):
     @field_validator("trusted_proxies")
     @classmethod
     def _are_addresses(cls, listed: str) -> str:
-        # nginx knows a network by the length of its prefix alone, and not by a mask.
+        # nginx accepts a network only with a prefix length, not with a mask.
         return ",".join(dict.fromkeys(str(ip_network(part)) for part in split(listed)))
 
 

@@ -1,4 +1,4 @@
-"""What is valid, and probably not meant as it is."""
+"""Warnings about settings that are valid, but probably a mistake."""
 
 import difflib
 import re
@@ -11,19 +11,19 @@ from barestream.settings.env_file import VARIABLE as ENV_FILE_VARIABLE
 from barestream.settings.setting import FILE_SUFFIX, PREFIX, variable
 from barestream.settings.settings import Settings, secrets
 
-# What Kubernetes sets for a Service that is named barestream, or barestream-tls, beside its
-# BARESTREAM_PORT or BARESTREAM_TLS_PORT:
+# The variables that Kubernetes sets for a Service that is named barestream, or barestream-tls,
+# beside BARESTREAM_PORT or BARESTREAM_TLS_PORT:
 # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 _OF_KUBERNETES = re.compile(rf"{PREFIX}(\w+_)?(PORT_[0-9]+_.*|SERVICE_(HOST|PORT.*))")
 
 
 def doubts(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield a sentence for each variable that is valid, but probably not meant as it is."""
+    """Yield a sentence for each variable that is valid, but probably a mistake."""
     yield from unknown(environment)
     for name in secrets():
         secret: SecretStr | None = getattr(settings, name)
         value = secret.get_secret_value() if secret else ""
-        # A key in PEM ends with a line end, and a JWKS is no line.
+        # A key in PEM ends with a line end, and a JWKS may have several lines.
         is_one_line = not value.startswith(("-----BEGIN ", "{"))
         if is_one_line and value != value.strip():
             yield (
@@ -38,7 +38,7 @@ def doubts(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def unknown(environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield a sentence for each variable of the environment that only looks like a setting."""
+    """Yield a sentence for each variable that has the prefix of settings, but is not a setting."""
     known = [variable(name) for name in Settings.model_fields]
     known += [variable(name) + FILE_SUFFIX for name in secrets()]
     known += [ENV_FILE_VARIABLE]

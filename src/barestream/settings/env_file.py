@@ -35,11 +35,11 @@ class EnvFileError(ValueError):
 
 
 def complete(environment: MutableMapping[str, str]) -> None:
-    """Set the variables that the environment does not have and the file beside it does.
+    """Set the variables of the file that the environment does not have.
 
     Raises:
         EnvFileError: A line cannot be read; see ``read``.
-        OSError: The file cannot be read. That there is no default file is no error.
+        OSError: The file cannot be read. A missing default file is no error.
     """
     named = environment.get(VARIABLE, ".env")
     if named and (VARIABLE in environment or Path(named).exists()):
@@ -48,10 +48,10 @@ def complete(environment: MutableMapping[str, str]) -> None:
 
 
 def names(path: Path) -> Iterator[str]:
-    """Yield the names in a file as Compose finds them, whatever their values are.
+    """Yield the names in a file as Compose finds them, even where a value cannot be read.
 
     Raises:
-        EnvFileError: The file is no text.
+        EnvFileError: The file is not text.
         OSError: The file cannot be read.
     """
     for binding in parse_stream(_text(path)):
@@ -81,14 +81,14 @@ def _text(path: Path) -> StringIO:
         raise EnvFileError(f"{path}: the file is in UTF-16; save it in UTF-8")
     if b"\0" in raw:
         raise EnvFileError(f"{path}: the file holds a NUL byte; save it as text in UTF-8")
-    # Windows programs put a byte order mark at the start. Bytes that are not UTF-8 stay what they
-    # are, as in Compose.
+    # Windows programs put a byte order mark at the start. Bytes that are not UTF-8 stay unchanged,
+    # as in Compose.
     text = raw.removeprefix(BOM_UTF8).decode(errors="surrogateescape")
     return StringIO(text, newline="")
 
 
 def _why_refused(binding: Binding) -> str | None:
-    """Return what is wrong with a statement, or could mean two things; None where nothing is."""
+    """Return why a statement is refused: it is wrong or ambiguous; None if it is neither."""
     text = binding.original.string
     if "\r" in text.replace("\r\n", ""):
         return "the line contains a carriage return; remove it"
@@ -104,7 +104,7 @@ def _why_refused(binding: Binding) -> str | None:
 
 
 def _ambiguity(raw: str, name: str, read_value: str) -> str | None:
-    """Return what Compose reads otherwise in a value as it is written; None where nothing is."""
+    """Return which part of a written value Compose reads differently; None if there is none."""
     value = raw.strip(" \t")
     if "$" in read_value and not value.startswith("'"):
         return (

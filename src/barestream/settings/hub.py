@@ -1,4 +1,4 @@
-"""The settings of the hub: what the app does, however it is deployed."""
+"""The settings of the hub itself, independent of its deployment."""
 
 import re
 
@@ -12,7 +12,8 @@ from barestream.settings.setting import LOG_LEVELS, LogLevel, secret, setting, s
 LOCAL_BROKER = "local"
 _BROKER_SCHEMES = ("redis://", "rediss://", "valkey://", "valkeys://", "unix://")
 
-# As browsers serialize an origin; apps in a web view have schemes of their own (capacitor, ionic).
+# The form in which browsers serialize an origin. Apps in a web view have schemes of their own
+# (capacitor, ionic).
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
 
@@ -222,7 +223,7 @@ class HubSettings(BaseModel):
                     raise ValueError(
                         f"{origin!r} names the default port, which browsers leave out; remove it"
                     )
-        # nginx refuses a map that names one twice, and its file has one line for each setting.
+        # nginx refuses a map with a duplicate, and its file has one line for each setting.
         return ",".join(dict.fromkeys(split(listed)))
 
     @field_validator("broker_url")

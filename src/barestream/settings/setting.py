@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 
 PREFIX = "BARESTREAM_"
 
-# A secret may stand in a file: its variable with this behind it holds the path.
+# A secret may be in a file; the variable with this suffix then holds the path.
 FILE_SUFFIX = "_FILE"
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -20,7 +20,7 @@ class SettingsError(ValueError):
 
 
 def setting(default: Any, description: str, expected: str, unit: str = "", **limits: Any) -> Any:
-    """Return the field of a setting; the expected form is what an error says."""
+    """Return the field of a setting; errors quote the expected form."""
     return Field(
         default=default,
         description=description,
@@ -35,7 +35,7 @@ def secret(description: str, expected: str, default: SecretStr | None = None) ->
 
 
 def split(listed: str) -> list[str]:
-    """Return the parts of a list with commas between."""
+    """Return the parts of a list that is separated by commas."""
     return [part.strip() for part in listed.split(",") if part.strip()]
 
 
@@ -45,7 +45,7 @@ def variable(name: str) -> str:
 
 
 def unit(info: FieldInfo) -> str:
-    """Return the unit of a field, or nothing."""
+    """Return the unit of a field; empty if it has none."""
     return _extra(info)["unit"]
 
 

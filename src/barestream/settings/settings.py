@@ -12,11 +12,11 @@ from barestream.settings.deployment import DeploymentSettings, InstanceSettings
 from barestream.settings.hub import HubSettings
 from barestream.settings.setting import FILE_SUFFIX, SettingsError, expected, is_secret, variable
 
-# In place of a secret's value, where a message names it.
+# Messages show this in place of a secret's value.
 _SECRET = "(a secret)"  # noqa: S105
 
-# The settings that nginx takes from the app that serves (nginx/upstream.envsh). Settings whose
-# change needs a new container come from Compose.
+# The settings that nginx reads from the running app (nginx/upstream.envsh). Compose passes the
+# settings whose change needs a new container.
 _OF_NGINX = (
     "cors_origins",
     "data_bytes",
@@ -35,20 +35,20 @@ class Settings(InstanceSettings, HubSettings, DeploymentSettings):
 
 
 def load(*names: str) -> Settings:
-    """Return the settings that the environment asks for; an empty variable means the default.
+    """Return the settings of the environment; an empty variable means the default.
 
     Args:
         names: The settings that are needed; the others keep their defaults. Without names all
             settings are read.
 
     Raises:
-        SettingsError: One or more are not of their expected form, or do not go together.
+        SettingsError: One or more do not have their expected form, or contradict each other.
     """
     needed = names or tuple(Settings.model_fields)
     set_values = {name: os.environ.get(variable(name)) for name in needed}
     given = {name: value for name, value in set_values.items() if value}
     for name, value in given.items():
-        # As the environment has bytes that are not UTF-8.
+        # The environment holds bytes that are not UTF-8 as surrogates.
         if any("\ud800" <= character <= "\udfff" for character in value):
             raise SettingsError(f"{variable(name)}: expected text in UTF-8")
     try:
@@ -82,11 +82,11 @@ def load(*names: str) -> Settings:
 
 
 def of_nginx(found: Settings) -> str:
-    """Return the settings that nginx takes: a line ``VARIABLE=value`` for each, unquoted."""
+    """Return the settings that nginx reads: a line ``VARIABLE=value`` for each, unquoted."""
     lines = []
     for name in _OF_NGINX:
         value = getattr(found, name)
-        # Not 1e-05.
+        # nginx does not read 1e-05.
         text = f"{value:f}" if isinstance(value, float) else str(value)
         lines.append(f"{variable(name)}={text}\n")
     return "".join(lines)
@@ -98,7 +98,7 @@ def secrets() -> Iterator[str]:
 
 
 def _from_files(environment: Mapping[str, str], needed: Collection[str]) -> dict[str, Any]:
-    """Return the needed secrets that stand in files, without the newline at their end."""
+    """Return the needed secrets that are in files, without the newline at their end."""
     found = {}
     for name in secrets():
         if name not in needed:
@@ -107,12 +107,12 @@ def _from_files(environment: Mapping[str, str], needed: Collection[str]) -> dict
         path = environment.get(own + FILE_SUFFIX)
         if not path:
             continue
-        # What is set itself goes before what stands in a file, such as Compose's own.
+        # The variable itself has precedence over a file, such as the one that Compose sets.
         if environment.get(own):
             continue
         try:
             text = Path(path).read_text().rstrip("\r\n")
-            # Without its secret a protection would be off.
+            # An empty secret would switch a protection off.
             if not text:
                 raise OSError("it is empty")
             found[name] = text

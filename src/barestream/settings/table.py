@@ -9,7 +9,6 @@ from barestream.settings.deployment import DeploymentSettings
 from barestream.settings.hub import HubSettings
 from barestream.settings.setting import default, kind, unit, variable
 
-# By their titles.
 TABLES: dict[str, type[BaseModel]] = {"The hub": HubSettings, "The deployment": DeploymentSettings}
 
 
@@ -44,7 +43,7 @@ def as_markdown() -> str:
 
 
 def as_env_file() -> str:
-    """Return an ``.env`` of comments alone."""
+    """Return an ``.env`` file, all of it comments."""
     entries = []
     for title, settings in TABLES.items():
         entries.append(f"# --- {title} ---\n")

@@ -1,4 +1,4 @@
-"""Logging: one JSON object a line, to standard error, the same for every part."""
+"""Logging: one JSON object a line on standard error, for all parts of the service."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def log_config(level: str) -> dict[str, Any]:
                 "()": "pythonjsonlogger.json.JsonFormatter",
                 "format": "{asctime}{levelname}{name}{process}{message}",
                 "style": "{",
-                # uvicorn says its message once more, in colours.
+                # uvicorn adds its message a second time, with colours.
                 "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
                 "rename_fields": {
                     "asctime": "time",
@@ -30,9 +30,9 @@ def log_config(level: str) -> dict[str, Any]:
         "root": {"level": level.upper(), "handlers": ["stderr"]},
         "loggers": {
             "gunicorn.error": {"level": level.upper(), "handlers": ["stderr"], "propagate": False},
-            # nginx has the access log.
+            # nginx writes the access log.
             "gunicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
-            # bareASGI's own debug lines name headers.
+            # bareASGI's debug lines would contain headers, which may hold tokens.
             "bareasgi": {"level": "INFO"},
         },
     }

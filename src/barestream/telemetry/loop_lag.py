@@ -1,21 +1,22 @@
-"""How late a loop comes to what is due: whatever holds it holds everything else up."""
+"""How late the event loop runs what is due: long work in it delays everything else."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 from barestream.telemetry.metrics import Metrics
 
-# A wake of an idle worker costs up to 0.2 ms, most of it the kernel's: 0.2 % of a core. A hold is
-# seen where a wake falls due in it: one of half this time every second time, a longer one always.
+# A wake of an idle worker takes up to 0.2 ms, most of it in the kernel: 0.2 % of a core. A delay is
+# noticed if a wake falls due in it: every delay that is longer than this period, and every second
+# one of half its length.
 PERIOD_SECONDS = 0.1
 
 
 class LoopLag:
-    """Sleeps, and notes by how much it wakes late: so long anything else due then waited too.
+    """Sleeps again and again, and measures how late it wakes: other due work waited as long.
 
     Args:
         now: A monotonic clock, in seconds.
-        metrics: Where it is noted.
+        metrics: Where the lag is recorded.
     """
 
     def __init__(self, now: Callable[[], float], metrics: Metrics) -> None:
@@ -24,11 +25,11 @@ class LoopLag:
         self._most_seconds = 0.0
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Look until cancelled."""
+        """Measure until cancelled."""
         while True:
             due = self._now() + PERIOD_SECONDS
             await sleep(PERIOD_SECONDS)
-            # uvloop's timers count whole milliseconds, and so may come before their time.
+            # uvloop's timers count whole milliseconds, so one may fire early.
             self._note(max(0.0, self._now() - due))
 
     def _note(self, late_seconds: float) -> None:

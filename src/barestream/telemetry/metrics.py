@@ -1,7 +1,7 @@
-"""What is counted, in Prometheus's terms: a broadcast is counted once, not each send.
+"""The service's metrics, for Prometheus. Counters change once a broadcast, not once a write.
 
-With PROMETHEUS_MULTIPROC_DIR set, each process keeps its figures in a file of that folder, and
-any of them answers for all.
+With PROMETHEUS_MULTIPROC_DIR set, each process keeps its figures in files of that folder, and
+any process can report those of all.
 Source: https://prometheus.github.io/client_python/multiprocess/
 """
 
@@ -15,7 +15,7 @@ from barestream.telemetry.metrics_folder import unchanging
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
-# From a worker beside its Valkey on an idle machine to one that is far too busy.
+# The range from a worker with Valkey on the same idle machine to an overloaded worker.
 _LAG_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -24,19 +24,20 @@ class Metrics:
 
     Attributes:
         streams: Open streams.
-        paused: Those of them whose client takes less than it is sent.
+        paused: Those of them whose client reads more slowly than the stream sends.
         ended: Streams that ended, by reason.
-        published: Updates that the history took.
-        refused: Publishes that were answered by an error, by status.
-        failed: Publishes that the history did not take, or maybe not, by BrokerAwayError's cause.
-        gaps: Gaps sent to one client that was away too long, or too slow.
-        history_lost: Times that a worker found another history than the one that it had followed.
+        published: Updates that the history accepted.
+        refused: Publishes that were answered with an error, by status.
+        failed: Publishes that the history did not accept, or may not have accepted, by the cause
+            of the BrokerAwayError.
+        gaps: Gaps sent to single clients that were away too long, or too slow.
+        history_lost: How often a worker found another history than the one that it had followed.
         resumed: Streams that resumed from an id.
-        lag_seconds: From an event's place in time to the end of its broadcast.
-        loop_lag_seconds: By how much the loop comes late to what is due.
-        loop_lag_max_seconds: The most of that since the start, of all processes that live.
-        history_up: Whether the history answers, 1 or 0; the worst of all processes.
-        history_writable: Whether it takes updates, 1 or 0; the worst of all processes.
+        lag_seconds: Time from an event's place to the end of its broadcast.
+        loop_lag_seconds: How late the event loop runs what is due.
+        loop_lag_max_seconds: The longest loop lag since the start, of all live processes.
+        history_up: 1 if the history answers all processes, else 0.
+        history_writable: 1 if the history accepts updates from all processes, else 0.
         draining: Workers that drain.
         clock_jumps: Jumps of the wall clock, by direction.
     """

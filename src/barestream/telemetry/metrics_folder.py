@@ -1,8 +1,8 @@
-"""The folder in which the processes of one service keep their figures, a file for each.
+"""The folder in which the processes of one service keep their figures, each in files of its own.
 
-The files are prometheus_client's. It leaves those of a dead process for ever, since its counts
-must not be lost, and reads all of them at each scrape. Here the counts of the dead are added up
-in one file of each kind.
+prometheus_client writes the files. It keeps those of a dead process for ever, because its counts
+must not be lost, and reads all of them at each scrape. This module adds up the counts of the dead
+processes in one file of each kind.
 Source: https://prometheus.github.io/client_python/multiprocess/
 """
 
@@ -17,27 +17,27 @@ from barestream.telemetry.prometheus_parts import read_counts, write_counts
 
 logger = logging.getLogger(__name__)
 
-# The beginning of the name of the folder that is made for one service.
+# The prefix of the folder's name.
 METRICS_FOLDER = "barestream-metrics-"
 
-# The kinds that outlive their process; prometheus_client removes its live gauges.
+# The kinds of metrics that outlive their process; prometheus_client removes its live gauges.
 _KINDS = ("counter", "histogram")
 
-# In place of a process's id.
+# The file's name has this in place of a process's id.
 _DEAD = "dead"
 
 
 class BusyFolderError(Exception):
-    """Another process changes the folder, or reads it while this one wants to change it."""
+    """Another process changes the folder, or reads it while this process wants to change it."""
 
 
 @contextmanager
 def unchanging(folder: Path) -> Iterator[None]:
-    """Keep the files of the dead as they are, so that each count is read once.
+    """Keep the files of dead processes unchanged, so that each count is read once.
 
     Raises:
-        BusyFolderError: They are being added up, which takes milliseconds. Waiting could take for
-            ever: the master that adds them up may be stopped.
+        BusyFolderError: Another process adds them up, which takes milliseconds. A wait could last
+            for ever, because that process may be stopped.
     """
     with _locked(folder, fcntl.LOCK_SH):
         yield
@@ -56,9 +56,9 @@ class DeadProcesses:
         added up when the next process ends.
 
         Args:
-            folder: Of the figures.
-            pid: The process's id.
-            living: Ids of processes that live; one of them may have the id of an earlier one.
+            folder: The folder of the figures.
+            pid: The id of the process.
+            living: Ids of live processes; a live process may have the id of an earlier one.
         """
         self._pids.add(pid)
         self._pids.difference_update(living)
@@ -69,7 +69,7 @@ class DeadProcesses:
         except BusyFolderError:
             return
         except (OSError, RuntimeError, ValueError) as error:
-            # RuntimeError and ValueError: prometheus_client's, for a damaged file.
+            # prometheus_client raises RuntimeError or ValueError for a damaged file.
             logger.warning("the counts of a worker that ended stay in its own files: %s", error)
             return
         self._pids.clear()

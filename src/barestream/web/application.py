@@ -1,11 +1,10 @@
-"""bareASGI's application, with streams and early errors that go around its loops.
+"""bareASGI's application, with a shorter path for streams and for early errors.
 
-bareASGI runs two tasks beside the server's own for each response, one that sends and one
-that waits for the client to leave. A response that lasts for hours, and whose bytes go past the
-ASGI sends, needs neither: without them a stream costs half the memory. Its handler and its route
-are bareASGI's like all others.
+For each response bareASGI runs two tasks in addition to the server's: one sends, the other waits
+for the client to leave. A stream whose bytes bypass the ASGI sends needs neither, and takes half
+the memory without them. Its handler and its route are ordinary ones of bareASGI.
 
-It also waits for the whole body before it answers, so that a client without a token could make it
+bareASGI also waits for the whole body before it answers, so a client without a token could make it
 read megabytes. Only this module avoids both, by overriding methods of bareASGI that are not public.
 """
 
@@ -22,17 +21,18 @@ from barestream.web.unread_body import UnreadBody
 
 
 class Application(bareasgi_parts.Application):
-    """As bareASGI's own."""
+    """bareASGI's application with those two changes."""
 
     async def _handle_http_request(self, scope: Any, receive: Any, send: Any) -> None:
-        # Raised where a client has left before its request was whole: the server would log it
-        # as an error of ours. Where the client is still there, it says itself that no answer came.
+        # bareASGI raises these if a client has left before its request was whole; the server would
+        # log that as an error of the application. If the client is still connected, the server
+        # itself logs that no answer came.
         with suppress(HttpDisconnectError, HttpInternalError):
             instance = _Instance(scope, self.http_router, self.middlewares, self.info)
             await instance.process(receive, send)
 
 
-# Mostly they have no body.
+# Requests with these methods mostly have no body.
 _BODILESS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -42,8 +42,9 @@ class _Instance(HttpInstance):
     async def _receive_request(self, receive: Any) -> Any:
         if self.scope["method"] in _BODILESS or WHOLE_BODY in (self.scope.get("extensions") or ()):
             return await super()._receive_request(receive)
-        # The handler begins before the first piece of the body has come: to ask for a piece tells a
-        # client with "Expect: 100-continue" to send it (RFC 9110, section 10.1.1).
+        # The handler begins before the first piece of the body has come. Awaiting a piece would
+        # make the server ask a client with "Expect: 100-continue" to send the body (RFC 9110,
+        # section 10.1.1).
         return {"type": "http.request", "body": b"", "more_body": True}
 
     async def _handle_request(self, receive: Any, request_event: Any) -> Any:
@@ -64,6 +65,6 @@ class _Instance(HttpInstance):
         if isinstance(response, StreamResponse) and response.is_direct:
             return response.respond(send)
         if self._is_early:
-            # The loop would take further pieces of the body for an error.
+            # bareASGI's loop would treat further pieces of the body as an error.
             return self._send_response_events(send, response)
         return super()._send_response(receive, send, response)

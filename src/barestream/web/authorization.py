@@ -1,4 +1,4 @@
-"""Who asks: the token of a request, from where the Mercure protocol lets it travel.
+"""Authorization by the token of a request, in each place that the Mercure protocol allows.
 
 Source: https://mercure.rocks/spec#authorization
 """
@@ -15,15 +15,15 @@ from barestream.web.refusals import Refused, bad_request
 
 _COOKIE = "mercureAuthorization"
 
-# Schemes by which a proxy before the hub asks browsers for a password; they then send it to the
-# hub too.
+# Schemes by which a proxy in front of the hub may ask browsers for a password. The browsers then
+# send the password to the hub too.
 _FOREIGN_SCHEMES = {"basic", "digest", "negotiate", "ntlm"}
 
-# RFC 6750, section 3: a request without a token is told of no error.
+# RFC 6750, section 3: the answer to a request without a token names no error.
 _CHALLENGE = (b"www-authenticate", b"Bearer")
 _CHALLENGE_INVALID = (b"www-authenticate", b'Bearer error="invalid_token"')
 
-# An origin as browsers serialize it, and perhaps the rest of a URL, without user and password.
+# An origin as browsers serialize it, and optionally the rest of a URL; no user and password.
 _URL = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[^\s/?#\\@:,\[\]]+)"
     r"(?::(?P<port>[0-9]{1,5}))?(?:[/?#].*)?",
@@ -33,22 +33,22 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Authorization:
-    """Tells what the one who sent a request may do.
+    """Determines what the sender of a request may do.
 
-    A token in the Authorization header goes before one in the query parameter
-    ``authorization``, and that before the cookie; only the first that is there counts, even
-    where it is empty or malformed. An Authorization header with the credentials of another scheme,
-    such as Basic, carries no token.
+    A token in the Authorization header has precedence over one in the query parameter
+    ``authorization``, and that over the cookie. Only the first one that is present counts, even
+    if it is empty or malformed. An Authorization header of another scheme, such as Basic, carries
+    no token.
 
     Args:
-        publisher: Verifies the tokens of publishers; None where nobody publishes.
-        subscriber: Verifies the tokens of subscribers; None where nobody has one.
-        anonymous: Whether one may subscribe without a token.
+        publisher: Verifies the tokens of publishers; None if publishing is off.
+        subscriber: Verifies the tokens of subscribers; None if no key for them is set.
+        anonymous: Whether clients may subscribe without a token.
         origins: Origins beside the request's own, such as ``https://example.com``, whose pages
             may publish with a cookie.
 
     Raises:
-        ValueError: One of the origins is not of that form.
+        ValueError: One of the origins does not have that form.
     """
 
     def __init__(
@@ -70,15 +70,14 @@ class Authorization:
             self._origins.add(origin)
 
     def publisher(self, request: HttpRequest) -> Bearer:
-        """Return what the sender of a publication may do.
+        """Return what the sender of a publish may do.
 
-        A browser adds a cookie whoever wrote the page, so one counts from an allowed origin
-        alone; the other two carriers need none.
+        A browser adds the cookie to requests of any page, so a cookie counts only from an allowed
+        origin. The other two places of a token need no origin.
 
         Raises:
-            Refused: 401 for a token that is missing or does not count, 403 for a cookie from
-                an origin that is not allowed or where nobody publishes, 400 for a query that
-                cannot be read.
+            Refused: 401 for a token that is missing or invalid, 403 for a cookie from an origin
+                that is not allowed and if publishing is off, 400 for a query that cannot be read.
         """
         if self._publisher is None:
             raise Refused(
@@ -96,8 +95,8 @@ class Authorization:
         """Return what the sender of a subscription may do.
 
         Raises:
-            Refused: 401 for a token that does not count or for none where one is needed, 400
-                for a query that cannot be read.
+            Refused: 401 for a token that is invalid, or missing although one is needed; 400 for a
+                query that cannot be read.
         """
         token = _bearer_token(request)
         if token is None:
@@ -153,13 +152,14 @@ def _bearer_token(request: HttpRequest) -> str | None:
 def _cookie(request: HttpRequest) -> str | None:
     """Return the token of the cookie.
 
-    Of several, the first: browsers put that of the longest path there (RFC 6265, section 5.4).
+    The first of several counts: browsers send the one with the longest path first (RFC 6265,
+    section 5.4).
     """
     return next((value for name, value in _cookies(request) if name == _COOKIE), None)
 
 
 def _cookies(request: HttpRequest) -> Iterator[tuple[str, str]]:
-    # Not http.cookies, which gives up all cookies for one that it finds odd.
+    # http.cookies would drop all cookies because of one that is malformed.
     for header_name, header_value in request.scope["headers"]:
         if header_name == b"cookie":
             for pair in header_value.decode("latin-1").split(";"):
@@ -189,7 +189,7 @@ def _header(request: HttpRequest, name: bytes) -> str | None:
 
 
 def _origin(url: str) -> str | None:
-    """Return a URL's origin as browsers serialize it; None where it has none, such as "null"."""
+    """Return a URL's origin as browsers serialize it; None if it has none, as with "null"."""
     match = _URL.fullmatch(url)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""A stream's way to its client by ASGI's own sends."""
+"""A stream's writer that uses ordinary ASGI sends."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,7 +8,7 @@ from barestream.mercure.sse import Frame
 
 
 class BufferedWriter:
-    """Hands the bytes to ASGI sends, where the server offers nothing better."""
+    """Buffers the bytes for ASGI sends, on servers without this project's extension."""
 
     def __init__(self) -> None:
         self.on_resume: Callable[[], None] = nothing
@@ -23,7 +23,7 @@ class BufferedWriter:
         return self.pending_bytes > MARK_BYTES
 
     def kernel_bytes(self) -> int:
-        """Return 0: plain ASGI knows nothing of the kernel."""
+        """Return 0: plain ASGI gives no access to the socket."""
         return 0
 
     def write(self, frame: Frame) -> bool:
@@ -41,12 +41,12 @@ class BufferedWriter:
         self._stirred.set()
 
     def abort(self) -> None:
-        """End the response without what waits: plain ASGI has no way to cut a connection."""
+        """End the response without the waiting bytes: plain ASGI cannot cut a connection."""
         self._pending.clear()
         self.close()
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield all that waits, again and again, until the writer is closed."""
+        """Yield all waiting bytes, again and again, until the writer is closed."""
         while True:
             await self._stirred.wait()
             self._stirred.clear()

@@ -1,4 +1,4 @@
-"""Which other origins may use the hub from a browser.
+"""The other origins that may use the hub from a browser.
 
 Source: https://fetch.spec.whatwg.org/#http-cors-protocol
 """
@@ -12,13 +12,13 @@ from bareutils import header
 
 ANY_ORIGIN = "*"
 
-# An hour: a browser asks again after that, so a list that got shorter counts soon.
+# A browser asks again after an hour, so a shorter list of origins takes effect soon.
 _MAX_AGE = b"3600"
 
 # A field's name is a token (RFC 9110, section 5.1).
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
-# What the protocol needs, whatever a browser asks for.
+# The headers that the protocol needs; they are allowed even if a browser does not ask for them.
 _HEADERS = (b"authorization", b"cache-control", b"content-type", b"last-event-id")
 
 
@@ -33,20 +33,20 @@ class Cors:
         self._origins = origins
 
     def allowing(self, handler: HttpRequestCallback) -> HttpRequestCallback:
-        """Return the handler with its answers, errors too, opened to the allowed origins."""
+        """Return the handler; its answers, errors too, then carry the headers for the origins."""
         if not self._origins:
             return handler
 
         async def allowed(request: HttpRequest) -> HttpResponse:
             response = await handler(request)
-            # The same response: a stream's is of a kind of its own.
+            # The response object must stay the same, because that of a stream has its own class.
             response.headers = [*(response.headers or ()), *self._headers(request)]
             return response
 
         return allowed
 
     async def preflight(self, request: HttpRequest) -> HttpResponse:
-        """Answer a browser's question before a request that is not a simple one.
+        """Answer the preflight that a browser sends before a request that is not a simple one.
 
         Every header that it names is allowed: tracing tools and frameworks add headers of their
         own to each request, and the hub ignores those that it does not know.

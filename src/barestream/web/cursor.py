@@ -1,12 +1,12 @@
-"""The last event id that a request names, in each of its spellings."""
+"""The last event id of a request, under each name that clients use for it."""
 
 from bareasgi import HttpRequest
 from bareutils import header
 
 from barestream.web.form import query
 
-# The header's name, and those of the query: the ones of Mercure's versions, event-source-polyfill's
-# (lastEventId), and the header's own, for pages that cannot send headers.
+# The names in the query are those of Mercure's versions, that of event-source-polyfill
+# (lastEventId), and that of the header, for pages that cannot send headers.
 _HEADER = b"last-event-id"
 _IN_QUERY = ("lastEventID", "lastEventId", "last_event_id", "Last-Event-ID")
 
@@ -14,12 +14,13 @@ _IN_QUERY = ("lastEventID", "lastEventId", "last_event_id", "Last-Event-ID")
 def last_event_ids(request: HttpRequest) -> list[str]:
     """Return the ids that the request names, without empty ones.
 
-    The header wins, as both versions of Mercure's specification demand: a browser that comes back
-    sends in it what it saw last, to the address of its first request. Without the header, all of
-    the query count, since a page's own cursor may stand beside that of its library.
+    The header has precedence, as both versions of Mercure's specification demand: a browser that
+    reconnects sends its newest id there, while the query is still that of its first request.
+    Without the header, all ids of the query count, because a page's own cursor may stand beside
+    that of its library.
 
     Raises:
-        MalformedFormError: The query is no form.
+        MalformedFormError: The query is not a valid form.
     """
     sent = header.find(_HEADER, request.scope["headers"])
     if sent:

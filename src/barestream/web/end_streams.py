@@ -13,25 +13,25 @@ from barestream.web.refusals import problem
 # The path of the request; nginx answers 404 to clients that ask for it.
 END_STREAMS = "/_end-streams"
 
-# When app and nginx are stopped together, the app's own signal comes a few milliseconds before or
-# after nginx's request. Streams are left alone for so long, so that the drain can end all of them
-# over its own time.
+# When app and nginx are stopped together, the app gets its own signal a few milliseconds before or
+# after nginx's request. The streams are left open for this time, so that the drain can end all of
+# them over its own time.
 SIGNAL_GRACE_SECONDS = 0.3
 
-# The time over which they then end evenly. nginx takes no new request in it, and its container
-# needs about a second more to be there again.
+# The streams then end evenly over this time. nginx accepts no request meanwhile, and its container
+# needs about another second until it is back.
 END_SECONDS = 0.7
 
-# How long nginx is away after the first stream has ended. A client that came sooner would fail, and
-# wait once more.
+# How long nginx is away after the first stream has ended. A client that reconnects sooner fails,
+# and has to wait once more.
 AWAY_MS = 1500
 
 
 class EndStreams:
-    """The handler. The worker goes on, and takes new streams all the while.
+    """The handler. The worker continues to run, and accepts new streams meanwhile.
 
     Args:
-        streams: Whose streams are ended.
+        streams: The streams that it ends.
         sleep: Waits for so many seconds.
     """
 
@@ -42,11 +42,11 @@ class EndStreams:
         self._sleep = sleep
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer 204 once each stream was ended; 503 where the worker drains.
+        """Answer 204 once each stream was ended; 503 if the worker drains.
 
         A worker that drains ends its streams itself, over BARESTREAM_DRAIN_SECONDS.
         """
-        # nginx sets it on all that it passes on, so this did not come from outside.
+        # nginx sets this header on each client's request, but not on its own request.
         if header.find(b"x-forwarded-for", request.scope["headers"]) is not None:
             return problem(HTTPStatus.NOT_FOUND, f"There is nothing at {END_STREAMS}.")
         await self._sleep(SIGNAL_GRACE_SECONDS)

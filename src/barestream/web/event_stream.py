@@ -1,4 +1,4 @@
-"""A response that stays open: the one way of every stream through bareASGI."""
+"""A response that stays open; every stream is one."""
 
 import asyncio
 import logging
@@ -24,16 +24,15 @@ from barestream.web.form import MalformedFormError
 
 logger = logging.getLogger(__name__)
 
-# Where an application's streams stands in bareASGI's info, and its sweeping task.
+# The keys in bareASGI's info of an application's streams, and of the task that sweeps them.
 STREAMS = "barestream.streams"
 _SWEEPING = "barestream.sweeping"
 
 Source = Callable[[Stream], AbstractAsyncContextManager[None]]
 
 
-# The last event of a generator that ends for good. By its id a client that comes back is told from
-# one that comes for the first time. It has a type too, because an event with an id alone
-# fires in some clients and not in others.
+# The last event of a generator that ends for good. A client that comes back sends its id. It has a
+# type too, because some clients fire an event that has only an id, and others do not.
 END = Event(id="barestream.end", type="barestream.end")
 
 
@@ -42,19 +41,19 @@ def event_stream(
 ) -> HttpResponse:
     """Return a response that sends each event at once, for any handler of any bareASGI app.
 
-    The stream gets heartbeats while the generator is silent, waits with the generator for a
-    client that reads slowly, and takes part in the server's drain. When the client leaves, the
-    generator is cancelled where it waits and its ``finally`` runs. An error in it is logged,
-    and the stream ends so that the client comes back.
+    The stream gets heartbeats while the generator is silent. The generator waits while the client
+    reads slowly. The stream takes part in the server's drain. When the client leaves, the
+    generator is cancelled where it waits, and its ``finally`` runs. An error in it is logged, and
+    the stream ends so that the client comes back.
 
-    An EventSource also comes back after a response that is over, and the generator starts again.
-    With ``ends`` a last event of the type and id ``barestream.end`` follows the generator's end; a
-    client that comes back with that id gets 204, and stops for good.
+    An EventSource also comes back after the response has ended, and then the generator starts
+    again. With ``ends`` a last event with the type and id ``barestream.end`` follows the
+    generator's end; a client that comes back with that id gets 204, and does not come back again.
 
     Args:
         request: The request that is answered.
         events: The events; the generator starts when the response does.
-        ends: Whether the generator's end is the end for its client.
+        ends: Whether the client is not to come back after the generator's end.
 
     Raises:
         TypeError: The request is not bareASGI's.
@@ -67,7 +66,7 @@ def event_stream(
         )
     if ends and END.id in _last_event_ids(request):
         return HttpResponse(HTTPStatus.NO_CONTENT, [(b"cache-control", b"no-store")])
-    # A generator begins after the response has: it may read them only then.
+    # The generator begins after the response has, and may read the request's headers then.
     source = partial(_pumped, events, END if ends else None)
     return StreamResponse.opened(request, source, keeps_headers=True)
 
@@ -76,22 +75,22 @@ def _last_event_ids(request: HttpRequest) -> list[str]:
     try:
         return last_event_ids(request)
     except MalformedFormError:
-        # It is the handler's to judge its query.
+        # The handler itself decides whether its query is valid.
         return []
 
 
 class StreamResponse(HttpResponse):
     """A response that stays open.
 
-    bareASGI sends its body like any other. Our application sends it with ``respond``, where the
-    server lets it: that spares two tasks a stream.
+    bareASGI sends its body like any other. This project's application sends it with ``respond`` if
+    the server offers that, which saves two tasks for each stream.
 
     Args:
         request: The request that is answered; its application has Streams.
         source: Called with the stream once the response has started; the context lasts as
             long as the stream.
-        headers: Response headers beside those of every stream.
-        direct: The server's response, where the application writes the body.
+        headers: Response headers in addition to those of every stream.
+        direct: The server's response if the application writes the body itself, else None.
         keeps_headers: Whether the source reads the request's headers.
     """
 
@@ -114,15 +113,15 @@ class StreamResponse(HttpResponse):
             200,
             [
                 (b"content-type", b"text/event-stream; charset=utf-8"),
-                # Compressing proxies, such as those of development servers, wait for more to
-                # compress unless they may not transform (RFC 9111, section 5.2.2.6).
+                # A compressing proxy, such as that of a development server, holds bytes back to
+                # compress more of them, unless no-transform forbids it (RFC 9111, section 5.2.2.6).
                 (b"cache-control", b"no-store, no-transform"),
                 (b"x-accel-buffering", b"no"),
                 *(turned_away(refusal) if (refusal := self._streams.refusal) else ()),
                 *headers,
             ],
-            # A route of a user's own may name HEAD, whose answer has no body (RFC 9110, section
-            # 9.3.2).
+            # An application may have its own route for HEAD, whose answer has no body (RFC 9110,
+            # section 9.3.2).
             None if request.scope["method"] == "HEAD" else self._body(),
         )
 
@@ -135,9 +134,9 @@ class StreamResponse(HttpResponse):
         *,
         keeps_headers: bool = False,
     ) -> "StreamResponse":
-        """Return the response, after the server has let the application write the body.
+        """Return the response; the application writes its body directly if the server offers it.
 
-        A server that is not ours does not offer it. The arguments are those of the class.
+        Only this project's server does. The arguments are those of the class.
         """
         if STREAMS not in request.info:
             _begin_streams(request)
@@ -153,13 +152,13 @@ class StreamResponse(HttpResponse):
 
     @property
     def is_direct(self) -> bool:
-        """Whether its bytes go past the ASGI sends."""
+        """Whether its bytes bypass the ASGI sends."""
         return self._direct is not None
 
     async def respond(self, send: Callable[[Any], Awaitable[None]]) -> None:
-        """Send it, and return when it is over; it must be direct."""
+        """Send the response, which must be direct, and return when it is over."""
         await send({"type": "http.response.start", "status": 200, "headers": self.headers})
-        # A browser's headers are as large as all else that a stream holds here.
+        # A browser's headers take as much memory as the rest of a stream.
         if not self._keeps_headers:
             self._scope["headers"].clear()
         self._scope.pop("extensions")
@@ -176,19 +175,19 @@ class StreamResponse(HttpResponse):
                 if isinstance(writer, BufferedWriter):
                     async for chunk in writer.chunks():
                         yield chunk
-                        # bareASGI sends a chunk when the next one is there: an empty one is
+                        # bareASGI sends a chunk only once it has the next one; an empty one is
                         # enough.
                         yield b""
                 else:
                     await writer.over()
-                    # Thousands may leave at once, as where a proxy ends.
+                    # Thousands of streams may end at once, for example when a proxy stops.
                     await self._streams.slices.step()
         finally:
             self._streams.close(stream)
 
 
 def turned_away(reason: EndReason) -> list[tuple[bytes, bytes]]:
-    """Return the header that says why a stream ends at once; an EventSource only comes back."""
+    """Return the header that says why a stream ends at once; an EventSource ignores it."""
     return [(b"barestream-turned-away", reason.encode())]
 
 
@@ -207,7 +206,7 @@ async def _pumped(
     events: AsyncGenerator[Event], end: Event | None, stream: Stream
 ) -> AsyncIterator[None]:
     pump = asyncio.create_task(_pump(events, end, stream))
-    # However the pump ends, the stream does; the first reason stands.
+    # The stream ends whenever the pump does; the first reason counts.
     pump.add_done_callback(lambda _: stream.end(EndReason.ERROR))
     try:
         yield
@@ -227,7 +226,7 @@ async def _pump(events: AsyncGenerator[Event], end: Event | None, stream: Stream
                 if stream.paused:
                     writable.clear()
                     await writable.wait()
-                # A generator that never waits must still let its client leave.
+                # Without this, a generator that never waits would not notice that its client left.
                 await asyncio.sleep(0)
         if end is not None:
             stream.write(frame(encode(end)), events=1)
@@ -246,7 +245,7 @@ def _begin_streams(request: HttpRequest) -> None:
 
 
 def take_part_in_drain(streams: Streams, scope: Any) -> None:
-    """Have the streams drained by a server of ours; another one does not ask for it."""
+    """Have this project's server drain the streams; other servers offer no drain."""
     drains = scope.get("state", {}).get(ON_DRAIN)
     if drains is not None:
         drains.append(streams.drain)

@@ -1,4 +1,4 @@
-"""A stream that follows a feed, for any endpoint that has one."""
+"""A response that follows a feed; both endpoints of streams use it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,16 +13,16 @@ from barestream.delivery.stream import EndReason, Stream
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.web.event_stream import StreamResponse
 
-# A timer is a 32-bit number of milliseconds in some loops; a stream that has lived for so long
-# can come back.
+# In some event loops a timer is a 32-bit number of milliseconds. A client whose stream ends after
+# this time can resume.
 _MOST_TIMER_SECONDS = 24 * 86_400
 
 
 def follow(request: HttpRequest, following: "Following") -> HttpResponse:
     """Return a response that follows a feed.
 
-    Its Last-Event-ID says where it starts: where that is not what was asked for, the client knows
-    that it was not resumed from there.
+    Its Last-Event-ID header names the event after which it starts. If that is not the id that the
+    client sent, the client knows that the stream was not resumed from there.
     """
     headers = []
     if following.start.preceding_id is not None:
@@ -32,14 +32,15 @@ def follow(request: HttpRequest, following: "Following") -> HttpResponse:
 
 @dataclass(slots=True)
 class Following:
-    """What a stream follows, and until when: a source.
+    """The source of a stream that follows a feed.
 
     Attributes:
-        feed: What is followed.
-        start: Where the client stands.
+        feed: The feed.
+        start: Where the stream starts.
         heartbeat_events: Whether heartbeats are events.
-        subscription: What of it is sent.
-        expires_in_seconds: When the stream ends for good.
+        subscription: Which events of the feed the stream gets.
+        expires_in_seconds: The time until the client's token expires and the stream ends; None
+            if it does not expire.
     """
 
     feed: Feed
@@ -51,7 +52,7 @@ class Following:
     @asynccontextmanager
     async def __call__(self, stream: Stream) -> AsyncIterator[None]:
         if self.start.is_resumed and stream.end_reason is None:
-            # Not where it was turned away.
+            # A stream that was turned away does not count.
             self.feed.metrics.resumed.inc()
         expiry = None
         if self.expires_in_seconds is not None:

@@ -9,16 +9,16 @@ from collections.abc import Mapping
 
 from bareasgi import HttpRequest
 
-# More than any form here has a use for, and few enough to be split at once. A query needs no
-# such bound: its size has one.
+# No form of the hub needs as many, and splitting them does not hold the loop for long. A query
+# needs no such bound, because its size is bounded.
 MOST_FIELDS = 1000
 
-# A "%" that begins no byte stands for itself. Each costs 0.1 us, so that a form which is made of
-# them would hold the worker for 0.1 s; encoders write them as %25.
+# A "%" that begins no encoded byte stands for itself. Each takes 0.1 us, so a form of nothing else
+# would hold the worker for 0.1 s. Encoders write it as %25.
 MOST_BARE_PERCENTS = 10_000
 
-# Where a request's query stands in its context: each part that looks into it would parse it again,
-# and five times were a third of a stream's connect.
+# The key of the parsed query in a request's context. Without it each part that reads the query
+# would parse it again; five times took a third of a stream's connect.
 _QUERY = "barestream.query"
 
 _BARE_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -61,7 +61,7 @@ def query(request: HttpRequest) -> Form:
 def _parse(encoded: bytes) -> Form:
     form: dict[str, list[str]] = {}
     try:
-        # What is not UTF-8 as it stands must not become it by a decoded byte before it.
+        # The encoded text itself must be UTF-8: a decoded byte must not complete a broken sequence.
         encoded.decode()
         for field in encoded.split(b"&"):
             if field:

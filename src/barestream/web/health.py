@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it takes streams."""
+"""The health of a worker: whether it is alive, and whether it is ready for streams."""
 
 from http import HTTPStatus
 
@@ -23,10 +23,10 @@ class Health:
         return _ok()
 
     async def ready(self, _request: HttpRequest) -> HttpResponse:
-        """Answer 200 where all is served, 503 while draining and where the broker does not serve.
+        """Answer 200 if the worker serves everything; 503 while it drains or the broker fails.
 
-        A history that is read and takes no updates is not ready either: Valkey is full, or a
-        replica.
+        A history that can be read but accepts no updates is not ready either, for example if
+        Valkey is full or a replica.
         """
         if self._streams.draining:
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "This worker is draining.")

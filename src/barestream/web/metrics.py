@@ -1,6 +1,6 @@
 """GET /metrics: the figures of all workers, for Prometheus.
 
-nginx keeps it inside. Without nginx the clients of this machine alone get it.
+nginx does not pass it on to clients. Without nginx only clients on this machine get it.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from barestream.telemetry.metrics import CONTENT_TYPE, Metrics
 from barestream.telemetry.metrics_folder import BusyFolderError
 from barestream.web.refusals import problem
 
-# The counts of a worker that has ended are added up within milliseconds. If that is still not over
-# after all of these tries, the process that does it is stopped.
+# Adding up the counts of a worker that has ended takes milliseconds. If it still goes on after all
+# of these tries, the process that does it is stopped.
 _TRIES = 100
 _TRY_SECONDS = 0.01
 

@@ -14,11 +14,11 @@ from barestream.web.refusals import problem
 _FOLDER = Path(__file__).parent / "static"
 _PAGE = "test.html"
 
-# Where a page's updates come from: https://mercure.rocks/spec#discovery
+# The hub's path; / and /test link to it: https://mercure.rocks/spec#discovery
 MERCURE = "/.well-known/mercure"
 
-# This and all that the pages name is relative to their address, so that they work too behind a
-# proxy that serves them below a path of its own, such as /hub/.
+# This link and all links of the pages are relative, so that they also work behind a proxy that
+# serves the pages below another path, such as /hub/.
 _HUB_LINK = (b"link", f'<{MERCURE.removeprefix("/")}>; rel="mercure"'.encode())
 _TYPES = {
     ".css": b"text/css; charset=utf-8",
@@ -59,14 +59,14 @@ class Pages:
         self._page = page.substitute(static=f"static/{self._version}").encode()
 
     async def index(self, _request: HttpRequest) -> HttpResponse:
-        """Lead to the page."""
+        """Redirect to the page."""
         return HttpResponse(
             HTTPStatus.SEE_OTHER,
             [(b"location", b"test"), (b"content-length", b"0"), _HUB_LINK],
         )
 
     async def options(self, _request: HttpRequest) -> HttpResponse:
-        """Say what / answers: load balancers ask so whether a server is well."""
+        """Answer with the methods of /: some load balancers check a server's health this way."""
         return HttpResponse(HTTPStatus.NO_CONTENT, [(b"allow", b"GET, HEAD, OPTIONS")])
 
     async def test(self, _request: HttpRequest) -> HttpResponse:
@@ -74,7 +74,7 @@ class Pages:
         return _file(_PAGE, self._page, b"no-cache", [_HUB_LINK])
 
     async def static(self, request: HttpRequest) -> HttpResponse:
-        """Answer with a static file, to be cached for good where the version is this one."""
+        """Answer with a static file; it may be cached for ever if the version is this one."""
         name = request.matches["name"]
         if name not in self._files:
             return problem(HTTPStatus.NOT_FOUND, f"There is no static file {name}.")

@@ -1,4 +1,4 @@
-"""POST /.well-known/mercure: take an update.
+"""POST /.well-known/mercure: publish an update.
 
 Source: https://mercure.rocks/spec#publication, as of version 0.24 of the reference hub.
 """
@@ -24,27 +24,27 @@ from barestream.web.refusals import Refused, bad_request
 
 _CONTENT_TYPE = b"application/x-www-form-urlencoded"
 
-# An id goes into the Last-Event-ID header of every client; ASCII without spaces at the edge is
-# what all of them send back as it was. 255 bytes hold a UUID's IRI five times.
+# Every client sends an id back in its Last-Event-ID header. All of them leave printable ASCII
+# without spaces at its ends unchanged. 255 bytes hold a UUID's IRI five times.
 _ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 _ID_FORM = "1 to 255 printable ASCII characters without a space at either end"
 
 # A type is a name that scripts listen for.
 _MOST_TYPE_CHARACTERS = 255
 
-# Types by which the service itself speaks to its clients.
+# The prefix of the types of the hub's own events.
 _OWN_TYPES = "barestream."
 
 # A day: a client that stays away for longer has lost its history anyway.
 _MOST_RETRY_MS = 86_400_000
 
-# What a form has beside the data: topics, id and type.
+# Room in a form for what it has beside the data: topics, id and type.
 _BESIDE_DATA_BYTES = 64 * 1024
 
-# In a percent-encoded form a byte takes three.
+# A byte takes up to three in a percent-encoded form.
 _ENCODED_SIZE = 3
 
-# Until a publisher may try again: by then a Valkey that was restarted mostly answers.
+# Seconds until a publisher may try again: a Valkey that was restarted mostly answers by then.
 _RETRY_AFTER = (b"retry-after", b"1")
 
 _NOT_TAKEN = "The update was not accepted; it can be sent again."
@@ -59,9 +59,9 @@ class PublishLimits:
     """How large an update may be.
 
     Attributes:
-        data_bytes: Its data on the wire (sse.data_bytes): a line end of one byte becomes seven
-            there, in the ring, and in each stream.
-        topics: How many topics it has at most.
+        data_bytes: The largest data, counted as on the wire (sse.data_bytes): a line end of one
+            byte becomes seven there, in the ring, and in each stream.
+        topics: The largest number of topics.
     """
 
     data_bytes: int
@@ -69,7 +69,7 @@ class PublishLimits:
 
     @property
     def body_bytes(self) -> int:
-        """How large the form may be in which it comes."""
+        """The largest size of the form that carries the update."""
         return _ENCODED_SIZE * self.data_bytes + _BESIDE_DATA_BYTES
 
 
@@ -91,7 +91,7 @@ class Publish:
         self._slices = slices
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer 200 with the event's id once the broker has taken the update."""
+        """Answer 200 with the event's id once the broker has accepted the update."""
         try:
             event_id = await self._publish(request)
         except Refused as refused:
@@ -140,7 +140,8 @@ class Publish:
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 f"Expected the Content-Type {_CONTENT_TYPE.decode()}.",
             )
-        # Refused by its announced size, before it has come. The server has parsed the header.
+        # A form whose announced size is too large is refused before it comes. The server has
+        # checked the header.
         if int(header.find(b"content-length", headers) or 0) > self._limits.body_bytes:
             raise self._too_large()
         encoded = bytearray()
@@ -189,7 +190,7 @@ def _form(encoded: bytes) -> Form:
 
 
 def _only(form: Form, name: str) -> str | None:
-    """Return the value of a name that may be given once; an empty one counts as none."""
+    """Return the value of a field that a form may have once; an empty value counts as none."""
     values = form.get(name, ())
     if len(values) > 1:
         raise bad_request(f"The form has {len(values)} fields {name}; at most one is allowed.")
@@ -228,5 +229,5 @@ def _retry_ms(form: Form) -> int | None:
         raise bad_request(
             f"retry: expected a whole number of milliseconds from 0 to {_MOST_RETRY_MS}."
         )
-    # Publishers send 0 for "none"; on the wire it would have browsers reconnect in a hot loop.
+    # Publishers send 0 for "none"; on the wire it would make browsers reconnect without a pause.
     return int(retry) or None

@@ -26,13 +26,13 @@ def problem(
     )
 
 
-class Refused(Exception):  # noqa: N818 (an answer, not a fault of ours)
+class Refused(Exception):  # noqa: N818 (an answer, not a fault of this program)
     """A request that is answered with a problem.
 
     Args:
         status: The answer's status.
-        detail: What is wrong, in words for the one who asked.
-        headers: Headers beside those of every problem.
+        detail: What is wrong, for the client.
+        headers: Headers in addition to those of every problem.
     """
 
     def __init__(
@@ -49,5 +49,5 @@ class Refused(Exception):  # noqa: N818 (an answer, not a fault of ours)
 
 
 def bad_request(detail: str) -> Refused:
-    """Return the refusal of input that is not of its form."""
+    """Return the refusal of malformed input."""
     return Refused(HTTPStatus.BAD_REQUEST, detail)

@@ -1,4 +1,4 @@
-"""bareASGI's router, with HEAD for every GET, 405, and a 404 that has a body each time."""
+"""bareASGI's router, with HEAD for every GET, with 405, and with a body in every 404."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -18,8 +18,8 @@ class Router(BasicHttpRouter):
         super().__init__(HttpResponse(HTTPStatus.NOT_FOUND))
 
     def resolve(self, method: str, path: str) -> tuple[HttpRequestCallback, Mapping[str, Any]]:
-        """Return the handler of a request and what its path matched."""
-        # bareASGI raises on a target that is no path, such as the "*" of OPTIONS.
+        """Return the handler of a request, and the variables of its path."""
+        # bareASGI raises on a target that is not a path, such as the "*" of OPTIONS.
         if path.startswith("/"):
             for _, handler, matches in self._find("GET" if method == "HEAD" else method, path):
                 return (partial(_head, handler) if method == "HEAD" else handler), matches

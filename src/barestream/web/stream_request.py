@@ -1,4 +1,4 @@
-"""What a request for a stream asks for."""
+"""The parameters of a request for a stream."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,8 @@ class StreamRequest(NamedTuple):
 
     Attributes:
         topics: The topic selectors that it names.
-        last_event_ids: What its client saw last, in each place where the request says so.
+        last_event_ids: The ids of the last event that its client saw, from each place where the
+            request names one.
         heartbeat_events: Whether heartbeats are to be events (heartbeat=event).
     """
 

@@ -22,21 +22,22 @@ from barestream.web.follow import Following, follow
 from barestream.web.refusals import Refused, bad_request
 from barestream.web.stream_request import StreamRequest
 
-# URI templates of one stream: each is tried for each update.
+# The most URI templates of one stream: each is tried for each update.
 MOST_TEMPLATES = 10
 
-# Of all templates of a stream together: ten of three variables each, or one that keeps the first 50
-# characters of one. An anonymous stream's templates are its own memory, and work at each update.
+# The most steps of all templates of a stream together: ten templates of three variables each, or
+# one with a variable that keeps its first 50 characters. The templates of each anonymous stream
+# take memory, and time at each update.
 MOST_TEMPLATE_STEPS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class SubscribeLimits:
-    """What a stream may ask for.
+    """Limits of a subscription.
 
     Attributes:
-        topics: How many topic selectors.
-        templates: How many of them may be URI templates.
+        topics: The most topic selectors.
+        templates: The most URI templates among them.
     """
 
     topics: int
@@ -47,10 +48,10 @@ class Subscribe:
     """The handler.
 
     Args:
-        tail: What fills the feed that the streams follow.
-        streams: Where streams are turned away that cannot be served yet.
-        authorization: Who may read what.
-        limits: What a stream may ask for.
+        tail: Fills the feed that the streams follow.
+        streams: Turns streams away that cannot be served yet.
+        authorization: Determines what a client may read.
+        limits: Limits of a subscription.
         now: The wall clock, in seconds since 1970-01-01 UTC.
     """
 
@@ -71,8 +72,8 @@ class Subscribe:
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer with the updates after the client's last one, then live ones.
 
-        A client that cannot be served yet is told to come back, by an answer after which
-        EventSource does.
+        A client that cannot be served yet gets a stream that ends at once, after which an
+        EventSource comes back.
         """
         try:
             bearer = self._authorization.subscriber(request)
@@ -100,7 +101,7 @@ class Subscribe:
             raise bad_request(
                 f"The query has {len(topics)} topics; at most {self._limits.topics} are allowed."
             )
-        # Before they are read, which is work too.
+        # The number is checked first, because parsing templates takes time too.
         templates = sum("{" in topic for topic in topics)
         if templates > self._limits.templates:
             raise bad_request(

@@ -1,6 +1,6 @@
-"""The rest of a request's body that its handler has not read.
+"""The part of a request's body that its handler has not read.
 
-bareASGI would read it to its end before it answers, and hold all of it in memory.
+bareASGI would read the whole body into memory before it answers.
 """
 
 import asyncio
@@ -12,7 +12,8 @@ from bareasgi import HttpRequest, HttpResponse
 
 from barestream.web.refusals import problem
 
-# How much of an unread body is read so that the connection can serve on; more is an abuse.
+# How much of an unread body is read so that the connection can serve the next request. No client
+# of the hub sends more by mistake.
 MOST_UNREAD_BYTES = 64 * 1024
 
 _END = {"type": "http.request", "body": b"", "more_body": False}
@@ -24,11 +25,11 @@ class UnreadBody:
     """A request's body.
 
     Args:
-        receive: The server's.
+        receive: The server's callable that returns the next piece.
 
     Attributes:
-        is_left: Whether the answer goes out before the body has come. The connection has to end
-            with it: the rest would be taken for a request.
+        is_left: Whether the answer is sent before the whole body has come. The connection must
+            end after the answer, because the rest of the body would be read as a request.
     """
 
     def __init__(self, receive: Callable[[], Awaitable[Any]]) -> None:
@@ -37,7 +38,7 @@ class UnreadBody:
         self.is_left = False
 
     async def receive(self) -> Any:
-        """Return the next piece; an empty last piece where the body is left."""
+        """Return the next piece; an empty last piece if the rest of the body is not read."""
         if self.is_left:
             return _END
         event = await self._receive()
@@ -45,15 +46,15 @@ class UnreadBody:
         return event
 
     async def settle(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Return the answer, after the rest of the body was read, or was left.
+        """Read the rest of the body, or give it up, and return the answer.
 
-        An error does not wait for a body that it does not depend on (RFC 9112, section 9.3);
-        what has come already is read, so that the connection serves the next request.
+        An error does not wait for a body that it does not depend on (RFC 9112, section 9.3). The
+        part that has come already is read, so that the connection can serve the next request.
         """
         if not self._has_more:
             return response
         if response.status >= HTTPStatus.BAD_REQUEST:
-            # A client that sent "Expect: 100-continue" gets the error instead of leave to send.
+            # A client that sent "Expect: 100-continue" gets the error in place of the 100.
             if not _expects_leave(request):
                 try:
                     async with asyncio.timeout(0):
@@ -75,7 +76,7 @@ class UnreadBody:
         )
 
     async def _is_short(self, request: HttpRequest) -> bool:
-        """Read it, and return whether its end came before there was too much of it."""
+        """Read the body, and return whether it ended within MOST_UNREAD_BYTES."""
         size = 0
         async for piece in request.body:
             size += len(piece)

@@ -4,17 +4,17 @@ Keys, with one hash tag so that a cluster keeps them together:
 
     {barestream}:log    the stream; an entry's id is the update's place
     {barestream}:ids    hash: a publisher's id -> "ms-seq digest" of the update that has it
-    {barestream}:state  hash: the floor (ms-seq); the bytes that the stream's updates count for; the
-                        newest entry that tells of lost updates (lost)
+    {barestream}:state  hash: the floor (ms-seq); the size of the stream's updates in bytes; the
+                        newest entry that reports lost updates (lost)
 
-Valkey's clock gives the places. While the stream is kept they go forward also over a clock that
-was set back. A history that is lost, or an older copy that is put in its place, may give places
-anew: a worker whose own last place is not there sees that, and has the history tell everybody of
-    lost
-updates, after that place. A release that does not know the state's ``lost`` leaves it as it is.
+Valkey's clock gives the places. While the stream is kept, they go forward even if the clock is set
+back. A history that was lost, or replaced by an older copy, may give the same places again. A
+worker notices that its own last place is not in the history, and then adds an entry after that
+place that sends a gap to every stream. A release that does not know the state's ``lost`` leaves it
+unchanged.
 
-Valkey must not evict keys (``maxmemory-policy noeviction``, its default), and what it has
-answered is only as safe as its ``appendfsync`` says.
+Valkey must not evict keys (``maxmemory-policy noeviction``, its default). Accepted updates are only
+as durable as its ``appendfsync`` makes them.
 """
 
 from typing import Any
@@ -38,29 +38,29 @@ from barestream.history.valkey.errors import answered
 from barestream.history.valkey.memory_limit import misfits
 from barestream.history.valkey.publishing import Publishing
 
-# Whoever asks is answered within this, or told that Valkey is away.
+# A question to Valkey is answered within this time, or ends with BrokerAwayError.
 ANSWER_SECONDS = 5.0
 
 # Connections for reads of one worker.
 MOST_CONNECTIONS = 4
 
-# Each page of the newest updates is in memory whole, so it is asked for in small ones.
+# Each page is in memory as a whole, so the newest updates are read in small pages.
 NEWEST_PAGE_EVENTS = 100
 
 
 class ValkeyBroker:
     """A history that the workers of any number of machines share.
 
-    Making one does not connect. Each question takes a connection from a bounded pool, and a
-    dead one is replaced when the next question is asked; nothing is ever asked twice.
+    The constructor does not connect. Each question uses a connection of a bounded pool, and a
+    dead connection is replaced at the next question; no question is sent twice.
 
     Args:
-        url: Where Valkey is: redis://, rediss://, valkey://, valkeys:// or unix://.
-        bounds: What the history keeps.
-        password: Where the URL holds none.
+        url: Valkey's URL: redis://, rediss://, valkey://, valkeys:// or unix://.
+        bounds: The bounds of the history.
+        password: Valkey's password, if the URL does not contain it.
 
     Raises:
-        ValueError: The URL is malformed; the message holds nothing of it.
+        ValueError: The URL is malformed; the message does not quote it.
     """
 
     def __init__(self, url: str, bounds: HistoryBounds, password: str | None = None) -> None:
@@ -77,11 +77,11 @@ class ValkeyBroker:
         self._writing = Connections(self._server, 1, ANSWER_SECONDS)
         self._publishing = Publishing(self._writing, ANSWER_SECONDS, self._error)
         self._reading = Connections(self._server, MOST_CONNECTIONS, ANSWER_SECONDS)
-        # Valkey is late with an answer only after what it was told to wait.
+        # The answer to a wait comes after up to WAIT_SECONDS.
         self._waiting = Connections(self._server, 1, WAIT_SECONDS + ANSWER_SECONDS / 2)
 
     async def publish(self, update: Update) -> str:
-        """Take an update (see Broker); within ANSWER_SECONDS in any case."""
+        """Keep an update (see Broker); this takes at most ANSWER_SECONDS."""
         own_id = update.event.id
         # Without an id the script has nothing to compare.
         identity = (own_id.encode(), update.digest) if own_id else (b"", b"")
@@ -92,14 +92,15 @@ class ValkeyBroker:
 
     async def newest(self, most_events: int, most_bytes: int) -> Page:
         """Return the newest updates (see Broker)."""
-        # Newest first, in pages of different moments. What is published meanwhile stands after
-        # them all. What is trimmed meanwhile is the oldest, maybe some of what was read already:
-        # the floor of the last page says which, and they are left out, or it would not be true.
+        # Pages are read from the newest to the oldest, at different moments. Updates that are
+        # published meanwhile come after all of them. Updates that are trimmed meanwhile are the
+        # oldest, perhaps some that were read already. Those at or before the floor of the last
+        # page are left out, so that nothing is missing after that floor.
         found: list[Record] = []
         total_bytes = 0
         upto = b"+"
         while True:
-            # The first that has no room says where they begin; it is not encoded.
+            # One more than fits is read: the place of the first that does not fit is the floor.
             asked = min(NEWEST_PAGE_EVENTS, most_events - len(found) + 1)
             floor, rows, is_all, _ = await self._read(
                 b"XREVRANGE", upto, b"-", asked, MOST_PAGE_BYTES
@@ -126,8 +127,8 @@ class ValkeyBroker:
 
     async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return what follows a place as soon as something does (see Broker)."""
-        # No script may block: the first command waits, and Valkey takes the second when it
-        # has answered the first.
+        # A script cannot block. So the first command waits, and Valkey runs the second once it has
+        # answered the first.
         stream_id = codec.stream_id(after)
         block_ms = b"%d" % (WAIT_SECONDS * 1000)
         _, (floor, rows, _, known) = self._checked(
@@ -139,7 +140,7 @@ class ValkeyBroker:
         return Page(max(after, codec.place(floor)), codec.records(rows), known == 1)
 
     async def move_on(self, place: Place) -> None:
-        """Have the history tell of lost updates (see Broker)."""
+        """Add an entry that reports lost updates (see Broker)."""
         self._checked(await self._reading.ask(scripts.call(scripts.MOVE_ON, b"%d" % place.ms)))
 
     async def find(self, event_id: str) -> Known | None:
@@ -149,14 +150,14 @@ class ValkeyBroker:
         return codec.known(found) if found else None
 
     async def trim(self) -> None:
-        """Let go of what is beyond the bounds by now (see Broker)."""
+        """Remove the updates that are beyond the bounds (see Broker)."""
         gone = 1
         while gone:
             command = scripts.call(scripts.TRIM, *self._bounds)
             (gone,) = self._checked(await self._reading.ask(command))
 
     async def probe(self) -> None:
-        """Ask whether an update would be taken (see Broker), by the connection for publishing."""
+        """Check that an update would be accepted (see Broker), by the connection for publishing."""
         self._checked(await self._writing.ask(scripts.call(scripts.PROBE)))
 
     async def misfits(self) -> list[Misfit]:
@@ -166,7 +167,7 @@ class ValkeyBroker:
         return [] if isinstance(answer, ValkeyError) else misfits(answer, self._history_bytes)
 
     async def close(self) -> None:
-        """Let go of every connection; what was not answered by now is not."""
+        """Close every connection; open questions end with an error."""
         await self._publishing.close()
         for connections in (self._writing, self._reading, self._waiting):
             await connections.close()
@@ -192,7 +193,7 @@ class ValkeyBroker:
         return answers
 
     def _error(self, answer: Exception) -> BrokerAwayError:
-        """Return the error for an error answer; after a refusal, leave the server's connections."""
+        """Return the error for an error answer; after a refusal, reconnect for later questions."""
         error = answered(answer)
         if error.is_refusal:
             self._server.leave()

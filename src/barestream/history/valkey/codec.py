@@ -1,6 +1,6 @@
 """The form of updates and places in Valkey.
 
-A release reads what every other has written: unknown fields are passed over.
+Each release can read the entries of every other release: unknown fields are ignored.
 """
 
 import json
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 _VERSION = b"1"
 _MOST_SEQ = 2**64 - 1
 
-# The size that the history's script counts is that of these fields.
+# The fields whose size the history's script counts.
 _COUNTED = {b"topics", b"data", b"id", b"type"}
 
 
@@ -39,13 +39,13 @@ def fields(update: Update) -> list[bytes]:
 
 
 def size_bytes(row: Any) -> int:
-    """Return what the update of an entry counts for in the history (Update.size_bytes)."""
+    """Return the size of an entry's update, as the history counts it (Update.size_bytes)."""
     return sum(len(value) for name, value in _values(row).items() if name in _COUNTED)
 
 
 def records(rows: Sequence[Any]) -> list[Record]:
-    """Return the records of entries, in their order; of those lost in a row the last, which tells
-    of all.
+    """Return the records of entries, in their order. Of successive gaps only the last is returned,
+    because it covers all of them.
     """
     found = [_record(row) for row in rows]
     return [
@@ -56,7 +56,7 @@ def records(rows: Sequence[Any]) -> list[Record]:
 
 
 def known(answer: Sequence[bytes]) -> Known | None:
-    """Return what is known of an entry of which the history has told place, topics and privacy."""
+    """Return what is known of an entry, from the history's answer: place, topics and privacy."""
     stream_id, topics, private = answer
     try:
         return Known(place(stream_id), _topics(topics), private == b"1")
@@ -65,14 +65,14 @@ def known(answer: Sequence[bytes]) -> Known | None:
 
 
 def place(stream_id: bytes) -> Place:
-    """Return the place that an entry's id is."""
+    """Return the place of the entry with this id."""
     ms, _, seq = stream_id.partition(b"-")
     return Place(int(ms), int(seq))
 
 
 def stream_id(place: Place) -> bytes:
     """Return the id of an entry at a place."""
-    # A place comes from a client, and may name more than Valkey can count to.
+    # A client may send a place with a number that is too large for Valkey.
     return b"%d-%d" % (place.ms, min(place.seq, _MOST_SEQ))
 
 
@@ -83,8 +83,8 @@ def _values(row: Any) -> dict[bytes, bytes]:
 def _record(row: Any) -> Record:
     """Return the record of an entry.
 
-    One that cannot be read is a gap to everybody, and so is what restores a history of before,
-    where updates are lost (deploy/restore).
+    An entry that cannot be read becomes a gap for every stream, as does the entry that marks lost
+    updates after an older history was restored (deploy/restore).
     """
     at = place(row[0])
     values = _values(row)
@@ -112,12 +112,12 @@ def _topics(written: bytes) -> tuple[str, ...]:
     topics = json.loads(written)
     if not isinstance(topics, list) or not topics:
         raise TypeError
-    # Raises where one is no text, or none that UTF-8 can carry: a client would get it.
+    # This raises if one is not a string, or contains a lone surrogate, which would reach a client.
     "".join(topics).encode()
     return tuple(topics)
 
 
-# Pages are read again and again: once a process is enough.
+# The same entry is read many times; the cache makes each process log it once.
 @lru_cache(maxsize=1024)
 def _complain(place: Place, why: str) -> None:
     logger.error("an entry of the history cannot be read", extra={"place": str(place), "why": why})

@@ -18,8 +18,8 @@ from barestream.history.valkey.valkey_parts import (
     writer_of,
 )
 
-# The keepalive finds a host that vanished while no question was under way; TCP_USER_TIMEOUT drops
-# the connection where the host does not acknowledge what was written. Linux, tcp(7).
+# The keepalive detects a host that vanished while no question was under way; TCP_USER_TIMEOUT ends
+# the connection if the host does not acknowledge written bytes. Linux, tcp(7).
 _KEEPALIVE = {
     socket.TCP_KEEPIDLE: 5,
     socket.TCP_KEEPINTVL: 2,
@@ -30,11 +30,11 @@ _KEEPALIVE = {
 _URL_OPTIONS = {"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}
 _DATABASE = re.compile(r"/?|/[0-9]+")
 
-# A host that has vanished, such as a container that was killed, refuses no connection: the kernel
-# gives up its address after 3 s, and a publisher is told before.
+# A host that has vanished, such as a killed container, does not refuse a connection. The kernel
+# gives its address up after 3 s; publishers get their answer before that.
 CONNECT_SECONDS = 2.0
 
-# The shortest time between reconnections to a server that goes on refusing: a TLS handshake costs
+# The shortest time between reconnections to a server that keeps refusing: a TLS handshake takes
 # both ends milliseconds.
 LEAVE_SECONDS = 1.0
 
@@ -62,10 +62,10 @@ class Server:
         return self._class(**self._options)
 
     def leave(self) -> None:
-        """Use no existing connection again, because the server refuses.
+        """Do not use the existing connections again, because the server refuses.
 
-        A primary that was demoted keeps its connections open. The name may lead to another server
-        meanwhile, and only a new connection looks it up again.
+        A primary that was demoted keeps its connections open. Its name may point to another server
+        by then, and only a new connection resolves the name again.
         """
         now = asyncio.get_running_loop().time()
         if now - self._left_at >= LEAVE_SECONDS:
@@ -78,31 +78,31 @@ class Connections:
 
     Args:
         server: The server.
-        most: How many there may be; a question beyond them waits.
-        answer_seconds: How long a question may take, with the wait for a connection.
+        most: How many there may be; a question waits until one is free.
+        answer_seconds: How long a question may take, including the wait for a connection.
     """
 
     def __init__(self, server: Server, most: int, answer_seconds: float) -> None:
         self._server = server
         self._free = asyncio.Semaphore(most)
         self._answer_seconds = answer_seconds
-        # By the epoch in which each was made.
+        # Each with the epoch in which it was made.
         self._idle: list[tuple[Any, int]] = []
         self._busy: set[Any] = set()
 
     async def ask(self, *commands: Sequence[bytes]) -> list[Any]:
-        """Send commands together, and return their answers; the server's errors among them.
+        """Send commands together, and return their answers, which may be errors of the server.
 
         Raises:
-            BrokerAwayError: There is no connection, or it ended, or the time is over.
+            BrokerAwayError: No connection was made, it ended, or the time is over.
         """
         return await self.ask_by(lambda: commands)
 
     async def ask_by(self, choose: Callable[[], Commands]) -> list[Any]:
-        """Do the same with commands that are chosen once there is a connection; maybe none.
+        """Do the same with commands, perhaps none, that are chosen once there is a connection.
 
         Raises:
-            BrokerAwayError: As with ``ask``. Nothing was taken where nothing was chosen yet.
+            BrokerAwayError: As with ``ask``. Nothing was sent if the commands were not chosen yet.
         """
         has_chosen = False
 
@@ -122,7 +122,7 @@ class Connections:
 
     async def _ask(self, choose: Callable[[], Commands]) -> list[Any]:
         connection, epoch = await self._connected()
-        # The client library forgets the writer of a failed send, and leaves it open.
+        # The client library drops its reference to the writer of a failed send without closing it.
         writer = writer_of(connection)
         self._busy.add(connection)
         try:
@@ -131,8 +131,8 @@ class Connections:
                 await connection.send_packed_command(connection.pack_commands(commands))
             answers = [await _answer(connection) for _ in commands]
         except BaseException:
-            # Late answers would be taken for those to the next question. And bytes that a stopped
-            # server has not read would keep the connection from closing.
+            # A late answer would be read as that to the next question. And unsent bytes to a
+            # stopped server would keep the connection from closing.
             if writer is not None:
                 writer.transport.abort()
             await _cut(connection)
@@ -149,7 +149,7 @@ class Connections:
             try:
                 is_usable = epoch == self._server.epoch and await _is_quiet(connection)
             finally:
-                # Also where the question is cancelled meanwhile.
+                # This also runs if the question is cancelled meanwhile.
                 if not is_usable:
                     await _cut(connection)
             if is_usable:
@@ -159,17 +159,17 @@ class Connections:
         try:
             await connection.connect()
         except BaseException:
-            # A late answer to the greeting would be taken for that to a question.
+            # A late answer to the greeting would be read as that to a question.
             await _cut(connection)
             raise
         return connection, epoch
 
     async def close(self) -> None:
-        """Close them; what is under way on one of them ends with BrokerAwayError."""
+        """Close them; open questions end with BrokerAwayError."""
         idle, self._idle = self._idle, []
         for connection in (*(each for each, _ in idle), *self._busy):
             await _cut(connection)
-        # A transport that was cut closes its socket at the loop's next turn.
+        # An aborted transport closes its socket at the loop's next turn.
         await asyncio.sleep(0)
 
 
@@ -181,7 +181,7 @@ async def _answer(connection: Any) -> Any:
 
 
 async def _is_quiet(connection: Any) -> bool:
-    """Return whether the server keeps the connection, and has sent nothing unasked."""
+    """Return whether the server keeps the connection open, and no unexpected bytes have come."""
     try:
         return connection.is_connected and not await connection.can_read_destructive()
     except (ValkeyError, OSError):
@@ -200,8 +200,8 @@ def connection_options(url: str) -> dict[str, Any]:
     """Return the options of a Server for a URL.
 
     Raises:
-        ValueError: The URL is malformed. A password that is not percent-encoded may stand
-            in any part of it, so the message quotes none.
+        ValueError: The URL is malformed. The message does not quote it, because a password that is
+            not percent-encoded may be in any part of it.
     """
     try:
         options: dict[str, Any] = dict(parse_url(url))

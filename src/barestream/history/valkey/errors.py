@@ -1,8 +1,9 @@
-"""The meaning of Valkey's error answers, and plain words for the codes by which it refuses.
+"""The meaning of Valkey's error answers, and plain words for its error codes.
 
 Valkey checks whether it may write before a command, and before the first write of a script, but
 not once the script has written. So an update that was refused with one of these codes is not in the
-log. An error without such a code may come from the middle of a script, after its update was added.
+history. An error without such a code may come from the middle of a script, after its update was
+added.
 Tried on Redis 7.0 and Valkey 8.1.
 
 Source: https://valkey.io/topics/protocol/#simple-errors, and Valkey's server.c and script.c.
@@ -49,7 +50,7 @@ _DISCARDED = re.compile(r"because of: ([A-Z]+) ")
 
 
 def refusal(error: Exception) -> BrokerAwayError | None:
-    """Return the error for a refusal, after which nothing was done; None for other answers."""
+    """Return the error for a refusal, which changed nothing; None for other answers."""
     message = _message(error)
     code = CODES.get(type(error))
     if code is None and isinstance(error, AuthenticationError):
@@ -78,14 +79,14 @@ def answered(error: Exception) -> BrokerAwayError:
 
 
 def unreachable(error: Exception) -> BrokerAwayError:
-    """Return the error for a server to which there was no connection."""
+    """Return the error for a server that could not be connected to."""
     return refusal(error) or BrokerAwayError(
         _message(error), cause="unreachable", words="cannot be reached", nothing_taken=True
     )
 
 
 def broken(error: Exception) -> BrokerAwayError:
-    """Return the error for a connection that ended before the whole answer came."""
+    """Return the error for a connection that ended before the answer was complete."""
     return BrokerAwayError(_message(error), cause="broken", words="has closed the connection")
 
 

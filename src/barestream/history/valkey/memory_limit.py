@@ -4,7 +4,7 @@ from barestream.history.broker import Misfit
 
 
 def misfits(info: bytes, history_bytes: int) -> list[Misfit]:
-    """Return what does not fit.
+    """Return the misfits.
 
     Args:
         info: Valkey's answer to INFO memory.

@@ -1,4 +1,4 @@
-"""Publishes to Valkey, in batches: whatever arrives while one is under way goes with the next."""
+"""Publishes to Valkey, in batches: updates that come while a batch is sent go with the next."""
 
 import asyncio
 from collections import deque
@@ -13,12 +13,12 @@ from barestream.history.valkey import scripts
 from barestream.history.valkey.connections import Commands, Connections
 from barestream.history.valkey.errors import unanswered
 
-# A transaction lets nobody else in while it is worked off: so many publishes take Valkey 10 to
-# 20 ms, and one fsync for all.
+# Valkey runs no other command during a transaction. This many publishes take it 10 to 20 ms, and
+# need one fsync for all.
 BATCH_MOST_UPDATES = 256
 BATCH_MOST_BYTES = 1024 * 1024
 
-# What may wait to be sent while Valkey does not answer.
+# How much may wait to be sent while Valkey does not answer.
 PENDING_MOST_BYTES = 32 * 1024 * 1024
 
 
@@ -27,10 +27,10 @@ class _Pending:
     """A publish that waits for Valkey's answer.
 
     Attributes:
-        arguments: What the script gets.
-        sent_bytes: How large they are.
-        place: Where the answer goes: a place, or None where the id is taken.
-        is_sent: Whether Valkey may have got it.
+        arguments: The script's arguments.
+        sent_bytes: The size of the arguments.
+        place: The answer: a place, or None if a different update has the id.
+        is_sent: Whether Valkey may have received it.
     """
 
     arguments: Sequence[bytes]
@@ -40,7 +40,7 @@ class _Pending:
 
 
 class Publishing:
-    """Sends publishes by a connection of their own, in batches.
+    """Sends publishes in batches, on a connection that is used for nothing else.
 
     Args:
         connections: The connection.
@@ -62,13 +62,13 @@ class Publishing:
         self._sender: asyncio.Task[None] | None = None
 
     async def publish(self, arguments: Sequence[bytes]) -> bytes | None:
-        """Have the script take an update; return the id of its entry, None where its own is taken.
+        """Run the script for an update; return its entry's id, None if its own id is in use.
 
         Args:
-            arguments: What the script gets.
+            arguments: The script's arguments.
 
         Raises:
-            BrokerAwayError: Valkey cannot be reached, refuses, or has not answered in time.
+            BrokerAwayError: Valkey cannot be reached, refused, or did not answer in time.
         """
         sent_bytes = sum(map(len, arguments))
         if self._pending_bytes + sent_bytes > PENDING_MOST_BYTES:
@@ -90,7 +90,7 @@ class Publishing:
             raise unanswered(self._answer_seconds, nothing_taken=not pending.is_sent) from None
 
     async def close(self) -> None:
-        """Send no more; what was not answered by now is not."""
+        """Send no more; waiting publishes end with an error."""
         if self._sender is not None:
             self._sender.cancel()
             await asyncio.wait([self._sender])
@@ -111,10 +111,10 @@ class Publishing:
                 raise
 
     async def _send_batch(self, batch: list[_Pending]) -> None:
-        """Send a part of the pending updates, and give each of its publishers the outcome.
+        """Send some of the pending updates, and set the answer of each.
 
         Args:
-            batch: An empty list. It gets the updates once there is a connection to send them by.
+            batch: An empty list. The updates are added to it once there is a connection.
         """
 
         def choose() -> Commands:
@@ -140,7 +140,7 @@ class Publishing:
                 break
             self._pending.popleft()
             self._pending_bytes -= pending.sent_bytes
-            # A publisher that has left, or was told that Valkey is away, wants it no more.
+            # A publish that was cancelled, or has ended with an error, is not sent.
             if not pending.place.done():
                 pending.is_sent = True
                 batch.append(pending)
@@ -155,18 +155,19 @@ class Publishing:
 def _commands(batch: Sequence[_Pending]) -> Commands:
     if not batch:
         return ()
-    # The first command brings the script, so the others find it, also in a Valkey that was just
-    # restarted: all are one transaction.
+    # The first command contains the script, so the others find it, even in a Valkey that was just
+    # restarted: all of them are one transaction.
     commands = [scripts.call_known(scripts.PUBLISH_SHA, *each.arguments) for each in batch]
     commands[0] = scripts.call(scripts.PUBLISH, *batch[0].arguments)
     return ((b"MULTI",), *commands, (b"EXEC",))
 
 
 def _outcomes(answers: list[Any], updates: int) -> list[Any]:
-    """Return what became of each update of a transaction, out of the answers to its commands.
+    """Return the outcome of each update of a transaction, from the answers to its commands.
 
-    Where EXEC answers for each, one that is an error was not done, and the others were. Where
-    MULTI is refused, Valkey does each command by itself. Else the transaction was discarded.
+    If EXEC answers with a list, the commands whose answer is an error failed, and the others were
+    done. If MULTI was refused, Valkey ran each command by itself. Else it discarded the
+    transaction.
     """
     begun, *queued, executed = answers
     if isinstance(executed, list):

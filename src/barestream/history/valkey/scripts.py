@@ -1,4 +1,4 @@
-"""What Valkey does in one step each: Lua scripts, put together of the parts in lua/."""
+"""The Lua scripts that Valkey runs as one step each, made from the parts in lua/."""
 
 import hashlib
 from importlib.resources import files
@@ -7,11 +7,11 @@ from barestream.history.broker import Weights
 
 LOG = b"{barestream}:log"
 
-# With their number, as EVAL takes them.
+# The number of the keys, and the keys, as EVAL expects them.
 _KEYS = (b"3", LOG, b"{barestream}:ids", b"{barestream}:state")
 
-# Of Valkey 8 and Redis 7.0: a node of the stream grows ahead of what it holds, and an id is a key
-# of 36 bytes and a value of 50 in a hash.
+# Measured with Valkey 8 and Redis 7.0. A node of the stream reserves more memory than it uses, and
+# an id is a key of 36 bytes and a value of 50 in a hash.
 WEIGHTS = Weights(1.25, 32, 160)
 
 
@@ -39,5 +39,5 @@ def call(script: bytes, *arguments: bytes) -> tuple[bytes, ...]:
 
 
 def call_known(sha: bytes, *arguments: bytes) -> tuple[bytes, ...]:
-    """Return the command that runs a script that Valkey has been sent."""
+    """Return the command that runs a script that Valkey already has."""
     return (b"EVALSHA", sha, *_KEYS, *arguments)

@@ -54,6 +54,6 @@ CODES: dict[type[Exception], str] = {
 
 
 def writer_of(connection: Any) -> StreamWriter | None:
-    """Return where a connection's bytes go; None where it is not connected."""
+    """Return the writer of a connection; None if it is not connected."""
     writer: StreamWriter | None = connection._writer
     return writer
