@@ -138,7 +138,7 @@ def test_the_handler_of_another_framework_is_told_what_event_stream_needs() -> N
     async def events() -> AsyncGenerator[Event]:
         yield Event("never")
 
-    with pytest.raises(TypeError, match=r"needs the bareasgi\.HttpRequest .* this is a .*Request"):
+    with pytest.raises(TypeError, match=r"expected the bareasgi\.HttpRequest .* got a .*Request"):
         event_stream(Request(), events())  # type: ignore[arg-type]
 
 

@@ -260,7 +260,7 @@ def test_another_update_under_a_known_id_is_a_conflict(
 ) -> None:
     assert http.post(PATH, data={"topic": "t", "data": "x", "id": "known"}).status_code == 200
     answer = http.post(PATH, content=urlencode([*change, ("id", "known")]), headers=CONTENT_TYPE)
-    assert_problem(answer, 409, "another update")
+    assert_problem(answer, 409, "a different update")
 
 
 @pytest.mark.parametrize("value", ["on", "", "off", "0", "false"])
