@@ -1,1 +1,1 @@
-"""The way of an update from the history to each subscriber."""
+"""The delivery of updates from the history to each subscriber."""

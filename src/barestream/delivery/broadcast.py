@@ -1,4 +1,4 @@
-"""One pass over the streams: each is written to once, whatever there is for it. Pure."""
+"""One pass over the streams, with one write to each that wants some of the events. Pure."""
 
 from collections.abc import Generator, Iterator, Sequence
 
@@ -11,18 +11,18 @@ from barestream.mercure.time_budget import Budget
 
 
 class Broadcast:
-    """Sends a batch of events to all that want some of them, and are live.
+    """Sends a batch of events to all live subscribers that want some of them.
 
-    Who comes while it runs is none of its subscribers, and who leaves is not live any more.
+    A subscriber that joins while it runs is not written to; one that leaves is no longer live.
 
     Args:
         records: The events, oldest first; at least one.
         index: The subscribers.
-        start: Where the live subscribers stand.
-        budget: The slices that it takes; by the clock of the subscribers' streams.
+        start: The place of the live subscribers.
+        budget: The slices of the work; its clock is that of the subscribers' streams.
 
     Attributes:
-        end: Where they stand after it.
+        end: The place of the live subscribers after it.
         sent_events: How many events were written, over all streams.
         sent_bytes: How many bytes.
     """
@@ -43,7 +43,7 @@ class Broadcast:
         self._budget = budget
 
     def steps(self) -> Iterator[None]:
-        """Go through the subscribers; yield where the slice is over."""
+        """Write to the subscribers; yield when the slice is over."""
         by_wish: dict[int, list[Subscriber]] = {}
         if self._is_of_one_kind:
             everything = (1 << len(self.records)) - 1
@@ -78,9 +78,11 @@ class Broadcast:
         )
 
     def _kinds(self) -> dict[int, int]:
-        """Return for the first of all events that the same subscribers get, which these are.
+        """Group the events that the same subscribers get.
 
-        Both as numbers of events: the one plain, the others as the bits of an integer.
+        Returns:
+            For the number of the first event of each group, the numbers of all its events, as the
+            bits of an integer.
         """
         firsts: dict[tuple[tuple[str, ...], bool], int] = {}
         kinds: dict[int, int] = {}

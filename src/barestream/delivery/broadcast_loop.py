@@ -1,4 +1,4 @@
-"""Has a feed's broadcasts run, as soon as there is something to send."""
+"""Runs a feed's broadcasts, as soon as there is something to send."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 from barestream.delivery.feed import Feed
 from barestream.delivery.time_slices import Slices
 
-# After a broadcast there is a rest of twice its own length, in which what comes is put together
-# for the next one; a lone event never meets it. Without it a burst is written so often that a proxy
-# on the same machine, to which each write is a read and a write of its own, falls behind: 1,000
-# streams behind nginx, 250 events/s by 32 publishers, had 151,000 deliveries/s, p99 3.6 s, and with
-# it all 250,000, p99 0.1 s, for half the CPU.
+# After a broadcast the loop rests for twice the broadcast's length, and collects events for the
+# next one; a single event is not delayed. Without the rest a burst is written in so many parts that
+# a proxy on the same machine falls behind, because each write costs it a read and a write. With
+# 1,000 streams behind nginx and 250 events/s by 32 publishers, it made 151,000 deliveries/s with a
+# p99 of 3.6 s; with the rest all 250,000, with a p99 of 0.1 s and half the CPU.
 REST_RATIO = 2
 
-# As long as a write to 1,000 streams takes: nobody notices it, however many streams there are.
+# As long as a write to 1,000 streams takes: too short to notice, for any number of streams.
 MOST_REST_SECONDS = 0.01
 
 
@@ -21,8 +21,8 @@ class BroadcastLoop:
     """Sends what is appended to a feed.
 
     Args:
-        feed: Whose subscribers are sent to.
-        slices: The time that this may take at once; the feed's own budget.
+        feed: The feed.
+        slices: The slices of the work; the feed's own budget.
         now: A monotonic clock, in seconds.
         sleep: Waits for so many seconds.
     """

@@ -1,7 +1,7 @@
-"""An event source that needs nothing: the time, on each whole interval.
+"""An event source without publishers: the time, once in each interval.
 
-Id and data of a tick follow from its second alone, so every worker on every machine says the
-same bytes, and a client resumes from any of them.
+The id and the data of a tick depend only on its second. So every worker on every machine sends the
+same bytes, and a client can resume at any of them.
 """
 
 import asyncio
@@ -23,13 +23,15 @@ logger = logging.getLogger(__name__)
 
 TOPIC = "/events"
 
-# A larger step is a jump: clocks that NTP keeps differ by less, and are corrected by smaller steps.
+# A larger step is a jump: clocks that NTP keeps right differ by less, and are corrected in smaller
+# steps.
 MOST_STEP_SECONDS = 5.0
 
-# A quarter of an hour of seconds can be replayed; who was away longer is told of the gap.
+# With a tick a second, a quarter of an hour can be replayed; a client that was away for longer is
+# sent a gap.
 HISTORY_TICKS = 1000
 
-# How often the clocks are looked at where ticks are rarer.
+# How often the clocks are read if ticks are rarer.
 LOOK_SECONDS = 1.0
 
 
@@ -65,16 +67,18 @@ class Clock:
         self.feed.lag = DeliveryLag(metrics, now, steady)
 
     def look(self) -> Generator[None, None, None]:
-        """Append every tick whose second has come; after a jump go on at the time that it is.
+        """Append every tick whose second has come; after a jump continue at the current time.
 
-        A clock that was set back a little is silent until the time is past the last tick again.
-        After a larger jump, in either direction, each stream is told a gap, and gets the newest
-        tick: so a client's cursor goes back too, and no stream gets an hour of ticks at once.
+        If the clock was set back a little, there is no tick until the time has passed the last
+        tick again. After a larger jump, in either direction, each stream is sent a gap and the
+        newest tick: so a client's cursor goes back too, and no stream gets an hour of ticks at
+        once.
         """
         at, steady_at = self._now(), self._steady()
         jump_seconds = (at - self._looked_at) - (steady_at - self._steady_at)
         self._looked_at, self._steady_at = at, steady_at
-        # Ticks never come before their second. Small steps back may add up.
+        # A tick never comes before its second, so a ring that is ahead proves a step back. Several
+        # small steps back may add up to a jump.
         was_set_back = self.feed.ring.last.ms / 1000 > at + MOST_STEP_SECONDS
         if was_set_back or jump_seconds > MOST_STEP_SECONDS:
             logger.warning(
@@ -89,11 +93,11 @@ class Clock:
             self.feed.lag.read_to_end()
 
     def resumption(self, last_event_ids: Sequence[str]) -> Resumption:
-        """Return from where a client goes on.
+        """Return where a client's stream starts.
 
         Args:
-            last_event_ids: What it saw last. Of several the newest counts; without one that a
-                clock can have given, the client starts with the newest tick.
+            last_event_ids: The ids that it saw last. The newest counts. If none is that of a tick,
+                the stream starts with the newest tick.
         """
         place = _newest(last_event_ids)
         missed_after = None
@@ -113,7 +117,8 @@ class Clock:
         """Tick until cancelled; no tick comes before its second."""
         while True:
             await slices.work(self.look())
-            # One reading for both: a tick that came between two would wait for the next one.
+            # The reading of look, because with a second reading a tick between the two would be
+            # sent late.
             until_tick_seconds = self._interval_seconds - self._looked_at % self._interval_seconds
             await sleep(min(until_tick_seconds, LOOK_SECONDS))
 
@@ -149,7 +154,7 @@ class Clock:
 
     def _count(self, after: Place, upto: Place) -> int:
         interval_ms = self._interval_seconds * 1000
-        # Of a clock that was set back nothing is missed.
+        # If the clock was set back, nothing was missed.
         return max(0, upto.ms // interval_ms - after.ms // interval_ms)
 
 

@@ -1,7 +1,8 @@
-"""A ring and the streams that follow it: live and replay are one path.
+"""A ring and the subscribers that follow it.
 
-A subscriber that keeps up is live: it stands where the last broadcast ended, and what it does not
-want costs it nothing. One that is behind has a place of its own, and reads on from there.
+A subscriber that keeps up is live: its place is the end of the last broadcast, and events that it
+does not want take no work for it. A subscriber that is behind has a place of its own, and is sent
+the events from there on.
 """
 
 from collections import deque
@@ -30,27 +31,28 @@ HandOver = Callable[["Feed", Subscriber], None]
 
 
 class Feed:
-    """One source's newest events, written to every stream that follows it.
+    """The newest events of one source, and the subscribers that are sent them.
 
-    Events go out in broadcasts: one writes to each stream all that there is for it, and what is
-    appended meanwhile goes with the next. So a burst costs less an event the denser it is, and a
-    lone event waits for no timer.
+    Events are sent in broadcasts. A broadcast writes to each stream all pending events that it
+    wants, and events that are appended meanwhile go with the next one. So in a dense burst an event
+    takes less work, and a single event waits for no timer.
 
     Args:
         ring: The newest events.
         metrics: Where deliveries are counted.
         now: The wall clock, in seconds since 1970-01-01 UTC.
-        count: How many events lie after one place up to another, where the source can tell
-            although the ring no longer holds them.
-        replay: Takes over a subscriber that has far to go, or further back than the ring holds;
-            without it, it is sent all at once, and what the ring does not hold is gone.
+        count: Returns how many events lie after one place up to another, also for events that the
+            ring no longer holds; None if the source cannot count them.
+        replay: Takes over a subscriber that is far behind, or before the ring's floor. Without it
+            the subscriber is sent everything at once, and a gap for events before the floor.
 
     Attributes:
-        sent: Up to where every live subscriber has been sent the ring.
-        pending_bytes: How much no broadcast has begun to send.
-        budget: The slices in which the feed does its work; without slices, unbounded.
+        sent: The place up to which every live subscriber has been sent the events.
+        pending_bytes: The size of the events that no broadcast has begun to send.
+        budget: The slices in which the feed does its work; unbounded by default.
         on_append: Called when there is something to send.
-        lag: How long events took; the source's reader gives one with a monotonic clock.
+        lag: Measures how long events took; the reader of the source sets one with a monotonic
+            clock.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class Feed:
         self.lag = DeliveryLag(metrics, now, now)
         self._count = count
         self._subscribers: dict[Subscriber, None] = {}
-        # Each broadcast may reach them.
+        # Each broadcast may catch up with them.
         self._ahead: dict[Subscriber, None] = {}
         self._index: Index[Subscriber] = Index()
         self._pending: deque[Record] = deque()
@@ -81,11 +83,11 @@ class Feed:
 
     @property
     def target(self) -> Place:
-        """Where the live subscribers stand once the running broadcast is over."""
+        """The place of the live subscribers after the running broadcast."""
         return self._broadcast.end if self._broadcast else self.sent
 
     def fill(self, floor: Place, records: Iterable[Record]) -> Generator[None, None, None]:
-        """Begin with what was there before anybody followed, in slices."""
+        """Fill the ring before any subscriber follows, in slices."""
         self.ring.restart(floor)
         for record in records:
             self.ring.append(record)
@@ -108,10 +110,10 @@ class Feed:
                 yield
 
     def step(self) -> bool:
-        """Go on with a broadcast of what is pending, until it is over or the slice is.
+        """Continue the broadcast of pending events, or begin one, until it or the slice is over.
 
         Returns:
-            Whether there is more of it to do.
+            Whether the broadcast is not over yet.
         """
         if self._broadcast is None:
             if not self._pending:
@@ -124,7 +126,7 @@ class Feed:
         return False
 
     def _batch(self) -> list[Record]:
-        """Take of what is pending as much as one write may hold."""
+        """Remove as many of the pending events as one write may hold, and return them."""
         batch = [self._pending.popleft()]
         size_bytes = len(batch[0].body)
         while self._pending and size_bytes + len(self._pending[0].body) <= MARK_BYTES:
@@ -145,12 +147,12 @@ class Feed:
             self.advance(subscriber)
 
     def restart(self, floor: Place) -> Generator[None, None, None]:
-        """Go on after a place, and tell each subscriber that all before it is gone, by a gap.
+        """Continue after a place, and send each subscriber a gap up to it.
 
-        In slices; nothing may be appended until it is over.
+        This works in slices; nothing may be appended until it is over.
         """
         yield from self.flush()
-        # At once: a subscriber that joined between two slices would be taken for live.
+        # This part runs in one slice: a subscriber that joined between two would count as live.
         before = self.sent
         self.ring.restart(floor)
         self.sent = floor
@@ -169,19 +171,20 @@ class Feed:
     def leap(
         self, floor: Place, records: Iterable[Record], common: Place | None = None
     ) -> Generator[None, None, None]:
-        """Go on with another ring, which may lie before what was sent; in slices.
+        """Continue with another history, whose events may be before those sent; in slices.
 
-        Each is sent a gap, and goes on from the newest event that both rings have, or from before
-        it where it has not come so far.
+        Each subscriber is sent a gap. It continues from the newest event that both histories have,
+        or from its own place if that is earlier.
 
         Args:
-            floor: The place after which the other ring is whole.
-            records: Its newest events, all from the floor on.
-            common: The place of the newest event that both rings have; where none is named, each
-                subscriber goes on from the newest event but one.
+            floor: The place after which no event of the other history is missing.
+            records: Its events, all from the floor on.
+            common: The place of the newest event that both histories have. If it is None, each
+                subscriber continues with the newest event.
         """
         yield from self.flush()
-        # At once, for the same reason. None may advance before its gap is sent.
+        # This part runs in one slice for the same reason. A subscriber may not advance before its
+        # gap is sent.
         subscribers = tuple(self._subscribers)
         for subscriber in subscribers:
             if subscriber.state is State.LIVE:
@@ -210,14 +213,14 @@ class Feed:
         missed_after: str | None = None,
         heartbeat_events: bool = False,
     ) -> Iterator[None]:
-        """Send the stream what follows the place, for as long as the context lasts.
+        """Send the stream the events that follow the place, for as long as the context lasts.
 
         Args:
-            stream: Where it is sent.
-            place: Where the client stands; None for the ring's end.
-            subscription: What of it is sent.
-            missed_after: The id that the client saw last, where it is known that events up to
-                the place are gone.
+            stream: The stream.
+            place: The client's place; None for the ring's end.
+            subscription: Which of the events are sent.
+            missed_after: The id that the client saw last, if events after it, up to the place,
+                are known to be gone.
             heartbeat_events: Whether heartbeats are events, with the client's place as id.
         """
         at = self.ring.last if place is None else place
@@ -232,7 +235,7 @@ class Feed:
                 self.miss(subscriber, missed_after, at)
             self.advance(subscriber)
             if heartbeat_events and self._position(subscriber) >= self.target:
-                # A cursor from the start, for a client whose topics are quiet.
+                # This gives the client a cursor from the start, even if its topics are quiet.
                 stream.write(self._heartbeat(subscriber))
             yield
         finally:
@@ -243,11 +246,11 @@ class Feed:
             del self._subscribers[subscriber]
 
     def can_send(self, subscriber: Subscriber) -> bool:
-        """Return whether something follows its place, and its client takes it."""
+        """Return whether events follow its place, and its client is ready for them."""
         return subscriber.takes_more and subscriber.place < self.target
 
     def advance(self, subscriber: Subscriber) -> None:
-        """Send what follows its place; the replay does the rest where that takes long."""
+        """Send the events that follow its place; the replay sends the rest if that takes long."""
         self._settle(subscriber)
         while subscriber.state is State.BEHIND and self.can_send(subscriber):
             if self.replay is None and subscriber.place < self.ring.floor:
@@ -261,9 +264,9 @@ class Feed:
                 self.replay(self, subscriber)
 
     def steps(self, subscriber: Subscriber) -> Iterator[None]:
-        """Send what follows its place, for as long as the ring holds it and its client takes it.
+        """Send what follows its place, while the ring holds it and the client is ready for it.
 
-        It yields after each write, and where the slice is over.
+        It yields after each write, and when the slice is over.
         """
         if self.budget.is_over():
             yield
@@ -271,14 +274,14 @@ class Feed:
             yield from self.send(subscriber, self.ring.after(subscriber.place))
 
     def send(self, subscriber: Subscriber, records: Iterable[Record]) -> Iterator[None]:
-        """Send those records that it wants, by writes of at most the mark, in the same way."""
+        """Send the records that it wants, in writes of at most MARK_BYTES; yield as steps does."""
         budget = self.budget
         bodies: list[bytes] = []
         size_bytes = 0
-        # How far the records are looked through. The place follows once the wanted ones are sent,
-        # because a heartbeat tells it.
+        # upto is how far the records were examined. The subscriber's place follows only once the
+        # wanted ones are sent, because a heartbeat reports it.
         after = upto = subscriber.place
-        # Another ring may have the place where this one was left.
+        # After a restart the same place may be one of another history.
         log = self.ring.restarts
         for record in records:
             # Later records belong to the next broadcast.
@@ -301,7 +304,7 @@ class Feed:
         self._write(subscriber, bodies, (after, upto), log)
 
     def miss(self, subscriber: Subscriber, seen: str, floor: Place) -> None:
-        """Tell the client that what came after the id it saw, up to a place, is gone."""
+        """Send the client a gap, after the id that it saw and up to a place."""
         missed = self._count(Place.parse(seen), floor) if self._count else None
         if subscriber.stream.write(frame(encode(gap(seen, floor, missed))), events=1):
             self.metrics.gaps.inc()
@@ -311,10 +314,11 @@ class Feed:
     def _write(
         self, subscriber: Subscriber, bodies: list[bytes], span: tuple[Place, Place], log: int
     ) -> bool:
-        """Send what was gathered between two places of a ring, which is told by its restarts.
+        """Send the bodies between two places of the ring, if it has not restarted since.
 
         Returns:
-            False where it was not: meanwhile its client takes no more, or it stands elsewhere.
+            Whether they were sent; not if meanwhile the client is not ready, or the subscriber
+            has another place.
         """
         is_there = subscriber.place == span[0] and self.ring.restarts == log
         if not is_there or not self.can_send(subscriber):
@@ -324,14 +328,14 @@ class Feed:
             if subscriber.stream.write(joined, len(bodies)):
                 self.metrics.delivered(len(bodies), len(joined.body))
         subscriber.place = span[1]
-        # At once: whoever takes the steps may leave them after any write, the last one too.
+        # This is done at once, because the caller may abandon the steps after any write.
         self._settle(subscriber)
         return True
 
     def _settle(self, subscriber: Subscriber) -> None:
-        """Take it for live, or for ahead, where it has come to the target.
+        """Make it live, or ahead, if it has come to the target.
 
-        One with a place of its own would fall behind by each event that it does not want.
+        With a place of its own it would fall behind at each event that it does not want.
         """
         if subscriber.state not in (State.BEHIND, State.REPLAYED) or subscriber.place < self.target:
             return

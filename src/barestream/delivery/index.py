@@ -1,4 +1,4 @@
-"""Who wants which topics. Pure."""
+"""Finds the subscribers that want an update. Pure."""
 
 from collections.abc import Generator, Hashable, Sequence
 from typing import Generic, TypeVar
@@ -11,21 +11,21 @@ Member = TypeVar("Member", bound=Hashable)
 
 
 class Index(Generic[Member]):
-    """Members by what they have selected: an update costs by those who want it, not by all.
+    """Members by their selectors: a look-up's work depends on the members that want the update.
 
     A member is added once, and discarded with the same selectors.
     """
 
     def __init__(self) -> None:
-        # Dicts in place of sets: members are walked over in the order in which they came.
+        # Dicts in place of sets, because they keep the order in which members came.
         self._everything: dict[Member, None] = {}
         self._exact: dict[str, dict[Member, None]] = {}
-        # By the literal that a template starts with: where each of 5,000 users has a template of
-        # their own, an update tries one of them.
+        # By the literal that a template starts with: if each of 5,000 users has their own template,
+        # an update tries one of them.
         self._templates: PrefixTree[dict[str, tuple[Template, dict[Member, None]]]] = PrefixTree()
 
     def add(self, member: Member, selectors: Selectors) -> None:
-        """Let the member have what its selectors match."""
+        """Add a member under its selectors."""
         if selectors.everything:
             self._everything[member] = None
         for topic in selectors.exact:
@@ -36,7 +36,7 @@ class Index(Generic[Member]):
                 alike.setdefault(template.selector, (template, {}))[1][member] = None
 
     def discard(self, member: Member, selectors: Selectors) -> None:
-        """Forget the member; nothing happens where it is not here."""
+        """Remove the member; nothing happens if it is not in the index."""
         if selectors.everything:
             self._everything.pop(member, None)
         for topic in selectors.exact:
@@ -61,14 +61,14 @@ class Index(Generic[Member]):
     def wanting(
         self, topics: Sequence[str], budget: Budget = UNBOUNDED
     ) -> Generator[None, None, list[Member]]:
-        """Find the members that want one of the topics at least, or all for none, each once.
+        """Find each member that wants at least one of the topics; without topics, every member.
 
-        In the budget's slices: it takes no notice of members that come or go in between.
+        It works in the budget's slices, and ignores members that come or go in between.
 
         Returns:
-            A copy: members may come and go while it is walked over. First those that want
-            everything, then those of each topic, then those of each template; among these in
-            the order in which they came.
+            A copy, so members may come and go while the caller iterates. First the members that
+            want everything, then those of each topic, then those of each template; among these,
+            in the order in which they came.
         """
         groups = [self._everything] if self._everything else []
         if not topics:

@@ -1,4 +1,4 @@
-"""How long an event took from its place in time to the end of its broadcast."""
+"""The time from an event's place to the end of its broadcast."""
 
 from collections import deque
 from collections.abc import Callable
@@ -10,12 +10,13 @@ from barestream.telemetry.metrics import Metrics
 class DeliveryLag:
     """Measures the lag, although wall clocks differ and jump.
 
-    A place is a time of its source's wall clock. When an event comes here, its age is taken by this
-    machine's wall clock; from then on a monotonic clock counts. Wall clocks may differ by hours, so
-    the age is bounded: the event came into the source after the source was last read to its end.
+    A place contains a time of the wall clock of its source. When an event arrives, its age is
+    computed by this machine's wall clock; from then on a monotonic clock measures. Wall clocks may
+    differ by hours, so the age has a bound: the event is newer than the last time at which the
+    source was read to its end.
 
     Args:
-        metrics: Where the lag is observed.
+        metrics: Where the lag is recorded.
         wall: The wall clock, in seconds since 1970-01-01 UTC.
         steady: A monotonic clock, in seconds.
     """
@@ -26,7 +27,7 @@ class DeliveryLag:
         self._metrics = metrics
         self._wall = wall
         self._steady = steady
-        # When events came into their source, on the monotonic clock, oldest first.
+        # When each event came into its source, on the monotonic clock, oldest first.
         self._came_at: deque[float] = deque()
         self._whole_at = self._asked_at = steady()
 
@@ -49,7 +50,7 @@ class DeliveryLag:
 
         Args:
             events: How many.
-            observed: Whether it counts: at least one of them was sent to a stream.
+            observed: Whether to record them: at least one of them was sent to a stream.
         """
         now = self._steady()
         for _ in range(events):

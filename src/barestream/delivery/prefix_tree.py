@@ -1,4 +1,4 @@
-"""Values under texts, found by what a text starts with. Pure."""
+"""A map from texts to values, which finds all keys that a given text starts with. Pure."""
 
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
@@ -7,12 +7,12 @@ Value = TypeVar("Value")
 
 
 class _Node(Generic[Value]):
-    """A point where several texts part, or where one of them ends.
+    """A node, where several keys diverge or where a key ends.
 
     Attributes:
-        piece: The characters that its text adds to that of the node above; empty for the root.
-        below: The nodes below by the first character of their piece.
-        value: What stands under the text that ends here; None where none does.
+        piece: The characters that its text adds to that of its parent; empty for the root.
+        below: Its children by the first character of their piece.
+        value: The value of the key that ends here; None if no key does.
     """
 
     __slots__ = ("below", "piece", "value")
@@ -24,7 +24,7 @@ class _Node(Generic[Value]):
 
 
 class PrefixTree(Generic[Value]):
-    """A radix tree: a look-up goes once along the text, however many others there are."""
+    """A radix tree: the time of a look-up depends on the text's length, not on the keys' number."""
 
     def __init__(self) -> None:
         self._root: _Node[Value] = _Node("")
@@ -33,7 +33,7 @@ class PrefixTree(Generic[Value]):
         return self._root.value is not None or self._root.below is not None
 
     def setdefault(self, key: str, make: Callable[[], Value]) -> Value:
-        """Return the value under a key; where there is none, the one that is made."""
+        """Return the value of a key; make it if there is none."""
         node, at = self._root, 0
         while at < len(key):
             if node.below is None:
@@ -51,12 +51,12 @@ class PrefixTree(Generic[Value]):
         return node.value
 
     def get(self, key: str) -> Value | None:
-        """Return the value under a key, or None."""
+        """Return the value of a key, or None."""
         path = self._path(key)
         return path[-1].value if path else None
 
     def discard(self, key: str) -> None:
-        """Remove the value under a key."""
+        """Remove the value of a key."""
         path = self._path(key)
         if not path:
             return
@@ -72,7 +72,7 @@ class PrefixTree(Generic[Value]):
         _join(node)
 
     def prefixes(self, text: str) -> list[Value]:
-        """Return the values under all keys that the text starts with, the shortest key first."""
+        """Return the values of all keys that the text starts with, the shortest key first."""
         found: list[Value] = []
         node, at = self._root, 0
         while True:
@@ -97,7 +97,7 @@ class PrefixTree(Generic[Value]):
                 nodes.extend(node.below.values())
 
     def _path(self, key: str) -> list[_Node[Value]]:
-        """Return the nodes from the root to the one whose text is the key; none if it has none."""
+        """Return the nodes from the root to that of the key; an empty list if it has none."""
         path, at = [self._root], 0
         while at < len(key):
             below = path[-1].below
@@ -111,7 +111,7 @@ class PrefixTree(Generic[Value]):
 
 def _common(piece: str, key: str, at: int) -> int:
     """Return how many characters the piece and the rest of the key have in common."""
-    # By halves, each compared in C: a piece may have 2,000 characters.
+    # A binary search with startswith, which compares in C: a piece may have 2,000 characters.
     least, most = 1, min(len(piece), len(key) - at)
     while least < most:
         half = (least + most + 1) // 2
@@ -123,7 +123,7 @@ def _common(piece: str, key: str, at: int) -> int:
 
 
 def _split(node: _Node[Value], size: int) -> _Node[Value]:
-    """Return a node for the first characters of another's piece, with that one below it."""
+    """Return a parent for the node that has the first characters of its piece."""
     above: _Node[Value] = _Node(node.piece[:size])
     node.piece = node.piece[size:]
     above.below = {node.piece[0]: node}
@@ -131,7 +131,7 @@ def _split(node: _Node[Value], size: int) -> _Node[Value]:
 
 
 def _join(node: _Node[Value]) -> None:
-    """Join a node with the only one below it, where no text ends at the node itself."""
+    """Join a node with its only child, if no key ends at the node itself."""
     if node.piece and node.value is None and node.below is not None and len(node.below) == 1:
         [below] = node.below.values()
         node.piece += below.piece

@@ -1,4 +1,4 @@
-"""Brings subscribers on that have far to go: a step at a time, and out of the broker's history."""
+"""Sends events to subscribers that are far behind, in steps, also from the broker's history."""
 
 import asyncio
 import logging
@@ -20,30 +20,30 @@ from barestream.history.ring import Ring
 
 logger = logging.getLogger(__name__)
 
-# Reads of old history at once. Each holds one page, and Valkey serves one after the other
-# anyway: more would only put the newest events behind the oldest.
+# How many reads of old history may run at once. Each holds one page. Valkey serves reads one after
+# the other anyway, so more of them would only delay the newest events.
 MOST_READS = 4
 
-# What a page holds: two writes of a replay, or one larger event.
+# The size of a page: two writes of a replay, or one larger event.
 PAGE_BYTES = 2 * MARK_BYTES
 PAGE_MOST_EVENTS = 500
 
-# Clients that return together, after a deploy or an outage, miss the same events: a page is read
-# and encoded once for all of them. A page for each (6 ms of 200 events, where sending it takes
-# 0.3) was more than a worker could do for 500, and those behind never came to the end. So many
-# pages are 4 MB, or 20 with the largest events.
+# Clients that return together, after a deploy or an outage, have missed the same events, so a page
+# is read and encoded once for all of them. Encoding 200 events takes 6 ms, and sending them 0.3 ms:
+# with a page for each of 500 clients, a worker was too slow for the last of them to catch up. This
+# many pages take 4 MB, or 20 MB with the largest events.
 MOST_PAGES = 32
 
-# Until Valkey is asked again for a page that it did not give.
+# How soon Valkey is asked again for a page after a failure.
 RETRY_SECONDS = 1.0
 
 
 class _Page(NamedTuple):
-    """Records that follow a place without a hole, oldest first; at least one.
+    """Successive records after a place, oldest first; at least one.
 
     Attributes:
-        restarts: That of the feed's ring when they were asked for: it may hold another history
-            since.
+        restarts: The restarts of the feed's ring when they were read; after another restart the
+            ring may hold another history.
     """
 
     after: Place
@@ -59,7 +59,7 @@ class _Needs(Enum):
 
 
 class _Work(NamedTuple):
-    """A subscriber that was handed over for the nth time, and the steps that bring it on."""
+    """A subscriber that was handed over for the nth time, and the steps of its replay."""
 
     feed: Feed
     subscriber: Subscriber
@@ -73,14 +73,14 @@ class _Work(NamedTuple):
 
 
 class Replay:
-    """Takes over subscribers until they keep up, or their client does not.
+    """Takes over subscribers until they have caught up, or their client is too slow.
 
-    The subscribers take steps in turn, as one piece of work: together they take no more of a loop's
-    time than one would.
+    The subscribers take steps in turn, as one piece of work: together they take no more of the
+    event loop's time than one would.
 
     Args:
-        broker: Holds the events that a feed's own ring has let go; None where they are gone.
-        slices: The time that they take.
+        broker: Keeps the events that a feed's ring no longer holds; None if they are gone.
+        slices: The slices of the work.
         sleep: Waits for so many seconds.
     """
 
@@ -100,7 +100,7 @@ class Replay:
         self._reading: set[asyncio.Task[None]] = set()
 
     def __call__(self, feed: Feed, subscriber: Subscriber) -> None:
-        """Bring the feed's subscriber on from here."""
+        """Take over a subscriber of the feed."""
         self._go_on(_Work(feed, subscriber, subscriber.replays, self._steps(feed, subscriber)))
 
     def _go_on(self, work: _Work) -> None:
@@ -130,9 +130,9 @@ class Replay:
         self._forget()
 
     def _forget(self) -> None:
-        """Let go of the pages where no replay is left.
+        """Drop the pages if no replay is left.
 
-        They are for clients that come together: later the history may hold them no more.
+        They serve clients that return together; later the history may have removed those events.
         """
         if self._running is None and not self._reading:
             self._pages.clear()
@@ -155,7 +155,7 @@ class Replay:
             self._go_on(work)
 
     def _steps(self, feed: Feed, subscriber: Subscriber) -> Iterator[_Needs]:
-        """Bring a subscriber on, and say after each step what the next one needs."""
+        """Send a subscriber the events in steps; yield what the next step needs."""
         ring = feed.ring
         while feed.can_send(subscriber):
             place = subscriber.place
@@ -172,7 +172,7 @@ class Replay:
                 yield _Needs.PAGE
 
     def _page_after(self, ring: Ring, place: Place) -> _Page | None:
-        """Return one of the newest pages that holds what follows a place, if there is one."""
+        """Return a page in memory that has the records after a place; None if there is none."""
         for page in self._pages:
             if page.restarts == ring.restarts and page.after <= place < page.records[-1].place:
                 return page
@@ -185,8 +185,8 @@ class Replay:
         restarts = ring.restarts
         try:
             async with self._reads:
-                # Its turn may have come when its client has left, or when another's page holds
-                # what it needs.
+                # While it waited, its client may have left, or another subscriber's page may have
+                # come that has the records.
                 if not feed.can_send(subscriber) or self._page_after(ring, subscriber.place):
                     return
                 page = await self._broker.read(subscriber.place, PAGE_MOST_EVENTS, PAGE_BYTES)
@@ -196,7 +196,7 @@ class Replay:
         if work.is_stale or not feed.can_send(subscriber) or ring.restarts != restarts:
             return
         if not page.records:
-            # What the ring has let go, the history has too.
+            # The history has removed the events too.
             feed.miss(subscriber, str(subscriber.place), max(page.floor, ring.floor))
             return
         if page.floor > subscriber.place:
@@ -205,7 +205,7 @@ class Replay:
 
 
 def _give_back(subscriber: Subscriber) -> None:
-    """Leave a subscriber to its feed: its client takes no more, or it has come to the end."""
+    """Return a subscriber to its feed: its client is not ready, or it has caught up."""
     if subscriber.state is State.REPLAYED:
         subscriber.move(State.BEHIND)
 

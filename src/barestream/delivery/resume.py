@@ -1,4 +1,4 @@
-"""From where a client goes on, by the id that it saw last."""
+"""Where a client's stream starts, by the last id that it saw."""
 
 import asyncio
 import math
@@ -10,20 +10,20 @@ from barestream.delivery.subscription import Subscription
 from barestream.delivery.tail import Tail
 from barestream.history.record import BEGIN, Known, Place, Record
 
-# The spec's word for the begin of the history.
+# The specification's word for the start of the history.
 EARLIEST = "earliest"
 
-# Texts that some clients send when they have no id yet. A publisher may have given an update such
-# an id, so the update is looked for first.
+# Texts that some clients send if they have no id yet. A publisher may have given an update such an
+# id, so the history is searched for it first.
 NO_IDS = {"0", "null", "undefined"}
 
-# How many ids of one request are looked at, because each may be a question to Valkey. A page names
-# one, and its library another.
+# How many ids of one request count, because each may be a question to Valkey. A page may send one,
+# and its library another.
 MOST_IDS = 4
 
-# At a multiple of this a client is told that an id is unknown. Valkey and the worker take up to a
-# few ms for an update that the client may not read, the more the larger it is, and 40 us for an id
-# that is not there: the time of the answer would tell them apart.
+# The answer for an unknown id is sent at a multiple of this time. Valkey and the worker take up to
+# a few ms for an update that the client may not read, longer for a larger one, and 40 us for an id
+# that does not exist. Otherwise a client could distinguish the two by the time of the answer.
 UNKNOWN_STEP_SECONDS = 0.02
 
 
@@ -31,11 +31,11 @@ class Resumption(NamedTuple):
     """Where a stream starts.
 
     Attributes:
-        place: The place that it goes on from; None for the end of the history.
-        preceding_id: The id of the event before the first one that is sent, or "earliest" where
-            there is none that the client may know; None where the client named no id.
-        missed_after: The id that the client named, where the history cannot say what came
-            after it.
+        place: The place that it continues from; None for the end of the history.
+        preceding_id: The id of the event before the first one that is sent, or "earliest" if there
+            is none that the client may know; None if the client named no id.
+        missed_after: The id that the client named, if the history does not know which events
+            followed it.
         is_resumed: Whether the client named an id.
     """
 
@@ -56,21 +56,21 @@ async def resumption(
     now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Resumption:
-    """Return from where a client goes on.
+    """Return where a client's stream starts.
 
-    Of several ids the one with the newest place counts. An id that the history does not hold, and
-    one of an event that the bearer may not read, are answered alike: with a gap, and all that the
-    history has.
+    Of several ids the one with the newest place counts. An id that the history does not have, and
+    the id of an event that the bearer may not read, get the same answer: a gap, and the whole
+    history.
 
     Args:
-        tail: Whose feed will be followed, and whose broker has the history.
+        tail: The tail of the feed that the stream will follow.
         subscription: What the bearer may read.
-        last_event_ids: What the client saw last, or "earliest", in each place where it says so.
+        last_event_ids: The ids that the client sent, or "earliest", from each place of its request.
         now: A monotonic clock, in seconds.
         sleep: Waits for so many seconds.
 
     Raises:
-        BrokerAwayError: It takes the history to tell, and that is out of reach.
+        BrokerAwayError: The history is needed for the answer, and cannot be reached.
     """
     if not last_event_ids:
         return LIVE
@@ -98,17 +98,17 @@ async def resumption(
 
 
 async def _start(tail: Tail, place: Place, last_event_id: str) -> Resumption | None:
-    """Return where a stream starts that goes on from a place; None where nothing would follow it.
+    """Return where a stream from a place starts; None if the place is beyond the history's end.
 
-    A place beyond the end of the history is of a history that was lost, or was never given.
+    Such a place comes from a history that was lost, or was never given.
     """
     ring = tail.feed.ring
     if place == ring.floor or ring.at(place):
         return Resumption(place, last_event_id)
-    # Of a worker that is ahead of this one, or of a history that only the broker has.
+    # The place comes from a worker that is ahead of this one, or only the broker still has it.
     page = await tail.broker.read(place, 0)
     if page.floor > place:
-        # The gap is told when the stream gets there.
+        # The replay sends the gap.
         return Resumption(place, EARLIEST)
     if page.is_known:
         return Resumption(place, last_event_id)
@@ -128,8 +128,8 @@ async def _find(tail: Tail, subscription: Subscription, event_id: str) -> Place 
     record = tail.feed.ring.find(event_id)
     if record is not None and await _may_read(tail, subscription, record):
         return record.place
-    # An update that the client may not read takes the same way as one that does not exist:
-    # otherwise the time of the answer would tell them apart.
+    # An update that the client may not read is treated as one that does not exist, because
+    # otherwise a client could distinguish the two by the time of the answer.
     known = await tail.broker.find(event_id)
     return known.place if known and await _may_read(tail, subscription, known) else None
 

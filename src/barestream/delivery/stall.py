@@ -1,15 +1,15 @@
-"""How long a client has taken nothing of what waits for it. Pure."""
+"""How long a client has read nothing although bytes wait for it. Pure."""
 
 
 class Stall:
     """Watches one client while bytes wait for it.
 
-    Bytes that the kernel has sent count as taken. The kernel may hold megabytes for a client, and
-    takes nothing more from a transport before a third of its buffer is free: while a client reads
-    15 KB/s, the transport's bytes may stay where they are for minutes.
+    Bytes that the kernel has sent count as read. The kernel may hold megabytes for a client, and
+    accepts no more from a transport before a third of its buffer is free: while a client reads
+    15 KB/s, the transport's bytes may not move for minutes.
 
     Args:
-        since: When the client may have taken something last, in seconds of a monotonic clock.
+        since: When the client may last have read something, in seconds of a monotonic clock.
         pending_bytes: How much waits in the process.
         kernel_bytes: How much waits in the kernel.
         sent_bytes: How much was written so far, waiting bytes included.
@@ -28,7 +28,7 @@ class Stall:
     def seconds(
         self, now: float, pending_bytes: int, kernel_bytes: int, sent_bytes: int = 0
     ) -> float:
-        """Return for how long the client has taken nothing, given the figures of this moment.
+        """Return for how long the client has read nothing, given the current figures.
 
         Args:
             now: The time on the same clock.

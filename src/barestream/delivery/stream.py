@@ -1,4 +1,4 @@
-"""One open stream: where its bytes go, how far it has come, and why it ended."""
+"""One open stream: its writer, its counts, and why it ended."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from enum import StrEnum
@@ -13,7 +13,7 @@ from barestream.mercure.time_budget import Budget
 
 
 class EndReason(StrEnum):
-    """Why a stream ended, as its log line says it."""
+    """Why a stream ended; the values stand in log lines and metrics."""
 
     CLIENT_LEFT = "client left"
     DRAINED = "drained"
@@ -34,13 +34,13 @@ class Stream:
     """A response that stays open, to one client.
 
     Args:
-        writer: The way to the client.
+        writer: Writes to the client.
         now: A monotonic clock, in seconds.
-        labels: What its log line says of the request beside what became of it.
+        labels: The fields of its log line that describe the request.
 
     Attributes:
-        writer: The way to the client, for write_to_many: everything else writes by ``write``.
-        heartbeat: Returns what is sent into silence.
+        writer: Writes to the client; only write_to_many uses it, other code calls ``write``.
+        heartbeat: Returns the frame that is sent after silence.
     """
 
     __slots__ = (
@@ -69,7 +69,7 @@ class Stream:
 
     @property
     def paused(self) -> bool:
-        """Whether to hold back: the client takes less than it is sent."""
+        """Whether to hold back: the client reads more slowly than the stream sends."""
         return self.writer.paused
 
     def on_resume(self, callback: Callable[[], None]) -> None:
@@ -77,7 +77,7 @@ class Stream:
         self.writer.on_resume = callback
 
     def forget(self) -> None:
-        """Let go of whoever was called back: a circle of them would wait for a full collection."""
+        """Drop the callbacks: a cycle of references would last until a full garbage collection."""
         self.writer.on_resume = nothing
         self.heartbeat = _comment
 
@@ -85,7 +85,7 @@ class Stream:
         """Send a frame that holds so many events.
 
         Returns:
-            Whether it was sent: nothing is once the stream has ended, or its client has gone.
+            Whether it was sent; not if the stream has ended, or its client has left.
         """
         if self.end_reason is not None or not self.writer.write(frame):
             return False
@@ -95,7 +95,7 @@ class Stream:
         return True
 
     def end(self, reason: EndReason, last: Frame | None = None) -> None:
-        """End the response cleanly, with a last frame; the first reason given stands."""
+        """End the response cleanly, with a last frame; the first reason counts."""
         if last is not None:
             self.write(last)
         if self.end_reason is None:
@@ -114,9 +114,9 @@ class Stream:
         return self.writer.pending_bytes > 0
 
     def stalled_seconds(self) -> float:
-        """Return for how long the client has taken nothing while something waits for it.
+        """Return for how long the client has read nothing while bytes wait for it.
 
-        It makes no difference whether that is above the mark, or whether the stream has ended.
+        This also holds below the mark, and for a stream that has ended.
         """
         writer = self.writer
         pending_bytes = writer.pending_bytes
@@ -130,11 +130,11 @@ class Stream:
 
 
 class Recipient(Protocol):
-    """Whoever a frame is written to, if it is live.
+    """A subscriber, as write_to_many uses it.
 
     Attributes:
-        state: How it stands to its feed.
-        place: Up to where it has been sent the events, once it was written to.
+        state: Its state in its feed.
+        place: The place up to which it has been sent the events, after a write.
         stream: Its stream.
     """
 
@@ -143,7 +143,7 @@ class Recipient(Protocol):
     stream: Stream
 
     def fall_behind(self, place: Place) -> None:
-        """Go on from this place later: the client takes less than it is sent."""
+        """Continue from this place later: the client reads more slowly than the stream sends."""
 
 
 def write_to_many(
@@ -155,19 +155,19 @@ def write_to_many(
 ) -> Generator[None, None, int]:
     """Write a frame to each recipient that is live, in the budget's slices.
 
-    It does what Stream.write and Budget.is_over do, without the calls: with them Python took as
-    long again.
+    It repeats the code of Stream.write and Budget.is_over, because with the calls it took twice the
+    time.
 
     Args:
         recipients: At least one; their streams have one clock, which is the budget's.
-        frame: What is written.
-        events: How many events it holds.
-        span: Where those stand who are live, and where they stand once they were written to. One
-            whose client takes no more falls behind to the first.
+        frame: The frame.
+        events: How many events the frame holds.
+        span: The place of the live recipients before the write, and after it. A recipient whose
+            client is not ready falls behind to the first place.
         budget: The slices.
 
     Returns:
-        To how many it was sent.
+        How many recipients it was sent to.
     """
     size_bytes, sent, live = len(frame.body), 0, State.LIVE
     start, end = span

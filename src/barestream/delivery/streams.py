@@ -14,24 +14,24 @@ from barestream.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-# How long a drained stream has to leave its buffer before it is cut. A client that reads at
-# all needs one round trip; one that does not would hold the worker until it is killed.
+# How long the last bytes of a drained stream may take before it is cut. A client that reads needs
+# one round trip; one that does not read would keep the worker from ending until it is killed.
 FLUSH_SECONDS = 1.0
 
-# How often silence and stalls are looked for: a heartbeat may be late by this much.
+# How often the streams are checked for silence and stalls: a heartbeat may be late by this much.
 SWEEP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """How streams are treated.
+    """Limits and times of streams.
 
     Attributes:
-        heartbeat_seconds: A stream that was silent for so long gets a heartbeat.
-        slow_seconds: A client that takes nothing for so long is cut.
+        heartbeat_seconds: A stream that was silent for this long is sent a heartbeat.
+        slow_seconds: A client that reads nothing for this long is cut.
         drain_seconds: The time over which a drain ends all streams, evenly.
-        retry_ms: The mean of the reconnection delays that clients are given.
-        most_streams: With so many open, the next ones are told to come back.
+        retry_ms: The mean of the reconnection delays that are sent to clients.
+        most_streams: How many may be open; further ones are turned away.
     """
 
     heartbeat_seconds: float = 15
@@ -42,17 +42,17 @@ class StreamLimits:
 
 
 class Streams:
-    """Every open stream of a worker, whatever feeds it.
+    """All open streams of a worker, of every source.
 
     Args:
-        limits: How the streams are treated.
+        limits: Limits and times of the streams.
         now: A monotonic clock, in seconds.
-        metrics: Where its streams are counted.
-        slices: The time that long work takes.
-        uniform: A random number between two others.
+        metrics: Where the streams are counted.
+        slices: The slices of long work.
+        uniform: Returns a random number between two others.
 
     Attributes:
-        slices: The time that long work for many streams takes.
+        slices: The slices of long work for many streams.
     """
 
     def __init__(
@@ -69,14 +69,14 @@ class Streams:
         self._metrics = metrics
         self.slices = slices
         self._uniform = uniform
-        # Insertion order: a drain ends the oldest first.
+        # A dict keeps the order of insertion, so a drain ends the oldest stream first.
         self._streams: dict[Stream, None] = {}
 
     def __len__(self) -> int:
         return len(self._streams)
 
     def open(self, stream: Stream) -> None:
-        """Take a stream in; where it is one too many, or while draining, it is ended at once."""
+        """Add a stream; if it is one too many, or during a drain, turn it away at once."""
         self._streams[stream] = None
         self._metrics.streams.set(len(self))
         if self.draining:
@@ -88,7 +88,7 @@ class Streams:
 
     @property
     def refusal(self) -> EndReason | None:
-        """Why another stream would be told to come back, if it would."""
+        """Why another stream would be turned away; None if it would not."""
         if self.draining:
             return EndReason.DRAINED
         return EndReason.FULL if len(self) >= self._limits.most_streams else None
@@ -99,12 +99,12 @@ class Streams:
         Args:
             stream: The stream.
             reason: Why it ends.
-            least_ms: Added to the reconnection delay that its client is given.
+            least_ms: Added to the reconnection delay that its client is sent.
         """
         stream.end(reason, self.retry(least_ms))
 
     def close(self, stream: Stream) -> None:
-        """Let go of a stream that is over, and log it."""
+        """Remove a stream that is over, and log it."""
         del self._streams[stream]
         reason = stream.end_reason or EndReason.CLIENT_LEFT
         self._metrics.streams.set(len(self))
@@ -121,12 +121,12 @@ class Streams:
         )
 
     def retry(self, least_ms: int = 0) -> Frame:
-        """Return a reconnection delay drawn at random, so that clients do not return as one."""
+        """Return a random reconnection delay, so that clients do not return all at once."""
         mean_ms = self._limits.retry_ms
         return retry(least_ms + round(self._uniform(0.5 * mean_ms, 1.5 * mean_ms)))
 
     def sweep(self, budget: Budget) -> Generator[None, None, None]:
-        """Send heartbeats into silence, and cut the clients that take nothing, in slices."""
+        """Send heartbeats to silent streams, and cut the clients that read nothing, in slices."""
         silent_since = self.now() - self._limits.heartbeat_seconds
         paused = 0
         for stream in tuple(self._streams):
@@ -136,7 +136,7 @@ class Streams:
             if stream.stalled_seconds() >= self._limits.slow_seconds:
                 stream.abort(EndReason.TOO_SLOW)
             elif stream.written_at <= silent_since and not stream.has_waiting_bytes:
-                # With bytes waiting there is no silence to fill.
+                # While bytes wait for the client, a heartbeat would not reach it sooner.
                 stream.write(stream.heartbeat())
         self._metrics.paused.set(paused)
 
@@ -173,13 +173,13 @@ class Streams:
         least_ms: int,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """End the streams that are open, evenly over so many seconds; the next ones are taken.
+        """End the open streams, evenly over so many seconds; new ones are accepted meanwhile.
 
-        A drain that begins meanwhile ends what is left over its own time.
+        If a drain begins meanwhile, it ends the remaining streams over its own time.
 
         Args:
-            seconds: Over how long.
-            least_ms: No client is told to come back sooner.
+            seconds: The time.
+            least_ms: The shortest time until a client is to come back.
             sleep: Waits for so many seconds.
         """
         logger.info("nginx stops: ending its streams", extra={"streams": len(self)})

@@ -1,4 +1,4 @@
-"""A stream that follows a feed: what it wants, and how it stands. Pure."""
+"""A stream that follows a feed, with its subscription, its place and its state. Pure."""
 
 from barestream.delivery.stream import Stream
 from barestream.delivery.subscriber_state import MOVES, State, WrongMoveError
@@ -10,9 +10,9 @@ class Subscriber:
     """A stream that follows a feed.
 
     Attributes:
-        place: Up to where it has been sent the events, at least.
-        state: How it stands to the feed; ``move`` changes it.
-        replays: How often it was handed over to a replay: the last one alone counts.
+        place: A place up to which it has been sent all events that it wants.
+        state: Its state in the feed; ``move`` changes it.
+        replays: How often it was handed over to a replay; only the last hand-over counts.
     """
 
     __slots__ = ("place", "replays", "state", "stream", "subscription")
@@ -25,23 +25,23 @@ class Subscriber:
         self.replays = 0
 
     def move(self, state: State) -> None:
-        """Go over to another state.
+        """Change the state.
 
         Raises:
-            WrongMoveError: The table has no such move.
+            WrongMoveError: MOVES does not allow it.
         """
         if state not in MOVES[self.state]:
             raise WrongMoveError(f"from {self.state.name} to {state.name}")
         self.state = state
 
     def fall_behind(self, place: Place) -> None:
-        """Go on from this place when the client takes more again."""
+        """Continue from this place when the client is ready again."""
         self.move(State.BEHIND)
         self.place = place
 
     @property
     def takes_more(self) -> bool:
-        """Whether its client takes more of what follows its place."""
+        """Whether its client is ready for the events that follow its place."""
         return (
             self.state in (State.BEHIND, State.REPLAYED)
             and not self.stream.paused

@@ -1,18 +1,18 @@
-"""How a subscriber stands to its feed, and which moves there are. Pure."""
+"""The states of a subscriber in its feed, and the moves between them. Pure."""
 
 from enum import Enum, auto
 
 
 class State(Enum):
-    """Where a subscriber stands.
+    """The state of a subscriber.
 
     Attributes:
-        BEHIND: Something may follow its place, and it is sent when its client takes it.
-        REPLAYED: The same, and a replay sends it in turns with others.
-        AHEAD: It has been sent all that the running broadcast brings, or more. It is looked at
+        BEHIND: Events may follow its place; the feed sends them when its client is ready.
+        REPLAYED: The same, but a replay sends the events, in turn with other subscribers.
+        AHEAD: It has been sent all events of the running broadcast, or more. The feed checks it
             after each broadcast.
-        LIVE: It has been sent all up to the end of the last broadcast, even if its place is
-            earlier. A broadcast writes to those who are live.
+        LIVE: It has been sent all events up to the end of the last broadcast, even if its place
+            is earlier. Broadcasts write only to live subscribers.
         HELD: It is sent nothing before it is sent a gap.
         GONE: Its stream is over.
     """
@@ -26,19 +26,19 @@ class State(Enum):
 
 
 class WrongMoveError(Exception):
-    """A move that the table does not have: a fault of ours."""
+    """A move that MOVES does not allow, which is a bug."""
 
 
 MOVES = {
-    # It has come to the end; it has far to go; its history becomes another one.
+    # It has caught up; it is far behind; the history is replaced by another one.
     State.BEHIND: {State.LIVE, State.AHEAD, State.REPLAYED, State.HELD, State.GONE},
-    # It has come to the end; its client takes no more; its history becomes another one.
+    # It has caught up; its client is not ready; the history is replaced by another one.
     State.REPLAYED: {State.LIVE, State.AHEAD, State.BEHIND, State.HELD, State.GONE},
     # A broadcast is over.
     State.AHEAD: {State.BEHIND, State.HELD, State.GONE},
-    # Its client takes no more, or its history goes on elsewhere.
+    # Its client is not ready, or the history is replaced by another one.
     State.LIVE: {State.BEHIND, State.HELD, State.GONE},
-    # Its turn to be sent a gap has come.
+    # It is sent its gap.
     State.HELD: {State.BEHIND, State.GONE},
     State.GONE: set[State](),
 }

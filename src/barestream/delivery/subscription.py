@@ -1,4 +1,4 @@
-"""What one stream wants, and what it may read. Pure."""
+"""The subscription of a stream: the topics that it wants, and those that it may read. Pure."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ class Subscription:
     """Which events a stream gets.
 
     Attributes:
-        topics: It wants the events that have one of these.
-        readable: Of the private ones it gets those that have one of these too.
+        topics: It wants the events with one of these topics.
+        readable: It gets a private event only if the event also has one of these topics.
     """
 
     topics: Selectors

@@ -1,4 +1,4 @@
-"""Keeps a feed at the end of the broker's history: filled at the start, then on without a hole."""
+"""Reads the broker's newest updates into a worker's feed, without a gap."""
 
 import asyncio
 import logging
@@ -12,22 +12,23 @@ from barestream.history.record import BEGIN
 
 logger = logging.getLogger(__name__)
 
-# Until a broker that is away is tried again: soon, because it may just have been restarted, and
-# then less often.
+# The time until an unavailable broker is tried again: first soon, because it may just have been
+# restarted, then less often.
 FIRST_RETRY_SECONDS = 0.1
 MOST_RETRY_SECONDS = 2.0
 
-# How many updates one answer may hold, before other work has its turn.
+# How many updates one answer may hold, before other work gets its turn.
 MOST_EVENTS = 100
 
-# So much may wait for the streams, 16 writes of each, before no more is read: a worker that cannot
-# send as fast as is published holds no more of it than that, and its streams fall behind together.
+# How much may wait for the streams, 16 writes of each, until the tail stops reading. So a worker
+# that sends more slowly than publishers publish holds no more than this in memory, and its streams
+# fall behind together.
 MOST_PENDING_BYTES = 16 * MARK_BYTES
 
-# Less than a broadcast of that takes.
+# Less than a broadcast of that size takes.
 PENDING_POLL_SECONDS = 0.005
 
-# How often the history's age is looked after where nobody publishes.
+# How often old updates are removed while there are no publishes.
 TRIM_SECONDS = 60.0
 
 
@@ -35,15 +36,15 @@ class Tail:
     """Reads the broker's history once for all streams of a worker.
 
     Args:
-        broker: Whose history it is.
-        feed: Where its updates go.
-        fill_events: How many of the newest are read at the start.
+        broker: The broker of the history.
+        feed: The feed that gets its updates.
+        fill_events: How many of the newest updates are read at the start.
         fill_bytes: How large they may be together.
-        slices: The time that their encoding takes; the feed's own budget.
+        slices: The slices of the encoding; the feed's own budget.
 
     Attributes:
-        filled: Whether the feed has its start.
-        words: What the history does where it cannot be followed (see BrokerAwayError).
+        filled: Whether the feed was filled at the start.
+        words: Why the history cannot be followed (see BrokerAwayError).
     """
 
     def __init__(
@@ -61,11 +62,11 @@ class Tail:
 
     @property
     def ready(self) -> bool:
-        """Whether the feed has its start, and the broker answers."""
+        """Whether the feed was filled, and the broker answers."""
         return bool(self._following)
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Follow the broker's history until cancelled, over its absences."""
+        """Follow the broker's history until cancelled, also after failures of the broker."""
         retry_seconds = FIRST_RETRY_SECONDS
         while True:
             try:
@@ -79,7 +80,7 @@ class Tail:
                 retry_seconds = min(2 * retry_seconds, MOST_RETRY_SECONDS)
 
     async def trim(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Have the broker let go of what is too old, again and again until cancelled."""
+        """Have the broker remove old updates, again and again until cancelled."""
         while True:
             await sleep(TRIM_SECONDS)
             if self._following:
@@ -97,7 +98,8 @@ class Tail:
     async def _read_on(self) -> None:
         ring, lag = self.feed.ring, self.feed.lag
         lag.ask()
-        # After an absence read at once: another history may never get a place after this one.
+        # After a failure it reads at once and does not wait for an update after its place: a
+        # history that was replaced may never get one.
         read = self.broker.wait if self._following else self.broker.read
         page = await read(ring.last, MOST_EVENTS)
         if not page.is_known:
@@ -111,16 +113,16 @@ class Tail:
             size_bytes += len(record.body)
             await self.slices.step(live=True)
         if len(page.records) < MOST_EVENTS and size_bytes < MOST_PAGE_BYTES // 2:
-            # No bound has cut the page, so this was the end of the history.
+            # The page is below its bounds, so this was the end of the history.
             lag.read_to_end()
         while self.feed.pending_bytes > MOST_PENDING_BYTES:
             await asyncio.sleep(PENDING_POLL_SECONDS)
 
     async def _follow_another_log(self) -> None:
-        """Go on with a history that does not know the place where this worker stands.
+        """Continue with a history that does not know this worker's last place.
 
         The history was lost and Valkey's clock is behind, or an older copy replaced it. Streams
-        have been sent updates that it does not have.
+        may have been sent updates that it does not have.
         """
         before = self.feed.ring
         await self.broker.move_on(before.last)

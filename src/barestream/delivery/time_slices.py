@@ -1,14 +1,14 @@
-"""One time budget for the long work of a loop: all else waits for one slice at most."""
+"""One time budget for the long work of an event loop: other work waits for one slice at most."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
-# Short beside the 10 ms that nobody notices, long beside the 0.1 ms of a turn of the loop.
+# Shorter than 10 ms, a delay that is not noticed, and much longer than a turn of the loop (0.1 ms).
 SLICE_SECONDS = 0.005
 
-# Live events go first, but one of so many slices is for the rest: otherwise a burst would keep
+# Live events go first, but one of this many slices is for other work: otherwise a burst would keep
 # clients from catching up.
 LIVE_SHARE = 5
 
@@ -19,7 +19,7 @@ class Slices:
     """The time that all long work of a loop may take together between two turns.
 
     The first work that asks in a turn of the loop begins the turn's slice. Work that waits for
-    another slice gets one in a later turn, one work after the other, live events first.
+    another slice gets one in a later turn; one waiter goes at a time, live events first.
 
     Args:
         now: A monotonic clock, in seconds.
@@ -59,7 +59,7 @@ class Slices:
         await waiter
 
     async def step(self, *, live: bool = False) -> None:
-        """Say that a step of the work is done; where the slice is over, wait for another."""
+        """Call this after each step of the work: if the slice is over, it waits for another."""
         if self.is_over():
             await self.next(live=live)
 
@@ -79,7 +79,7 @@ class Slices:
             asyncio.get_running_loop().call_soon(self._turn)
 
     def _turn(self) -> None:
-        """End the slice of the turn before, and let one waiter in: it runs in the next turn."""
+        """End the previous turn's slice, and wake one waiter, which runs in the next turn."""
         self._is_turn_due = False
         self._ends_at = None
         was_live_at_work, self._is_live_at_work = self._is_live_at_work, False
@@ -94,7 +94,7 @@ class Slices:
 
 
 def _let_in(waiters: deque[asyncio.Future[None]]) -> bool:
-    """Let in the first waiter that still waits; return whether there was one."""
+    """Wake the first waiter that still waits; return whether there was one."""
     while waiters:
         waiter = waiters.popleft()
         if not waiter.done():

@@ -1,16 +1,16 @@
-"""The way of a stream's bytes to its client."""
+"""The interface by which a stream writes to its client."""
 
 from collections.abc import Callable
 from typing import Protocol
 
 from barestream.mercure.sse import Frame
 
-# What waits for a client before it counts as slow: uvloop's and asyncio's own high-water mark.
+# How much may wait for a client before its writer pauses: the mark of uvloop and asyncio.
 MARK_BYTES = 64 * 1024
 
 
 class Writer(Protocol):
-    """The way to one client, with a transport's backpressure."""
+    """Writes to one client, with a transport's backpressure."""
 
     on_resume: Callable[[], None]
 
@@ -26,14 +26,14 @@ class Writer(Protocol):
         """Return how much the kernel holds that the client has not taken; 0 where unknown."""
 
     def write(self, frame: Frame) -> bool:
-        """Send a frame; return False where the client has gone and nothing was sent."""
+        """Send a frame; return False if the client has left and nothing was sent."""
 
     def close(self) -> None:
-        """Let the response end as HTTP wants it, behind what is waiting."""
+        """End the response as HTTP demands, after the waiting bytes."""
 
     def abort(self) -> None:
-        """Cut the connection at once, whatever is waiting."""
+        """Cut the connection at once, without the waiting bytes."""
 
 
 def nothing() -> None:
-    """Stand where nobody is to be called back."""
+    """Do nothing: the default of a callback."""

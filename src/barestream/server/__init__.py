@@ -1,1 +1,1 @@
-"""What touches uvicorn and Gunicorn."""
+"""The server: everything that uses uvicorn and Gunicorn."""

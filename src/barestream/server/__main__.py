@@ -1,4 +1,7 @@
-"""Gunicorn's command with our master: ``python -m barestream.server -c python:MODULE``."""
+"""Gunicorn's command with the master of this project.
+
+It is run as ``python -m barestream.server -c python:MODULE``.
+"""
 
 import sys
 
@@ -9,7 +12,7 @@ from barestream.server.gunicorn_parts import WSGIApplication
 
 
 class _Run(BaseApplication):  # type: ignore[misc]  # Gunicorn has no types
-    """Runs our master, where Gunicorn's own class would run its Arbiter."""
+    """Runs this project's master, in place of Gunicorn's Arbiter."""
 
     def run(self) -> None:
         try:

@@ -1,7 +1,7 @@
-"""Gunicorn's master, which starts a worker's successor as soon as the worker begins to leave.
+"""Gunicorn's master, which starts a worker's successor as soon as the worker begins to stop.
 
-Gunicorn's own master counts a worker until its process has ended. Each worker slot has a socket of
-its own, so a slot would have no worker while one that stops alone drains.
+Gunicorn's own master counts a worker until its process has ended. Each slot has a socket of its
+own, so the slot of a stopping worker would have no worker until the drain is over.
 """
 
 import signal
@@ -16,19 +16,19 @@ from barestream.server.worker import ENDING_SIGNALS, Worker
 # After a QUIT a worker flushes its streams (1 s) and finishes its requests (3 s).
 HURRIED_SECONDS = 6
 
-# Gunicorn's own patience with all workers after a QUIT.
+# How long Gunicorn's own master waits for all workers after a QUIT.
 _QUICK_STOP_SECONDS = 2
 
 _POLL_SECONDS = 0.1
 
 
 class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
-    """Keeps a worker in each slot that is not leaving.
+    """Keeps a worker in each slot, not counting workers that are stopping.
 
-    WORKERS, which Gunicorn counts, holds the workers that stay. Workers that leave are kept apart
-    until their process ends; one that has not ended by its deadline is killed. At most as many as
-    there are slots drain at their own pace: this bounds the number of processes where workers break
-    one after the other.
+    WORKERS, which Gunicorn counts, holds the workers that are not stopping. Stopping workers are
+    kept in a dict of their own until their process ends; one that has not ended by its deadline is
+    killed. At most as many as there are slots drain at their own pace, which bounds the number of
+    processes if workers fail one after the other.
     """
 
     WORKERS: dict[int, Worker]
@@ -54,7 +54,7 @@ class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
         super().handle_hup()
 
     def manage_workers(self) -> None:
-        """Start what is missing, and stop what is too many."""
+        """Start missing workers, and stop surplus ones."""
         for pid, worker in self.WORKERS.items():
             if worker.is_leaving:
                 self.log.info("Worker (pid:%s) is stopping: its successor starts", pid)
@@ -68,8 +68,8 @@ class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
     def spawn_worker(self) -> int:
         """Fork a worker, and lose no signal that is sent to it.
 
-        The handlers that it inherits are the master's, and do nothing in the worker. So its signals
-        are held back until it has handlers of its own (Worker.init_signals).
+        It inherits the master's handlers, which do nothing in the worker. So its signals are
+        blocked until it has handlers of its own (Worker.init_signals).
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
         try:
@@ -78,19 +78,19 @@ class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
 
     def kill_worker(self, pid: int, sig: int) -> None:
-        """Send a worker a signal; one that ends it makes it a leaving one."""
+        """Send a worker a signal; after a signal that ends it, it counts as stopping."""
         super().kill_worker(pid, sig)
         if sig in (*ENDING_SIGNALS, signal.SIGKILL) and pid in self.WORKERS:
             self.WORKERS[pid].is_leaving = True
             self._set_leaving_apart()
 
     def kill_workers(self, sig: int) -> None:
-        """Send all workers a signal, also those that are leaving."""
+        """Send all workers a signal, also those that are stopping."""
         for pid in [*self.WORKERS, *self._leaving]:
             self.kill_worker(pid, sig)
 
     def reap_workers(self) -> None:
-        """Take note of the workers that have ended.
+        """Remove the workers that have ended.
 
         Raises:
             HaltServer: One of them could not start.
@@ -99,12 +99,12 @@ class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
             super().reap_workers()
 
     def murder_workers(self) -> None:
-        """Kill the workers that do not beat, and those that have not left in time."""
+        """Kill the workers that do not beat, and those that have not ended in time."""
         now = time.monotonic()
         away_seconds = now - self._looked_at
         self._looked_at = now
         if away_seconds > max(2, self.timeout / 2):
-            # This process did not run (a paused container or machine), nor did the workers.
+            # This process was paused, with its container or machine, and so were the workers.
             self._judged_from = now
             for worker in self._leaving.values():
                 worker.leaves_by += away_seconds
@@ -117,7 +117,7 @@ class SlotArbiter(Arbiter):  # type: ignore[misc]  # Gunicorn has no types
                 self.kill_worker(pid, signal.SIGKILL)
 
     def stop(self, graceful: bool = True) -> None:
-        """End all workers, and start none: as Gunicorn does, but by a monotonic clock."""
+        """End all workers, and start none, as Gunicorn does, but with a monotonic clock."""
         self._is_stopping = True
         self.WORKERS.update(self._leaving)
         self._leaving.clear()

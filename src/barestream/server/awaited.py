@@ -1,7 +1,7 @@
-"""The connections from which something must come, and until when.
+"""The connections from which bytes must come, each with a deadline.
 
-One sweep a second looks through them, because a timer for each would make a connect dearer. Nothing
-is awaited from an open stream, so streams are not among them.
+One sweep a second checks them, because a timer for each would make a connect slower. No bytes are
+awaited from an open stream, so streams are not among them.
 """
 
 import asyncio
@@ -14,39 +14,39 @@ SWEEP_SECONDS = 1.0
 
 
 class Overdue(Protocol):
-    """A connection from which something must come."""
+    """A connection from which bytes must come."""
 
     def be_overdue(self) -> None:
         """End the wait: it took too long."""
 
 
 class Awaited:
-    """Counts seconds by its sweeps: after a pause of the whole process no connection is overdue."""
+    """Counts its sweeps as seconds, so a pause of the whole process makes no connection overdue."""
 
     def __init__(self) -> None:
         self._sweeps = 0
         self._due: dict[Overdue, int] = {}
 
     def __contains__(self, connection: Overdue) -> bool:
-        """Return whether something must come from it."""
+        """Return whether bytes must come from it."""
         return connection in self._due
 
     def begin(self, connection: Overdue, seconds: int) -> None:
-        """Await something from the connection; a wait that is under way goes on."""
+        """Await bytes from the connection; a wait that is under way continues."""
         if connection not in self._due:
             self.renew(connection, seconds)
 
     def renew(self, connection: Overdue, seconds: int) -> None:
-        """Await something from the connection, and forget an earlier wait."""
+        """Await bytes from the connection, and drop an earlier wait."""
         # The current second has begun already.
         self._due[connection] = self._sweeps + seconds + 1
 
     def end(self, connection: Overdue) -> None:
-        """Await nothing from the connection."""
+        """Await no bytes from the connection."""
         self._due.pop(connection, None)
 
     def sweep(self) -> None:
-        """Tell the connections whose time is over."""
+        """Call be_overdue on each connection whose time is over."""
         self._sweeps += 1
         for connection in [each for each, due in self._due.items() if due <= self._sweeps]:
             self.end(connection)

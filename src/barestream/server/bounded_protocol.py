@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, with a limit to each wait and to the size of a request.
+"""uvicorn's HTTP protocol, with limits on each wait and on the size of a request.
 
 nginx has the same limits; without nginx (BARESTREAM_BIND) clients connect here directly.
 """
@@ -19,7 +19,7 @@ _NO_HTTP = "The request is not valid HTTP/1.1."
 
 
 class _LingeringTransport:
-    """The transport of a response whose client may still send: closing waits for the client."""
+    """The transport of a response whose client may still send; close waits for the client."""
 
     __slots__ = ("_protocol", "is_closing", "write")
 
@@ -35,7 +35,7 @@ class _LingeringTransport:
 class _BodyBehindUpgrade:
     """The callbacks of a parser that reads only the body of a request with an Upgrade.
 
-    The parser of the head takes all that follows an Upgrade for another protocol.
+    The parser of the head treats everything after such a head as another protocol.
     """
 
     def __init__(self, protocol: "BoundedProtocol") -> None:
@@ -48,16 +48,18 @@ class _BodyBehindUpgrade:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """A connection with limits to the bytes that it holds, and to each wait.
+    """A connection with limits on the bytes that it holds, and on each wait.
 
     Attributes:
-        head_seconds: How long a request's head may take, from the begin of the connection or the
-            head's first byte. As in this project's nginx (client_header_timeout).
-        body_seconds: How long a body may pause. As in this project's nginx (client_body_timeout).
-        linger_seconds: How long a client that still sends has to take its answer. A client that
-            reads while it sends needs one round trip; another one has to send all first.
-        answer_seconds: How long an answer may take for a client that has closed its sending half:
-            the connection does not tell whether it is still there. nginx waits as long.
+        head_seconds: How long a request's head may take, from the start of the connection or the
+            head's first byte; the same as in this project's nginx (client_header_timeout).
+        body_seconds: How long a body may pause; the same as in this project's nginx
+            (client_body_timeout).
+        linger_seconds: How long a client that still sends may take to read its answer. A client
+            that reads while it sends needs one round trip; others first send everything.
+        answer_seconds: How long an answer may take for a client that has closed its sending half,
+            because the connection does not show whether that client is still there. nginx waits
+            as long.
     """
 
     head_seconds: ClassVar[int] = 10
@@ -67,7 +69,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     server_state: ConnectionsState
 
-    # See the subclass on attributes.
+    # protocol.py says why these are slots.
     __slots__ = (
         "_has_body",
         "_ignores_input",
@@ -79,9 +81,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # uvicorn knows only the newest request.
+        # uvicorn keeps only the newest request.
         self._unanswered: list[RequestResponseCycle] = []
-        # An upper bound of the bytes that came after the last whole head or piece of a body.
+        # An upper bound of the bytes that came after the last complete head or piece of a body.
         self._unparsed_bytes = 0
         self._has_body = False
         self._ignores_input = False
@@ -101,7 +103,7 @@ class BoundedProtocol(HttpToolsProtocol):
         state.awaited.begin(self, self.head_seconds)
 
     def data_received(self, data: bytes) -> None:
-        """Read on."""
+        """Parse the bytes, within the limits."""
         if self._ignores_input:
             return
         self._unset_keepalive_if_required()
@@ -111,7 +113,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._unparsed_bytes > request_head.MOST_UNPARSED_BYTES:
                 raise request_head.head_too_large()
         except (RequestRefusedError, httptools.HttpParserError) as error:
-            # What a callback raises, the parser wraps.
+            # The parser wraps the exceptions of its callbacks.
             for cause in (error, error.__context__):
                 if isinstance(cause, RequestRefusedError):
                     self._refuse(cause.status, cause.detail)
@@ -126,7 +128,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 # The request is answered as if it had no Upgrade (RFC 9110, section 7.8).
                 data = data[upgrade.args[0] :]
                 if self.scope["method"] == "CONNECT":
-                    # What follows is no HTTP.
+                    # The bytes after it are not HTTP.
                     self.cycle.keep_alive = False
                     self.ignore_input()
                     return
@@ -171,10 +173,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._has_body:
             self.cycle.transport = _LingeringTransport(self)  # type: ignore[assignment]
             self.server_state.awaited.renew(self, self.body_seconds)
-            # Trailers of a chunked body must not get into the scope, which holds the first list.
+            # The scope has the first list, and the trailers of a chunked body must not be added to
+            # it.
             self.headers = self.headers[:]
-        # Requests are answered in their order, so only the first ones can be complete. To look
-        # through the whole list held up the loop for 5 s, when 13,000 requests came in one read.
+        # Requests are answered in their order, so only the first ones can be complete. Checking the
+        # whole list held the loop for 5 s when 13,000 requests came in one read.
         while self._unanswered and self._unanswered[0].response_complete:
             self._unanswered.pop(0)
         self._unanswered.append(self.cycle)
@@ -186,7 +189,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.server_state.awaited.renew(self, self.body_seconds)
 
     def on_message_complete(self) -> None:
-        """Take note that a request is whole."""
+        """Note that a request is complete."""
         if self._has_body:
             if self.parser.should_upgrade():
                 # Its body is still to come.
@@ -197,10 +200,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self.server_state.awaited.end(self)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio takes one
-        """Answer the whole requests, then close; close at once if there are none.
+        """Answer the complete requests, then close; close at once if there are none.
 
-        A client may close its sending half and read on (RFC 9112, section 9.6). nginx, which comes
-        by a unix socket, never does: its client has left.
+        A client may close its sending half and still read (RFC 9112, section 9.6). nginx, which
+        connects by a unix socket, closes only after its own client has left.
 
         Returns:
             Whether the connection stays open.
@@ -216,7 +219,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def be_overdue(self) -> None:
         """End the connection, or its request: the awaited bytes took too long."""
         if self.transport.get_write_buffer_size():
-            # A client that does not take its answer is cut by stalled_connections.py.
+            # stalled_connections.py cuts a client that does not read its answer.
             self.server_state.awaited.renew(self, self.linger_seconds)
         elif self._is_lingering:
             self.transport.abort()
@@ -244,16 +247,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        """Answer in the form of every other error, and close.
+        """Answer with a problem, as for every other error, and close.
 
-        The requests before it are answered first, and the connection ends with the last of them.
+        Earlier requests are answered first, and then the connection ends without this answer.
         """
         self._notice(f"{status.value}: {detail}")
         self.ignore_input()
         if self._end_with_the_last():
             return
         if any(each.response_started and not each.response_complete for each in self._unanswered):
-            # The client would take the error for a part of the answer that has begun.
+            # The client would read the error as a part of the answer that has begun.
             self.transport.abort()
             return
         body = content(status, detail)
@@ -265,7 +268,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._linger()
 
     def _end_with_the_last(self) -> bool:
-        """Close with the last answer to a whole request, and return whether one is due."""
+        """Close after the last answer to a complete request; return whether there is one."""
         last = None
         for cycle in self._unanswered:
             if cycle.more_body:
@@ -284,17 +287,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self.server_state.awaited.end(self)
 
     def close_after_reading(self) -> None:
-        """Close; where the client still sends, only once it has taken the answer."""
+        """Close; if the client still sends, only once it has read the answer."""
         if self.is_half_closed or not (self._ignores_input or self.cycle.more_body):
             self.transport.close()
         else:
             self._linger()
 
     def _linger(self) -> None:
-        """Close this half, and the other one once the client has.
+        """Close the sending half, and the connection once the client has closed its half.
 
-        Closing with unread bytes would make the kernel send a RST, by which the client would lose
-        the answer (RFC 9112, section 9.6).
+        A close with unread bytes would make the kernel send a RST, and the client would lose the
+        answer (RFC 9112, section 9.6).
         """
         if not self._is_lingering and not self.transport.is_closing():
             self._is_lingering = True
@@ -305,12 +308,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self.server_state.awaited.renew(self, self.linger_seconds)
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection, but not one whose next request has begun."""
+        """Close an idle connection, unless its next request has begun."""
         if self not in self.server_state.awaited:
             super().timeout_keep_alive_handler()
 
     def on_response_complete(self) -> None:
-        """Go on with the next request, but not where the body of this one is unread."""
+        """Continue with the next request, unless the body of this one is unread."""
         if self.cycle.response_complete and self.cycle.more_body:
             self._linger()
         if self._is_lingering:
@@ -319,7 +322,7 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell every open response, also one with a pipelined request behind it."""
+        """Notify every open response, also one before a pipelined request."""
         super().connection_lost(exc)
         self.server_state.awaited.end(self)
         for cycle in self._unanswered:
@@ -330,6 +333,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def disconnect(cycle: RequestResponseCycle) -> None:
-    """Tell a response that its client is gone, unless it is complete."""
+    """Notify a response that its client has left, unless it is complete."""
     cycle.disconnected = not cycle.response_complete
     cycle.message_event.set()

@@ -1,7 +1,7 @@
 """Gunicorn's configuration: ``python -m barestream.server -c python:barestream.server.config``.
 
-It also works with Gunicorn's own command, but then a worker that stops alone has no successor until
-it has drained.
+It also works with Gunicorn's own command, but then a stopping worker has no successor until it has
+drained.
 
 Reference: https://docs.gunicorn.org/en/stable/settings.html
 """
@@ -29,10 +29,10 @@ from barestream.telemetry.metrics_folder import METRICS_FOLDER, DeadProcesses
 
 
 def _fitting(settings: Settings) -> int:
-    """Return how many streams a worker can hold; it has the open files of this process.
+    """Return how many streams a worker can hold; it inherits the limit of open files.
 
     Raises:
-        SettingsError: The set number is higher than that, or a worker could hold none.
+        SettingsError: The setting is higher than that, or a worker could hold no stream.
     """
     wanted = settings.streams_per_worker
     if open_files.most_streams() < wanted:
@@ -60,33 +60,34 @@ wsgi_app = "barestream.app:create_app()"
 worker_class = "barestream.server.worker.Worker"
 workers = _settings.workers
 
-# A socket for each worker slot; nginx balances over them.
+# A socket for each slot; nginx balances over them.
 bind = [_settings.bind] if _settings.bind else [f"unix:{path}" for path in _folder.sockets]
 
-# All that a worker waits for when it stops, and a second for its exit.
+# The sum of a stopping worker's waits, and a second for its exit.
 graceful_timeout = 1 + math.ceil(
     _settings.drain_seconds + FLUSH_SECONDS + ACCEPTED_GRACE_SECONDS + REQUEST_GRACE_SECONDS
 )
 
-# A worker beats once a second, and its loop is held for less than one, so a silence of 15 s is a
-# hang. Until the worker is killed, connections of nginx wait in its socket's queue; its successor
-# serves them. Gunicorn's default is 30 s.
+# A worker beats once a second, and its loop is never held for as long as a second, so a worker that
+# is silent for 15 s hangs. Until it is killed, connections of nginx wait in its socket's queue; its
+# successor serves them. Gunicorn's default is 30 s.
 timeout = 15
 
 # Heartbeats to the arbiter go through memory: on a busy disk they would come late.
 worker_tmp_dir = "/dev/shm"  # noqa: S108 (Gunicorn makes the file itself, safely)
 
-# Only nginx reaches a unix socket, and it overwrites these headers; over TCP anyone does.
+# Only nginx can connect to a unix socket, and it overwrites these headers. Over TCP any client can
+# send them.
 forwarded_allow_ips = "" if _settings.bind else "*"
 
-# A second way in that nothing here needs.
+# Nothing here needs Gunicorn's control socket, and it would be another way to attack the service.
 control_socket_disable = True
 
 logconfig_dict = log_config(_settings.log_level)
 
 
 def on_starting(server: Any) -> None:
-    """Prepare the sockets' folder; a worker's socket is not to be left without its worker."""
+    """Log doubtful settings, and prepare the folder of the sockets."""
     for sentence in doubts(_settings, os.environ):
         server.log.warning(sentence)
     if _most_streams < _settings.streams_per_worker:
@@ -103,8 +104,8 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(_server: Any) -> None:
-    """Lead nginx here; from now on connections wait in the sockets' queues."""
-    # TTIN and TTOU change the number of workers, and with it that of the sockets that nginx has.
+    """Make this instance current for nginx; from now on the sockets queue connections."""
+    # TTIN and TTOU would change the number of workers, but nginx knows a fixed number of sockets.
     for unwanted in (signal.SIGTTIN, signal.SIGTTOU):
         signal.signal(unwanted, signal.SIG_IGN)
     if not _settings.bind:
@@ -112,9 +113,9 @@ def when_ready(_server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Give the worker its settings, and the slot that the fewest workers have.
+    """Give the worker its settings, and the slot with the fewest workers.
 
-    During a reload each slot has an old worker and a new one, for a moment.
+    During a reload each slot has an old and a new worker for a moment.
     """
     worker.slow_seconds = _settings.slow_seconds
     if not _settings.bind:
@@ -123,14 +124,14 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Take a worker's gauges out of the figures; what it counted stays in them."""
+    """Remove the gauges of a worker that ended from the figures, and keep its counts."""
     if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
         _dead.add_up(Path(folder), worker.pid, server.WORKERS)
 
 
 def on_exit(_server: Any) -> None:
-    """Remove the folder of the figures where ``barestream serve`` made it."""
+    """Remove the folder of the figures if ``barestream serve`` made it."""
     folder = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""))
     if folder.name.startswith(METRICS_FOLDER):
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What a server and all its connections share."""
+"""The state that a server and all its connections share."""
 
 import time
 
@@ -8,10 +8,10 @@ from barestream.server.uvicorn_parts import ServerState
 
 
 class ConnectionsState(ServerState):
-    """The state that the server and all its connections share.
+    """uvicorn's shared state, with limits on connections.
 
     Attributes:
-        draining: Whether the server stops.
+        draining: Whether the server is stopping.
         most_connections: How many may be open; None for as many as the kernel allows.
     """
 

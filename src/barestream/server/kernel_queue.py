@@ -1,4 +1,4 @@
-"""How much the kernel still holds of the bytes that were written to a socket."""
+"""The number of bytes written to a socket that the kernel still holds."""
 
 import fcntl
 import sys
@@ -8,10 +8,10 @@ _COUNT = bytes(4)
 
 
 def untaken_bytes(fd: int) -> int:
-    """Return how much the other end of a socket has not taken; 0 where the kernel cannot tell.
+    """Return how many bytes the other end of a socket has not received; 0 if that is unknown.
 
     Over TCP these are the bytes that the peer has not acknowledged; on a unix socket the buffers
-    that it has not read to their end. Linux calls the request SIOCOUTQ and gives it the number of
+    that it has not read completely. Linux calls the request SIOCOUTQ; its number is that of
     TIOCOUTQ.
     Source: https://man7.org/linux/man-pages/man7/tcp.7.html, unix(7)
     """

@@ -1,17 +1,17 @@
-"""Log lines about clients that meet a limit: each kind at most once in ten minutes."""
+"""Log lines about clients that reach a limit: each kind at most once in ten minutes."""
 
 import logging
 from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
-# So long that many such clients, or one scanner, do not fill the log; an operator still sees that
-# they go on.
+# Long enough that many such clients, or a scanner, do not fill the log; an operator still sees that
+# they continue.
 SILENCE_SECONDS = 600.0
 
 
 class Notices:
-    """Logs them, and remembers when.
+    """Logs notices, and remembers when each kind was logged.
 
     Args:
         now: A monotonic clock, in seconds.

@@ -2,18 +2,18 @@
 
 import resource
 
-# Files of a process that are no clients: standard streams, pipes, epoll, metrics, Valkey.
+# Files of a process that are not clients: standard streams, pipes, epoll, metrics, Valkey.
 OWN_FILES = 64
 
-# Connections that are no streams: requests, and streams that are turned away.
+# Connections that are not streams: other requests, and streams that are turned away.
 REQUEST_FILES = 32
 
 
 def raise_limit() -> int:
-    """Raise the soft limit of this process, and of those that it starts, to the hard one.
+    """Raise the soft limit of this process, and of its children, to the hard limit.
 
     Returns:
-        How many files it may open.
+        How many files the process may open.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -33,5 +33,5 @@ def most_connections() -> int:
 
 
 def most_streams() -> int:
-    """Return how many of them may be streams."""
+    """Return how many of these connections may be streams."""
     return most_connections() - REQUEST_FILES

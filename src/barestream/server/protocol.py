@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, with the open response offered to the application.
+"""uvicorn's HTTP protocol, which offers the application an open response.
 
 The extension's contract is OpenResponse in barestream.asgi.contract.
 """
@@ -16,21 +16,21 @@ from barestream.server.bounded_protocol import BoundedProtocol
 from barestream.server.kernel_queue import untaken_bytes
 from barestream.server.uvicorn_parts import RequestResponseCycle
 
-# How often a closed response looks whether its last bytes have left: mostly they have at once.
+# How often a closed response checks whether its last bytes have left; one check is mostly enough.
 FLUSH_POLL_SECONDS = 0.01
 
 
 class DirectResponse:
-    """One response whose bytes go straight to the socket.
+    """One response whose bytes are written directly to the socket.
 
-    While nothing of it waits in the transport, whose own way takes 9.1 us for a write against 7.1,
-    nearly all of them the kernel's.
+    They go through the transport only while earlier bytes wait there: a write by the transport
+    takes 9.1 us, and a direct one 7.1 us, nearly all of it in the kernel.
 
     Args:
-        transport: The connection's.
-        over: Done once the response is over.
-        is_chunked: Whether its body goes out in chunks.
-        paused: Whether more than the transport's mark is waiting there.
+        transport: The transport of the connection.
+        over: A future that is done once the response is over.
+        is_chunked: Whether the body is sent in chunks.
+        paused: Whether more bytes than the transport's mark wait there.
     """
 
     __slots__ = (
@@ -54,7 +54,7 @@ class DirectResponse:
         self.on_resume: Callable[[], None] = nothing
         self.paused = paused
         self._transport = transport
-        # Its head may wait there; with TLS, all has to go that way.
+        # The head may wait in the transport; with TLS all bytes have to go through it.
         self._is_behind_transport = True
         self._fd: int | None = None
         if transport.get_extra_info("sslcontext") is None:
@@ -64,17 +64,17 @@ class DirectResponse:
 
     @property
     def pending_bytes(self) -> int:
-        """How much is waiting in the transport; nothing once it is closed."""
+        """How much is waiting in the transport; 0 once it is closed."""
         if not self._is_behind_transport or self._transport.is_closing():
             return 0
         return self._transport.get_write_buffer_size()
 
     def kernel_bytes(self) -> int:
-        """Return how much the kernel holds that the client has not taken; 0 where unknown."""
+        """Return how much the kernel holds that the client has not received; 0 if unknown."""
         return 0 if self._fd is None else untaken_bytes(self._fd)
 
     def write(self, frame: Frame) -> bool:
-        """Send a frame; return False where the connection closes and nothing was sent."""
+        """Send a frame; return False if the connection is closing and nothing was sent."""
         data = frame.chunk if self._is_chunked else frame.body
         if self._is_behind_transport:
             if self._transport.is_closing():
@@ -89,13 +89,13 @@ class DirectResponse:
         except BlockingIOError:
             sent_bytes = 0
         except OSError:
-            # The transport may never hear of it: it does not read while a request waits behind
-            # this one, and the error is told once.
+            # The transport may never see this error: it does not read while a request waits behind
+            # this one, and the kernel reports an error only once.
             self._transport.abort()
             return False
         if sent_bytes < len(data):
             self._is_behind_transport = True
-            # A view: a large event that no client takes at once is held once for all of them.
+            # A view, so that a large event that waits for many clients is in memory only once.
             self._transport.write(memoryview(data)[sent_bytes:])
         return True
 
@@ -114,7 +114,7 @@ class DirectResponse:
         self._transport.abort()
 
     def lose(self) -> None:
-        """Take note that the connection is lost: its descriptor may be another's any moment."""
+        """Note that the connection is lost: its descriptor may be reused at any moment."""
         self._is_behind_transport = True
         self._fd = None
         self.close()
@@ -122,23 +122,24 @@ class DirectResponse:
     async def over(self) -> None:
         """Wait until the response was closed and its bytes have left, or the client has gone."""
         await self._over
-        # Open until its bytes have left, so that a client that does not read can still be cut.
+        # The stream stays open until its bytes have left, so that a client that does not read can
+        # still be cut.
         while self.pending_bytes:
             await asyncio.sleep(FLUSH_POLL_SECONDS)
 
 
 class _Pipeline(list[Any]):
-    """Stands for uvicorn's deque, which holds 700 bytes where hardly any client pipelines."""
+    """Replaces uvicorn's deque, which takes 700 bytes although hardly any client pipelines."""
 
     def appendleft(self, item: Any) -> None:
         self.insert(0, item)
 
 
 class Protocol(BoundedProtocol):
-    """A connection of our server."""
+    """A connection of this project's server."""
 
-    # CPython shares the keys of at most 30 attributes between instances, and uvicorn has 28: with
-    # more of them each connection had a dictionary of 1.6 KB.
+    # CPython shares the keys of at most 30 attributes between instances, and uvicorn uses 28. With
+    # more attributes each connection has a dictionary of its own, of 1.6 KB; so these are slots.
     __slots__ = ("direct_response", "drained")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -149,7 +150,7 @@ class Protocol(BoundedProtocol):
         self.drained = 0
 
     def on_headers_complete(self) -> None:
-        """Begin a request, with our extension in its scope."""
+        """Begin a request, with the extension in its scope."""
         super().on_headers_complete()
         extensions: dict[str, Any] = {EXTENSION: partial(self.open_response, self.cycle)}
         self.scope["extensions"] = extensions
@@ -160,8 +161,8 @@ class Protocol(BoundedProtocol):
         """Let the application write the body of this answer, which has not started."""
         is_chunked = cycle.scope["http_version"] != "1.0"
         if not is_chunked:
-            # uvicorn would chunk, which a client of HTTP/1.0 cannot read (RFC 9112, section 6.1):
-            # the end of the connection ends this body.
+            # uvicorn would send chunks, which a client of HTTP/1.0 cannot read (RFC 9112, section
+            # 6.1). The end of the connection ends this body.
             cycle.chunked_encoding = False
         response = self.direct_response = DirectResponse(
             self.transport,
@@ -170,18 +171,18 @@ class Protocol(BoundedProtocol):
             paused=self.flow.write_paused,
         )
         if cycle.disconnected or self.is_half_closed:
-            # The client left before its handler had come so far: it is not reported again.
+            # The client left before the handler came here, and connection_lost is not called again.
             response.lose()
         return response
 
     def pause_writing(self) -> None:
-        """Have the response hold back: the transport is above its mark."""
+        """Pause the response: the transport is above its mark."""
         super().pause_writing()
         if self.direct_response is not None:
             self.direct_response.paused = True
 
     def resume_writing(self) -> None:
-        """Let the response go on: the transport has drained."""
+        """Resume the response: the transport has drained."""
         super().resume_writing()
         self.drained += 1
         if self.direct_response is not None:
@@ -189,17 +190,17 @@ class Protocol(BoundedProtocol):
             self.direct_response.on_resume()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio takes one
-        """End an open stream: mostly its client has left.
+        """End an open stream, because its client has most likely left.
 
-        A client may as well have closed its half alone. But left open, the stream of each that has
-        left would hold its place until a write fails.
+        A client may also have closed only its sending half. But if streams were left open here,
+        those of clients that have left would remain until a write fails.
         """
         if self.direct_response is not None and self.direct_response.is_open:
             return False
         return super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let the open stream know."""
+        """End the open stream."""
         super().connection_lost(exc)
         if self.direct_response is not None:
             self.direct_response.lose()
@@ -212,10 +213,10 @@ class Protocol(BoundedProtocol):
 
     @property
     def awaits_client(self) -> bool:
-        """Whether nothing more is written until the client takes some of what waits for it."""
+        """Whether nothing more is written until the client reads some of the waiting bytes."""
         if self.transport.is_closing():
             return True
         if self.direct_response is not None and self.direct_response.is_open:
-            # Streams watches it.
+            # Streams checks open streams.
             return False
         return bool(self.flow.write_paused or self.cycle is None or self.cycle.response_complete)

@@ -1,11 +1,11 @@
-"""Whether every worker of this instance takes streams, asked from outside of it."""
+"""Checks from another process that every worker of an instance is ready for streams."""
 
 import http.client
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-# Longer than a worker's slowest answer; below Docker's own timeout of a health check.
+# Longer than a worker's slowest answer, and shorter than Docker's timeout of a health check.
 _TIMEOUT_SECONDS = 2
 
 
@@ -21,8 +21,9 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def unready(sockets: list[Path]) -> list[str]:
-    """Return a sentence for each socket behind which no worker is ready."""
-    # All at once: stuck workers one after the other would exceed the time of a health check.
+    """Return a sentence for each socket whose worker is not ready."""
+    # All are asked at once: one after the other, stuck workers would exceed the time of a health
+    # check.
     with ThreadPoolExecutor(len(sockets)) as pool:
         reasons = pool.map(_why_unready, map(_UnixConnection, sockets))
         return [
@@ -31,7 +32,7 @@ def unready(sockets: list[Path]) -> list[str]:
 
 
 def unready_at(address: str) -> list[str]:
-    """Return a sentence where no worker at host:port is ready."""
+    """Return a sentence if the worker that answers at host:port is not ready."""
     connection = http.client.HTTPConnection(address, timeout=_TIMEOUT_SECONDS)
     reason = _why_unready(connection)
     return [f"{address}: {reason}"] if reason else []
@@ -42,7 +43,7 @@ def _why_unready(connection: http.client.HTTPConnection) -> str | None:
         connection.request("GET", "/readyz")
         status = connection.getresponse().status
     except BlockingIOError:
-        # A connect to a unix socket does not wait for room in the queue.
+        # A connect to a unix socket fails at once if its queue is full.
         return "the worker accepts no connection: its queue is full"
     except (OSError, http.client.HTTPException) as error:
         return repr(error)

@@ -1,4 +1,4 @@
-"""The limits and checks of a request's head.
+"""Limits and checks of a request's head.
 
 Source: RFC 9112, sections 3.2 (Host) and 6.3 (the length of a body). The parser itself
 refuses other ambiguous heads, such as two Content-Length or one beside Transfer-Encoding.
@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from itertools import chain
 
-# As much as nginx takes, so that a client meets the same limits with nginx and without it:
-# large_client_header_buffers 4 32k, each line of a head in one of them (1 128k with TLS, where the
-# target is measured here). A stream names its topics in its target: 100 of them with 90 characters
-# each, percent-encoded, make 28 KB.
+# nginx has the same limits, so that a client meets them with nginx and without it:
+# large_client_header_buffers 4 32k, each line of a head in one of them (1 128k with TLS; then only
+# this module limits the target). A stream names its topics in its target: 100 topics with 90
+# characters each, percent-encoded, take 28 KB.
 MOST_TARGET_BYTES = 32 * 1024
 MOST_HEAD_BYTES = 128 * 1024
 
-# How much of an unfinished head is held: that much, and the fields that nginx adds.
+# How much of an unfinished head is held: a whole head, and the fields that nginx adds.
 MOST_UNPARSED_BYTES = MOST_HEAD_BYTES + 8 * 1024
 
 # The size of the request line without its target, and of a field without name and value.
@@ -24,11 +24,11 @@ _FIELD_BYTES = 4
 
 
 class RequestRefusedError(Exception):
-    """A request that is answered by the server itself.
+    """A request that the server itself refuses.
 
     Args:
-        status: The answer's.
-        detail: What is wrong, in words for the client.
+        status: The status of the answer.
+        detail: What is wrong, for the client.
     """
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
@@ -58,17 +58,17 @@ def check(
 ) -> bool:
     """Return whether a body follows this head.
 
-    nginx has measured a head and counted its Host before it adds fields of its own, and passes a
-    request of HTTP/1.0 without Host on as HTTP/1.1: neither is looked at again.
+    nginx has checked a head's size and its Host before it adds fields of its own, and it sends a
+    request of HTTP/1.0 without Host as HTTP/1.1. So neither is checked again behind nginx.
 
     Args:
-        version: HTTP's, such as 1.1.
-        target: As it was sent.
-        fields: Names in small letters, and values.
-        is_behind_nginx: Whether nginx sends it.
+        version: The version of HTTP, such as 1.1.
+        target: The target as it was sent.
+        fields: Names in lower case, and values.
+        is_behind_nginx: Whether nginx sent the request.
 
     Raises:
-        RequestRefusedError: It is too large, or can be read in two ways.
+        RequestRefusedError: The head is too large, or ambiguous.
     """
     if not is_behind_nginx:
         size = len(target) + sum(map(len, chain.from_iterable(fields)))
@@ -92,7 +92,7 @@ def check(
     return has_body
 
 
-# Before HTTP/1.1 a request needed none.
+# Before HTTP/1.1 a request needed no Host.
 _WITHOUT_HOST: Iterable[str] = ("1.0", "0.9")
 
 

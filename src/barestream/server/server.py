@@ -1,4 +1,4 @@
-"""uvicorn's server, with an end that loses nothing."""
+"""uvicorn's server, which drains when it stops, so that no accepted request is lost."""
 
 import asyncio
 import contextlib
@@ -20,19 +20,19 @@ from barestream.server.uvicorn_parts import Server
 
 logger = logging.getLogger(__name__)
 
-# A proxy writes its request right after it has connected; so long a connection that was
-# accepted and has said nothing is waited for, when the worker stops.
+# How long a stopping worker waits for the request of an accepted connection: a proxy sends its
+# request right after it has connected.
 ACCEPTED_GRACE_SECONDS = 0.5
 
-# Then the requests that are still being answered have so long.
+# How long the requests that are still being answered may then take.
 REQUEST_GRACE_SECONDS = 3
 
-# Gunicorn kills two seconds after a QUIT: this is how soon a drain under way heeds one.
+# How soon a drain notices a QUIT. Gunicorn kills its workers two seconds after a QUIT.
 HURRY_POLL_SECONDS = 0.1
 
-# A TCP client that has vanished acknowledges nothing; the kernel by itself tries for 16 minutes.
-# With the default heartbeat of 15 s before it, this is two minutes at most. The kernel applies it
-# to a client that lives and takes nothing too, so it is never below that one's limit.
+# A TCP client that has vanished acknowledges nothing; by default the kernel tries for 16 minutes.
+# After the heartbeat, by default 15 s, this makes two minutes at most. The kernel also applies it
+# to a live client that reads nothing, so it is never below slow_seconds.
 VANISHED_SECONDS = 100.0
 
 # The arbiter looks once a second.
@@ -40,17 +40,17 @@ BEAT_SECONDS = 1.0
 
 
 class DrainingServer(Server):
-    """Ends on TERM by a drain, on INT and QUIT at once.
+    """Drains on TERM, and ends at once on INT and QUIT.
 
-    An application takes part by a coroutine function that it appends to the list under
+    An application takes part in the drain with a coroutine function that it appends to the list
     "barestream.on_drain" in its lifespan state.
 
     Args:
-        config: uvicorn's.
-        slow_seconds: A client that takes nothing of an answer for so long is cut.
-        beat: Called each second from the start to the end, by the loop's own clock, so that a
-            supervisor sees it alive.
-        on_leave: Called as the server begins to stop.
+        config: uvicorn's configuration.
+        slow_seconds: A client that reads nothing of an answer for this long is cut.
+        beat: Called each second from the start to the end, by the event loop's clock, so that a
+            supervisor sees that the server is alive.
+        on_leave: Called when the server begins to stop.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class DrainingServer(Server):
             beating.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the application, with the list that it can enter."""
+        """Start the application, with the list of drains in its lifespan state."""
         self.lifespan.state[ON_DRAIN] = self._drains
         vanished_seconds = max(VANISHED_SECONDS, self._slow_seconds)
         for listener in sockets or ():
@@ -120,7 +120,7 @@ class DrainingServer(Server):
         while not paced.done() and not self._quick:
             await asyncio.wait([paced], timeout=HURRY_POLL_SECONDS)
         if not paced.done():
-            # INT or QUIT, maybe only when the drain was under way.
+            # INT or QUIT came, perhaps during the drain.
             paced.cancel()
             await asyncio.gather(*(drain(quick=True) for drain in self._drains))
         with contextlib.suppress(asyncio.CancelledError):

@@ -1,8 +1,9 @@
-"""The folder of one instance's unix sockets, and the link that leads nginx to it.
+"""The folder of one instance's unix sockets, and the link by which nginx finds it.
 
-Each worker slot has a socket of its own, so that nginx's least_conn spreads streams evenly, and
-the master holds it, so that connections wait in its queue while a worker is replaced. Each
-instance has a folder of its own, because two that bind one path unlink each other's socket.
+Each slot has a socket of its own, so that nginx's least_conn spreads streams evenly. The master
+holds the sockets, so that connections wait in their queues while a worker is replaced. Each
+instance has a folder of its own, because two instances that bind one path would unlink each
+other's socket.
 """
 
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 
 
 class SocketFolder:
-    """``<parent>/<instance>/<slot>.sock``, and ``<parent>/current`` that leads to one instance."""
+    """``<parent>/<instance>/<slot>.sock``, and ``<parent>/current``, a link to one instance."""
 
     def __init__(self, parent: Path, instance: str, slots: int) -> None:
         self._folder = parent / instance
@@ -32,14 +33,14 @@ class SocketFolder:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def write_settings(self, text: str) -> None:
-        """Leave nginx its part of the settings; nginx follows the folder that is current."""
+        """Write the settings for nginx, which reads those in the current folder."""
         part = self._folder / "nginx.env.part"
         part.write_text(text)
         # Renaming is atomic: nginx reads the old ones or the new ones.
         part.replace(self._folder / "nginx.env")
 
     def become_current(self) -> None:
-        """Lead ``current`` here, unless it leads to another instance that listens."""
+        """Point ``current`` to this folder, unless it points to another instance that listens."""
         first = self.sockets[0].name
         if _is_answered(self._current / first):
             return
@@ -56,7 +57,7 @@ def _is_answered(path: Path) -> bool:
         try:
             probe.connect(os.fspath(path))
         except BlockingIOError:
-            # The listener's queue is full: it would wait for as long as the listener is stuck.
+            # The listener's queue is full. A blocking connect would wait for a stuck listener.
             return True
         except OSError:
             return False

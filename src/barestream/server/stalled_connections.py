@@ -1,7 +1,7 @@
-"""Cuts connections whose client does not take the bytes that wait for it.
+"""Cuts connections whose client does not read the bytes that wait for it.
 
-Streams does so for open streams. This is for the others: plain answers, streams that have ended but
-still have bytes to send, and connections that are closing.
+Streams does this for open streams. This module does it for the others: plain answers, streams that
+have ended but still have bytes to send, and connections that are closing.
 """
 
 import asyncio
@@ -14,16 +14,16 @@ from barestream.server.kernel_queue import untaken_bytes
 
 logger = logging.getLogger(__name__)
 
-# How often the connections are looked through. It takes 1 ms for 8,000 of them.
+# How often the connections are checked. It takes 1 ms for 8,000 of them.
 SWEEP_SECONDS = 5.0
 
 
 class StalledConnections:
-    """Looks through a server's connections.
+    """Checks a server's connections.
 
     Args:
-        connections: uvicorn's set of open ones, each a Protocol of ours.
-        slow_seconds: One whose client takes nothing for so long is cut.
+        connections: uvicorn's set of open connections, each a Protocol of this project.
+        slow_seconds: A connection whose client reads nothing for this long is cut.
         now: A monotonic clock, in seconds.
     """
 
@@ -33,12 +33,13 @@ class StalledConnections:
         self._connections = connections
         self._slow_seconds = slow_seconds
         self._now = now
-        # Beside each: how often its transport had drained when the watch began. A long answer may
-        # be refilled between two looks: then as many bytes wait, although the client takes them.
+        # For each connection how often its transport had drained when the check began, and its
+        # Stall. Between two checks a long answer may refill the transport, so that as many bytes
+        # wait although the client reads.
         self._stalls: dict[Any, tuple[int, Stall]] = {}
 
     def sweep(self) -> None:
-        """Cut those that have taken nothing for too long."""
+        """Cut the connections whose client has read nothing for too long."""
         stalls: dict[Any, tuple[int, Stall]] = {}
         now = self._now()
         for connection in tuple(self._connections):

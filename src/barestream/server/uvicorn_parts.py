@@ -1,4 +1,4 @@
-"""The parts of uvicorn that the server builds on, and that uvicorn does not document.
+"""The undocumented parts of uvicorn that the server uses.
 
 tests/unit/test_library_parts.py compares the installed uvicorn with this file.
 """

@@ -25,27 +25,27 @@ ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT)
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no types
-    """Runs the application on uvloop and httptools, and drains when it is told to stop."""
+    """Runs the application on uvloop and httptools, and drains when it stops."""
 
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
         "loop": "uvloop",
         "http": Protocol,
         "ws": "none",
         "server_header": False,
-        # uvicorn would beat by the wall clock, and stop beating after that was set back.
+        # uvicorn would beat by the wall clock, and not beat after that clock was set back.
         "callback_notify": None,
     }
 
-    # The one of Gunicorn's listeners that this worker accepts from; all of them where None.
+    # The number of the listener that this worker accepts from; None for all of Gunicorn's.
     slot: int | None = None
 
-    # A client that takes nothing of an answer for so long is cut.
+    # A client that reads nothing of an answer for this long is cut.
     slow_seconds: float = StreamLimits().slow_seconds
 
     sockets: list[Any]
 
-    # Only the master uses these: when it kills this worker, by the monotonic clock, and whether it
-    # has told this worker to end its streams at once.
+    # Only the master uses these two: when it kills this worker, by the monotonic clock, and whether
+    # it has sent this worker a QUIT to end its streams at once.
     leaves_by = math.inf
     is_hurried = False
 
@@ -54,8 +54,8 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
         # Made before the fork, so that the master and the worker share it.
         self._mark = mmap.mmap(-1, 1)
         self._has_lost_master = False
-        # The file of the beats begins with a time that is not monotonic: without this beat a worker
-        # that hangs at its start would never be killed.
+        # The initial time in the file of beats is not monotonic, so without this beat a worker that
+        # hangs at its start would never be killed.
         self.notify()
 
     @property
@@ -68,7 +68,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
         self._mark[0] = value
 
     def init_process(self) -> None:
-        """Keep the listener of this worker's slot alone, then run."""
+        """Keep only the listener of this worker's slot, then run."""
         if self.slot is not None:
             kept = self.sockets[self.slot]
             for listener in self.sockets:
@@ -78,24 +78,25 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
         super().init_process()
 
     def init_signals(self) -> None:
-        """Take the signals that the master held back over the fork."""
+        """Unblock the signals that the master blocked during the fork."""
         super().init_signals()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
 
     async def _serve(self) -> None:
         self.config.app = self.wsgi
-        # What was loaded stays, and a stream that is over leaves no circle behind. By default a
-        # collection came every ten connects, a tenth of their time, and a full one, through all
-        # that thousands of streams hold, stopped the loop for up to 0.3 s.
+        # Loaded modules stay in memory, and a stream that is over leaves no cycle of references.
+        # With the defaults a garbage collection ran every ten connects and took a tenth of their
+        # time, and a full one, over the objects of thousands of streams, held the loop for up to
+        # 0.3 s.
         gc.freeze()
         gc.set_threshold(5_000, 5, 1_000)
         server = DrainingServer(self.config, self.slow_seconds, self._beat, self._leave)
         server.server_state.most_connections = most_connections()
-        # Gunicorn's master stops its workers by QUIT where it got INT itself.
+        # Gunicorn's master sends its workers QUIT if it got INT itself.
         asyncio.get_running_loop().add_signal_handler(
             signal.SIGQUIT, server.handle_exit, signal.SIGQUIT, None
         )
-        # uvloop closes what it is given once more: Gunicorn's own wrapper would log an error.
+        # uvloop closes the sockets a second time; Gunicorn's wrapper would log an error then.
         await server.serve(sockets=[listener.sock for listener in self.sockets])
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
@@ -108,7 +109,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
             signal.raise_signal(signal.SIGTERM)
 
     def _leave(self) -> None:
-        """Have the master start a successor at once: it sleeps for up to a second."""
+        """Have the master start a successor at once; otherwise it may sleep for a second."""
         self.is_leaving = True
         if os.getppid() == self.ppid:
             with contextlib.suppress(ProcessLookupError):
