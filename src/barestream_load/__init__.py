@@ -1,1 +1,1 @@
-"""``barestream load``: many streams at once, and what came through them."""
+"""``barestream load``: opens many streams at once, and reports what they received."""

@@ -1,16 +1,16 @@
-"""From what a socket gives to the bytes of a response's body. Pure.
+"""Parses a response's head, and extracts the bytes of its body. Pure.
 
 Source: RFC 9112, sections 6 and 7.1.
 """
 
-# A chunk's size has few digits; what is longer is no chunked body.
+# A chunk's size has few digits; a longer line means that the body is not chunked.
 _MOST_SIZE_BYTES = 1024
 
 _NO_CHUNKS = "the answer is not in chunks, although its head announces them"
 
 
 class InvalidResponseError(ValueError):
-    """What came is no response that can be read; the message says why."""
+    """A malformed response; the message says why."""
 
 
 class Head:
@@ -45,20 +45,20 @@ class Head:
 
     @property
     def body_bytes(self) -> int | None:
-        """How long the body is; None where the head does not say so."""
+        """How long the body is; None if the head does not say so."""
         size = self.fields.get("content-length", "")
         return int(size) if size.isdigit() and not self.is_chunked else None
 
 
 class Body:
-    """What is between the response's head and its end.
+    """The body of a response.
 
     Args:
-        head: It says how the body is framed.
+        head: The head, which says how the body is framed.
 
     Attributes:
-        is_whole: Whether the body has ended as HTTP says it must; one that lasts as long as its
-            connection is whole at any time.
+        is_whole: Whether the body may end here by the rules of HTTP; a body that lasts as long as
+            its connection may end at any time.
     """
 
     __slots__ = ("_is_chunked", "_left_bytes", "_line", "is_whole")
@@ -71,14 +71,14 @@ class Body:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing can come any more."""
+        """Whether no more bytes can come."""
         return self.is_whole and self._left_bytes is not None
 
     def feed(self, data: bytes) -> bytes:
-        """Return what of the body is in these bytes, the next ones on the connection.
+        """Return the part of the body in these bytes, the next ones on the connection.
 
         Raises:
-            InvalidResponseError: They are no chunks.
+            InvalidResponseError: They are not valid chunks.
         """
         if self._is_chunked:
             return self._unchunk(data)
@@ -96,7 +96,7 @@ class Body:
     def _unchunk(self, data: bytes) -> bytes:
         if self.is_whole:
             return b""
-        # How much of the chunk is still to come, with the CRLF behind it.
+        # How much of the chunk is still to come, including the CRLF after it.
         left_bytes = self._left_bytes or 0
         if self._line:
             data = self._line + data

@@ -1,20 +1,20 @@
-"""The order of events that nobody numbered, as the streams of a process find it. Pure."""
+"""The order of events without numbers, as the streams of a process receive them. Pure."""
 
 from barestream_load.sequence import Sequence
 
-# About 150 MB; who wants to hold more against each other numbers them, with --publish.
+# About 150 MB. To compare more events, number them with --publish.
 MOST_IDS = 1_000_000
 
-# Streams that carry the same have each id twice at least; some may have lost it, or come late.
+# Streams with the same events receive each id at least twice in all; some may have lost an event,
+# or have opened late.
 _LEAST_SHARE = 1.5
 
 
 class Course:
     """The ids of events, in the order in which they first came to any stream.
 
-    An event that the first stream has lost is lost to that one; to the others, which have it
-    behind what follows it here, it is then out of order. That is rare: the first stream is mostly
-    another one for each event.
+    If the stream that is first loses an event, it counts as lost for that stream, and as out of
+    order for the others. That is rare, because a different stream is first for most events.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Course:
 
     @property
     def is_common(self) -> bool:
-        """Whether the streams carry the same events, so that one can be held against another."""
+        """Whether the streams carry the same events, so that they can be compared."""
         ids = len(self._places)
         return 0 < ids < MOST_IDS and self._came >= _LEAST_SHARE * ids
 

@@ -1,7 +1,8 @@
-"""The streams of one process: opened one after the other, read, and judged.
+"""The streams of one process: opens them one after the other, reads them, and counts faults.
 
-A loop of its own on epoll, and not asyncio's: it knows since when an event may have been waiting
-for it. A lone event costs it 8 us, of which the kernel's read is 5; one of many in a read 2 to 4.
+It uses a loop of its own on epoll, not asyncio's, because it has to know since when an event may
+have been waiting for it. A single event takes 8 us, of which the kernel's read takes 5; one of many
+events in a read takes 2 to 4.
 """
 
 import errno
@@ -24,24 +25,24 @@ from barestream_load.stream import RefusedError, Stream
 from barestream_load.target import reason
 from barestream_load.usage import Meter
 
-# Who has no answer by then is not served.
+# A stream without an answer after this time counts as not opened.
 OPEN_SECONDS = 10
 
-# How long what is still owed is waited for after the last publish, as long as it is not there.
+# How long missing events are waited for after the last publish.
 LINGER_SECONDS = 5
 
-# What came twice comes behind the event that is owed last.
+# How long further events are waited for after the last expected one, because duplicates come late.
 _EXCESS_SECONDS = 0.25
 
 _TELL_SECONDS = 0.25
 
-# So few connections are begun before what came is read.
+# How many connections are begun before the open ones are read again.
 _OPENED_AT_ONCE = 32
 
-# A unix socket whose queue is full refuses at once; asked again after so long.
+# A unix socket whose queue is full refuses at once; the next try is after this time.
 _QUEUE_SECONDS = 0.01
 
-# The largest that a read gives: a full buffer of a loopback connection in a few reads.
+# The size of a read: a full buffer of a loopback connection takes a few reads.
 _READ_BYTES = 65_536
 
 _GAP = b"barestream.gap"
@@ -52,9 +53,9 @@ class Crowd:
     """Streams of one process.
 
     Args:
-        plan: What all processes do together.
-        share: Which of the streams are this one's.
-        control: Where orders come from and findings go.
+        plan: The load of all processes together.
+        share: The numbers of this process's streams.
+        control: The pipe for orders and findings.
     """
 
     def __init__(self, plan: Plan, share: range, control: Connection) -> None:
@@ -70,7 +71,7 @@ class Crowd:
         self._due = deque(share)
         self._pause_until = 0.0
         self._streams: dict[int, Stream] = {}
-        # In the order in which they were begun.
+        # A dict keeps the order in which they were begun.
         self._unanswered: dict[int, Stream] = {}
         self._over: list[Stream] = []
         self._has_begun = False
@@ -78,7 +79,7 @@ class Crowd:
         self._asked_ns = time.monotonic_ns()
 
     def run(self) -> None:
-        """Work until told to finish, and report; end at once where nobody listens any more."""
+        """Work until the order to finish, and report; end at once if the pipe was closed."""
         self._poll.register(self._control.fileno(), select.EPOLLIN)
         try:
             self._open_and_read()
@@ -122,13 +123,13 @@ class Crowd:
         return nth * self._plan.ramp_seconds / self._plan.streams
 
     def _turn(self, wait_seconds: float) -> None:
-        """Read whatever is there, waiting for it where nothing is."""
+        """Read everything that has come; if nothing has, wait for it first."""
         most = len(self._streams) + len(self._unanswered) + 1
         since_ns = self._asked_ns
         ready = self._poll.poll(0, most)
         if not ready:
             ready = self._poll.poll(max(0.0, wait_seconds), most)
-            # Nothing was there before: whatever is now came meanwhile.
+            # Nothing had come before, so everything came during this wait.
             since_ns = time.monotonic_ns()
         self._asked_ns = time.monotonic_ns()
         for fd, _ in ready:
@@ -193,7 +194,7 @@ class Crowd:
             self._take(fd, stream, rest, now_ns)
 
     def _ask(self, fd: int, stream: Stream) -> None:
-        """Send the request, once there is a connection, and TLS on it where that is spoken."""
+        """Send the request once the connection, and TLS if it is used, are established."""
         if not stream.is_connected:
             code = stream.connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
@@ -239,11 +240,11 @@ class Crowd:
         stream.heard_ns = now_ns
         sent_ns = self._take(fd, stream, data, now_ns)
         if sent_ns is not None:
-            # It cannot have waited before it was sent.
+            # An event cannot have waited before it was sent.
             self._found.own_wait.record((now_ns - max(since_ns, sent_ns)) // 1000)
 
     def _take(self, fd: int, stream: Stream, data: bytes, now_ns: int) -> int | None:
-        """Enter what came; return when the last stamped event in it was sent, if there is one."""
+        """Record the events in these bytes; return when the last stamped one was sent, or None."""
         body = stream.body
         if body is None:
             return None
@@ -300,7 +301,7 @@ class Crowd:
             self._due.clear()
 
     def _begin(self) -> None:
-        """Forget what was before, and owe every event from now on to the streams that are open."""
+        """Reset the counts, and expect every event from now on in each open stream."""
         self._found.events = self._found.wire_bytes = self._found.silence_us = 0
         self._meter = Meter(self._meter.usage.name)
         publishing = self._plan.publishing
@@ -312,7 +313,7 @@ class Crowd:
         self._tell()
 
     def _lacks(self, stream: Stream) -> bool:
-        """Whether an open stream has still to get what it is owed."""
+        """Return whether expected events are missing in an open stream."""
         return stream.connection.fileno() >= 0 and self._lost(stream) > 0
 
     def _lost(self, stream: Stream) -> int:
@@ -321,7 +322,7 @@ class Crowd:
             if publisher is None or self._finish is None:
                 lost += sequence.lost()
                 continue
-            # What came after a stream's end was not owed to it.
+            # Events after a stream's end are not expected in it.
             is_open = stream.connection.fileno() >= 0
             upto = self._finish.numbers[publisher] if is_open else 0
             lost += sequence.lost(upto, self._finish.untaken[publisher])

@@ -1,4 +1,4 @@
-"""From the bytes of a body to what a stream's events say. Pure.
+"""Parses the events in the bytes of a body. Pure.
 
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 """
@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from barestream_load.stamp import Stamp, decode
 
-# A stream has the same bytes as its neighbours: what was read once is looked up. The events of
-# some seconds, so that those of streams that lag are still there.
+# Streams carry the same bytes, so parsed events are kept and looked up. They are those of some
+# seconds, so that they are still there for streams that lag.
 _REMEMBERED = 1000
 _MOST_KNOWN_BYTES = 16_384
 
@@ -19,7 +19,7 @@ class Event(NamedTuple):
     Attributes:
         id: Its own; None where it has none.
         type: The event type, empty for the usual one.
-        stamp: What its publisher wrote into it; None where that was no publisher of ours.
+        stamp: The stamp of its publisher; None if no publisher of this tool sent it.
     """
 
     id: bytes | None
@@ -31,8 +31,8 @@ class Reader:
     """Reads events, for all streams of a process.
 
     Attributes:
-        known: What whole chunks of whole events, as they came from a socket, hold. One look here
-            in place of the parsing saves a third of what a lone event costs.
+        known: The events in complete chunks of complete events, by their bytes from the socket.
+            A look-up here in place of parsing saves a third of the time of a single event.
     """
 
     def __init__(self) -> None:
@@ -40,8 +40,8 @@ class Reader:
         self._read: dict[bytes, Event | None] = {}
 
     def know(self, data: bytes, events: list[Event]) -> None:
-        """Remember what some chunks hold."""
-        # Large ones are of a burst, in which each stream has another part of it.
+        """Remember the events in some chunks."""
+        # Large chunks come in a burst, in which each stream reads different parts.
         if len(data) > _MOST_KNOWN_BYTES:
             return
         if len(self.known) >= _REMEMBERED:
@@ -49,11 +49,11 @@ class Reader:
         self.known[data] = events
 
     def read(self, text: bytes, found: list[Event]) -> bytes:
-        """Read whole events; return the bytes behind them, which belong before the next ones.
+        """Read complete events; return the bytes after them, the start of the next event.
 
         Args:
             text: The body from the end of an event on.
-            found: Where the events are put.
+            found: The list that the events are added to.
         """
         if b"\r" in text:
             text = _with_plain_line_ends(text)
@@ -79,7 +79,7 @@ def _with_plain_line_ends(text: bytes) -> bytes:
 
 
 def _event(block: bytes) -> Event | None:
-    """Return the event that a block of lines makes; None where it makes none."""
+    """Return the event of a block of lines; None if it is not an event."""
     event_id, kind = None, b""
     data: list[bytes] = []
     for line in block.split(b"\n"):

@@ -1,4 +1,4 @@
-"""What the processes of a load found, and the sum of it."""
+"""The findings of the processes of a load, and their sum."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,21 +9,21 @@ from barestream_load.usage import Usage
 
 @dataclass
 class Findings:
-    """What came through streams.
+    """The findings about streams.
 
     Attributes:
-        opened: Streams that were answered with a stream.
-        failed: Why the others were not, and how many.
-        ended: Streams that the server ended as HTTP says.
-        cut: Streams that broke off.
-        silent: Open streams that had no event at all.
-        unstamped: Events that this load has not published, while it published.
+        opened: How many streams were opened.
+        failed: How many were not opened, by the reason.
+        ended: Streams that the server ended by the rules of HTTP.
+        cut: Streams whose connection was cut.
+        silent: Open streams that received no event.
+        unstamped: Events from other publishers, if this load published.
         gaps_told: Events of type barestream.gap.
-        is_compared: Whether events could be told apart, so that the next three mean something.
-        open_after: From the first packet to the head of the answer.
-        latency: From the sending of an event to its reading.
-        own_wait: How much of that an event may have waited for this load's own process, at most.
-        silence_us: The longest time in which a stream had not a byte.
+        is_compared: Whether events could be compared, so that lost, twice and disordered count.
+        open_after: Time from the first packet to the head of the answer.
+        latency: Time from the sending of an event to its reading.
+        own_wait: The largest part of the latency that this load's own process may have caused.
+        silence_us: The longest time in which a stream received no byte.
     """
 
     streams: int = 0
@@ -47,7 +47,7 @@ class Findings:
     usages: list[Usage] = field(default_factory=list)
 
     def add(self, other: "Findings") -> None:
-        """Take in what another process found."""
+        """Add the findings of another process."""
         self.streams += other.streams
         self.opened += other.opened
         self.failed += other.failed
@@ -71,13 +71,13 @@ class Findings:
 
 @dataclass
 class Published:
-    """What the publishers were answered.
+    """The findings of the publishers.
 
     Attributes:
         numbers: For each publisher, how many events it has sent.
-        untaken: For each publisher, the numbers of those that were not answered with 200.
-        answers: Why they were not, and how many.
-        answered_after: From the sending of one to its answer, where that was 200.
+        untaken: For each publisher, the numbers of the events that were not answered with 200.
+        answers: How many were not answered with 200, by the reason.
+        answered_after: Time from the sending of an event to its answer, if that was 200.
     """
 
     numbers: list[int]
@@ -94,11 +94,11 @@ class Published:
 
 @dataclass
 class Outcome:
-    """What a load found.
+    """The result of a load.
 
     Attributes:
-        seconds: For how long it went on.
-        published: None where it did not publish.
+        seconds: How long it lasted.
+        published: None if it did not publish.
     """
 
     seconds: float
@@ -107,7 +107,7 @@ class Outcome:
 
     @property
     def is_well(self) -> bool:
-        """Whether each stream was opened and whole, and nothing was lost, doubled or disordered."""
+        """Whether each stream was opened and not cut, and each event came once and in order."""
         found = self.findings
         faults = found.lost + found.twice + found.disordered + found.gaps_told + found.cut
         unpublished = self.published.answers.total() if self.published else 0

@@ -1,7 +1,7 @@
-"""How long things took, in buckets that grow with what they hold. Pure."""
+"""A histogram of durations, whose buckets are wider for longer durations. Pure."""
 
-# Of a number's binary digits 7 are kept: a bucket is then at most 1/64 of its value wide, and its
-# middle within 0.8 % of all that is in it.
+# A bucket keeps 7 binary digits of a number: it is at most 1/64 of its value wide, and its middle
+# differs by at most 0.8 % from any value in it.
 _KEPT_BITS = 7
 
 
@@ -35,17 +35,17 @@ class Histogram:
         counts[duration_us] = counts.get(duration_us, 0) + 1
 
     def add(self, other: "Histogram") -> None:
-        """Take in all that another one holds."""
+        """Add the durations of another histogram."""
         for floor_us, count in other._counts.items():  # noqa: SLF001 (its own class)
             self._counts[floor_us] = self._counts.get(floor_us, 0) + count
         self.most_us = max(self.most_us, other.most_us)
 
     def percentile_us(self, percent: float) -> int | None:
-        """Return a duration that so many percent do not exceed; None where there is none."""
+        """Return a duration that so many percent do not exceed; None if the histogram is empty."""
         due = len(self) * percent / 100
         for floor_us in sorted(self._counts):
             due -= self._counts[floor_us]
-            # What floats lose on the way must not cost a bucket.
+            # A rounding error of floats must not shift the result by a bucket.
             if due <= 1e-6:
                 width_us = 1 << max(0, floor_us.bit_length() - _KEPT_BITS)
                 return min(floor_us + width_us // 2, self.most_us)

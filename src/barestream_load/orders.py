@@ -1,25 +1,25 @@
-"""What the parts of a load tell each other through their pipes."""
+"""The messages between the processes of a load."""
 
 from typing import NamedTuple
 
 
 class Begin(NamedTuple):
-    """What is published from now on is owed to every stream that is open.
+    """Every event that is published from now on is expected in each open stream.
 
-    To the crowds, and to the publishers when each crowd has told that it has begun.
+    It is sent to the crowds, and to the publishers once each crowd has reported that it has begun.
     """
 
 
 class Stop(NamedTuple):
-    """To the publishers: no more; they answer with Published."""
+    """Sent to the publishers: stop publishing. They answer with Published."""
 
 
 class Finish(NamedTuple):
-    """To a crowd: report, as soon as each stream has what it is owed; it answers with Findings.
+    """Sent to a crowd: report once each stream has its expected events. It answers with Findings.
 
     Attributes:
-        numbers: As of Published.
-        untaken: As of Published.
+        numbers: Those of Published.
+        untaken: Those of Published.
     """
 
     numbers: list[int]
@@ -27,13 +27,13 @@ class Finish(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """From a crowd, now and then.
+    """Sent by a crowd, several times a second.
 
     Attributes:
-        settled: Streams that were opened, or were not and will not be.
-        open: Those that are open now.
-        events: How many came since the load began.
-        has_begun: Whether it has heard Begin.
+        settled: Streams that were opened, or failed to open.
+        open: Streams that are open.
+        events: How many events came since the load began.
+        has_begun: Whether the crowd has received Begin.
     """
 
     settled: int

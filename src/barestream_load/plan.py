@@ -1,4 +1,4 @@
-"""What a load is asked to do."""
+"""The parameters of a load."""
 
 import math
 from dataclasses import dataclass
@@ -7,16 +7,17 @@ from barestream_load.target import Target
 
 
 class TooFewFilesError(Exception):
-    """The streams asked for need more open files than a process may have."""
+    """The streams need more open files than a process may have."""
 
 
 @dataclass(frozen=True)
 class Publishing:
-    """What is published meanwhile.
+    """The parameters of publishing.
 
     Attributes:
-        events_per_second: Of all publishers together.
-        publishers: How many post at the same time, each one event after the other.
+        events_per_second: The rate of all publishers together.
+        publishers: How many publish at the same time; each waits for an answer before its next
+            event.
         data_bytes: How large an event's data is.
     """
 
@@ -29,14 +30,14 @@ class Publishing:
 
 @dataclass(frozen=True)
 class Plan:
-    """How large a load is.
+    """The parameters of a load.
 
     Attributes:
-        url: As the user wrote it.
+        url: The URL as the user wrote it.
         fields: Header fields for each stream's request.
-        run: What the stamps of this load begin with, as no other load's do.
-        ramp_seconds: Over which the streams are opened evenly.
-        seconds: For how long it goes on once they are open.
+        run: The random id of this load, with which its stamps begin.
+        ramp_seconds: The time over which the streams are opened evenly.
+        seconds: How long the load lasts once they are open.
     """
 
     url: str
@@ -51,12 +52,12 @@ class Plan:
 
     @property
     def shares(self) -> list[range]:
-        """The streams of each process, which are every so manieth."""
+        """The numbers of each process's streams, dealt out in turn."""
         return [range(nth, self.streams, self.processes) for nth in range(self.processes)]
 
 
 def check_files(plan: Plan, files: int, room: int) -> None:
-    """See that each process has a file for every stream of its own.
+    """Check that each process may open a file for each of its streams.
 
     Args:
         plan: The load.
@@ -64,7 +65,7 @@ def check_files(plan: Plan, files: int, room: int) -> None:
         room: How many of them may be streams.
 
     Raises:
-        TooFewFilesError: There are fewer.
+        TooFewFilesError: It may not.
     """
     if len(plan.shares[0]) > room:
         raise TooFewFilesError(

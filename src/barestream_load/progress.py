@@ -1,4 +1,4 @@
-"""How a load goes, on a terminal."""
+"""Shows the progress of a load on a terminal."""
 
 import sys
 from contextlib import ExitStack
@@ -15,7 +15,7 @@ _WIDTH = 24
 class ProgressBar(Watcher):
     """A bar for the opening of the streams, and one for the time after it; a context.
 
-    Where standard error is no terminal it says nothing.
+    It prints nothing if standard error is not a terminal.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -31,11 +31,11 @@ class ProgressBar(Watcher):
         self._bars.close()
 
     def opening(self, settled: int, streams: int) -> None:
-        """Show how many streams are open or will not be."""
+        """Show how many streams were opened, or failed to open."""
         self._show("opening", streams, settled, f"{settled:,} of {streams:,} streams")
 
     def streaming(self, elapsed_seconds: float, open_streams: int, events: int) -> None:
-        """Show what came so far."""
+        """Show the time, the open streams and the events."""
         seconds = self._plan.seconds
         what = f"{elapsed_seconds:.0f} of {seconds:g} s, {open_streams:,} open, {events:,} events"
         self._show("streaming", round(10 * seconds), round(10 * elapsed_seconds), what)

@@ -1,4 +1,4 @@
-"""The publishers of a load, in a process of their own: their work must not hold up a read."""
+"""The publishers of a load, in a process of their own, so that they do not delay the readers."""
 
 import asyncio
 import json
@@ -15,20 +15,20 @@ from barestream_load.stamp import Stamp, encode
 from barestream_load.target import reason
 from barestream_load.usage import Meter
 
-# An update's fate is known by then, or it is not known at all: the hub gives up on its log after
-# 5 s, and proxies mostly after 60.
+# How long a publisher waits for an answer. The hub answers after 5 s at the latest, if Valkey does
+# not answer.
 ANSWER_SECONDS = 30
 
 _LOOK_SECONDS = 0.25
 
 
 class Publishers:
-    """Post stamped events at an even rate, each publisher one after the other.
+    """Publish stamped events at an even rate; each publisher sends one event after the other.
 
     Args:
-        plan: What all processes do together.
-        publishing: The part of it that is theirs.
-        control: Where orders come from, and what they were answered goes.
+        plan: The load of all processes together.
+        publishing: The parameters of publishing.
+        control: The pipe for orders and findings.
     """
 
     def __init__(self, plan: Plan, publishing: Publishing, control: Connection) -> None:
@@ -42,7 +42,7 @@ class Publishers:
         self._published = Published([0] * count, [[] for _ in range(count)], self._meter.usage)
 
     async def run(self) -> None:
-        """Publish from the first order to the second, and report."""
+        """Publish from Begin to Stop, and report."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._control.fileno(), self._hear)
         if not isinstance(await self._orders.get(), Begin):
@@ -80,7 +80,7 @@ class Publishers:
             due_at = began_at + slot / publishing.events_per_second
             slot += publishing.publishers
             with suppress(TimeoutError):
-                # Also where it is late, so that a stop is heard.
+                # This also runs if the publisher is late, so that it notices a stop.
                 await asyncio.wait_for(self._stopping.wait(), due_at - time.monotonic())
                 break
             number = published.numbers[nth]
@@ -115,7 +115,7 @@ class _Publisher:
         self._writer: asyncio.StreamWriter | None = None
 
     async def post(self, number: int) -> str | None:
-        """Post an event; return None where it was taken, and why where it was not."""
+        """Publish an event; return None if it was accepted, else the reason."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 reader, writer = await self._connected()
@@ -136,7 +136,7 @@ class _Publisher:
         return why
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        # A server ends a connection that was idle for some seconds.
+        # The server may have closed a connection that was idle for some seconds.
         if self._reader is None or self._writer is None or self._reader.at_eof():
             self.close()
             connection = self._plan.target.socket(self._nth)
@@ -167,7 +167,7 @@ class _Publisher:
 
 
 def _refusal(head: Head, body: bytes) -> str:
-    """Return the status of a refusal, and what its problem says (RFC 9457)."""
+    """Return the status of a refusal, and the detail of its problem (RFC 9457)."""
     try:
         detail = json.loads(body)["detail"]
     except (ValueError, LookupError, TypeError):

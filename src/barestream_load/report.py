@@ -1,4 +1,4 @@
-"""What a load found, as a table for people and as JSON for programs."""
+"""The result of a load, as a table for people and as JSON for programs."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,18 +10,18 @@ from barestream_load.usage import Usage
 
 PERCENTS = (50, 99, 99.9)
 
-# Of a core: above it a process is late by its own work again and again.
+# The share of a core above which a process is often late because of its own work.
 _BUSY_SHARE = 0.8
 
-# Of the latency at p99: above it what was measured is the load tool.
+# The share of the latency at p99 above which the tool has mostly measured itself.
 _OWN_SHARE = 0.5
 
-# Below it nobody minds whose fault it is, and a few reads in a row cost as much.
+# A shorter wait does not matter, and a few reads in a row take as long.
 _OWN_LEAST_US = 5000
 
 
 def table(plan: Plan, outcome: Outcome) -> str:
-    """Return what was found, a line for each matter."""
+    """Return the result as a table."""
     title = (f"load for {outcome.seconds:.1f} s", plan.url)
     rows = [title, *_rows(plan, outcome)]
     names, values = (max(map(len, column)) for column in zip(*rows, strict=True))
@@ -76,7 +76,7 @@ def _milliseconds(duration_us: int) -> str:
 
 
 def remarks(plan: Plan, outcome: Outcome) -> list[str]:
-    """Return a sentence for each thing that the reader of the table must know."""
+    """Return the sentences that explain the table."""
     found, published = outcome.findings, outcome.published
     return [
         *(
@@ -99,7 +99,7 @@ def _of_rate(plan: Plan, outcome: Outcome) -> Iterator[str]:
     if not plan.publishing or not outcome.published:
         return
     due = plan.publishing.events_per_second * outcome.seconds
-    # The last one of each publisher may be under way at the end.
+    # The last publish of each publisher may be under way at the end.
     if sum(outcome.published.numbers) < 0.95 * due - plan.publishing.publishers:
         yield (
             f"{due:,.0f} publishes were due, and fewer were sent, because a publisher waits for "
@@ -140,7 +140,7 @@ def _of_own_work(outcome: Outcome) -> Iterator[str]:
 
 
 def as_json(plan: Plan, outcome: Outcome) -> dict[str, Any]:
-    """Return all of it."""
+    """Return the whole result."""
     found, published = outcome.findings, outcome.published
     return {
         "well": outcome.is_well,

@@ -1,4 +1,4 @@
-"""One load: its processes, what they are told, and what they found together."""
+"""Runs a load: starts its processes, sends them orders, and adds up their findings."""
 
 import multiprocessing
 import signal
@@ -16,28 +16,28 @@ from barestream_load.orders import Begin, Finish, Progress, Stop
 from barestream_load.plan import Plan
 from barestream_load.publishers import ANSWER_SECONDS, Publishers
 
-# Beyond what a process has for its work, until it counts as stuck.
+# How much longer than planned a process may take until it counts as stuck.
 _GRACE_SECONDS = 20
 
 _LOOK_SECONDS = 0.1
 
 
 class BrokenRunError(Exception):
-    """A process of the load itself ended or is stuck, so that there are no findings."""
+    """A process of the load ended unexpectedly or is stuck, so there is no result."""
 
 
 class Watcher:
-    """Who is told how a load goes; this one does not look."""
+    """Is called with the progress of a load; this class ignores it."""
 
     def opening(self, settled: int, streams: int) -> None:
-        """Streams are being opened."""
+        """Is called while streams are being opened."""
 
     def streaming(self, elapsed_seconds: float, open_streams: int, events: int) -> None:
-        """All that could be opened are open."""
+        """Is called once all streams were opened, or failed to open."""
 
 
 def run(plan: Plan, watcher: Watcher) -> Outcome:
-    """Do what the plan says, or as much of it as there is time for until SIGINT or SIGTERM.
+    """Run a load, until its end or until SIGINT or SIGTERM.
 
     Raises:
         BrokenRunError: A process of the load itself failed.
@@ -48,7 +48,7 @@ def run(plan: Plan, watcher: Watcher) -> Outcome:
 
 @contextmanager
 def _stoppable() -> Iterator[Callable[[], bool]]:
-    """Have the first signal end the load early, and the second one at once."""
+    """Make the first signal end the load early, and the second one abort it."""
     heard: list[int] = []
 
     def hear(number: int, _: object) -> None:
@@ -68,8 +68,8 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
 class _Processes:
     """The processes of a load, each with a pipe; they end when their pipes do.
 
-    They are forks: there is no thread here that a fork would leave behind, and a new interpreter
-    for each takes half a second of the machine that is to be measured.
+    They are forks, which is safe because this process has no other thread. A new interpreter for
+    each would take half a second of CPU on the machine that is measured.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -98,7 +98,7 @@ class _Processes:
 
     def _start(self, work: Callable[..., None], *arguments: object) -> Connection:
         ours, theirs = multiprocessing.Pipe()
-        # A pipe ends when nobody holds its other side: neither may the siblings.
+        # A pipe ends when its other side is closed everywhere, so the siblings must close it too.
         held = [*self._pipes(), ours]
         process = multiprocessing.get_context("fork").Process(
             target=_work, args=(held, work, *arguments, theirs), daemon=True
@@ -110,7 +110,7 @@ class _Processes:
 
 
 def _work(held: Sequence[Connection], work: Callable[..., None], *arguments: object) -> None:
-    # A terminal's Ctrl-C goes to all; what is to be done then the first process says.
+    # A terminal's Ctrl-C reaches all processes; only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for connection in held:
@@ -140,7 +140,7 @@ class _Run:
 
     def run(self) -> Outcome:
         plan = self._plan
-        # A connection may wait for room in a queue, and then for its answer.
+        # A connection may wait for room in a queue, and then for its answer: two waits.
         opened_by = time.monotonic() + plan.ramp_seconds + 2 * OPEN_SECONDS + _GRACE_SECONDS
         while not self._is_stopped() and self._sum().settled < plan.streams:
             self._look(opened_by)
@@ -182,7 +182,7 @@ class _Run:
         return Progress(settled, open_streams, sum(each.events for each in told))
 
     def _look(self, deadline: float) -> None:
-        """Hear what the crowds tell within a moment."""
+        """Receive the crowds' messages for up to _LOOK_SECONDS."""
         if time.monotonic() > deadline:
             raise BrokenRunError("A process of the load does not answer.")
         waiting = [crowd for crowd in self._processes.crowds if crowd in self._progress]

@@ -1,4 +1,4 @@
-"""What one stream got of events that are numbered one after the other. Pure."""
+"""Checks the numbers of the events that one stream received. Pure."""
 
 from collections.abc import Iterable
 
@@ -7,12 +7,12 @@ class Sequence:
     """The numbers of one publisher's events, as they came through one stream.
 
     Args:
-        due: The first number that the stream is owed; None where that is the first that comes.
+        due: The first expected number; None if that is the first one that comes.
 
     Attributes:
-        due: The number behind the furthest that came.
-        twice: How many came once more.
-        disordered: How many came after one that follows them.
+        due: The number after the highest one that came.
+        twice: How many came a second time.
+        disordered: How many came after a higher number.
     """
 
     __slots__ = ("_gaps", "disordered", "due", "twice")
@@ -21,11 +21,11 @@ class Sequence:
         self.due = due
         self.twice = 0
         self.disordered = 0
-        # Ranges, and not numbers: who is cut off for long has lost very many.
+        # Ranges, not numbers, because a stream may lose very many events in a row.
         self._gaps: list[range] = []
 
     def take(self, number: int) -> None:
-        """Enter the number of an event that came."""
+        """Record the number of an event that came."""
         if number == self.due or self.due is None:
             self.due = number + 1
         elif number > self.due:
@@ -37,7 +37,7 @@ class Sequence:
             self.twice += 1
 
     def _fill(self, number: int) -> bool:
-        """Take a number out of the gaps; return whether it was in one."""
+        """Remove a number from the gaps; return whether it was in one."""
         for index, gap in enumerate(self._gaps):
             if number in gap:
                 rests = (range(gap.start, number), range(number + 1, gap.stop))
@@ -46,12 +46,12 @@ class Sequence:
         return False
 
     def lost(self, upto: int = 0, never_made: Iterable[int] = ()) -> int:
-        """Return how many of the numbers owed did not come.
+        """Return how many expected numbers did not come.
 
         Args:
-            upto: The number behind the last that the stream is owed, where more is owed than
-                what stands before one that came.
-            never_made: Numbers that nobody is owed.
+            upto: The number after the last expected one; 0 if only numbers before the highest one
+                that came are expected.
+            never_made: Numbers that are not expected.
         """
         gaps = self._gaps
         if self.due is not None and upto > self.due:

@@ -1,4 +1,4 @@
-"""One stream of a load, from its connection on."""
+"""One stream of a load, from its connection to its events."""
 
 import socket
 
@@ -6,34 +6,34 @@ from barestream_load.body import Body, Head, InvalidResponseError
 from barestream_load.events import Event, Reader
 from barestream_load.sequence import Sequence
 
-# A head of a stream has a few hundred bytes; nginx and its like send 8 KB at most.
+# The head of a stream takes a few hundred bytes; nginx and similar servers send at most 8 KB.
 _MOST_HEAD_BYTES = 65_536
 
 _CONTENT_TYPE = "text/event-stream"
 
-# The header in which barestream, and nginx before it, say why a stream is turned away. For an
-# EventSource that is a 200 that ends at once, so that it comes back later.
+# The header in which barestream, and nginx in front of it, say why a stream is turned away. The
+# answer is a 200 that ends at once, so that an EventSource comes back later.
 TURNED_AWAY = "barestream-turned-away"
 
 
 class RefusedError(Exception):
-    """The answer is no stream; the message says what it is."""
+    """The answer is not a stream; the message says what it is."""
 
 
 class Stream:
-    """One connection and what came through it.
+    """One connection and the events that came through it.
 
     Args:
-        connection: Connected, or about to be.
-        began_ns: When that began.
+        connection: A socket that is connected or connecting.
+        began_ns: When the connect began.
 
     Attributes:
-        body: None until the answer's head is here.
-        sequences: What came of each publisher's events; of an unknown one's, under None.
-        heard_ns: When its last bytes came.
+        body: The body; None until the answer's head has come.
+        sequences: The numbers of each publisher's events; those of unknown publishers under None.
+        heard_ns: When the last bytes came.
         had_event: Whether any event has come.
-        is_connected: Whether the connection is there, apart from TLS.
-        is_asked: Whether the request is sent.
+        is_connected: Whether the connection is established, apart from TLS.
+        is_asked: Whether the request was sent.
     """
 
     __slots__ = (
@@ -53,11 +53,11 @@ class Stream:
         self._text = b""
 
     def answer(self, data: bytes) -> bytes | None:
-        """Read the answer's head; return what came behind it, or None where it is not whole yet.
+        """Read the answer's head; return the bytes after it, or None if it is not complete yet.
 
         Raises:
-            RefusedError: It is not that of a stream.
-            InvalidResponseError: It is not that of an answer.
+            RefusedError: It is not the head of a stream.
+            InvalidResponseError: It is not the head of a response.
         """
         text, end, data = (self._head + data).partition(b"\r\n\r\n")
         if not end:

@@ -1,4 +1,4 @@
-"""Where a load goes: an address, the path of a stream on it, and the way there."""
+"""The target of a load: an address, the path of a stream, and how to connect."""
 
 import ipaddress
 import socket
@@ -17,7 +17,7 @@ _IP_BIND_ADDRESS_NO_PORT = 24
 
 
 def reason(error: Exception) -> str:
-    """Return why a connection failed, in a sentence that is the same for all of its kind."""
+    """Return why a connection failed, in the same words for all failures of a kind."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is not trusted, {error.verify_message}"
     if isinstance(error, ssl.SSLError):
@@ -26,22 +26,21 @@ def reason(error: Exception) -> str:
 
 
 class InvalidTargetError(ValueError):
-    """An address that no load can go to; the message says what is expected."""
+    """A URL that cannot be the target of a load; the message says what is expected."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """One stream's address, and those that are called from.
+    """The address of the streams, and the source addresses.
 
     Attributes:
-        host: As the requests' field says it, with the port where it is not the scheme's own.
-        server_name: The host's name for TLS, which its certificate must have; None without TLS.
-        path: The stream's, with its query.
-        hub_path: The same without a query: what is published to.
-        family: Of the socket.
-        address: In the form of that family.
-        sources: How many addresses of this machine are called from, 127.0.0.1 and following; 0
-            where the system chooses.
+        host: The value of the Host header, with the port if the URL names one.
+        server_name: The name for TLS, which the certificate must contain; None without TLS.
+        path: The path and query of a stream.
+        hub_path: The path without the query, which events are published to.
+        family: The family of the socket.
+        address: The address, in the form of that family.
+        sources: How many source addresses are used, from 127.0.0.1 on; 0 if the system chooses.
     """
 
     host: str
@@ -53,7 +52,7 @@ class Target:
     sources: int
 
     def request(self, fields: Iterable[str]) -> bytes:
-        """Return the request for a stream, with these header fields of the user's."""
+        """Return the request for a stream, with these additional header fields."""
         lines = [
             f"GET {self.path} HTTP/1.1",
             f"Host: {self.host}",
@@ -63,16 +62,16 @@ class Target:
         return "\r\n".join([*lines, "", ""]).encode()
 
     def tls(self) -> ssl.SSLContext | None:
-        """Return what TLS is begun with, by the certificates that this machine trusts."""
+        """Return the TLS context, which trusts this machine's certificates; None without TLS."""
         return ssl.create_default_context() if self.server_name else None
 
     def socket(self, nth: int) -> socket.socket:
-        """Return a socket that does not block, for the nth connection."""
+        """Return a non-blocking socket for the nth connection."""
         made = socket.socket(self.family, socket.SOCK_STREAM)
         made.setblocking(False)
         if self.sources:
-            # Without it the port is chosen before the other end is known, and must be free for
-            # every one.
+            # Without this option the port is chosen before the destination is known, and then must
+            # be free for every destination.
             made.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             made.bind((str(ipaddress.IPv4Address("127.0.0.1") + nth % self.sources), 0))
         if self.family != socket.AF_UNIX:
@@ -81,16 +80,16 @@ class Target:
 
 
 def target(url: str, topics: Iterable[str], unix: Path | None, sources: int) -> Target:
-    """Return what a URL leads to.
+    """Return the target of a URL.
 
     Args:
-        url: http://host:port/path or https://…; without a path it is a hub's.
+        url: http://host:port/path or https://…; without a path it is that of a hub.
         topics: Topic selectors for the query.
-        unix: A socket that is connected to in place of the URL's host.
-        sources: How many source addresses; only where the target is this machine by IPv4.
+        unix: A unix socket to connect to in place of the URL's host.
+        sources: How many source addresses; used only if the target is this machine, by IPv4.
 
     Raises:
-        InvalidTargetError: It is no such URL, or its host has no address.
+        InvalidTargetError: The URL has another form, or no address was found for its host.
     """
     expected = "expected http://host:port/path or https://host:port/path"
     try:

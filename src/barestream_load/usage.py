@@ -1,4 +1,4 @@
-"""What a process of the load uses of a core, so that nobody takes its own work for the server's."""
+"""The CPU use of a process of the load, so that its own work is not mistaken for the server's."""
 
 import time
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ _SPAN_SECONDS = 1.0
 
 @dataclass
 class Usage:
-    """What a process used while the load was on.
+    """The CPU use of a process during the load.
 
     Attributes:
-        name: What it does.
+        name: What the process does.
         busiest: The share of a core in its busiest second.
     """
 
@@ -22,12 +22,12 @@ class Usage:
 
     @property
     def share(self) -> float:
-        """How much of a core it used."""
+        """The share of a core that it used."""
         return self.cpu_seconds / self.wall_seconds if self.wall_seconds else 0.0
 
 
 class Meter:
-    """Measures its own process, from when it is made; looked at now and then.
+    """Measures its own process, from its construction on; look must be called regularly.
 
     Args:
         name: What the process does.
@@ -39,7 +39,7 @@ class Meter:
         self._span_cpu_seconds = time.process_time()
 
     def look(self) -> None:
-        """Take in what was used since the last look, once that is long enough ago to say much."""
+        """Add the use since the last span, once that is long enough to be meaningful."""
         seconds = time.monotonic() - self._span_at
         if seconds >= _SPAN_SECONDS:
             cpu_seconds = time.process_time() - self._span_cpu_seconds
@@ -47,11 +47,11 @@ class Meter:
             self._count(seconds, cpu_seconds)
 
     def stop(self) -> Usage:
-        """Return what was used, up to now."""
+        """Return the use up to now."""
         self.look()
         self._count(time.monotonic() - self._span_at, time.process_time() - self._span_cpu_seconds)
         if self.usage.busiest:
-            # What is left of the last second may have been busier than the whole ones.
+            # The rest of the last second may have been busier than the complete ones.
             self.usage.busiest = max(self.usage.busiest, self.usage.share)
         return self.usage
 
