@@ -1,6 +1,5 @@
 """The service with a hub of one worker, and the clients that people use."""
 
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -14,7 +13,8 @@ from page_scripts import EVENT_SOURCE, event_source_polyfill, fetch_event_source
 from support.clients.chromium import running_chromium
 from support.clients.firefox import Firefox, running_firefox
 from support.clients.publisher import KEY
-from support.servers.programs import give_up, path_of
+from support.servers.node_packages import install
+from support.servers.programs import path_of
 from support.servers.service import Service
 from support.servers.valkey_server import ValkeyServer
 from updates import LONGEST_LINE_BYTES
@@ -73,18 +73,7 @@ def service(valkey: ValkeyServer) -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def node_packages() -> None:
     """Have the packages of package-lock.json beside it."""
-    npm = path_of("npm", "npm")
-    lock = (_HERE / "package-lock.json").read_bytes()
-    installed = _HERE / "node_modules" / ".installed-from"
-    if installed.exists() and installed.read_bytes() == lock:
-        return
-    options = ["--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(
-        [npm, "ci", *options], cwd=_HERE, capture_output=True, text=True, timeout=300, check=False
-    )
-    if done.returncode:
-        give_up(f"npm ci: {done.returncode}\n{done.stdout}{done.stderr}")
-    installed.write_bytes(lock)
+    install(_HERE)
 
 
 # Not for the session: tests of other folders call asyncio.run.
