@@ -18,7 +18,7 @@ docs: .venv-docs/docs ## build the manual into site/, and fail on a broken link
 	@.venv-docs/bin/zensical build --strict --clean
 
 test: .venv/dev ## run the tests that need no containers: unit to browser
-	@tests/run unit contract integration fuzz clients browser
+	@tests/run unit contract integration fuzz clients docs browser
 
 test-full: .venv/dev ## the integration tests at the full size of their greatest loads
 	@FULL_SIZE=1 tests/run integration

@@ -1,0 +1,49 @@
+"""Each sample of the manual runs as it is printed."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.manual.machine import Machine
+from support.manual.pages import fences, pages, runner_of, steps
+from support.manual.reading import Reading
+
+WITH_SAMPLES = [page for page in pages() if any(runner_of(step) == "page" for step in steps(page))]
+
+# The hub without Docker: its log is in the memory of one worker. A proxy that notices only by a
+# write that its client has left need not wait for 15 s.
+WITHOUT_DOCKER = {
+    "DOCKER_HOST": "unix:///nowhere",
+    "BARESTREAM_WORKERS": "1",
+    "BARESTREAM_HEARTBEAT_SECONDS": "3",
+}
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_every_block_is_read_and_has_a_runner(page: Path) -> None:
+    blocks = [step for step in steps(page) if step.language]
+    assert len(blocks) == fences(page), "a fence has no language, or is indented"
+    assert [block.place for block in blocks if not runner_of(block)] == []
+
+
+@pytest.mark.parametrize("page", WITH_SAMPLES, ids=lambda page: page.name)
+def test_the_samples_of_a_page_run_as_printed(page: Path, figure: Callable[[str], None]) -> None:
+    with Machine(**WITHOUT_DOCKER) as machine, Reading(machine, "native") as reading:
+        reading.read(steps(page))
+    blocks = [step for step in steps(page) if step.language]
+    elsewhere = Counter(runner_of(step) for step in blocks) - Counter({"page": len(blocks)})
+    figure(f"{len(blocks)} blocks, {reading.ran.total()} run here, elsewhere {dict(elsewhere)}")
+
+
+def test_no_more_samples_than_these_are_left_out(figure: Callable[[str], None]) -> None:
+    blocks = [step for page in pages() for step in steps(page) if step.language]
+    where = Counter(map(runner_of, blocks))
+    run = where["page"] + where["docker"] + where["clients"] + where["ci"]
+    figure(f"{len(blocks)} samples: {run} are run, {dict(where)}")
+    # What a VM is needed for is checked by test_tables; a measurement is not repeated.
+    assert {step.page for step in blocks if runner_of(step) in ("vm", "figures")} <= {
+        "deploy.md",
+        "benchmarks.md",
+    }
