@@ -84,7 +84,7 @@ def _merge(folder: Path, kind: str, pids: Iterable[int]) -> None:
     for path in [merged, *own] if merged.exists() else own:
         for key, value in read_counts(path):
             counts[key] += value
-    # Not *.db, so no scrape reads it. One that was left half-written would be added to.
+    # A scrape reads only *.db. write_counts would add to a file that was left half-written.
     unfinished = folder / f"{kind}_{_DEAD}.unfinished"
     unfinished.unlink(missing_ok=True)
     write_counts(unfinished, counts)

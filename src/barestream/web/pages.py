@@ -42,8 +42,8 @@ def read_files() -> dict[str, bytes]:
 class Pages:
     """The handlers of / and /test, and of the files under /static/{version}/.
 
-    The version is the hash of all files, so that a page of one release never runs the script of
-    another out of a cache.
+    The version is the hash of all files, so that a page of one release never runs a cached script
+    of another release.
 
     Args:
         files: Their bytes, by name (see read_files).

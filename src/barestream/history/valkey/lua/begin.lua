@@ -1,7 +1,7 @@
--- A log whose keys are not there begins anew at a floor after every place of its former life, which
--- may have begun and ended in this millisecond: the floor's sequence number counts nanoseconds of
--- it, and no update takes Valkey so little. The stream has the floor as its last id from then on, so
--- the first update comes after it.
+-- A history whose keys do not exist begins at a floor after every place of an earlier history, which
+-- may have begun and ended in this millisecond. The floor's sequence number is the microsecond of
+-- this millisecond times 1000: Valkey cannot add that many updates in the time. The floor becomes
+-- the stream's last id, so the first update comes after it.
 local log, ids, state = unpack(KEYS)
 
 local function now_ms()

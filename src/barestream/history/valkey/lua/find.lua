@@ -1,5 +1,5 @@
--- Topics and privacy alone: the data of an update that the client may not read would take time from
--- which its id could be guessed.
+-- The answer has only place, topics and privacy. With the data of an update that the client may not
+-- read, the answer would take longer, and a client could find out that the id exists.
 begin()
 local known = redis.call('HGET', ids, ARGV[1])
 local place = known and string.match(known, '^%S+')

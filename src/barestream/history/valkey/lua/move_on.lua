@@ -1,6 +1,6 @@
--- An entry after the place tells of lost updates: everybody who follows the log or resumes before
--- it. One worker's entry is enough for all whose places are before it. An old log may be at a place
--- of that millisecond, or after it: then the entry is after all of them.
+-- This adds an entry after the place, which becomes a gap in every stream that follows the history
+-- or resumes before it. One worker's entry is enough for all workers whose places are before it. The
+-- history may already be at a place in that millisecond or later; then the entry follows its end.
 begin()
 local ms = tonumber(ARGV[1])
 local lost = redis.call('HGET', state, 'lost')

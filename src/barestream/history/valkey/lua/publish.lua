@@ -1,4 +1,4 @@
--- Answers the place, or nothing where the id is another update's.
+-- The answer is the place, or nothing if a different update has the id.
 local id, digest = ARGV[4], ARGV[5]
 begin()
 if id ~= '' then

@@ -1,16 +1,16 @@
--- Floor and entries of one moment, and whether they end where the log does. A few at a time, since
--- they may be large. In a script and not a transaction: a Valkey whose memory is full refuses
--- transactions, and what is there can be read all the same.
+-- The answer has the floor and entries of one moment, and whether the entries reach the end of the
+-- history. The script reads a few entries at a time, because they may be large. It is a script and
+-- not a transaction, because a Valkey whose memory is full refuses transactions, but not reads.
 local command, from, to = ARGV[1], ARGV[2], ARGV[3]
 local most_events, most_bytes = tonumber(ARGV[4]), tonumber(ARGV[5])
 local floor, rows, bytes, known = begin(), {}, 0, 1
 local after = string.match(from, '^%((.+)$')
 if after and #redis.call('XRANGE', log, after, after) == 0 then
-  -- A place before the history's begin need not have an entry: it may have been trimmed.
+  -- A place before the floor is known even without an entry, because that may have been trimmed.
   local ms, seq = string.match(after, '^(%d+)-(%d+)$')
   local floor_ms, floor_seq = string.match(floor, '^(%d+)-(%d+)$')
   ms, floor_ms = tonumber(ms), tonumber(floor_ms)
-  -- Sequence numbers may have more digits than a number of Lua's holds.
+  -- Sequence numbers may have more digits than Lua's numbers can represent.
   local is_before = #seq < #floor_seq or (#seq == #floor_seq and seq <= floor_seq)
   known = (ms < floor_ms or (ms == floor_ms and is_before)) and 1 or 0
 end

@@ -1,4 +1,5 @@
--- The size is that of size_bytes; an entry that was added by hand was never counted.
+-- Returns the size as Update.size_bytes counts it, and the publisher's id. The history's bytes do not
+-- include an entry that was added by hand.
 local function size(fields)
   local counted = {topics = true, data = true, id = true, type = true}
   local bytes, id = 0, nil

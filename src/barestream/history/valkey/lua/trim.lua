@@ -1,5 +1,5 @@
--- One call removes 100 entries at most, so that none holds Valkey for long. The history still
--- shrinks to smaller bounds: each publish adds one entry and removes up to 100.
+-- One call removes at most 100 entries, so that no call blocks Valkey for long. The history still
+-- shrinks to smaller bounds, because each publish adds one entry and removes up to 100.
 local function trim(most_events, most_bytes, most_ms)
   local ratio, update_bytes, id_bytes = WEIGHTS
   local oldest_ms = now_ms() - most_ms
