@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # The settings of the person who runs the tests do not count.
 os.environ["BARESTREAM_ENV_FILE"] = ""
@@ -12,6 +13,12 @@ os.environ["BARESTREAM_ENV_FILE"] = ""
 # A script's shell starts what it runs in the background with SIGINT ignored, and every program that
 # a test starts would inherit that: bash could not even trap it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A busy machine draws and runs examples slowly, which is no fault.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 _FIGURE = "figure"
 

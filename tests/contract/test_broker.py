@@ -501,7 +501,8 @@ ID = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     st.lists(

@@ -213,4 +213,4 @@ class Comings(RuleBasedStateMachine):
 
 
 TestComings = Comings.TestCase
-TestComings.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestComings.settings = settings(max_examples=200, stateful_step_count=40)
