@@ -1,4 +1,4 @@
-"""A server whose log is watched."""
+"""A server whose log is checked."""
 
 import logging
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def server() -> Iterator[Watched]:
         history_events=HISTORY_EVENTS,
         ring_events=HISTORY_EVENTS,
         cors_origins="https://shop.example",
-        # With a request behind its stream a client that has left is noticed by writes alone.
+        # With a request behind its stream, a client that has left is noticed only by a write.
         heartbeat_seconds=0.1,
     )
     errors: list[str] = []

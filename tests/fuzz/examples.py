@@ -1,4 +1,4 @@
-"""How many examples are tried."""
+"""The number of examples that are tried."""
 
 import os
 
@@ -9,7 +9,7 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "400"))
 
 
 def share(part: float) -> settings:
-    """Return Hypothesis's settings for a test that tries a part of the examples."""
+    """Return the settings of Hypothesis for a test that tries a share of the examples."""
     return settings(
         max_examples=max(1, round(part * EXAMPLES)),
         # Each example has time limits of its own; on a busy machine the first ones take longest.

@@ -1,4 +1,4 @@
-"""Bytes sent to a server, and what comes back of it."""
+"""Bytes sent to a server, and the answer."""
 
 import json
 import socket
@@ -13,12 +13,12 @@ from support.servers.served import Served
 # As many updates as an example publishes: fillers push those of the example before out.
 HISTORY_EVENTS = 3
 
-# Whatever is sent, an answer comes within this, on a loaded machine too.
+# Every request is answered within this time, on a loaded machine too.
 ANSWER_SECONDS = 20.0
 
 
 class Watched(Served):
-    """Our server, with what it logged as errors.
+    """Our server, with the errors that it logged.
 
     Attributes:
         errors: The log's lines of level error and above.
@@ -29,24 +29,24 @@ class Watched(Served):
         self.errors = errors
 
     def assert_well(self) -> None:
-        """Fail where a request or a connection is left behind, or an error was logged."""
+        """Fail if a request or a connection is left behind, or if an error was logged."""
         deadline = time.monotonic() + ANSWER_SECONDS
         while not self.is_idle:
             assert time.monotonic() < deadline, "a connection or a request is left behind"
             time.sleep(0.0002)
         errors = self.errors[:]
-        # Each example answers for its own.
+        # Each example is judged by its own errors.
         self.errors.clear()
         assert not errors, errors[0]
 
 
 class Expectation:
-    """What the bytes are, by the parser that the server uses: its reading is not on trial here.
+    """The requests in the bytes, by the server's own parser, which is not under test here.
 
     Attributes:
-        methods: Those of the requests that are whole up to their heads.
-        whole: How many requests are whole.
-        broken: Whether the rest is no HTTP.
+        methods: The methods of the requests whose heads are complete.
+        whole: The number of complete requests.
+        broken: Whether the rest is not HTTP.
     """
 
     def __init__(self, sent: bytes) -> None:
@@ -66,7 +66,7 @@ class Expectation:
 
     @property
     def is_answered(self) -> bool:
-        """Whether there is something to answer, or the server waits for more."""
+        """Whether the server answers now; otherwise it waits for more bytes."""
         return self.broken or self.whole > 0
 
     def on_message_begin(self) -> None:
@@ -78,7 +78,7 @@ class Expectation:
         self._url += url
 
     def on_headers_complete(self) -> None:
-        """Refuse what uvicorn refuses too: an exception here is an error of the parser's."""
+        """Refuse the requests that uvicorn refuses: an exception here is an error of the parser."""
         httptools.parse_url(self._url).path.decode("ascii")
         self.methods.append(self._parser.get_method())
 
@@ -103,7 +103,7 @@ def answer_to(address: tuple[str, int], sent: bytes) -> int | None:
         try:
             status, headers, rest = _read_head(connection)
         except ConnectionError:
-            # It closed with bytes unread, and the kernel threw its last words away.
+            # It closed with unread bytes, and the kernel dropped the end of its answer.
             assert expected.broken or not expected.is_answered
             return None
         if status is None:

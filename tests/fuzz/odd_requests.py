@@ -23,11 +23,11 @@ ONE_IN_EIGHT = st.integers(0, 7).map(lambda die: die == 5)
 def _mostly(
     usual: st.SearchStrategy[bytes], odd: st.SearchStrategy[bytes]
 ) -> st.SearchStrategy[bytes]:
-    """Return a strategy that is odd now and then, so that what lies behind is reached."""
+    """Return a strategy that is odd only sometimes, so that later checks are reached too."""
     return ONE_IN_EIGHT.flatmap(lambda is_odd: odd if is_odd else usual)
 
 
-# As they stand in a query or a form, percent-encoded or not at all.
+# As in a query or a form: percent-encoded, or not encoded.
 ODD_VALUES = st.one_of(
     st.sampled_from(
         [
@@ -44,7 +44,7 @@ ODD_VALUES = st.one_of(
 TOPICS = st.sampled_from([TOPIC, b"a", b"https://example.com/books/{id}", b"*", b"b"])
 
 
-# Signed with the server's key, so that what they claim is read.
+# Signed with the server's key, so that their claims are read.
 def _signed(header: bytes, claims: bytes) -> bytes:
     signing = b".".join(map(_base64url, (header, claims)))
     signature = hmac.digest(KEY.encode(), signing, hashlib.sha256)
@@ -139,8 +139,8 @@ def _joined(fields: Fields) -> bytes:
     return b"&".join(name + b"=" + value for name, value in fields)
 
 
-# What a field may hold, RFC 9110, section 5.5, and now and then more; what would end it comes by
-# the mutations.
+# Characters that a field may hold (RFC 9110, section 5.5), and sometimes others; bytes that end a
+# field are put in by the mutations.
 FIELD_BYTES = _mostly(
     st.text(
         st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_categories=["Cc"]),
@@ -219,7 +219,7 @@ WRONG_LENGTHS = st.sampled_from(
 
 @st.composite
 def _framed(draw: st.DrawFn, body: bytes) -> tuple[Fields, bytes]:
-    """Return a body as it is sent, and the headers that say how."""
+    """Return a body as it is sent, and the headers of its framing."""
     match draw(st.integers(0, 11)):
         case 5:
             return [(b"Content-Length", draw(WRONG_LENGTHS))], body

@@ -1,4 +1,4 @@
-"""Parsers of event streams by different hands."""
+"""Parsers of event streams by different authors."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple

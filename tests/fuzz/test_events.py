@@ -1,4 +1,4 @@
-"""Any event that may be published arrives whole, by every parser."""
+"""Any event that may be published arrives unchanged, by every parser."""
 
 import http.client
 import re
@@ -71,7 +71,7 @@ def assert_alike(body: bytes, size: int, events: list[Parsed]) -> None:
 @share(0.15)
 @given(LISTS, st.integers(1, 100))
 def test_any_event_survives_its_encoding(events: list[Event], size: int) -> None:
-    # Without ids of its own an event has its place's: some parsers have no word for none.
+    # An event without its own id has that of its place: some parsers cannot report a missing id.
     named = [
         Event(event.data, event.id or f"#1-{number}", event.type, event.retry_ms)
         for number, event in enumerate(events)

@@ -1,4 +1,4 @@
-"""Whatever is sent to the hub is answered, and leaves neither an error nor anything else behind."""
+"""Every request to the hub is answered, and leaves no error and no connection behind."""
 
 import pytest
 from hypothesis import event as note
@@ -9,13 +9,13 @@ from examples import share
 from exchange import Expectation, Watched, answer_to
 from odd_requests import requests
 
-# Of an example that fails: it would stand in place of the failure.
+# An example that fails causes this warning too, which would hide the failure.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 
 def assert_answered(server: Watched, sent: bytes) -> None:
     status = answer_to(server.address, sent)
-    # How deep the examples get, with --hypothesis-show-statistics.
+    # The depth that the examples reach, shown by --hypothesis-show-statistics.
     note(f"{status}, {'no HTTP' if Expectation(sent).broken else 'HTTP'}")
     # 303: a path may be mutated to the root, which leads to the page.
     assert status in (None, 303) or 200 <= status < 300 or 400 <= status < 500, status

@@ -27,13 +27,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[WallClock]:
 
 
 async def app_seconds(service: Service) -> float:
-    """Return the wall clock of a worker, as its answers say it."""
+    """Return the wall clock of a worker, from the date of its answers."""
     answer = await SseClient(service.current_sockets[0], "/healthz").run()
     return parsedate_to_datetime(answer.response_headers["date"]).timestamp()
 
 
 def unexpected(service: Service) -> list[str]:
-    """Return the complaints of the logs, but those that tell of the jump."""
+    """Return the complaints in the logs, without those about the jump."""
     return [line for line in service.complaints() if "the wall clock was set" not in line]
 
 
@@ -45,7 +45,7 @@ def test_workers_and_streams_outlive_a_clock_that_is_set_back(clock: WallClock) 
         workers = service.workers()
         for back_seconds in (60, 3600):
             clock.move(-back_seconds)
-            # What a worker may be silent for, and what the master then takes to kill it.
+            # The time that a worker may be silent, and the time in which the master kills it.
             await asyncio.sleep(TIMEOUT_SECONDS + 3)
             assert abs(time.time() - back_seconds - await app_seconds(service)) < 3
             assert service.workers() == workers

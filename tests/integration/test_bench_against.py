@@ -25,7 +25,7 @@ def test_this_tree_is_compared_with_the_commit_that_it_stands_on() -> None:
         "CPU a connect",
         "memory a stream",
     ], done.stdout + done.stderr
-    # How long so short a run's figures take is chance; that the exit code is their verdict is not.
+    # The figures of so short a run are chance; that the exit code is their verdict is not.
     is_above = any("ABOVE" in row[-1] for row in rows)
     assert done.returncode == int(is_above), done.stdout + done.stderr
 

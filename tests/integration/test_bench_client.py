@@ -1,4 +1,4 @@
-"""The bench's client finds what is wrong, and nothing where all is right."""
+"""The bench's client finds every fault of a server, and none in a server without faults."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -27,7 +27,7 @@ LOAD = Load(
     drain_seconds=2,
 )
 
-# Which events a stream is sent when an event is published, both by their numbers.
+# The events that a stream is sent when an event is published; both are given by number.
 Plan = Callable[[int, int], Iterable[int]]
 
 
@@ -37,14 +37,14 @@ def well(_stream: int, event: int) -> list[int]:
 
 @dataclass
 class OddServer:
-    """Sends its streams what a plan says.
+    """A server that sends its streams the events of a plan.
 
     Attributes:
         plan: The plan.
-        piece_bytes: How large the chunks are that an event is sent in.
+        piece_bytes: The size of the chunks in which an event is sent.
         end_at: The event after which each stream ends.
-        refused: The publishes that are refused, although they are sent on.
-        published: What was published, in the order in which it came.
+        refused: The publishes that are refused although their events are sent.
+        published: The published events, in the order of their arrival.
     """
 
     plan: Plan = well
@@ -116,7 +116,7 @@ def request() -> bytes:
 
 @pytest.fixture
 def found(client: Client, tmp_path: Path) -> Callable[[OddServer], Result]:
-    """What the client finds at an odd server."""
+    """Return a function that returns the client's findings about an odd server."""
 
     async def run(server: OddServer) -> Result:
         async with listening(server, tmp_path / "socket"):

@@ -1,4 +1,4 @@
-"""The servers of the bench that need nothing from elsewhere."""
+"""The servers of the bench that need no download."""
 
 import asyncio
 from collections.abc import Callable

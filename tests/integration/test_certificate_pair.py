@@ -1,4 +1,4 @@
-"""What deploy/certificate says of the files that it is given, before it goes anywhere."""
+"""The checks of deploy/certificate on the given files, before it connects to the VM."""
 
 import datetime as dt
 import subprocess

@@ -1,4 +1,4 @@
-"""`make up` without Docker, in checkouts as people have them."""
+"""`make up` without Docker, in checkouts as users have them."""
 
 import os
 import subprocess
@@ -44,7 +44,7 @@ class Checkout:
 
     @contextmanager
     def up(self, **environment: str) -> Iterator[str]:
-        """Have it run, and return what was said."""
+        """Run `make up`, and return its output."""
         try:
             done = self.make("up", **environment)
             assert done.returncode == 0, done.stdout + done.stderr
@@ -55,7 +55,7 @@ class Checkout:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
-    """Return one as Git for Windows makes it, in a path with a space."""
+    """Return a checkout as Git for Windows makes it, in a path with a space."""
     folder = tmp_path / "a path" / "barestream"
     command = ["git", "clone", "--quiet", "--config", "core.autocrlf=true", ROOT, folder]
     subprocess.run(command, check=True)
@@ -101,7 +101,7 @@ def test_a_docker_that_refuses_the_user_is_named_with_what_to_do(
 ) -> None:
     docker = tmp_path / "bin" / "docker"
     docker.parent.mkdir()
-    # What Docker 26 says to a user who is not in its group.
+    # The message of Docker 26 for a user who is not in its group.
     docker.write_text(
         "#!/bin/sh\n"
         "echo 'permission denied while trying to connect to the Docker daemon socket' >&2\n"

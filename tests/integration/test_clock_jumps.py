@@ -1,4 +1,4 @@
-"""/events, where the wall clock of the running app jumps."""
+"""/events, when the wall clock of the running app jumps."""
 
 import asyncio
 import re
@@ -28,7 +28,7 @@ def service(wall_clock: WallClock) -> Iterator[Bound]:
 
 
 def seconds_of(client: SseClient) -> list[int]:
-    """Return the second that each event's id names."""
+    """Return the second in the id of each event."""
     return [int(event.id[1:-5]) for event in client.events]
 
 
@@ -46,13 +46,13 @@ def lags_above_a_second(service: Bound) -> float:
 async def followed_over_a_jump(
     service: Bound, wall_clock: WallClock, jump_seconds: int
 ) -> SseClient:
-    """Follow the ticks over a jump until three have come after it."""
+    """Follow the ticks over a jump until three have arrived after it."""
     client = SseClient(service.address, "/events")
     running = asyncio.create_task(client.run())
     await until(lambda: len(client.events) >= 3)
     before = len(client.events)
     wall_clock.move(jump_seconds)
-    # A look at the clock, a gap and the newest tick, and two seconds more.
+    # A gap, the newest tick, and the ticks of two seconds after it.
     await until(lambda: len(client.events) >= before + 4)
     running.cancel()
     await asyncio.wait([running])
@@ -61,7 +61,7 @@ async def followed_over_a_jump(
 
 
 def seconds_and_gap(client: SseClient) -> tuple[list[int], int]:
-    """Return the seconds of its events, and which of them is its one gap."""
+    """Return the seconds of the client's events, and the index of its only gap."""
     types = [event.type for event in client.events]
     seconds = seconds_of(client)
     at = types.index("barestream.gap")
@@ -80,7 +80,7 @@ def test_a_clock_that_is_set_back_by_an_hour_ticks_on_after_a_told_gap(
         assert -HOUR - 2 <= seconds[at] - seconds[at - 1] <= -HOUR + 2
         after = seconds[at:]
         assert after == list(range(after[0], after[0] + len(after)))
-        # One that comes back with a place of before.
+        # A client that comes back with a place from before the jump.
         late = SseClient(service.address, "/events", {"Last-Event-ID": client.events[0].id})
         running = asyncio.create_task(late.run())
         await until(lambda: len(late.events) >= 2)

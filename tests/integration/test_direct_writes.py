@@ -1,4 +1,4 @@
-"""Streams that are written past the transport, as their clients see them: byte for byte."""
+"""Streams written past the transport, byte for byte as their clients receive them."""
 
 import asyncio
 import logging
@@ -44,7 +44,7 @@ RETRY = re.compile(rb"retry: \d+\n")
 
 
 class House:
-    """Our application with a feed that the test appends to, on a server of its own."""
+    """Our application on its own server, with a feed to which the test appends."""
 
     served: Served
 
@@ -80,7 +80,7 @@ class House:
         return follow(request, following)
 
     async def _late(self, request: HttpRequest) -> HttpResponse:
-        """Answer when the client has left, as where the history took its time."""
+        """Answer after the client has left, as after a slow read of the history."""
         self.handling += 1
         while self._connections:
             await asyncio.sleep(0.01)
@@ -92,7 +92,7 @@ class House:
         return len(self.served._server.server_state.connections)
 
     def on_loop(self, act: Callable[[], Any]) -> Any:
-        """Do something in the server's loop, in one turn of it, and return what it returned."""
+        """Call a function in one turn of the server's loop, and return its result."""
 
         async def acting() -> Any:
             return act()
@@ -115,11 +115,11 @@ class House:
 
     @property
     def open_streams(self) -> list[Stream]:
-        """The open ones, the oldest first."""
+        """Return the open streams, the oldest first."""
         return list(self._streams._streams)
 
     def end_streams(self) -> None:
-        """End all of them, as a drain does."""
+        """End all streams, as a drain does."""
 
         def act() -> None:
             for stream in self.open_streams:
@@ -142,7 +142,7 @@ async def alive(_: HttpRequest) -> HttpResponse:
 
 
 class Wire:
-    """A client that sees each byte."""
+    """A client that returns every byte of the connection."""
 
     def __init__(self, address: tuple[str, int], receive_bytes: int | None = None) -> None:
         self.socket = socket.socket()
@@ -160,7 +160,7 @@ class Wire:
         return self
 
     def until(self, mark: bytes) -> bytes:
-        """Read up to a mark, and return all up to its end."""
+        """Read up to a mark, and return the bytes up to its end."""
         while mark not in self._unread:
             got = self.socket.recv(65_536)
             assert got, f"ended after {self._unread!r}"
@@ -178,7 +178,7 @@ class Wire:
         return taken
 
     def head(self) -> bytes:
-        """Read the head of an answer that is well."""
+        """Read the head of an answer, which must be a 200."""
         head = self.until(b"\r\n\r\n").lower()
         assert head.startswith(b"http/1.1 200 "), head
         return head
@@ -196,7 +196,7 @@ class Wire:
         return list(iter(self.chunk, b""))
 
     def events(self, size_bytes: int) -> bytes:
-        """Read chunks until what they hold beside the delay is so much, and return it."""
+        """Read chunks until they hold so many bytes beside the delay, and return those bytes."""
         body = b""
         while len(body) < size_bytes:
             body += RETRY.sub(b"", self.chunk())
@@ -208,7 +208,7 @@ class Wire:
         return b"".join(self.chunks())
 
     def is_silent(self) -> bool:
-        """Return whether nothing has come that was not read."""
+        """Return whether no unread byte has arrived."""
         self.socket.settimeout(0)
         try:
             return not self._unread and not self.socket.recv(1)
@@ -343,7 +343,7 @@ def test_a_client_that_leaves_a_request_behind_its_stream_is_gone(
     house: House, wire: Wire, leave: Callable[[Wire], None]
 ) -> None:
     wire.ask("/follow").head()
-    # uvicorn reads no further, and so learns of the client's end by a write alone.
+    # uvicorn reads no further, so only a write shows it that the client has left.
     wire.ask("/alive")
     wait_for("the second request", lambda: house.open_streams and is_read(house))
     leave(wire)
@@ -369,7 +369,7 @@ def test_a_client_that_leaves_before_its_answer_leaves_no_stream(house: House, w
 
 
 def test_nobody_gets_a_byte_of_a_client_that_left(house: House) -> None:
-    """Clients leave by RST while events go out, and others take their descriptors over."""
+    """Clients leave by RST while events are sent, and later clients get their descriptors."""
     wires: dict[str, Wire] = {}
     got: dict[str, bytes] = {}
     names = (f"n{number}" for number in range(100_000))
@@ -385,7 +385,7 @@ def test_nobody_gets_a_byte_of_a_client_that_left(house: House) -> None:
             if name not in got:
                 wire.head()
                 got[name] = b""
-        # So that no one is missed by what follows.
+        # So that every client is open for the following events.
         wait_for("all streams", lambda: len(house.open_streams) == len(wires))
 
         house.append_each([(name, lone_event(name)) for name in wires])
@@ -428,7 +428,7 @@ def test_a_client_that_reads_late_gets_each_byte_in_order(house: House, version:
         for first in range(0, len(events), 20):
             house.append(*events[first : first + 20])
         wait_for("backpressure", lambda: stream.paused)
-        # The transport holds a write beyond its mark at most, not what was published.
+        # The transport holds at most one write beyond its mark, not all that was published.
         assert house.on_loop(lambda: stream.writer.pending_bytes) < 200_000
         if version == "1.0":
             assert RETRY.fullmatch(wire.until(b"\n"))
@@ -436,7 +436,7 @@ def test_a_client_that_reads_late_gets_each_byte_in_order(house: House, version:
         else:
             assert wire.events(len(everything)) == everything
         wait_for("the resumption", lambda: not stream.paused)
-        # And then it is live again, and written to directly.
+        # After that the client is live again, and written to directly.
         house.append(lone_event("live"))
         assert (wire.until(b"\n\n") if version == "1.0" else wire.chunk()) == lone_event("live")
         assert stream.sent_events == len(events) + 1
@@ -464,13 +464,13 @@ def test_a_burst_goes_in_fewer_chunks_than_it_has_events(house: House, wire: Wir
     events = [lone_event(str(number)) for number in range(100)]
     house.append(*events)
     assert wire.chunk() == b"".join(events)
-    # Alone it waits for no other.
+    # A single event waits for no other one.
     house.append(lone_event("alone"))
     assert wire.chunk() == lone_event("alone")
 
 
 class SlowWriter:
-    """A client to whom a write takes as long as to a hundred others, until it is let go of."""
+    """A client to which a write takes as long as to a hundred others, until it is released."""
 
     paused = False
     pending_bytes = 0
@@ -497,7 +497,7 @@ def test_requests_are_answered_in_the_middle_of_a_broadcast(
     house: House, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[float] = []
-    # It would take 10 s, and the requests a few slices of it each.
+    # The broadcast would take 10 s, and each request a few of its slices.
     crowd = 10_000
     streams = [Stream(SlowWriter(written), time.monotonic, {}) for _ in range(crowd)]
     contexts = [house.feed.follow(each, None, EVERYTHING_PUBLIC) for each in streams]

@@ -19,7 +19,7 @@ STREAMS = 50
 
 
 async def follow_over(service: Service, number: signal.Signals) -> tuple[list[SseClient], float]:
-    """Open the streams, signal the master, and return the clients and how long their ends took."""
+    """Open the streams, signal the master; return the clients and the durations of their ends."""
     clients = [SseClient(service.address) for _ in range(STREAMS)]
     running = [asyncio.create_task(client.run(PATIENCE_SECONDS)) for client in clients]
     await until(lambda: all(client.opened.is_set() for client in clients))

@@ -38,7 +38,7 @@ def http(server: Served) -> Iterator[httpx.Client]:
 def follow(
     server: Served, is_enough: Callable[[SseClient], Any], path: str = "/events", **headers: str
 ) -> SseClient:
-    """Return a client that has read a stream until something was so of it."""
+    """Return a client that has read a stream until a condition on it was true."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return asyncio.run(SseClient(server.address, path, named).read_until(is_enough))
 
@@ -163,7 +163,7 @@ def test_every_client_is_given_a_delay_of_its_own(server: Served) -> None:
 
 
 def test_a_client_gets_what_it_missed_then_live_ticks(server: Served) -> None:
-    # Those of 5 s, and one that comes live.
+    # The ticks of 5 s, and a live one.
     client = follow(server, has_events(7), Last_Event_ID=place(5))
     assert client.response_headers["last-event-id"] == client.headers["Last-Event-ID"]
     first = int(client.headers["Last-Event-ID"][1:].partition("-")[0]) // 1000 + 1
@@ -187,7 +187,7 @@ def test_a_client_that_was_away_too_long_is_told_of_the_gap(server: Served) -> N
     gap, *ticks = client.events
     assert gap.type == "barestream.gap"
     assert client.response_headers["last-event-id"] == gap.id
-    # So many are kept at any moment.
+    # The number of ticks that are kept at any moment.
     oldest_seconds_ago = HISTORY_TICKS - 1
     first = stamp_seconds(ticks[0])
     assert began_at - oldest_seconds_ago <= first <= int(time.time()) - oldest_seconds_ago
@@ -258,7 +258,7 @@ def test_silence_is_filled_with_bare_comment_lines() -> None:
             began_at = time.monotonic()
             client = follow(server, lambda client: client.heartbeats >= 3)
         assert len(client.events) == 1
-        # Each of them after half a second of silence at least.
+        # Each heartbeat follows at least half a second of silence.
         assert time.monotonic() - began_at >= 1.5
 
 

@@ -1,4 +1,4 @@
-"""event_stream: the public piece, in an application of a user's own."""
+"""event_stream, the public function, in an application of a user."""
 
 import asyncio
 import itertools
@@ -68,7 +68,7 @@ def test_no_event_waits_for_the_next_one(ours: bool) -> None:
     async def one_by_one() -> AsyncGenerator[Event]:
         for number in itertools.count():
             yield Event(str(number))
-            # The next one is made when this one has arrived.
+            # The next event is made when this one has arrived.
             while not received.acquire(blocking=False):
                 await asyncio.sleep(0.005)
 

@@ -1,4 +1,4 @@
-"""The hub as clients reach it: what nginx adds, passes on, and says in the app's place."""
+"""The hub behind nginx: the headers, limits and answers that nginx adds or passes on."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ def test_an_update_goes_through_at_once_and_is_resumed_from(hub: Service) -> Non
 
 
 def test_the_largest_update_that_the_app_takes_fits_through(hub: Service) -> None:
-    # Each byte as three, percent-encoded: the worst that a publisher may do.
+    # Each byte takes three, percent-encoded: the largest form that a publisher may send.
     largest = b"topic=large&data=" + b"%7E" * MOST_DATA_BYTES
     headers = {**AUTHORIZATION, "Content-Type": FORM}
     taken = httpx.post(hub.url + PATH, content=largest, headers=headers, timeout=30)
@@ -104,7 +104,7 @@ def test_the_figures_are_there_on_the_inside_alone(hub: Service) -> None:
             await until(lambda: client.events)
             return hub.metrics()
 
-    # Those of the tests before.
+    # The streams of the tests before have to end first.
     wait_for("the end of all streams", lambda: not hub.metrics().get("barestream_streams"))
     before, during = hub.metrics(), asyncio.run(act())
     for name, more in {
@@ -124,14 +124,14 @@ def test_publishes_above_the_rate_are_told_to_come_again() -> None:
         with httpx.Client(base_url=service.url, headers=AUTHORIZATION) as client:
             answers = [client.post(PATH, data={"topic": "a"}) for _ in range(12)]
             statuses = [answer.status_code for answer in answers]
-            # One, and as many at once as the rate is.
+            # One publish, and a burst of as many as the rate allows a second.
             assert statuses[:3] == [200, 200, 200]
             assert set(statuses[3:]) <= {200, 429}
             refused = answers[statuses.index(429)]
             assert_problem(refused, 429)
             assert refused.json()["detail"]
             assert refused.headers["retry-after"] == "1"
-            # Streams and other paths are none of its business.
+            # Streams and other paths are not limited by it.
             assert client.head(f"{PATH}?topic=a").status_code == 200
             assert client.post("/nope").status_code == 404
             wait_for(
@@ -144,7 +144,7 @@ def test_publishes_above_the_rate_are_told_to_come_again() -> None:
 def test_publishes_beyond_those_of_an_address_at_the_same_moment_are_told_to_come_again(
     hub: Service,
 ) -> None:
-    # nginx asks for the form of a publish that it has counted: until then there is room for others.
+    # nginx asks for the form of a publish after it has counted it.
     head = [f"POST {PATH} HTTP/1.1", "Host: x", f"Content-Type: {FORM}", "Content-Length: 7"]
     head += [f"Authorization: Bearer {token()}", "Expect: 100-continue", "", ""]
     with ExitStack() as waiting:
@@ -256,7 +256,7 @@ def test_each_line_of_nginxs_log_is_whole_with_the_app_away_too() -> None:
         if not re.match("[0-9]{4}/[0-9]{2}/[0-9]{2} ", line):
             assert line.startswith("{"), line
             paths.append(json.loads(line)["path"])
-    # Two workers of nginx may write their lines in another order than they answered in.
+    # Two workers of nginx may write their lines in another order than that of their answers.
     assert sorted(path for path in paths if path.startswith("/asked")) == sorted(
         f"/asked-{number}" for number in range(20)
     )

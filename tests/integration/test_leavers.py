@@ -1,4 +1,4 @@
-"""Clients that leave: their streams go, and so does what they cost."""
+"""Clients that leave: their streams end, and their memory is freed."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""``barestream load``: what it finds on a service that is well, and on hubs that are not."""
+"""``barestream load``: its findings on a healthy service, and on broken hubs."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def load(*arguments: object, **settings: str) -> subprocess.CompletedProcess[str
 
 
 def found(*arguments: object) -> tuple[int, dict[str, Any]]:
-    """Return the exit code and what was found, of a short load by ten streams."""
+    """Return the exit code and the findings of a short load by ten streams."""
     short = ("--streams", 10, "--seconds", 1, "--token", token(), "--json", "-")
     done = load(*arguments, *short)
     assert "Traceback" not in done.stderr
@@ -54,7 +54,7 @@ def found(*arguments: object) -> tuple[int, dict[str, Any]]:
 
 
 def wait_until_it_works(hub: Service, streams: int) -> None:
-    """Wait until so many streams are open at the hub, and events are published to them."""
+    """Wait until so many streams are open at the hub and are sent events."""
     published = "barestream_updates_published_total"
     published_before = hub.metrics().get(published, 0)
     wait_for("its streams", lambda: hub.metrics().get("barestream_streams") == streams)
@@ -103,7 +103,7 @@ def test_more_streams_than_nginx_allows_one_address_come_from_several(hub: Servi
 
 
 def test_it_says_which_limit_its_streams_met(hub: Service) -> None:
-    # Those of the tests before count for the same address.
+    # Streams of the tests before count for the same address.
     wait_for("the end of all streams", lambda: not hub.metrics().get("barestream_streams"))
     done = load(f"{hub.url}/events", "--streams", 600, "--sources", 1, "--seconds", 1)
     assert done.returncode == 1
@@ -173,7 +173,7 @@ def test_what_one_stream_lacks_is_seen_by_the_ids_of_the_others(
     with BrokenHub(treatment) as broken:
         arguments = (f"{broken.url}/hub", "--streams", 10, "--processes", 1, "--json", "-")
         running = subprocess.Popen(
-            # The events come within the first half second; a loaded machine may be late with them.
+            # The events arrive within the first half second; a loaded machine may be late.
             command(*arguments, "--seconds", 3),
             env=environment(),
             stdout=subprocess.PIPE,
@@ -234,7 +234,7 @@ def test_a_refused_connection_is_a_counted_failure() -> None:
 
 def test_a_token_is_made_with_the_key_of_the_settings(hub: Service) -> None:
     arguments = (hub.url, "--publish", 20, "--seconds", 1, "--streams", 2)
-    # What the service would refuse without a Valkey is nothing to a client.
+    # A client does not need the settings that the service refuses without Valkey.
     made = load(*arguments, BARESTREAM_TOKEN_KEY=KEY, BARESTREAM_WORKERS="2")
     assert made.returncode == 0, made.stdout + made.stderr
     without = load(*arguments)
@@ -257,7 +257,7 @@ def test_a_signal_ends_it_with_the_table_so_far(hub: Service, number: signal.Sig
         start_new_session=True,
     )
     wait_until_it_works(hub, 100)
-    # As a terminal does: to all of them.
+    # To the whole process group, as a terminal sends it.
     os.killpg(running.pid, signal.SIGINT) if number == signal.SIGINT else running.terminate()
     table, complaints = running.communicate(timeout=20)
     assert running.returncode == 0, table

@@ -1,4 +1,4 @@
-"""The log in a worker's own memory, over far more events than it keeps."""
+"""The history in a worker's own memory, after far more events than it keeps."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ def test_far_more_events_than_the_history_holds_leave_no_trace() -> None:
         following = asyncio.create_task(tail.run())
         used_kb = []
         for number in range(1, EVENTS + 1):
-            # Every other one has an id of its own, so that those are let go of too.
+            # Every other update has its publisher's id, so that removed ids are part of the test.
             own_id = f"urn:{number}" if number % 2 else None
             await broker.publish(Update((f"topic/{number % 1000}",), Event(str(number), own_id)))
             if number % 100 == 0:
@@ -45,5 +45,5 @@ def test_far_more_events_than_the_history_holds_leave_no_trace() -> None:
 
     used_kb = asyncio.run(main())
     print(f"memory after each {ROUND} events, KB: {used_kb}")
-    # It may shrink: what earlier tests have left goes meanwhile.
+    # The memory may shrink: objects of earlier tests are freed meanwhile.
     assert used_kb[-1] <= 1.05 * used_kb[-7]

@@ -1,4 +1,4 @@
-"""Long work of a worker is done in slices, and holds up no other request."""
+"""A worker does its long work in slices, and delays no other request."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ STREAMS = 400
 EVENTS = 2000
 AT_ONCE = 50
 
-# All of these are tried for each event, and none matches: nothing but the work itself is measured.
+# All of these are tried for each event, and none matches: only the work itself is measured.
 TEMPLATES = [f"{{a}}/{{b}}/{{c}}/{number}" for number in range(10)]
 
 # The streams take a worker some 10 s of CPU to look through the history.
@@ -37,7 +37,7 @@ class Connection:
         self._socket.sendall(f"GET {target} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
 
     def read_up_to(self, end: bytes) -> bytes:
-        """Return what comes, as soon as it ends so."""
+        """Return the bytes that arrive, as soon as they end with a mark."""
         text = b""
         while not text.endswith(end):
             got = self._socket.recv(65536)

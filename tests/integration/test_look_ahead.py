@@ -1,4 +1,4 @@
-"""What bareASGI does with a chunk, held true as the README's table tells it."""
+"""The delay of a chunk in bareASGI, as the README's table gives it."""
 
 import asyncio
 import time
@@ -49,6 +49,6 @@ def test_a_chunk_waits_for_the_next_one_unless_that_comes_at_once(
     payload = sum(len(f"data: {event.data}\n\n") for event in client.events)
     assert client.wire_bytes - payload in (
         extra_bytes * len(client.events),
-        # The nudge of the last event may be still to come.
+        # The nudge of the last event may not have arrived.
         extra_bytes * (len(client.events) - 1),
     )

@@ -13,7 +13,7 @@ from support.servers.service import PATIENCE_SECONDS, Service, children, is_aliv
 
 
 def kill_master(service: Service) -> None:
-    """Kill Gunicorn's master, and wait until it is gone: a signal is on its way for a moment."""
+    """Kill Gunicorn's master, and wait until it is gone: a signal takes effect after a moment."""
     service.signal(signal.SIGKILL)
     wait_for("the master's end", lambda: not service.is_app_running())
 

@@ -1,4 +1,4 @@
-"""What nginx does before the app, and while it is away."""
+"""nginx in front of the app, and while the app is away."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ from support.servers.service import PATIENCE_SECONDS, ROOT, Service, children, w
 
 
 def refusal_by_nginx(tmp_path: Path, **settings: str) -> str:
-    """Return what nginx says of its configuration with these settings; nothing where it is well."""
+    """Return nginx's complaint about its configuration with these settings; else an empty text."""
     conf, prefix = tmp_path / "conf", tmp_path / "prefix"
     prefix.mkdir()
     environment = {**os.environ, **settings, "BARESTREAM_LISTEN": "8080"}
@@ -81,7 +81,7 @@ def test_a_reload_leaves_idle_connections_alone_where_nginx_can(
         ("BARESTREAM_CORS_ORIGINS=https://a.example;", "expected origins, or *"),
         ("BARESTREAM_TRUSTED_PROXIES=10.0.0.1;", "expected addresses"),
         ("BARESTREAM_DRAIN_SECONDS=1;", "expected a number of seconds"),
-        # Not one of those that an app hands on.
+        # This setting is not one that an app hands to nginx.
         ("PATH=/nowhere", None),
         ("BARESTREAM_TLS=on", None),
     ],
@@ -141,7 +141,7 @@ def http(service: Service) -> Iterator[httpx.Client]:
 
 
 def live_events(count: int, address: tuple[str, int] | Path, **headers: str) -> SseClient:
-    """Read a stream up to so many live events; the newest tick of before is the first of all."""
+    """Read a stream up to so many live events; its first event is the newest tick, not live."""
     client = SseClient(address, headers=headers)
     return asyncio.run(client.read_until(lambda client: len(client.events) > count))
 
@@ -224,11 +224,11 @@ def test_the_clients_of_a_trusted_proxy_are_those_that_it_names() -> None:
             clients = [
                 SseClient(behind.address, headers={"X-Forwarded-For": named}) for named in forwarded
             ]
-            # All are open at the same time, which one address alone may not have.
+            # All are open at the same time; the limit of one address is below their number.
             async with reading(*clients):
                 await until(lambda: all(client.events for client in clients))
 
-        # What a client has said itself stands first, and the proxies' own addresses last.
+        # The address that a client claims comes first, and the proxies' own addresses last.
         asyncio.run(each_its_own("203.0.113.9, 198.51.100.1, 10.1.2.3", "203.0.113.9"))
         wait_for("the ends", lambda: len(behind.ended_streams()) == 2)
         told = {line["client"] for line in behind.ended_streams()}
@@ -304,7 +304,7 @@ def test_a_request_above_a_limit_of_nginx_is_told_which(
 
 
 def test_it_is_answered_by_ipv6_too(service: Service) -> None:
-    # Where the machine has none, nginx has started without it.
+    # On a machine without IPv6, nginx has started without it.
     host = "[::1]" if Path("/proc/net/if_inet6").exists() else "127.0.0.1"
     assert httpx.get(f"http://{host}:{service.port}/healthz").text == "ok\n"
 
@@ -320,7 +320,7 @@ def test_a_slow_header_is_not_waited_for(service: Service) -> None:
     with socket.create_connection(service.address, timeout=20) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n")
         started_at = time.monotonic()
-        # nginx resets the connection, or closes it in good order.
+        # nginx resets the connection, or closes it normally.
         with contextlib.suppress(ConnectionResetError):
             while connection.recv(1000):
                 pass
@@ -400,7 +400,7 @@ def test_a_client_comes_through_an_outage_of_the_app_whole() -> None:
             await until(lambda: client.events or running.done())
             service.signal(signal.SIGTERM)
             await until(lambda: not service.is_app_running())
-            # It comes back in vain at least once.
+            # At least one attempt to reconnect fails.
             await asyncio.sleep(3)
             await asyncio.to_thread(service.start_app)
             back_at = time.time()
@@ -444,7 +444,7 @@ def test_an_outer_nginx_with_stock_buffering_passes_events_at_once(
     "head",
     [
         "GET /healthz HTTP/1.0\r\n",
-        # As much as nginx takes, and then its own fields.
+        # As much as nginx accepts, before it adds its own fields.
         "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
         + f"X: {'y' * 32_000}\r\n" * 3
         + f"X: {'y' * 31_800}\r\n",

@@ -1,4 +1,4 @@
-"""What a publisher may send, and what it is answered."""
+"""The requests that a publisher may send, and their answers."""
 
 import asyncio
 import re
@@ -51,7 +51,7 @@ def assert_problem(answer: httpx.Response, status: int, detail: str) -> None:
 
 
 def received(server: Served, *topics: str, posts: list[list[tuple[str, str]]]) -> list[Received]:
-    """Post forms that must be taken, and return what a reader of the topics gets of them."""
+    """Post forms that must be accepted, and return the events that a reader of the topics gets."""
 
     async def act() -> list[Received]:
         async with (
@@ -117,7 +117,7 @@ REFUSED = [
     ([TOPIC, ("data", "x" * (DATA_BYTES + 1))], 413, f"larger than {DATA_BYTES}"),
     # A limit of bytes, not of characters.
     ([TOPIC, ("data", "é" * (DATA_BYTES // 2 + 1))], 413, f"larger than {DATA_BYTES}"),
-    # Of bytes on the wire, where each line begins with "data: ".
+    # Bytes on the wire, where each line begins with "data: ".
     ([TOPIC, ("data", "\n" * (DATA_BYTES // 7 + 1))], 413, f"larger than {DATA_BYTES}"),
     ([TOPIC, ("data", "\r" * (DATA_BYTES // 7 + 1))], 413, "each line end counts as 7 bytes"),
     ([TOPIC, ("junk", "x" * BODY_BYTES)], 413, f"larger than {BODY_BYTES}"),
@@ -348,7 +348,7 @@ def test_a_valkey_that_refuses_is_told_to_publishers_and_probes_until_it_takes_u
     with ValkeyServer() as valkey, served_on(valkey) as server:
         wait_for("the log", lambda: readiness() == "ok\n")
         valkey.ask("REPLICAOF", "127.0.0.1", "1")
-        # Nobody has published yet.
+        # No update has been published yet.
         wait_for("a probe", lambda: "a read-only replica" in readiness())
         assert "barestream_history_writable 0.0" in httpx.get(f"{server.url}/metrics").text
         for _ in range(60):
@@ -395,7 +395,7 @@ def test_a_body_that_is_refused_is_not_kept(
     try:
         answer = http.post(path, content=pieces, headers={**CONTENT_TYPE, **headers})
     except httpx.RemoteProtocolError:
-        # uvicorn alone closes a connection that has unread bytes. The kernel then resets it, and
+        # uvicorn's protocol closes a connection with unread bytes. The kernel then resets it, and
         # may drop the answer.
         assert not server.is_ours
     else:

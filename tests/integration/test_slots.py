@@ -1,4 +1,4 @@
-"""A slot whose worker leaves, dies or hangs while others drain: it is served again at once."""
+"""A slot whose worker leaves, dies or hangs while others drain gets a new worker at once."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from support.servers.valkey_server import ValkeyServer
 # How long a slot may be without a worker.
 MOST_SECONDS = 2
 
-# Far longer than what each test does meanwhile.
+# Far longer than each test takes.
 DRAIN_SECONDS = 30
 
 
@@ -40,7 +40,7 @@ def hub_with(valkey: ValkeyServer, **settings: object) -> Iterator[Service]:
         try:
             yield service
         finally:
-            # Of the processes that the master may no longer have, `make down` ends the rest.
+            # `make down` also ends processes that the master no longer has.
             with contextlib.suppress(ProcessLookupError):
                 service.signal(signal.SIGQUIT)
 
@@ -133,7 +133,7 @@ def test_workers_that_leave_one_after_the_other_stay_bounded_in_number(
                 os.kill(newest, signal.SIGTERM)
                 leavers.add(newest)
                 await until(lambda: set(service.workers()) - leavers)
-                # Its successor serves, so that the next signal finds a worker with streams.
+                # Wait for the successor, so that the next signal reaches a worker with streams.
                 await slowest_seconds(service, 0.1)
             await until(lambda: len(service.workers()) == 2)
             await until(lambda: sum(client.clean is True for client in clients) >= 9)

@@ -1,4 +1,4 @@
-"""Clients that read little or nothing: what they cost the worker, and the others."""
+"""Clients that read little or nothing, and their cost for the worker and for other clients."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ TICKS_PER_SECOND = 10
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    """Return a worker whose ring and history hold less than what will be published."""
+    """Return a worker whose ring and history hold less than the updates of a run."""
     with (
         ValkeyServer() as valkey,
         Service(
@@ -56,7 +56,7 @@ def service() -> Iterator[Service]:
 
 
 class Reluctant:
-    """A client with a small buffer, which reads as much a second as it is told to."""
+    """A client with a small buffer, which reads a given number of bytes a second."""
 
     def __init__(self, address: tuple[str, int], bytes_per_second: int) -> None:
         self.bytes_per_second = bytes_per_second
@@ -64,7 +64,7 @@ class Reluctant:
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self._socket.connect(address)
-        # HTTP/1.0, so that no chunks stand between the bytes.
+        # HTTP/1.0, so that the body has no chunks.
         self._socket.sendall(f"GET {PATH}?topic=large HTTP/1.0\r\nHost: test\r\n\r\n".encode())
         self._socket.setblocking(False)
 
@@ -82,7 +82,7 @@ class Reluctant:
             await asyncio.sleep(1)
 
     async def read_up_to(self, event_id: str) -> None:
-        """Read as fast as it can, until that event has come whole."""
+        """Read as fast as possible, until that event has arrived completely."""
         loop = asyncio.get_running_loop()
         while not re.search(
             rb"(?m)^id: %b\n\n" % event_id.encode(), self.received[-SIZE_BYTES - 1000 :]
@@ -92,7 +92,7 @@ class Reluctant:
             self.received += got
 
     def ids(self) -> list[str]:
-        """Return the ids of all that came; a gap's stands for the whole event."""
+        """Return the ids of all events that arrived; a gap is given by its id too."""
         fields = re.findall(
             rb"(?m)^(?:(event: barestream.gap)\ndata: .*\n)?id: (#.*)$", self.received
         )
@@ -105,13 +105,13 @@ class Reluctant:
 
 @dataclass
 class Run:
-    """What one run gave.
+    """The figures of one run.
 
     Attributes:
         p99_seconds: Of the healthy clients' latencies.
-        grown_kb: How much the worker's private memory was above its begin at most.
+        grown_kb: The largest growth of the worker's private memory since the begin.
         published: The ids of the large events.
-        caught_up: The ids that the client got that was behind, and read on at the end.
+        caught_up: The ids that the client got that was behind and read the rest at the end.
     """
 
     p99_seconds: float = 0
@@ -164,7 +164,7 @@ async def measured(service: Service, rates: list[int]) -> Run:
             run.grown_kb = max(run.grown_kb, private_kb(worker) - begin_kb)
             await asyncio.sleep(0.5)
         await publishing
-        # Each that takes nothing is cut; one that takes little may be.
+        # Each client that takes nothing is cut; a client that takes little may be.
         await until(lambda: too_slow(service) >= cut_before + rates.count(SILENT))
         for task in (*tasks, *reading):
             task.cancel()
@@ -194,14 +194,14 @@ def test_slow_clients_cost_a_place_and_not_memory_and_nobody_else_waits(service:
         f"{1000 * p99_alone:.1f} ms alone, {1000 * p99_beside:.1f} ms beside the slow"
     )
     assert max(grown_kb) < len(RATES) * MARK_KB + RING_KB
-    # On a quiet machine below 1.5 times; others' work on a shared one is no slow client's fault.
+    # Below 1.5 times on a quiet machine; on a shared machine other programs cost time too.
     assert p99_beside <= max(3 * p99_alone, p99_alone + 0.2)
 
-    # One that was behind was told what it missed while it was open, and got all else in order.
+    # A client that was behind was sent a gap on its open stream, and got all else in order.
     for run in beside:
         assert_missed_only_what_was_told(run.caught_up, run.published)
 
-    # One that was cut comes back, is told, and gets what there is.
+    # A client that was cut comes back, is sent a gap, and gets the rest of the history.
     run = beside[-1]
     client = resumed_from(service, run.published[0], run.published[-1])
     assert client.events[0].type == "barestream.gap"
@@ -225,7 +225,7 @@ def assert_missed_only_what_was_told(got: list[str], published: list[str]) -> No
 
 
 def resumed_from(service: Service, event_id: str, last_id: str) -> SseClient:
-    """Return a client that came back with an id, and read up to another."""
+    """Return a client that came back with an id, and read up to another id."""
     client = SseClient(service.address, f"{PATH}?topic=large", {"Last-Event-ID": event_id})
 
     async def main() -> None:

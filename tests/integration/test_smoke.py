@@ -45,7 +45,7 @@ def smoke(*arguments: str, token: str | None = None) -> subprocess.CompletedProc
 
 
 def failure(done: subprocess.CompletedProcess[str]) -> tuple[str, str, str]:
-    """Return the step, the cause and what to do."""
+    """Return the failed step, the cause and the remedy."""
     assert done.returncode == 1, done.stdout + done.stderr
     found = re.fullmatch(
         r"\nsmoke failed at: (.*)\n  cause:      (.*)\n  what to do: (.*)\n", done.stderr, re.DOTALL
@@ -56,7 +56,7 @@ def failure(done: subprocess.CompletedProcess[str]) -> tuple[str, str, str]:
 
 
 def steps(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """Return what it says of its way, without the times."""
+    """Return the steps that it prints, without the times."""
     return [line.partition(" s  ")[2] for line in done.stdout.splitlines()]
 
 
@@ -88,7 +88,7 @@ def test_a_worker_is_tried_on_its_own_socket(hub: Service) -> None:
 
 
 def test_it_goes_to_the_vm_as_one_stream(hub: Service) -> None:
-    """A shell stands for ssh: nothing of the project is beside it."""
+    """A shell stands in for ssh; no file of the project is in its folder."""
     send = """
         here=deploy
         . deploy/operator/progress.sh
@@ -175,7 +175,7 @@ def test_a_token_that_may_not_subscribe_receives_nothing(hub: Service) -> None:
 
 
 class Fake(BaseHTTPRequestHandler):
-    """A service that forgets: what is published reaches the streams that are open."""
+    """A service without a history: an update reaches only the streams that are open."""
 
     protocol_version = "HTTP/1.0"
     published = threading.Condition()
@@ -226,12 +226,12 @@ class Fake(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def fake(**fields: object) -> Iterator[str]:
-    """Serve a Fake, and give its URL."""
+    """Serve a Fake, and return its URL."""
     handler = type("Handler", (Fake,), {"events": [], "came_back": threading.Event(), **fields})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         # A stream waits for events longer than the test does.
@@ -291,7 +291,7 @@ def test_stopped_in_the_middle_it_leaves_nothing_behind(tmp_path: Path) -> None:
         ) as running,
     ):
         assert running.stdout
-        # It waits for what this service does not replay, for seconds.
+        # It waits some seconds for the event that this service does not replay.
         assert came_back.wait(PATIENCE_SECONDS)
         os.killpg(running.pid, signal.SIGINT)
         running.stdout.read()

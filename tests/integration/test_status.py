@@ -1,4 +1,4 @@
-"""What deploy/status makes of the service's own figures."""
+"""The lines that deploy/status makes of the service's metrics."""
 
 import asyncio
 import subprocess
@@ -27,7 +27,7 @@ def told(first: str, second: str) -> str:
 
 
 def metrics(socket: Path) -> str:
-    """Return what a worker answers for all of its app."""
+    """Return the metrics of the whole app, as a worker answers them."""
     with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket))) as client:
         return client.get("http://localhost/metrics").text
 
@@ -59,7 +59,7 @@ def test_rates_and_lag_are_those_of_the_time_between_two_samples() -> None:
 
 
 def sample(buckets: dict[str, int], *, history_up: int = 1, draining: int = 0) -> str:
-    """Return figures of a delivery lag, with bounds as they stand in the service's own."""
+    """Return metrics of a delivery lag, with the bounds of the service's own metrics."""
     name = "barestream_delivery_lag_seconds_bucket"
     return "\n".join(
         [

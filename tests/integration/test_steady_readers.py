@@ -37,7 +37,7 @@ PUBLISHED, SIZE_BYTES = 120, 100_000
 
 
 class SteadyReader:
-    """A client that reads so many bytes a second, until it is told to stop."""
+    """A client that reads a given number of bytes a second, until the test stops it."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class SteadyReader:
         self.ended = True
 
     def stop(self) -> None:
-        """Read nothing more, and leave the connection as it is."""
+        """Read nothing more, and leave the connection open."""
         self._reading.clear()
         self._thread.join()
 
@@ -117,7 +117,7 @@ def test_a_client_that_reads_steadily_is_kept_and_cut_once_it_reads_nothing(
     before = len(service.ended_streams())
     with reading(service.address, f"{PATH}?topic=large") as reader:
         publish_more_than_is_buffered(service)
-        # What the kernel holds at first takes it longest.
+        # The bytes that the kernel holds at first take the longest.
         time.sleep(4 * SLOW_SECONDS)
         assert service.ended_streams()[before:] == []
         assert not reader.ended

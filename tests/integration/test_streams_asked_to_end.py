@@ -32,7 +32,7 @@ def held(service: Service) -> int:
 
 
 async def follow(service: Service, *, drains: bool) -> tuple[list[int], list[SseClient]]:
-    """Open the streams, ask each worker, and maybe have the app drain as soon as they know."""
+    """Open the streams, ask each worker to end them, and maybe start a drain right after that."""
     clients = [SseClient(service.address) for _ in range(STREAMS)]
     running = [asyncio.create_task(client.run()) for client in clients]
     await until(lambda: all(client.opened.is_set() for client in clients))

@@ -1,4 +1,4 @@
-"""What a subscriber may ask, and what it gets: live, and of the history."""
+"""The requests of a subscriber, and the events that it gets: live, and of the history."""
 
 import asyncio
 import json
@@ -38,14 +38,14 @@ def with_publisher(server: Served, scenario: Callable[[Publisher], Awaitable[Non
 
 
 async def data_to_the_last(publisher: Publisher, client: SseClient, *topics: str) -> list[str]:
-    """Publish a last event to what the client follows, and return what it got before it."""
+    """Publish a last event to the client's topic, and return the data that it got before."""
     await publisher.publish(*topics, data=LAST)
     await until(lambda: client.events and client.events[-1].data == LAST)
     return [event.data for event in client.events[:-1]]
 
 
 async def first_data(client: SseClient, count: int) -> list[str]:
-    """Return what the client has got once it is so many events."""
+    """Return the data of the client's first events, as soon as there are so many."""
     await until(lambda: len(client.events) >= count)
     return [event.data for event in client.events]
 
@@ -394,7 +394,7 @@ def test_who_was_away_for_longer_than_the_history_is_told_of_the_gap(*, with_own
         assert gap_of(client.events[0])["from"] == ids[0]
         assert got[1:] == ["5", "6", "7"]
         if not with_own_ids:
-            # The event just before what is kept: nothing is missing.
+            # The event just before the history: nothing is missing.
             async with following(server.address, "a", "b", lastEventID=ids[5]) as client:
                 await until(lambda: len(client.events) == 3)
             assert [event.data for event in client.events] == ["6", "7", LAST]
@@ -517,7 +517,7 @@ PAGE, OTHER_PAGE, FOREIGN = "https://shop.example", "http://localhost:3000", "ht
 def asked_from(
     server: Served, origin: str | None, method: str = "POST", **headers: str
 ) -> httpx.Headers:
-    """Return the headers of answers to requests of a page: a stream, a publish, their errors."""
+    """Return the headers of the answers to a page: for a stream, a publish and their errors."""
     sent = {**AUTHORIZATION, **headers, **({"Origin": origin} if origin else {})}
     with httpx.Client(base_url=server.url, headers=sent) as client:
         if method == "OPTIONS":
@@ -619,7 +619,7 @@ def test_the_pages_name_the_hub(server: Served) -> None:
 
 
 def metrics(server: Served) -> dict[str, float]:
-    """Return the figures by their names, with their labels."""
+    """Return the metrics by name and labels."""
     answer = httpx.get(f"{server.url}/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     lines = [line for line in answer.text.splitlines() if not line.startswith("#")]

@@ -97,7 +97,7 @@ def test_workers_that_are_told_to_stop_as_they_are_forked_stop() -> None:
         for _ in range(20):
             os.kill(newest, signal.SIGTERM)
             deadline = time.monotonic() + PATIENCE_SECONDS
-            # Without a pause: what is asked about is their first millisecond.
+            # Without a pause: the test is about their first millisecond.
             while not (fresh := set(service.workers()) - set(told)):
                 assert time.monotonic() < deadline
             newest = fresh.pop()

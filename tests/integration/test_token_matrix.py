@@ -1,4 +1,4 @@
-"""Who may do what: each carrier of a token, each fault of one, each kind of update."""
+"""The rights of tokens: each carrier of a token, each fault of a token, each kind of update."""
 
 import asyncio
 import base64
@@ -28,7 +28,7 @@ from support.servers.service import Service, wait_for
 TOPIC = "https://example.com/books/1"
 ELSEWHERE = "https://example.com/elsewhere"
 
-# A page of the hub's own origin, and of one that the settings allow.
+# A page of the hub's own origin, and a page of an origin that the settings allow.
 ALLOWED = "https://shop.example"
 FOREIGN = "https://evil.example"
 
@@ -37,7 +37,7 @@ _HASHES = {"HS256": hashlib.sha256, "HS384": hashlib.sha384}
 
 
 def jws(claims: dict[str, object], algorithm: str = "HS256", key: str = KEY) -> str:
-    """Return a token as anybody could write one, also one that our own signing refuses."""
+    """Return a token of any content, also of one that our own signing refuses."""
     parts = (json.dumps(part).encode() for part in ({"typ": "JWT", "alg": algorithm}, claims))
     signed = b".".join(map(_base64url, parts))
     signature = b""
@@ -70,14 +70,14 @@ INVALID = {"bad signature", "wrong alg", "alg none", "expired", "not yet valid"}
 
 @dataclass
 class Carried:
-    """A request's part that carries a token."""
+    """The part of a request that carries a token."""
 
     headers: dict[str, str] = field(default_factory=dict)
     query: dict[str, str] = field(default_factory=dict)
 
 
 def carried(token: str | None, carrier: str, origin: str | None = ALLOWED) -> Carried:
-    """Return how a token travels; with a cookie a browser names the page's origin."""
+    """Return a token in its carrier; with a cookie, a browser sends the origin of the page too."""
     if carrier == "cookie":
         headers = {} if origin is None else {"Origin": origin}
         if token is not None:
@@ -117,7 +117,7 @@ def update(data: str, *, private: bool = False) -> dict[str, str]:
 async def publishes(
     target: Served | Service, request: Carried, *, private: bool
 ) -> tuple[httpx.Response, list[str]]:
-    """Publish, and return the answer with what one who may read everything got of it."""
+    """Publish; return the answer, and the events that a reader with all rights got."""
     everything = {"Authorization": f"Bearer {jws(claims('*'))}"}
     async with (
         following(target.address, TOPIC, headers=everything) as reader,
@@ -278,7 +278,7 @@ def test_a_token_of_a_better_carrier_is_not_made_good_by_a_worse_one(server: Ser
     [
         ("https://example.com/books/{id}", None, True),
         ("https://example.com/authors/{id}", None, False),
-        # The specification's own example of rights by an alternate topic.
+        # The example of the specification for rights by an alternate topic.
         (
             "https://example.com/users/foo/{?topic}",
             "https://example.com/users/foo/?topic=https%3A%2F%2Fexample.com%2Fbooks%2F1",
@@ -402,7 +402,7 @@ def ask_with_tokens(service: Service, right: str, others: list[str]) -> None:
 
 
 def send_odd_requests(service: Service, token: str) -> None:
-    """Send what is too long or malformed, with the token in it."""
+    """Send requests that are too long or malformed, with the token in them."""
     query = urlencode({"topic": TOPIC, "authorization": token})
     long = "a" * 33_000
     for request in (

@@ -1,4 +1,4 @@
-"""The app without nginx, and a client that vanished without a FIN."""
+"""The app without nginx, and a client that vanishes without a FIN."""
 
 import socket
 import time
@@ -15,7 +15,7 @@ VANISHED_SECONDS = 3
 
 @pytest.fixture
 def impatient(tmp_path: Path) -> dict[str, str]:
-    """Return the environment of an app that waits for seconds where it waits for minutes."""
+    """Return the environment of an app that waits for seconds instead of minutes."""
     # Python imports a module of this name when it starts.
     (tmp_path / "sitecustomize.py").write_text(
         f"import barestream.server.server as server\nserver.VANISHED_SECONDS = {VANISHED_SECONDS}\n"
@@ -32,7 +32,7 @@ def test_a_client_that_vanished_is_let_go_of(impatient: dict[str, str]) -> None:
         assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
         vanish(client)
         began_at = time.monotonic()
-        # The kernel looks each time that it repeats what was not acknowledged.
+        # The kernel checks the time each time that it repeats unacknowledged bytes.
         [end] = wait_for("its end", service.ended_streams, seconds=20)
         print(f"let go of after {time.monotonic() - began_at:.1f} s")
         assert end["reason"] == "client left"

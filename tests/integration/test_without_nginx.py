@@ -1,4 +1,4 @@
-"""The app on a port of its own, where clients are not nginx: the real Gunicorn, byte by byte."""
+"""The app on its own port without nginx: the real Gunicorn, byte by byte."""
 
 import http.client
 import json
@@ -18,7 +18,7 @@ from support.servers.bound import Bound
 from support.servers.served import Served
 from support.servers.service import wait_for
 
-# As the protocol has it: 10 s, and a sweep each second.
+# The limit of the protocol, 10 s, and its sweep each second.
 TIMEOUT_SECONDS = 15
 
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
@@ -94,7 +94,7 @@ def test_connections_that_are_not_finished_with_their_first_request_are_ended(
         assert rest(idle) == b""
         _, _, last = rest(second).partition(b"ok\n")
         assert_problem(last, 408, "head did not come")
-        # It has ended with the half-sent request behind it, or goes on; it was not cut.
+        # The stream has ended for the half-sent request behind it, or goes on; it was not cut.
         for each in (behind, stream):
             each.settimeout(3)
             read = each.recv(65_536)
@@ -141,7 +141,7 @@ def test_a_head_that_has_no_end_is_refused_and_held_by_nobody(
     with pytest.raises(ConnectionError):  # noqa: PT012 (the server leaves at a time of its own)
         for _ in range(100):
             wire.sendall(b"x" * 1_000_000)
-        # All was taken, and dropped.
+        # The server read the whole body and dropped it.
         raise ConnectionError
     assert resident_kb(bound.worker) - before < 10_000
     assert_serves(bound)
@@ -374,7 +374,7 @@ def test_with_all_files_open_the_next_connections_are_closed_and_later_ones_serv
             stack.enter_context(closing(connected(bound)))
         [line] = wait_for("the line", lambda: bound.says("more than 64 connections"))
         assert line["client"] == "127.0.0.1"
-        # Some are for other things than connections.
+        # Some files are not connections.
         assert len(list(Path(f"/proc/{bound.worker}/fd").iterdir())) < 128
         stack.close()
         wait_for("the ends", lambda: len(list(Path(f"/proc/{bound.worker}/fd").iterdir())) < 64)
@@ -391,7 +391,7 @@ def test_streams_are_as_many_as_open_files_allow_and_the_log_says_so() -> None:
             read_until(wire, b"data:")
         wire = stack.enter_context(closing(connected(bound)))
         wire.sendall(get("/events", "Host: x").encode())
-        # It is told to come back, in the form of a stream.
+        # It is answered with a stream that has only a retry delay.
         assert b"data:" not in read_until(wire, b"\r\n0\r\n\r\n")
         assert_serves(bound)
 
@@ -429,7 +429,7 @@ def test_reloads_leave_no_files_of_dead_workers_and_no_count_is_lost() -> None:
                 sent = post("Connection: close\r\nContent-Length: 7\r\n")
                 assert answered(wire, sent).startswith(b"HTTP/1.1 401 ")
             bound.reload()
-            # The dead worker's are added up once Gunicorn's master has seen its end.
+            # The counts of the dead worker are merged when Gunicorn's master has noticed its end.
             wait_for(
                 "the files of the living alone", lambda: counting_files(bound) == living(bound)
             )
