@@ -71,7 +71,7 @@ def test_the_status_is_announced_when_it_changes_and_not_with_each_tick(
     assert [text.partition(".")[0] for text in announced] == ["Connecting", "Live"]
 
 
-def test_the_page_comes_through_an_outage_of_the_app_whole(
+def test_the_page_misses_no_tick_over_an_outage_of_the_app(
     fresh_service: Service, open_tab: OpenTab, screenshots: Path
 ) -> None:
     tab = open_tab(fresh_service)
@@ -98,7 +98,7 @@ def test_the_page_comes_through_an_outage_of_the_app_whole(
     assert_all_is_well(tab)
 
 
-def test_the_page_comes_back_when_nginx_was_gone_too(
+def test_the_page_reconnects_after_an_outage_of_nginx_too(
     fresh_service: Service, open_tab: OpenTab
 ) -> None:
     tab = open_tab(fresh_service)
@@ -114,7 +114,7 @@ def test_the_page_comes_back_when_nginx_was_gone_too(
     assert_all_is_well(tab)
 
 
-def test_a_502_which_closes_an_eventsource_for_ever_is_recovered_from(
+def test_the_page_recovers_from_a_502_which_closes_an_eventsource_for_good(
     service: Service, open_tab: OpenTab
 ) -> None:
     tab = open_tab(service)
@@ -133,7 +133,7 @@ def test_a_502_which_closes_an_eventsource_for_ever_is_recovered_from(
     assert_all_is_well(tab)
 
 
-def test_a_reload_keeps_the_cursor_and_shows_the_ticks_of_the_time_between(
+def test_a_reload_keeps_the_cursor_and_shows_the_missed_ticks(
     service: Service, open_tab: OpenTab
 ) -> None:
     tab = open_tab(service)
@@ -165,7 +165,7 @@ def test_a_reload_keeps_the_cursor_and_shows_the_ticks_of_the_time_between(
     assert_all_is_well(tab)
 
 
-def test_two_tabs_share_one_stream_and_the_one_that_stays_leads_on(
+def test_two_tabs_share_one_stream_and_the_remaining_tab_takes_it_over(
     service: Service, open_tab: OpenTab
 ) -> None:
     first = open_tab(service)
@@ -182,7 +182,7 @@ def test_two_tabs_share_one_stream_and_the_one_that_stays_leads_on(
     assert_all_is_well(second)
 
 
-def test_a_network_that_goes_and_comes_back_is_told_and_survived(
+def test_the_page_shows_and_survives_a_loss_of_the_network(
     service: Service, open_tab: OpenTab
 ) -> None:
     tab = open_tab(service)
@@ -199,7 +199,9 @@ def test_a_network_that_goes_and_comes_back_is_told_and_survived(
     assert_all_is_well(tab)
 
 
-def test_the_stream_is_stopped_and_started_by_keyboard(service: Service, open_tab: OpenTab) -> None:
+def test_the_stream_can_be_stopped_and_started_by_keyboard(
+    service: Service, open_tab: OpenTab
+) -> None:
     tab = open_tab(service)
     tab.wait_for_ticks(1)
     wait_for("its stream alone", lambda: open_streams(service) == 1)
@@ -262,7 +264,7 @@ def contrast(ink: str, paper: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_can_be_read_in_both_colour_schemes(
+def test_every_text_is_readable_in_both_colour_schemes(
     service: Service, open_tab: OpenTab, screenshots: Path, scheme: str
 ) -> None:
     tab = open_tab(service, color_scheme=scheme, reduced_motion="reduce")
@@ -276,7 +278,7 @@ def test_all_can_be_read_in_both_colour_schemes(
         assert min(contrasts.values()) >= 4.5, (state, contrasts)
 
 
-def test_without_javascript_the_page_says_what_it_needs(
+def test_without_javascript_the_page_says_that_it_needs_it(
     service: Service, open_tab: OpenTab
 ) -> None:
     tab = open_tab(service, java_script_enabled=False)

@@ -32,7 +32,7 @@ def test_the_time_ticks_each_second_and_the_state_is_live(
     assert_all_is_well(page)
 
 
-def test_the_page_comes_through_an_outage_of_the_app_and_then_of_nginx_too_whole(
+def test_the_page_misses_no_tick_over_an_outage_of_the_app_and_then_of_nginx(
     fresh_service: Service, firefox: Firefox
 ) -> None:
     page = open_page(firefox, fresh_service)

@@ -52,7 +52,7 @@ def types_of(wanted: list[Update]) -> list[str]:
     return sorted({update.type or "message" for update in wanted})
 
 
-def test_it_gets_every_update_once_and_in_order(
+def test_a_client_gets_every_update_once_and_in_order(
     client: str, follow: Follow, service: Service
 ) -> None:
     run = next(RUNS)
@@ -64,7 +64,7 @@ def test_it_gets_every_update_once_and_in_order(
     assert received == DEVIATIONS.get(client, as_the_standard_has_it)(published)
 
 
-def test_it_resumes_after_its_line_was_cut_within_an_event(
+def test_a_client_resumes_after_its_connection_was_cut_within_an_event(
     client: str, follow: Follow, service: Service
 ) -> None:
     run = next(RUNS)
@@ -84,7 +84,7 @@ def test_it_resumes_after_its_line_was_cut_within_an_event(
         assert second.at - line.cut_at >= RETRY_MS / 1000
 
 
-def test_it_resumes_too_after_the_next_line_was_cut_before_an_event_came(
+def test_a_client_resumes_after_a_second_cut_before_the_first_event(
     client: str, follow: Follow, service: Service
 ) -> None:
     run = next(RUNS)

@@ -17,7 +17,7 @@ from updates import Received, Update
 COUNTDOWN = ["3", "2", "1", "lift-off"]
 
 
-def test_it_gets_every_update_once_over_a_drain(
+def test_a_client_gets_every_update_once_over_a_drain(
     client: str, follow: Follow, service: Service
 ) -> None:
     topic = f"drain of {client}"
@@ -38,7 +38,7 @@ def test_it_gets_every_update_once_over_a_drain(
     wait_for("the old worker's end", lambda: not set(old) & set(service.workers()))
 
 
-def test_fetch_event_source_takes_a_drain_for_the_end_unless_onclose_throws(
+def test_fetch_event_source_stops_at_a_drain_unless_onclose_throws(
     node_packages: None,  # noqa: ARG001 (for its effect)
     in_chromium: Callable[[str], Follow],
     service: Service,
@@ -64,7 +64,7 @@ def test_fetch_event_source_takes_a_drain_for_the_end_unless_onclose_throws(
         "eventsource_client",
     ],
 )
-def test_it_stops_for_good_where_a_generator_has_ended_for_good(
+def test_a_client_stops_for_good_when_a_generator_has_ended_for_good(
     client: str,  # noqa: ARG001 (of what `follow` follows by)
     follow: Follow,
 ) -> None:

@@ -14,7 +14,7 @@ TORN = Update(f"half of this one\n{CUT_MARK.decode()} comes twice")
 
 
 @pytest.mark.parametrize("client", IN_A_PAGE)
-def test_it_gets_every_update_once_over_a_reload_and_a_cut_line(
+def test_a_client_gets_every_update_once_over_a_reload_and_a_cut_connection(
     client: str, follow: Follow, service: Service
 ) -> None:
     topic = f"reload of {client}"

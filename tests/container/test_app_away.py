@@ -29,7 +29,7 @@ def halved() -> Iterator[Stack]:
         ("GET", "/test", "text/event-stream"),
     ],
 )
-def test_a_stream_is_told_to_retry(halved: Stack, method: str, path: str, accept: str) -> None:
+def test_a_stream_gets_a_retry_delay(halved: Stack, method: str, path: str, accept: str) -> None:
     answer = httpx.request(method, halved.url + path, headers={"Accept": accept})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
@@ -49,7 +49,9 @@ def test_a_stream_is_told_to_retry(halved: Stack, method: str, path: str, accept
         ("GET", "/readyz", "*/*"),
     ],
 )
-def test_anything_else_gets_a_plain_502(halved: Stack, method: str, path: str, accept: str) -> None:
+def test_every_other_request_gets_a_plain_502(
+    halved: Stack, method: str, path: str, accept: str
+) -> None:
     answer = httpx.request(method, halved.url + path, headers={"Accept": accept})
     assert answer.status_code == 502
     assert answer.headers["content-type"] == "application/problem+json"

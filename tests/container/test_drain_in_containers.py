@@ -198,7 +198,7 @@ def test_the_end_of_the_whole_stack_spreads_the_ends_over_the_whole_drain(
     assert 0.3 * STREAMS < early < 0.7 * STREAMS
 
 
-def test_after_a_kill_of_one_worker_every_client_is_back_and_whole(
+def test_after_a_kill_of_one_worker_every_client_is_back_and_misses_nothing(
     fresh_stack: Stack, figure: Callable[[str], None]
 ) -> None:
     async def follow() -> tuple[list[ReconnectingClient], float]:

@@ -9,7 +9,7 @@ from drill.report import summary, table
 PLAN = Plan(clients=100, seconds=25, events_per_second=20, seed=20261122)
 
 
-def test_nothing_is_lost_or_doubled_whatever_part_dies(figure: Callable[[str], None]) -> None:
+def test_no_event_is_lost_or_repeated_whatever_part_dies(figure: Callable[[str], None]) -> None:
     outcome = run(PLAN, print)
     found = f"{table(outcome)}\n\n{summary(outcome)}"
     figure(f"\n{found}")

@@ -13,7 +13,7 @@ each_service = pytest.mark.parametrize("service", SERVICES)
 
 
 @each_service
-def test_no_process_is_root_or_has_a_capability_or_can_gain_one(stack: Stack, service: str) -> None:
+def test_no_process_is_root_or_has_or_can_gain_a_capability(stack: Stack, service: str) -> None:
     for process in stack.processes(service):
         assert "0" not in process["Uid"].split()
         assert "0" not in process["Gid"].split()
@@ -25,7 +25,7 @@ def test_no_process_is_root_or_has_a_capability_or_can_gain_one(stack: Stack, se
 
 
 @each_service
-def test_docker_was_told_so(stack: Stack, service: str) -> None:
+def test_docker_reports_the_same_restrictions(stack: Stack, service: str) -> None:
     host = stack.inspect(service)["HostConfig"]
     assert host["CapDrop"] == ["ALL"]
     assert not host["CapAdd"]
@@ -46,7 +46,7 @@ def test_the_root_cannot_be_written_to_even_by_root(stack: Stack, service: str) 
         assert "Read-only file system" in done.stderr
 
 
-def test_what_is_mounted_from_the_host_is_read_only_and_never_dockers_socket(
+def test_mounts_of_the_host_are_read_only_and_none_is_the_socket_of_docker(
     stack: Stack,
 ) -> None:
     for service in SERVICES:

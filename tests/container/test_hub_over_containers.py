@@ -65,7 +65,7 @@ def test_an_event_reaches_every_worker_of_every_container_in_one_order(hub: Stac
     assert sorted(sequences[0]) == sorted(published)
 
 
-def test_the_workers_figures_are_had_inside_and_not_through_the_port(hub: Stack) -> None:
+def test_the_metrics_of_the_workers_are_served_inside_and_not_through_the_port(hub: Stack) -> None:
     asyncio.run(publish(hub.url, range(3)))
     done = hub.exec("nginx", "curl", "-fsS", "http://127.0.0.1:9180/metrics")
     figures = dict(
@@ -78,7 +78,7 @@ def test_the_workers_figures_are_had_inside_and_not_through_the_port(hub: Stack)
     assert httpx.get(f"{hub.url}/%6detrics").status_code == 404
 
 
-def test_valkey_is_durable_and_takes_nobody_without_the_password(hub: Stack) -> None:
+def test_valkey_is_durable_and_refuses_clients_without_the_password(hub: Stack) -> None:
     refused = hub.exec("valkey", "valkey-cli", "GET", "x")
     assert "NOAUTH" in refused.stdout + refused.stderr
     ask = "REDISCLI_AUTH=$(cat /run/barestream-engine/password) valkey-cli CONFIG GET 'append*'"
@@ -89,7 +89,7 @@ def test_valkey_is_durable_and_takes_nobody_without_the_password(hub: Stack) -> 
     assert mode.strip() == "640 999:10001"
 
 
-def test_without_valkey_streams_stay_publishers_are_told_and_nothing_is_lost(
+def test_without_valkey_streams_stay_open_publishes_are_refused_and_nothing_is_lost(
     fresh_hub: Stack,
 ) -> None:
     url, address = fresh_hub.url, fresh_hub.address
@@ -131,7 +131,7 @@ def test_without_valkey_streams_stay_publishers_are_told_and_nothing_is_lost(
     asyncio.run(main())
 
 
-def test_an_app_that_starts_without_its_valkey_is_unready_and_then_serves(
+def test_an_app_started_without_valkey_is_unready_until_valkey_is_there(
     fresh_hub: Stack,
 ) -> None:
     fresh_hub.stop("valkey")
@@ -155,7 +155,7 @@ def fresh_hub() -> Iterator[Stack]:
         yield running
 
 
-def test_a_private_event_of_one_container_is_private_in_all(hub: Stack) -> None:
+def test_a_private_event_of_one_container_is_private_in_every_container(hub: Stack) -> None:
     async def main() -> None:
         headers = {"Authorization": f"Bearer {token(subscribe=('news',))}"}
         clients = [SseClient(hub.address, TOPIC), SseClient(hub.address, TOPIC, headers)]

@@ -91,7 +91,7 @@ def write_env(checkout: Checkout, text: str) -> None:
     (checkout.folder / ".env").write_text(text)
 
 
-def test_a_wrong_setting_is_named_before_any_container_is_made_anew(checkout: Checkout) -> None:
+def test_a_wrong_setting_is_named_before_any_container_is_replaced(checkout: Checkout) -> None:
     before = checkout.containers()
     done = checkout.make("up", retry_ms="soon")
     assert done.returncode != 0
@@ -149,7 +149,7 @@ def test_files_that_the_containers_may_not_read_are_named_with_the_remedy(
     assert checkout.containers() == before
 
 
-def test_a_container_that_does_not_get_well_is_shown_with_its_last_lines(
+def test_a_container_that_does_not_become_healthy_is_shown_with_its_last_log_lines(
     checkout: Checkout,
 ) -> None:
     try:

@@ -99,7 +99,7 @@ def test_a_restart_of_nginx_is_an_outage_of_less_than_3_s_in_which_nothing_is_lo
     assert hub.logs("app").count('"reason": "nginx stopped"') >= STREAMS
 
 
-def test_a_restart_of_nginx_does_not_wait_for_workers_that_hang(
+def test_a_restart_of_nginx_does_not_wait_for_hung_workers(
     hub: Stack, figure: Callable[[str], None]
 ) -> None:
     workers = hub.workers()
@@ -127,7 +127,7 @@ def is_live(stack: Stack) -> bool:
     return stack.exec("nginx", "nginx-start", "health").returncode == 0
 
 
-def test_a_changed_setting_is_a_reload_of_nginx_and_less_than_3_s_without_the_app(
+def test_a_changed_setting_reloads_nginx_and_costs_less_than_3_s_without_the_app(
     hub: Stack, figure: Callable[[str], None]
 ) -> None:
     def started() -> tuple[str, str]:
@@ -176,7 +176,9 @@ def runs_with(stack: Stack, rate: int) -> bool:
     return f"rate={rate}r/s;" in stack.exec("nginx", *command).stdout
 
 
-def test_nginx_follows_the_app_cuts_nobody_for_it_and_keeps_what_worked(hub: Stack) -> None:
+def test_nginx_follows_a_changed_app_cuts_no_stream_and_keeps_a_working_configuration(
+    hub: Stack,
+) -> None:
     with httpx.stream("GET", f"{hub.url}/events", timeout=20) as answer:
         lines = answer.iter_lines()
         change(hub, 7)

@@ -33,7 +33,7 @@ def is_ready(port: int) -> bool:
 
 
 @pytest.mark.parametrize("path", ["/events", "/stock/events"])
-def test_events_arrive_at_once_through_stock_buffering(
+def test_events_arrive_at_once_through_default_buffering(
     outer: tuple[str, int], path: str, figure: Callable[[str], None]
 ) -> None:
     client = asyncio.run(SseClient(outer, path).run(SECONDS))
@@ -47,7 +47,7 @@ def test_events_arrive_at_once_through_stock_buffering(
     assert "x-accel-buffering" not in client.response_headers
 
 
-def test_it_is_our_header_that_does_it(outer: tuple[str, int]) -> None:
+def test_without_our_header_the_same_proxy_holds_events_back(outer: tuple[str, int]) -> None:
     host, port = outer
     assert httpx.get(f"http://{host}:{port}/blind/readyz").status_code == 200
     client = asyncio.run(SseClient(outer, "/blind/events").run(SECONDS))

@@ -23,7 +23,7 @@ async def read_window(stack: Stack) -> tuple[int, SseClient]:
     return second, await client.run(WINDOW_SECONDS)
 
 
-def test_each_second_of_the_window_has_its_tick_at_once(
+def test_each_second_of_the_window_has_its_tick_on_time(
     stack: Stack, figure: Callable[[str], None]
 ) -> None:
     second, client = asyncio.run(read_window(stack))
@@ -40,7 +40,9 @@ def test_each_second_of_the_window_has_its_tick_at_once(
     assert late[-1] <= 250
 
 
-def test_a_streams_headers_are_whole_although_the_client_takes_gzip(stack: Stack) -> None:
+def test_the_headers_of_a_stream_are_complete_and_uncompressed_for_a_client_that_accepts_gzip(
+    stack: Stack,
+) -> None:
     client = SseClient(stack.address, headers={"Accept-Encoding": "gzip"})
     asyncio.run(client.run(1))
     headers = client.response_headers
@@ -63,7 +65,7 @@ def test_ticks_of_five_seconds_arrive_at_their_stamps(figure: Callable[[str], No
     assert late[-1] <= 250
 
 
-def test_an_idle_stream_lives_five_minutes_on_heartbeats(
+def test_an_idle_stream_stays_open_for_five_minutes_by_heartbeats(
     idle_stream: Future[IdleStream], figure: Callable[[str], None]
 ) -> None:
     stream = idle_stream.result(timeout=IDLE_SECONDS + 30)

@@ -113,7 +113,7 @@ def asked_by_http_2(secure: SecureStack, authority: Authority, path: str, *optio
     return done.stdout
 
 
-def test_over_http_2_too_a_long_url_is_told_the_limit_and_ends_no_connection(
+def test_over_http_2_too_a_long_url_is_refused_with_the_limit_and_ends_no_connection(
     secure: SecureStack, authority: Authority
 ) -> None:
     # Z is as long in HTTP/2's own coding.
@@ -124,7 +124,7 @@ def test_over_http_2_too_a_long_url_is_told_the_limit_and_ends_no_connection(
     assert told == "ok\n\n2 200"
 
 
-def test_a_certificate_is_exchanged_by_its_link_and_no_stream_is_cut(
+def test_a_certificate_is_replaced_by_its_link_and_no_stream_is_cut(
     secure: SecureStack, authority: Authority, trusting: ssl.SSLContext, crowd: Crowd
 ) -> None:
     assert shown_certificate(secure, trusting) == "CN=first"
@@ -161,7 +161,7 @@ _FETCH = """async () => {
 }"""
 
 
-def test_a_pages_own_request_answers_beside_140_streams_on_one_connection(
+def test_a_request_of_a_page_is_answered_beside_140_streams_on_one_connection(
     secure: SecureStack, reloaded_at: float, figure: Callable[[str], None]
 ) -> None:
     assert reloaded_at
@@ -186,7 +186,7 @@ def connections(secure: SecureStack) -> int:
     return len([line for line in lines if re.match(r" +\d+: \w+:01BB \w+:\w+ 01 ", line)])
 
 
-def test_a_stream_that_is_not_read_holds_up_no_other_of_its_connection(
+def test_a_stream_that_is_not_read_delays_no_other_stream_of_its_connection(
     secure: SecureStack, authority: Authority, http: httpx.Client
 ) -> None:
     large = "x" * 200_000
@@ -217,9 +217,7 @@ def test_a_stream_that_is_not_read_holds_up_no_other_of_its_connection(
     assert (stalled.over_at, other.over_at) == (None, None)
 
 
-def test_http_2_is_what_a_client_gets_that_knows_it(
-    secure: SecureStack, trusting: ssl.SSLContext
-) -> None:
+def test_a_client_that_knows_http_2_gets_it(secure: SecureStack, trusting: ssl.SSLContext) -> None:
     trusting.set_alpn_protocols(["http/1.1", "h2"])
     with connected(secure, trusting) as connection:
         assert connection.selected_alpn_protocol() == "h2"
@@ -240,14 +238,14 @@ def test_a_client_that_knows_tls_1_1_at_most_is_refused(
 
 
 @pytest.mark.parametrize("path", ["/", "/test?topic=a%20b&x", "/.well-known/mercure", "/_nginx"])
-def test_port_80_leads_to_tls(secure: SecureStack, http: httpx.Client, path: str) -> None:
+def test_port_80_redirects_to_tls(secure: SecureStack, http: httpx.Client, path: str) -> None:
     answer = http.get(secure.url + path)
     assert answer.status_code == 308
     assert answer.headers["location"] == secure.origin + path
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_plain_http_on_the_port_of_tls_leads_to_tls(
+def test_plain_http_on_the_port_of_tls_redirects_to_tls(
     secure: SecureStack, http: httpx.Client
 ) -> None:
     answer = http.get(f"http://127.0.0.1:{secure.tls_port}/test?x")
@@ -255,7 +253,7 @@ def test_plain_http_on_the_port_of_tls_leads_to_tls(
     assert answer.headers["location"] == f"{secure.origin}/test?x"
 
 
-def test_a_publish_to_port_80_arrives_by_tls_and_counts_as_of_the_own_origin(
+def test_a_publish_to_port_80_is_redirected_to_tls_and_counts_as_from_the_own_origin(
     secure: SecureStack, trusting: ssl.SSLContext
 ) -> None:
     # A cookie publishes only from the site's own origin: its scheme and port too.
@@ -280,7 +278,7 @@ def test_port_80_answers_http_01(secure: SecureStack, http: httpx.Client) -> Non
     assert missing.json()["status"] == 404
 
 
-def test_hsts_is_told_by_choice_with_every_answer_and_over_tls_alone(
+def test_hsts_is_optional_and_sent_with_every_answer_over_tls_only(
     secure: SecureStack, http: httpx.Client, tmp_path: Path
 ) -> None:
     paths = ("/healthz", "/nope", "/metrics", "/_nginx")
@@ -332,7 +330,7 @@ def test_a_certificate_that_cannot_serve_stops_the_start_and_is_named(
     assert complaint in line
 
 
-def test_a_reload_cuts_no_stream_for_as_long_as_it_keeps_them_and_loses_no_event(
+def test_a_reload_keeps_streams_for_their_time_limit_and_loses_no_event(
     crowd: Crowd, reloaded_at: float, figure: Callable[[str], None]
 ) -> None:
     wait_for("the cut", lambda: len(crowd.lives) > 1, KEPT_SECONDS + 10)

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from vanished_client import PATIENCE_SECONDS
 
 
-def test_a_client_that_vanished_is_let_go_of_within_two_minutes(
+def test_the_connection_of_a_vanished_client_is_closed_within_two_minutes(
     vanished_client: Future[float | None],
 ) -> None:
     seconds = vanished_client.result(PATIENCE_SECONDS + 60)

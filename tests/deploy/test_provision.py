@@ -49,7 +49,7 @@ def test_a_release_whose_docker_is_too_old_is_refused_before_anything_is_changed
     vm.console("ln -sf ../usr/lib/os-release /etc/os-release")
 
 
-def test_a_check_says_what_would_change_and_changes_nothing(vm: Vm) -> None:
+def test_a_check_lists_the_changes_and_makes_none(vm: Vm) -> None:
     before = state(vm)
     said = provision(vm, "--check")
     assert "would change: packages" in said
@@ -93,7 +93,7 @@ def test_the_firewall_holds_for_published_ports(vm: Vm) -> None:
     assert vm.listens(80)
 
 
-def test_what_the_operator_set_is_kept_and_containers_outlive_the_change(vm: Vm) -> None:
+def test_settings_of_the_operator_are_kept_and_containers_outlive_the_change(vm: Vm) -> None:
     vm.console(
         """echo '{"live-restore": false, "log-driver": "local", "debug": true}' """
         ">/etc/docker/daemon.json; systemctl reload docker; "
@@ -113,7 +113,7 @@ def test_what_the_operator_set_is_kept_and_containers_outlive_the_change(vm: Vm)
     assert "nothing to change" in provision(vm)
 
 
-def test_a_firewall_that_lets_nobody_in_is_taken_away_again(vm: Vm, tmp_path: Path) -> None:
+def test_a_firewall_that_blocks_the_operator_is_removed_again(vm: Vm, tmp_path: Path) -> None:
     vm.console("systemctl stop barestream-firewall")
     said = refused(vm, DEPLOY_SSH=client_of_one_connection(vm, tmp_path))
     assert "failed at: the firewall" in said
@@ -133,12 +133,12 @@ def client_of_one_connection(vm: Vm, folder: Path) -> str:
     return str(client)
 
 
-def test_passwords_are_refused_once_a_login_came_by_key(vm: Vm) -> None:
+def test_passwords_are_refused_after_a_login_by_key(vm: Vm) -> None:
     without_key = vm.environment["DEPLOY_SSH"] + " -o PubkeyAuthentication=no"
     assert "Permission denied (publickey)" in refused(vm, DEPLOY_SSH=without_key)
 
 
-def test_passwords_stay_allowed_where_the_login_came_by_one(vm: Vm, tmp_path: Path) -> None:
+def test_passwords_stay_allowed_after_a_login_by_password(vm: Vm, tmp_path: Path) -> None:
     ask = tmp_path / "ask"
     ask.write_text("#!/bin/sh\necho secret\n")
     ask.chmod(0o700)
@@ -157,7 +157,7 @@ def test_passwords_stay_allowed_where_the_login_came_by_one(vm: Vm, tmp_path: Pa
     assert "Permission denied (publickey)" in refused(vm, **by_password)
 
 
-def test_the_machine_comes_back_as_it_was(vm: Vm) -> None:
+def test_the_machine_is_the_same_after_a_reboot(vm: Vm) -> None:
     vm.console(
         "cd /opt/barestream; touch release.env; "
         "printf '#!/bin/sh\\necho $1 $(docker info --format engine) >>calls\\n' >compose; "

@@ -41,7 +41,7 @@ def test_two_commands_bring_a_bare_vm_to_a_green_smoke_test(operator: Operator) 
     assert "all is well" in operator.smoke()
 
 
-def test_nobody_notices_a_rollout(operator: Operator, figure: Callable[[str], None]) -> None:
+def test_no_viewer_notices_a_rollout(operator: Operator, figure: Callable[[str], None]) -> None:
     version = operator.checkout.version("src/barestream/__main__.py", '"""', '"""Another: ')
     nginx_before = operator.nginx()
     with operator.viewers() as viewers:
@@ -56,7 +56,7 @@ def test_nobody_notices_a_rollout(operator: Operator, figure: Callable[[str], No
 
 
 @pytest.mark.parametrize("flaw", BROKEN)
-def test_a_broken_version_leaves_nothing_behind_and_nobody_notices(
+def test_a_broken_version_leaves_nothing_behind_and_no_viewer_notices(
     operator: Operator, flaw: str
 ) -> None:
     change, step, cause = BROKEN[flaw]
@@ -75,7 +75,7 @@ def test_a_broken_version_leaves_nothing_behind_and_nobody_notices(
 
 
 @pytest.mark.long
-def test_what_subscribers_need_may_have_a_key_of_its_own(operator: Operator) -> None:
+def test_the_tokens_of_subscribers_may_have_a_key_of_their_own(operator: Operator) -> None:
     operator.vm.set(SUBSCRIBER_TOKEN_KEY="another-key-of-at-least-32-bytes")
     said = operator.roll("rollout")
     # The next one takes it away again.
@@ -92,7 +92,7 @@ def test_settings_that_compose_cannot_read_are_named(operator: Operator) -> None
     assert "Correct /opt/barestream/.env on the VM" in done.stderr
 
 
-def test_a_misspelt_setting_is_told_and_what_nginx_refuses_stops_a_rollout_before_it_starts(
+def test_a_misspelt_setting_is_reported_and_one_that_nginx_refuses_stops_a_rollout(
     operator: Operator,
 ) -> None:
     version = operator.checkout.version(
@@ -112,7 +112,7 @@ def test_a_misspelt_setting_is_told_and_what_nginx_refuses_stops_a_rollout_befor
 
 
 @pytest.mark.long
-def test_nobody_notices_a_rollback(operator: Operator, figure: Callable[[str], None]) -> None:
+def test_no_viewer_notices_a_rollback(operator: Operator, figure: Callable[[str], None]) -> None:
     newest, wanted = (
         operator.serving(),
         operator.vm.console("tail -n 2 /opt/barestream/versions").split()[0],
@@ -130,7 +130,7 @@ def test_nobody_notices_a_rollback(operator: Operator, figure: Callable[[str], N
     assert newest in unknown.stderr
 
 
-def test_while_one_rolls_out_another_is_refused_and_what_a_cut_leaves_the_next_one_clears_up(
+def test_a_second_rollout_is_refused_and_the_next_one_clears_up_after_one_that_was_cut_off(
     operator: Operator,
 ) -> None:
     version = operator.checkout.version("src/barestream/__main__.py", '"""', '"""Cut off: ')
@@ -154,7 +154,7 @@ def test_while_one_rolls_out_another_is_refused_and_what_a_cut_leaves_the_next_o
     assert report.refused == report.closed == []
 
 
-def test_whoever_has_lost_the_lock_goes_no_further(operator: Operator) -> None:
+def test_a_rollout_that_has_lost_the_lock_stops(operator: Operator) -> None:
     version = operator.checkout.version("src/barestream/__main__.py", '"""', '"""Unlocked: ')
     before = operator.everything()
     running = operator.begin("building", version)
@@ -168,7 +168,7 @@ def test_whoever_has_lost_the_lock_goes_no_further(operator: Operator) -> None:
 # Behind those in which no publish may be refused: at a reload, and the next version has another,
 # nginx before 1.27.4 can refuse one.
 @pytest.mark.long
-def test_a_changed_nginx_is_reloaded_and_a_setting_of_its_too(
+def test_a_changed_configuration_or_setting_of_nginx_is_reloaded(
     operator: Operator, figure: Callable[[str], None]
 ) -> None:
     version = operator.checkout.version(
@@ -200,7 +200,7 @@ def test_three_versions_are_kept(operator: Operator) -> None:
 
 
 @pytest.mark.long
-def test_a_rollout_mends_a_service_of_which_nothing_runs(operator: Operator) -> None:
+def test_a_rollout_repairs_a_service_of_which_nothing_runs(operator: Operator) -> None:
     operator.vm.console(
         "docker rm --force $(docker ps --quiet --filter name=blue --filter name=green);"
         "docker stop --time 1 barestream-nginx-1 barestream-valkey-1"
@@ -209,7 +209,7 @@ def test_a_rollout_mends_a_service_of_which_nothing_runs(operator: Operator) -> 
     operator.smoke()
 
 
-def test_a_vm_that_restarts_serves_again_by_itself_with_its_history(
+def test_a_restarted_vm_serves_again_without_help_and_with_its_history(
     operator: Operator, figure: Callable[[str], None]
 ) -> None:
     first = operator.publish("first")
@@ -225,7 +225,7 @@ def test_a_vm_that_restarts_serves_again_by_itself_with_its_history(
     assert operator.serving() == version
 
 
-def test_a_backup_that_is_put_back_serves_a_client_from_its_old_id_and_tells_it_of_the_gap(
+def test_a_restored_backup_serves_a_client_from_its_old_id_and_sends_it_a_gap(
     operator: Operator, tmp_path: Path
 ) -> None:
     backup = str(tmp_path / "history.rdb")
@@ -264,7 +264,7 @@ def test_a_restore_that_was_cut_off_ends_before_the_next_one_begins(
     operator.smoke()
 
 
-def test_what_is_no_backup_changes_nothing(operator: Operator) -> None:
+def test_a_file_that_is_no_backup_is_refused_and_changes_nothing(operator: Operator) -> None:
     before = operator.everything()
     done = operator.deploy("restore", str(operator.checkout.root / "README.md"))
     assert done.returncode == 1

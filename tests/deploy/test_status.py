@@ -5,7 +5,7 @@ import re
 from operating import Operator
 
 
-def test_the_status_has_the_version_its_streams_and_how_fast_they_are(operator: Operator) -> None:
+def test_the_status_shows_the_version_the_streams_and_their_rates(operator: Operator) -> None:
     with operator.viewers(20) as viewers:
         done = operator.deploy("status")
         viewers.leave()
@@ -16,7 +16,7 @@ def test_the_status_has_the_version_its_streams_and_how_fast_they_are(operator: 
     assert "nginx:1.28, Up" in done.stdout
 
 
-def test_the_logs_are_those_of_the_services_that_are_named(operator: Operator) -> None:
+def test_the_logs_are_only_those_of_the_named_services(operator: Operator) -> None:
     done = operator.deploy("logs", "valkey")
     assert done.returncode == 0, done.stderr
     assert "Ready to accept connections" in done.stdout

@@ -23,7 +23,7 @@ def install(operator: Operator, authority: Authority, folder: Path) -> str:
     return done.stdout
 
 
-def test_a_key_of_another_certificate_is_refused_here(
+def test_a_key_of_another_certificate_is_refused_before_it_is_sent(
     operator: Operator, authority: Authority, tmp_path: Path
 ) -> None:
     authority.issue(tmp_path / "one")

@@ -122,7 +122,7 @@ def connect(server: Watched) -> http.client.HTTPConnection:
 
 @share(0.25)
 @given(events=LISTS, size=st.integers(1, 100), live=st.booleans())
-def test_any_event_survives_the_way_from_its_publisher_to_its_readers(
+def test_any_event_arrives_unchanged_from_its_publisher_to_its_readers(
     server: Watched, events: list[Event], size: int, *, live: bool
 ) -> None:
     note("live" if live else "replayed")

@@ -38,7 +38,7 @@ def test_any_subscription_is_answered(server: Watched, sent: bytes) -> None:
 @given(
     st.lists(requests(b"GET") | requests(b"POST") | st.binary(max_size=50), min_size=2, max_size=3)
 )
-def test_requests_that_come_on_the_heels_of_others_are_answered(
+def test_requests_that_follow_others_on_a_connection_are_answered(
     server: Watched, sent: list[bytes]
 ) -> None:
     assert_answered(server, b"".join(sent))

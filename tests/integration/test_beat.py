@@ -59,7 +59,7 @@ def test_workers_and_streams_outlive_a_clock_that_is_set_back(clock: WallClock) 
         assert unexpected(service) == []
 
 
-def test_a_stop_takes_its_time_when_the_clock_is_set_forward_meanwhile(clock: WallClock) -> None:
+def test_a_stop_keeps_its_drain_when_the_clock_is_set_forward_meanwhile(clock: WallClock) -> None:
     async def act() -> list[SseClient]:
         clients = [SseClient(service.address) for _ in range(10)]
         running = [asyncio.create_task(client.run()) for client in clients]

@@ -7,7 +7,7 @@ from support.servers.programs import give_up, path_of
 from support.servers.service import ROOT
 
 
-def test_this_tree_is_compared_with_the_commit_that_it_stands_on() -> None:
+def test_this_tree_is_compared_with_the_commit_that_is_checked_out() -> None:
     path_of("cc", "gcc")
     if not (ROOT / ".git").exists():
         give_up("this is no checkout of git, so there is no commit to compare with")
@@ -30,7 +30,7 @@ def test_this_tree_is_compared_with_the_commit_that_it_stands_on() -> None:
     assert done.returncode == int(is_above), done.stdout + done.stderr
 
 
-def test_a_commit_that_git_does_not_know_is_refused_by_its_name() -> None:
+def test_an_unknown_commit_is_refused_by_its_name() -> None:
     done = subprocess.run(
         [sys.executable, "tests/bench", "--against", "no-such-commit"],
         cwd=ROOT,

@@ -126,7 +126,7 @@ def found(client: Client, tmp_path: Path) -> Callable[[OddServer], Result]:
     return lambda server: asyncio.run(run(server))
 
 
-def test_it_finds_nothing_where_each_stream_gets_each_event_once(
+def test_the_client_finds_no_fault_where_each_stream_gets_each_event_once(
     found: Callable[[OddServer], Result],
 ) -> None:
     result = found(OddServer())
@@ -135,30 +135,36 @@ def test_it_finds_nothing_where_each_stream_gets_each_event_once(
     assert result.faults == 0
 
 
-def test_it_reads_events_that_come_in_pieces(found: Callable[[OddServer], Result]) -> None:
+def test_the_client_reads_events_that_arrive_in_pieces(
+    found: Callable[[OddServer], Result],
+) -> None:
     result = found(OddServer(piece_bytes=1))
     assert result.delivered == STREAMS * result.accepted > 0
     assert result.faults == 0
 
 
-def test_it_counts_what_a_stream_did_not_get(found: Callable[[OddServer], Result]) -> None:
+def test_the_client_counts_events_that_a_stream_did_not_get(
+    found: Callable[[OddServer], Result],
+) -> None:
     result = found(OddServer(lambda nth, event: [] if nth == 1 and event in (3, 7) else [event]))
     assert (result.lost, result.faults) == (2, 2)
 
 
-def test_it_counts_what_a_stream_got_twice(found: Callable[[OddServer], Result]) -> None:
+def test_the_client_counts_events_that_a_stream_got_twice(
+    found: Callable[[OddServer], Result],
+) -> None:
     result = found(OddServer(lambda nth, event: [event, 0] if (nth, event) == (2, 5) else [event]))
     assert (result.twice, result.faults) == (1, 1)
 
 
-def test_it_counts_what_came_too_late(found: Callable[[OddServer], Result]) -> None:
+def test_the_client_counts_events_out_of_order(found: Callable[[OddServer], Result]) -> None:
     swapped = {5: [], 6: [6, 5]}
     plan: Plan = lambda nth, event: swapped.get(event, [event]) if nth == 3 else [event]  # noqa: E731
     result = found(OddServer(plan))
     assert (result.out_of_order, result.faults) == (1, 1)
 
 
-def test_it_owes_what_was_refused_and_came_all_the_same(
+def test_the_client_owes_an_event_that_was_refused_and_arrived_anyway(
     found: Callable[[OddServer], Result],
 ) -> None:
     partly = OddServer(
@@ -169,14 +175,14 @@ def test_it_owes_what_was_refused_and_came_all_the_same(
     assert (result.lost, result.faults) == (STREAMS - 1, STREAMS - 1)
 
 
-def test_it_does_not_owe_what_was_refused(found: Callable[[OddServer], Result]) -> None:
+def test_the_client_does_not_owe_a_refused_event(found: Callable[[OddServer], Result]) -> None:
     result = found(
         OddServer(lambda _, event: [] if event == 4 else [event], refused=frozenset({4}))
     )
     assert (result.refused, result.faults) == (1, 0)
 
 
-def test_it_counts_streams_that_end_and_what_they_miss(
+def test_the_client_counts_streams_that_end_and_the_events_that_they_miss(
     found: Callable[[OddServer], Result],
 ) -> None:
     result = found(OddServer(end_at=9))
@@ -187,7 +193,7 @@ def test_it_counts_streams_that_end_and_what_they_miss(
 
 @pytest.mark.parametrize("are_odd", [False, True], ids=["even", "odd"])
 @pytest.mark.parametrize("events_per_second", [100, 0], ids=["paced", "as soon as answered"])
-def test_it_publishes_in_its_turns_alone(
+def test_the_client_publishes_only_in_its_turns(
     client: Client, tmp_path: Path, events_per_second: float, are_odd: bool
 ) -> None:
     async def run(server: OddServer, load: Load) -> Result:
@@ -208,7 +214,7 @@ def test_it_publishes_in_its_turns_alone(
     assert result.faults == 0
 
 
-def test_ours_gives_fifty_streams_all_they_are_owed(client: Client) -> None:
+def test_barestream_sends_fifty_streams_every_event_that_they_are_owed(client: Client) -> None:
     with Ours() as server:
         load = Load(
             streams=50,
@@ -226,7 +232,7 @@ def test_ours_gives_fifty_streams_all_they_are_owed(client: Client) -> None:
     assert result.faults == 0
 
 
-def test_a_stream_of_some_topics_is_owed_their_events_alone(client: Client) -> None:
+def test_a_stream_of_some_topics_is_owed_only_their_events(client: Client) -> None:
     with Ours() as server:
         topics = [server.get(f"{nth:0{len(TOPIC)}}") for nth in range(10)]
         load = Load(

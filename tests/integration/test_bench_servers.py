@@ -19,7 +19,7 @@ def floor(cache: Path) -> Server:
 
 
 @pytest.mark.parametrize("make", [lambda _: Ours(), floor], ids=["barestream", "C floor"])
-def test_what_is_published_comes_as_it_is_to_both_streams_of_its_topic(
+def test_published_data_arrives_unchanged_on_both_streams_of_its_topic(
     make: Callable[[Path], Server], tmp_path: Path
 ) -> None:
     data = '{"stamp": 1.5, "is": "ä & b = c %"}'

@@ -69,7 +69,7 @@ def name_of(text: str) -> str:
     return "pem" if "-----" in text else text
 
 
-def test_a_pair_with_its_chain_in_order_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_a_pair_with_its_chain_in_order_is_accepted_as_it_is(tmp_path: Path) -> None:
     done = check(tmp_path, SITE + MIDDLE, pem(KEYS["site"]))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (tmp_path / "copies/fullchain.pem").read_text() == SITE + MIDDLE
@@ -84,7 +84,7 @@ def test_a_pair_with_its_chain_in_order_is_taken_as_it_is(tmp_path: Path) -> Non
     ],
     ids=name_of,
 )
-def test_what_can_serve_but_hardly_should_is_told(
+def test_a_pair_that_can_serve_but_should_not_is_reported(
     tmp_path: Path, fullchain: str, sentence: str
 ) -> None:
     done = check(tmp_path, fullchain, pem(KEYS["site"]))
@@ -105,7 +105,7 @@ def test_what_can_serve_but_hardly_should_is_told(
     ],
     ids=name_of,
 )
-def test_what_cannot_serve_is_refused_with_its_cause(
+def test_a_pair_that_cannot_serve_is_refused_with_the_reason(
     tmp_path: Path, fullchain: str, key: str, cause: str
 ) -> None:
     done = check(tmp_path, fullchain, key)

@@ -74,7 +74,7 @@ def test_no_file_of_a_checkout_has_the_line_ends_of_windows(checkout: Checkout) 
     assert [path for path in texts if b"\r\n" in path.read_bytes()] == []
 
 
-def test_it_comes_up_in_a_path_with_a_space_and_says_whether_publishing_is_on(
+def test_make_up_starts_in_a_path_with_a_space_and_prints_whether_publishing_is_on(
     checkout: Checkout,
 ) -> None:
     with checkout.up() as said:
@@ -96,7 +96,7 @@ def test_a_misspelt_name_in_the_env_file_is_reported_with_the_nearest_real_one(
         assert "BARESTREAM_WORKER is not a setting; did you mean BARESTREAM_WORKERS?" in said
 
 
-def test_a_docker_that_refuses_the_user_is_named_with_what_to_do(
+def test_a_docker_that_refuses_the_user_is_named_with_the_remedy(
     checkout: Checkout, tmp_path: Path
 ) -> None:
     docker = tmp_path / "bin" / "docker"

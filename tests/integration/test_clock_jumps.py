@@ -71,7 +71,7 @@ def seconds_and_gap(client: SseClient) -> tuple[list[int], int]:
     return seconds, at
 
 
-def test_a_clock_that_is_set_back_by_an_hour_ticks_on_after_a_told_gap(
+def test_a_clock_that_is_set_back_by_an_hour_sends_a_gap_and_ticks_on(
     service: Bound, wall_clock: WallClock
 ) -> None:
     async def main() -> None:

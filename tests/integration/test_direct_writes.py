@@ -273,7 +273,9 @@ def plain_app() -> bareasgi.Application:
 
 
 @pytest.mark.parametrize("app", [plain_app, lambda: House().app], ids=["plain", "ours"])
-def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(app: Callable[[], Any]) -> None:
+def test_an_answer_to_head_has_no_body_and_the_connection_stays_usable(
+    app: Callable[[], Any],
+) -> None:
     # Our router answers HEAD itself; a user's own route may name it.
     with Served(app(), ours=True) as served, closing(Wire(served.address)) as wire:
         wire.ask("/count", method="HEAD")
@@ -320,7 +322,7 @@ def test_pipelined_requests_are_answered_in_their_order(wire: Wire) -> None:
         assert RETRY.sub(b"", wire.answer()) == expected
 
 
-def test_what_is_pipelined_behind_a_stream_waits_for_its_end(house: House, wire: Wire) -> None:
+def test_a_request_pipelined_behind_a_stream_waits_for_its_end(house: House, wire: Wire) -> None:
     wire.ask("/follow", "/alive").head()
     wire.ask("/follow", "/alive")
     assert RETRY.fullmatch(wire.chunk())
@@ -339,7 +341,7 @@ def test_what_is_pipelined_behind_a_stream_waits_for_its_end(house: House, wire:
 
 
 @pytest.mark.parametrize("leave", [Wire.close, Wire.reset])
-def test_a_client_that_leaves_a_request_behind_its_stream_is_gone(
+def test_a_client_that_leaves_with_a_request_behind_its_stream_is_noticed(
     house: House, wire: Wire, leave: Callable[[Wire], None]
 ) -> None:
     wire.ask("/follow").head()
@@ -368,7 +370,7 @@ def test_a_client_that_leaves_before_its_answer_leaves_no_stream(house: House, w
     assert house.open_streams == []
 
 
-def test_nobody_gets_a_byte_of_a_client_that_left(house: House) -> None:
+def test_no_client_gets_a_byte_meant_for_a_client_that_left(house: House) -> None:
     """Clients leave by RST while events are sent, and later clients get their descriptors."""
     wires: dict[str, Wire] = {}
     got: dict[str, bytes] = {}
@@ -402,7 +404,9 @@ def test_nobody_gets_a_byte_of_a_client_that_left(house: House) -> None:
     wait_for("the end of all", lambda: not house.open_streams)
 
 
-def test_a_response_whose_client_left_writes_to_no_newcomer(house: House, wire: Wire) -> None:
+def test_a_response_whose_client_left_writes_nothing_to_a_later_client(
+    house: House, wire: Wire
+) -> None:
     wire.ask("/follow").head()
     house.append(lone_event("one"))
     wire.events(1)
@@ -458,7 +462,7 @@ def test_a_client_that_reads_little_by_little_gets_each_byte_in_order(house: Hou
         assert body == b"".join(events)
 
 
-def test_a_burst_goes_in_fewer_chunks_than_it_has_events(house: House, wire: Wire) -> None:
+def test_a_burst_is_sent_in_fewer_chunks_than_it_has_events(house: House, wire: Wire) -> None:
     wire.ask("/follow").head()
     assert RETRY.fullmatch(wire.chunk())
     events = [lone_event(str(number)) for number in range(100)]
@@ -493,7 +497,7 @@ class SlowWriter:
     def abort(self) -> None: ...
 
 
-def test_requests_are_answered_in_the_middle_of_a_broadcast(
+def test_requests_are_answered_during_a_broadcast(
     house: House, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[float] = []
@@ -512,7 +516,7 @@ def test_requests_are_answered_in_the_middle_of_a_broadcast(
     house.on_loop(lambda: [context.__exit__(None, None, None) for context in contexts])
 
 
-def test_what_comes_after_a_client_was_lost_goes_to_the_others(
+def test_events_after_the_loss_of_a_client_reach_the_others(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
     wires = [Wire(house.served.address).ask("/follow") for _ in range(20)]
@@ -534,7 +538,7 @@ def test_what_comes_after_a_client_was_lost_goes_to_the_others(
     assert [each.__dict__["reason"] for each in ends] == ["client left"] * 20
 
 
-def test_the_log_says_of_a_stream_what_came_over_the_wire(
+def test_the_log_of_a_stream_has_the_events_and_bytes_that_its_client_got(
     house: House, wire: Wire, caplog: pytest.LogCaptureFixture
 ) -> None:
     wire.ask("/follow?a").head()
@@ -586,7 +590,7 @@ def test_a_stream_of_another_origin_is_direct_as_well(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("loop", ["own", "asyncio"])
 @pytest.mark.parametrize("ours", [True, False], ids=["our server", "uvicorn"])
 @pytest.mark.parametrize("app", [plain_app, lambda: House().app], ids=["plain app", "our app"])
-def test_any_application_streams_on_any_server(
+def test_either_application_streams_on_either_server(
     app: Callable[[], Any], ours: bool, loop: str
 ) -> None:
     served = Served(app(), ours=ours)

@@ -30,7 +30,7 @@ async def follow_over(service: Service, number: signal.Signals) -> tuple[list[Ss
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
-def test_every_stream_ends_cleanly_with_a_delay_to_return_by(number: signal.Signals) -> None:
+def test_every_stream_ends_cleanly_with_a_reconnection_delay(number: signal.Signals) -> None:
     with Service(drain_seconds=1) as service:
         old_workers = service.workers()
         clients, seconds = asyncio.run(follow_over(service, number))
@@ -62,7 +62,7 @@ def test_a_request_on_an_accepted_connection_is_served_before_the_worker_goes() 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
-def test_int_and_quit_are_quick_and_still_clean(number: signal.Signals) -> None:
+def test_int_and_quit_end_streams_quickly_and_cleanly(number: signal.Signals) -> None:
     with Service(drain_seconds=30) as service:
         clients, seconds = asyncio.run(follow_over(service, number))
         assert sum(client.clean is True for client in clients) == STREAMS
@@ -70,7 +70,7 @@ def test_int_and_quit_are_quick_and_still_clean(number: signal.Signals) -> None:
         assert service.complaints() == []
 
 
-def test_a_quit_is_quick_also_while_a_drain_is_under_way() -> None:
+def test_a_quit_is_quick_during_a_drain_too() -> None:
     with Service(drain_seconds=30) as service:
 
         async def follow() -> tuple[list[SseClient], float]:
@@ -99,7 +99,7 @@ def test_ends_are_spread_over_the_drain() -> None:
         assert 1 < longest < 4
 
 
-def test_a_worker_outlives_the_arbiters_patience_while_it_drains(
+def test_a_draining_worker_outlives_the_timeout_of_the_arbiter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("GUNICORN_CMD_ARGS", "--timeout 3")
@@ -117,7 +117,7 @@ def test_a_worker_outlives_the_arbiters_patience_while_it_drains(
         assert service.complaints() == []
 
 
-def test_after_a_kill_all_clients_are_back_and_whole() -> None:
+def test_after_a_kill_all_clients_are_back_and_miss_nothing() -> None:
     with Service() as service:
 
         async def follow() -> tuple[list[ReconnectingClient], float]:

@@ -73,7 +73,7 @@ def test_a_load_balancer_may_ask_for_the_root(http: httpx.Client, method: str) -
         assert (answer.status_code, answer.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
 
 
-def test_the_page_names_its_own_files_and_they_may_be_kept_for_good(http: httpx.Client) -> None:
+def test_the_page_names_its_own_files_and_they_may_be_cached_forever(http: httpx.Client) -> None:
     page = http.get("/test")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     folder = page.text.partition('src="static/')[2].partition("/")[0]
@@ -83,7 +83,7 @@ def test_the_page_names_its_own_files_and_they_may_be_kept_for_good(http: httpx.
     assert "immutable" in script.headers["cache-control"]
 
 
-def test_a_file_of_another_version_is_answered_but_not_kept(http: httpx.Client) -> None:
+def test_a_file_of_another_version_is_served_but_not_cached(http: httpx.Client) -> None:
     answer = http.get("/static/other/page.css")
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
 
@@ -91,7 +91,7 @@ def test_a_file_of_another_version_is_answered_but_not_kept(http: httpx.Client) 
 @pytest.mark.parametrize(
     "path", ["/static/x/..%2fpages.py", "/static/x/test.html", "/nope", "/events/"]
 )
-def test_what_is_not_there_gets_a_problem_each_time(http: httpx.Client, path: str) -> None:
+def test_an_unknown_path_gets_a_problem_each_time(http: httpx.Client, path: str) -> None:
     for _ in range(3):
         answer = http.get(path)
         assert answer.status_code == 404
@@ -108,14 +108,14 @@ def test_a_wrong_method_gets_the_allowed_ones_each_time(http: httpx.Client, meth
         assert answer.json()["status"] == 405
 
 
-def test_a_target_that_is_no_path_gets_a_problem(server: Served) -> None:
+def test_a_target_without_a_path_gets_a_problem(server: Served) -> None:
     with socket.create_connection(server.address, timeout=5) as connection:
         connection.sendall(b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert connection.recv(100).startswith((b"HTTP/1.1 404", b"HTTP/1.1 400"))
 
 
 @pytest.mark.parametrize("path", ["/", "/test", "/events", "/healthz", "/readyz"])
-def test_head_answers_the_headers_of_get_and_ends(http: httpx.Client, path: str) -> None:
+def test_head_gets_the_headers_of_get_and_ends(http: httpx.Client, path: str) -> None:
     head = http.head(path)
     with http.stream("GET", path) as get:
         assert head.status_code == get.status_code
@@ -123,11 +123,11 @@ def test_head_answers_the_headers_of_get_and_ends(http: httpx.Client, path: str)
     assert head.content == b""
 
 
-def test_health_says_that_the_process_lives_and_takes_streams(http: httpx.Client) -> None:
+def test_health_reports_that_the_process_lives_and_accepts_streams(http: httpx.Client) -> None:
     assert http.get("/healthz").text == http.get("/readyz").text == "ok\n"
 
 
-def test_a_streams_headers_keep_proxies_and_caches_from_holding_it(server: Served) -> None:
+def test_the_headers_of_a_stream_keep_proxies_and_caches_from_holding_it(server: Served) -> None:
     headers = follow(server, is_open).response_headers
     assert headers["content-type"] == "text/event-stream; charset=utf-8"
     assert headers["cache-control"] == "no-store, no-transform"
@@ -137,7 +137,7 @@ def test_a_streams_headers_keep_proxies_and_caches_from_holding_it(server: Serve
     ) == set()
 
 
-def test_a_stream_starts_with_a_delay_and_the_newest_tick_then_goes_on_live(server: Served) -> None:
+def test_a_stream_starts_with_a_delay_and_the_newest_tick_and_goes_on_live(server: Served) -> None:
     began_at = time.time()
     client = follow(server, has_events(5))
     stamps = [stamp_seconds(event) for event in client.events]
@@ -162,7 +162,7 @@ def test_every_client_is_given_a_delay_of_its_own(server: Served) -> None:
     assert all(1000 <= delay <= 3000 for delay in delays)
 
 
-def test_a_client_gets_what_it_missed_then_live_ticks(server: Served) -> None:
+def test_a_client_gets_the_missed_ticks_and_then_live_ones(server: Served) -> None:
     # The ticks of 5 s, and a live one.
     client = follow(server, has_events(7), Last_Event_ID=place(5))
     assert client.response_headers["last-event-id"] == client.headers["Last-Event-ID"]
@@ -171,7 +171,7 @@ def test_a_client_gets_what_it_missed_then_live_ticks(server: Served) -> None:
     assert stamps == list(range(first, first + len(stamps)))
 
 
-def test_the_query_resumes_too_and_the_header_wins(server: Served) -> None:
+def test_a_client_may_resume_by_the_query_and_the_header_takes_precedence(server: Served) -> None:
     asked, newer = place(5), place(2)
     query = "/events?lastEventID=" + quote(asked)
     for client, resumed_from in (
@@ -181,7 +181,7 @@ def test_the_query_resumes_too_and_the_header_wins(server: Served) -> None:
         assert stamp_seconds(client.events[0]) == seconds_of(resumed_from) + 1
 
 
-def test_a_client_that_was_away_too_long_is_told_of_the_gap(server: Served) -> None:
+def test_a_client_that_was_away_too_long_is_sent_a_gap(server: Served) -> None:
     began_at = int(time.time())
     client = follow(server, has_events(1 + HISTORY_TICKS), Last_Event_ID=place(HISTORY_TICKS + 40))
     gap, *ticks = client.events
@@ -194,7 +194,7 @@ def test_a_client_that_was_away_too_long_is_told_of_the_gap(server: Served) -> N
 
 
 @pytest.mark.parametrize("unreadable", ["x", "#1-", "\0", "é" * 500])
-def test_an_id_that_cannot_be_read_starts_live_and_the_header_says_so(
+def test_a_stream_asked_for_with_an_unreadable_id_starts_live_and_its_header_says_so(
     server: Served, unreadable: str
 ) -> None:
     began_at = int(time.time())
@@ -205,7 +205,9 @@ def test_an_id_that_cannot_be_read_starts_live_and_the_header_says_so(
     assert client.response_headers["last-event-id"] == f"#{int(first) - 1}000-0"
 
 
-def test_an_id_of_a_time_to_come_is_told_a_gap_and_starts_live(server: Served) -> None:
+def test_a_stream_asked_for_with_a_future_id_starts_with_a_gap_and_goes_on_live(
+    server: Served,
+) -> None:
     began_at = int(time.time())
     client = follow(server, has_events(2), "/events?lastEventID=" + quote("#99999999999999-0"))
     gap, tick = client.events[:2]
@@ -214,11 +216,11 @@ def test_an_id_of_a_time_to_come_is_told_a_gap_and_starts_live(server: Served) -
     assert stamp_seconds(tick) >= began_at
 
 
-def test_a_query_of_many_fields_is_no_error(server: Served) -> None:
+def test_a_query_with_many_fields_is_accepted(server: Served) -> None:
     assert follow(server, is_open, "/events?" + "a&" * 1000).status == 200
 
 
-def test_what_is_no_http_gets_a_problem_too() -> None:
+def test_a_request_that_is_no_http_gets_a_problem_too() -> None:
     with (
         Served(create_app(Settings()), ours=True) as server,
         socket.create_connection(server.address, timeout=5) as connection,
@@ -229,7 +231,7 @@ def test_what_is_no_http_gets_a_problem_too() -> None:
     assert b"application/problem+json" in answer
 
 
-def test_a_stream_with_a_request_behind_it_still_hears_that_its_client_left(
+def test_a_stream_with_a_request_behind_it_still_notices_that_its_client_left(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.INFO), Served(create_app(Settings()), ours=True) as server:
@@ -241,7 +243,7 @@ def test_a_stream_with_a_request_behind_it_still_hears_that_its_client_left(
         wait_for("the stream's end", lambda: "stream ended" in caplog.messages)
 
 
-def test_without_nginx_a_client_is_not_believed_what_it_says_of_its_address(
+def test_without_nginx_the_address_that_a_client_claims_is_ignored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("BARESTREAM_BIND", "127.0.0.1:9009")

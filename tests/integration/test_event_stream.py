@@ -78,7 +78,7 @@ def test_no_event_waits_for_the_next_one(ours: bool) -> None:
     assert [event.data for event in client.events[:3]] == ["0", "1", "2"]
 
 
-def test_a_generators_end_ends_the_response_cleanly(
+def test_the_end_of_a_generator_ends_the_response_cleanly(
     ours: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def three() -> AsyncGenerator[Event]:
@@ -97,7 +97,7 @@ def test_a_generators_end_ends_the_response_cleanly(
 
 
 @pytest.mark.parametrize("returns_by", ["header", "query"])
-def test_a_client_that_comes_back_after_the_end_for_good_is_told_to_stop(
+def test_a_client_that_comes_back_after_the_final_end_gets_the_status_that_stops_it(
     ours: bool, returns_by: str
 ) -> None:
     starts: list[str] = []
@@ -122,7 +122,7 @@ def test_a_client_that_comes_back_after_the_end_for_good_is_told_to_stop(
         assert len(follow(server).events) == 2
 
 
-def test_the_error_of_a_generator_is_no_end_for_good() -> None:
+def test_the_error_of_a_generator_is_not_a_final_end() -> None:
     async def broken() -> AsyncGenerator[Event]:
         yield Event("fine")
         raise RuntimeError
@@ -131,7 +131,7 @@ def test_the_error_of_a_generator_is_no_end_for_good() -> None:
         assert [event.data for event in follow(server).events] == ["fine"]
 
 
-def test_the_handler_of_another_framework_is_told_what_event_stream_needs() -> None:
+def test_event_stream_refuses_the_request_of_another_framework_and_names_what_it_needs() -> None:
     class Request:
         scope: ClassVar[dict[str, object]] = {}
 
@@ -142,7 +142,7 @@ def test_the_handler_of_another_framework_is_told_what_event_stream_needs() -> N
         event_stream(Request(), events())  # type: ignore[arg-type]
 
 
-def test_when_the_client_leaves_the_generators_finally_runs(
+def test_the_finally_of_a_generator_runs_when_its_client_leaves(
     ours: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     left: list[str] = []
@@ -163,7 +163,7 @@ def test_when_the_client_leaves_the_generators_finally_runs(
     assert left == ["finally"]
 
 
-def test_a_generator_that_never_waits_still_lets_its_client_leave(ours: bool) -> None:
+def test_a_generator_that_never_waits_is_ended_when_its_client_leaves(ours: bool) -> None:
     left: list[str] = []
 
     async def eager() -> AsyncGenerator[Event]:
@@ -178,7 +178,7 @@ def test_a_generator_that_never_waits_still_lets_its_client_leave(ours: bool) ->
         wait_for("the generator's finally", lambda: left)
 
 
-def test_an_error_ends_the_stream_and_is_logged_but_not_told(
+def test_an_error_ends_the_stream_and_is_logged_but_not_sent(
     ours: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken() -> AsyncGenerator[Event]:
@@ -193,7 +193,7 @@ def test_an_error_ends_the_stream_and_is_logged_but_not_told(
     assert sum("event generator failed" in record.getMessage() for record in caplog.records) == 1
 
 
-def test_a_generator_that_is_cancelled_by_something_else_ends_its_stream(
+def test_a_generator_cancelled_by_another_task_ends_its_stream(
     ours: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def cancelled() -> AsyncGenerator[Event]:
@@ -206,7 +206,7 @@ def test_a_generator_that_is_cancelled_by_something_else_ends_its_stream(
     assert reasons(caplog) == ["error"]
 
 
-def test_a_generator_that_catches_its_cancellation_still_says_that_the_client_left(
+def test_the_log_says_that_the_client_left_even_if_the_generator_catches_its_cancellation(
     ours: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def seeds() -> AsyncGenerator[Event]:
@@ -243,7 +243,9 @@ def test_a_client_that_does_not_read_is_cut_at_the_end_of_a_drain(
     assert [record.message for record in caplog.records if record.levelno > logging.INFO] == []
 
 
-def test_a_drain_ends_the_generator_with_a_last_delay(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_drain_ends_the_generator_and_sends_a_last_delay(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     left: list[str] = []
 
     async def forever() -> AsyncGenerator[Event]:

@@ -34,7 +34,7 @@ def assert_problem(answer: httpx.Response, status: int) -> None:
     assert answer.json()["status"] == status
 
 
-def test_an_update_goes_through_at_once_and_is_resumed_from(hub: Service) -> None:
+def test_an_update_passes_nginx_at_once_and_a_client_resumes_from_it(hub: Service) -> None:
     async def act() -> None:
         async with (
             following(hub.address, "a/{id}") as live,
@@ -51,7 +51,7 @@ def test_an_update_goes_through_at_once_and_is_resumed_from(hub: Service) -> Non
     asyncio.run(act())
 
 
-def test_the_largest_update_that_the_app_takes_fits_through(hub: Service) -> None:
+def test_the_largest_update_that_the_app_accepts_passes_nginx(hub: Service) -> None:
     # Each byte takes three, percent-encoded: the largest form that a publisher may send.
     largest = b"topic=large&data=" + b"%7E" * MOST_DATA_BYTES
     headers = {**AUTHORIZATION, "Content-Type": FORM}
@@ -63,7 +63,7 @@ def test_the_largest_update_that_the_app_takes_fits_through(hub: Service) -> Non
     assert_problem(far_over, 413)
 
 
-def test_the_apps_word_on_origins_goes_through_once(hub: Service) -> None:
+def test_the_cors_headers_of_the_app_pass_nginx_once(hub: Service) -> None:
     with httpx.Client(base_url=hub.url, headers=AUTHORIZATION) as client:
         for answer in (
             client.post(PATH, data={"topic": "a"}, headers={"Origin": PAGE}),
@@ -83,7 +83,7 @@ def test_the_pages_name_the_hub(hub: Service) -> None:
         assert httpx.get(hub.url + path).headers["link"] == f'<{PATH[1:]}>; rel="mercure"'
 
 
-def test_the_figures_are_all_that_there_is_on_the_inside(hub: Service) -> None:
+def test_the_metrics_socket_serves_only_the_metrics(hub: Service) -> None:
     transport = httpx.HTTPTransport(uds=str(hub.folder / "sockets/metrics.sock"))
     with httpx.Client(transport=transport, base_url="http://inside") as inside:
         assert inside.get("/").status_code == 404
@@ -92,7 +92,7 @@ def test_the_figures_are_all_that_there_is_on_the_inside(hub: Service) -> None:
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
 
 
-def test_the_figures_are_there_on_the_inside_alone(hub: Service) -> None:
+def test_the_metrics_are_served_only_on_their_socket(hub: Service) -> None:
     for path in ("/metrics", "//metrics", "/x/../metrics", "/%6detrics", "/metrics?x"):
         answer = httpx.get(hub.url + path)
         assert_problem(answer, 404)
@@ -119,7 +119,7 @@ def test_the_figures_are_there_on_the_inside_alone(hub: Service) -> None:
     wait_for("the end", lambda: hub.metrics().get(ended, 0) > before.get(ended, 0))
 
 
-def test_publishes_above_the_rate_are_told_to_come_again() -> None:
+def test_publishes_above_the_rate_are_answered_with_retry_after() -> None:
     with Service(workers=1, token_key=KEY, publish_rate=2) as service:
         with httpx.Client(base_url=service.url, headers=AUTHORIZATION) as client:
             answers = [client.post(PATH, data={"topic": "a"}) for _ in range(12)]
@@ -141,7 +141,7 @@ def test_publishes_above_the_rate_are_told_to_come_again() -> None:
         assert published == statuses.count(200) + 1
 
 
-def test_publishes_beyond_those_of_an_address_at_the_same_moment_are_told_to_come_again(
+def test_too_many_publishes_of_an_address_at_once_are_answered_with_retry_after(
     hub: Service,
 ) -> None:
     # nginx asks for the form of a publish after it has counted it.
@@ -175,7 +175,7 @@ def retry_answer(service: Service, origin: str | None, **headers: str) -> httpx.
     return answer
 
 
-def test_with_the_app_away_a_publish_fails_and_a_stream_is_told_to_retry() -> None:
+def test_with_the_app_away_a_publish_fails_and_a_stream_gets_a_retry_delay() -> None:
     origins = (PAGE, "capacitor://localhost", "http://[::1]:3000", "http://my_host:3000")
     with Service(workers=1, token_key=KEY, cors_origins=",".join(origins)) as service:
         for origin in origins:
@@ -210,7 +210,7 @@ def test_with_the_app_away_a_publish_fails_and_a_stream_is_told_to_retry() -> No
         asyncio.run(act())
 
 
-def test_where_any_origin_is_allowed_the_answer_in_the_apps_place_says_so_too() -> None:
+def test_where_any_origin_is_allowed_the_answer_of_nginx_in_the_apps_place_says_so_too() -> None:
     with Service(workers=1, token_key=KEY, cors_origins="*") as service:
         service.signal(signal.SIGTERM)
         wait_for("the app's end", lambda: not service.is_app_running())
@@ -220,7 +220,7 @@ def test_where_any_origin_is_allowed_the_answer_in_the_apps_place_says_so_too() 
             assert "access-control-allow-credentials" not in headers
 
 
-def test_a_publisher_that_leaves_in_the_middle_leaves_no_error_behind(hub: Service) -> None:
+def test_a_publisher_that_leaves_halfway_causes_no_error(hub: Service) -> None:
     body = b"topic=left&data=" + b"x" * 500_000
     head = [f"POST {PATH} HTTP/1.1", "Host: x", f"Content-Type: {FORM}"]
     head += [f"Content-Length: {len(body)}", f"Authorization: Bearer {token()}"]
@@ -238,7 +238,7 @@ def test_a_publisher_that_leaves_in_the_middle_leaves_no_error_behind(hub: Servi
     assert hub.complaints() == []
 
 
-def test_each_line_of_nginxs_log_is_whole_with_the_app_away_too() -> None:
+def test_each_line_of_the_log_of_nginx_is_complete_even_with_the_app_away() -> None:
     with Service(workers=1) as service:
         asyncio.run(SseClient(service.address).read_until(lambda client: client.events))
         service.signal(signal.SIGTERM)

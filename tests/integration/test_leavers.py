@@ -12,7 +12,7 @@ ROUNDS = 20
 STREAMS = 200
 
 
-def test_a_stream_is_gone_from_its_worker_within_a_second(service: Service) -> None:
+def test_the_worker_ends_the_stream_of_a_client_that_left_within_a_second(service: Service) -> None:
     client = SseClient(service.address, headers={"User-Agent": "leaves"})
     asyncio.run(client.read_until(lambda client: client.events))
     left_at = time.time()
@@ -29,7 +29,7 @@ def seconds_of(time: str) -> float:
     return datetime.fromisoformat(time).timestamp()
 
 
-def test_a_worker_does_not_grow_with_the_clients_that_came_and_went() -> None:
+def test_a_worker_does_not_grow_with_the_number_of_past_clients() -> None:
     async def come_and_go(service: Service) -> None:
         clients = [SseClient(service.address) for _ in range(STREAMS)]
         async with reading(*clients):

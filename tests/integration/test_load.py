@@ -65,7 +65,7 @@ def counts(all_found: dict[str, Any]) -> dict[str, int]:
     return {name: all_found["events"][name] for name in ("lost", "twice", "out_of_order")}
 
 
-def test_nothing_is_lost_on_a_service_that_is_well(hub: Service) -> None:
+def test_the_load_finds_no_loss_on_a_healthy_service(hub: Service) -> None:
     code, all_found = found(
         *(hub.url, "--publish", 50, "--publishers", 3, "--topic", "a", "--topic", "/b/{c}")
     )
@@ -80,7 +80,7 @@ def test_nothing_is_lost_on_a_service_that_is_well(hub: Service) -> None:
     assert [each["process"] for each in all_found["own_cpu"]][-1] == "3 publishers"
 
 
-def test_streams_that_nothing_is_published_to_are_held_against_each_other(hub: Service) -> None:
+def test_streams_without_a_publisher_are_compared_with_each_other(hub: Service) -> None:
     code, all_found = found(f"{hub.url}/events", "--processes", 2)
     assert code == 0
     assert all_found["streams"]["opened"] == 10
@@ -89,20 +89,20 @@ def test_streams_that_nothing_is_published_to_are_held_against_each_other(hub: S
     assert all_found["published"] is None
 
 
-def test_a_unix_socket_is_a_way_there(hub: Service) -> None:
+def test_the_load_may_connect_by_a_unix_socket(hub: Service) -> None:
     path = hub.current_sockets[0]
     code, all_found = found("http://localhost", "--publish", 20, "--unix", path)
     assert code == 0
     assert all_found["events"]["received"] >= 150
 
 
-def test_more_streams_than_nginx_allows_one_address_come_from_several(hub: Service) -> None:
+def test_more_streams_than_nginx_allows_for_one_address_come_from_several(hub: Service) -> None:
     done = load(f"{hub.url}/events", "--streams", 900, "--seconds", 1, "--json", "-")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["streams"]["opened"] == 900
 
 
-def test_it_says_which_limit_its_streams_met(hub: Service) -> None:
+def test_the_load_reports_the_limit_that_its_streams_met(hub: Service) -> None:
     # Streams of the tests before count for the same address.
     wait_for("the end of all streams", lambda: not hub.metrics().get("barestream_streams"))
     done = load(f"{hub.url}/events", "--streams", 600, "--sources", 1, "--seconds", 1)
@@ -113,14 +113,14 @@ def test_it_says_which_limit_its_streams_met(hub: Service) -> None:
     )
 
 
-def test_it_says_that_a_worker_is_full() -> None:
+def test_the_load_reports_that_a_worker_is_full() -> None:
     with Service(workers=1, streams_per_worker=5) as service:
         done = load(f"{service.url}/events", "--streams", 8, "--seconds", 1)
     assert done.returncode == 1
     assert "3 streams were not opened: turned away, worker full." in done.stdout
 
 
-def test_it_speaks_tls_with_a_hub_whose_certificate_is_trusted(
+def test_the_load_speaks_tls_with_a_hub_whose_certificate_is_trusted(
     hub: Service, tmp_path: Path
 ) -> None:
     authority = Authority(tmp_path)
@@ -158,7 +158,9 @@ FAULTS: list[tuple[Treatment, str]] = [
 
 
 @pytest.mark.parametrize(("treatment", "what"), FAULTS)
-def test_what_a_broken_hub_does_to_one_stream_is_seen(treatment: Treatment, what: str) -> None:
+def test_the_load_finds_the_faults_of_a_broken_hub_on_one_stream(
+    treatment: Treatment, what: str
+) -> None:
     with BrokenHub(treatment) as broken:
         code, all_found = found(broken.url, "--publish", 20)
     assert counts(all_found) == {"lost": 0, "twice": 0, "out_of_order": 0, what: 1}
@@ -167,7 +169,7 @@ def test_what_a_broken_hub_does_to_one_stream_is_seen(treatment: Treatment, what
 
 
 @pytest.mark.parametrize(("treatment", "what"), FAULTS)
-def test_what_one_stream_lacks_is_seen_by_the_ids_of_the_others(
+def test_an_event_missing_on_one_stream_is_found_by_the_ids_of_the_others(
     treatment: Treatment, what: str
 ) -> None:
     with BrokenHub(treatment) as broken:
@@ -188,7 +190,7 @@ def test_what_one_stream_lacks_is_seen_by_the_ids_of_the_others(
     assert running.returncode == 1
 
 
-def test_the_last_event_is_owed_too() -> None:
+def test_the_last_event_counts_as_owed_too() -> None:
     with BrokenHub(lambda nth: [nth] if nth < 5 else []) as broken:
         code, all_found = found(broken.url, "--publish", 20)
     assert all_found["events"]["lost"] == all_found["published"]["taken"] - 5
@@ -211,7 +213,7 @@ def test_streams_that_the_server_ends_are_counted_and_not_opened_again(
 @pytest.mark.parametrize(
     ("path", "why"), [("/nothing", "404 Not Found"), ("/.well-known/mercure", "400 Bad Request")]
 )
-def test_an_answer_that_is_no_stream_is_told_once(hub: Service, path: str, why: str) -> None:
+def test_an_answer_that_is_no_stream_is_reported_once(hub: Service, path: str, why: str) -> None:
     done = load(hub.url + path, "--seconds", 1)
     assert done.returncode == 1
     assert done.stdout.count(f"100 streams were not opened: the answer was {why}.") == 1
@@ -219,13 +221,13 @@ def test_an_answer_that_is_no_stream_is_told_once(hub: Service, path: str, why: 
     assert done.stderr == ""
 
 
-def test_publishes_that_are_refused_are_told_once(hub: Service) -> None:
+def test_refused_publishes_are_reported_once(hub: Service) -> None:
     done = load(hub.url, "--publish", 20, "--seconds", 1, "--token", "x")
     assert done.returncode == 1
     assert done.stdout.count("publishes were not accepted: 401 Unauthorized: The token is not") == 1
 
 
-def test_a_refused_connection_is_a_counted_failure() -> None:
+def test_a_refused_connection_counts_as_a_failure() -> None:
     done = load(f"http://127.0.0.1:{free_port()}/events", "--seconds", 30)
     assert done.returncode == 1
     assert "100 streams were not opened: Connection refused." in done.stdout
@@ -246,7 +248,7 @@ def test_a_token_is_made_with_the_key_of_the_settings(hub: Service) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_with_the_table_so_far(hub: Service, number: signal.Signals) -> None:
+def test_a_signal_ends_the_load_with_the_table_so_far(hub: Service, number: signal.Signals) -> None:
     arguments = (hub.url, "--publish", 50, "--seconds", 60, "--token", token())
     running = subprocess.Popen(
         command(*arguments),
@@ -265,7 +267,7 @@ def test_a_signal_ends_it_with_the_table_so_far(hub: Service, number: signal.Sig
     assert complaints == ""
 
 
-def test_its_processes_do_not_outlive_it(hub: Service) -> None:
+def test_the_processes_of_the_load_do_not_outlive_it(hub: Service) -> None:
     arguments = (hub.url, "--publish", 50, "--seconds", 60, "--processes", 3, "--token", token())
     running = subprocess.Popen(command(*arguments), env=environment())
     own = wait_for("its processes", lambda: len(found := children(running.pid)) == 4 and found)
@@ -290,7 +292,7 @@ def test_its_processes_do_not_outlive_it(hub: Service) -> None:
         ),
     ],
 )
-def test_a_bad_option_is_named_with_its_value_and_what_is_expected(
+def test_a_bad_option_is_named_with_its_value_and_the_expected_form(
     arguments: list[str], told: str
 ) -> None:
     done = load(*arguments)

@@ -22,7 +22,7 @@ HISTORY_EVENTS = 10_000
 ROUND = EVENTS // 10
 
 
-def test_far_more_events_than_the_history_holds_leave_no_trace() -> None:
+def test_far_more_events_than_the_history_holds_leave_no_memory_behind() -> None:
     async def main() -> list[int]:
         broker = LocalBroker(HistoryBounds(HISTORY_EVENTS, 3600, 10**9), time.time)
         ring = Ring(HISTORY_EVENTS, Place(0, 0))

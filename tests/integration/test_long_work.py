@@ -62,7 +62,7 @@ async def publish(service: Service) -> None:
             await asyncio.gather(*(publisher.publish(f"a/{n}/c/d", data="x") for n in some))
 
 
-def test_requests_are_answered_while_hundreds_of_streams_go_through_the_history() -> None:
+def test_requests_are_answered_while_hundreds_of_streams_replay_the_history() -> None:
     query = "&".join(f"topic={quote(template, safe='')}" for template in TEMPLATES)
     with Service(workers=1, token_key=KEY, publish_rate=100_000) as service:
         asyncio.run(publish(service))

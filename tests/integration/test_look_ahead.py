@@ -36,7 +36,7 @@ def app_that_yields(nudge: bytes | None) -> Application:
     [(None, TICK_SECONDS, 0), (b":\n\n\n", 0.0, 4), (b"", 0.0, 0)],
     ids=["nothing", "a comment", "an empty chunk"],
 )
-def test_a_chunk_waits_for_the_next_one_unless_that_comes_at_once(
+def test_bareasgi_holds_a_chunk_until_the_next_one_unless_that_one_follows_at_once(
     nudge: bytes | None, delay_seconds: float, extra_bytes: int
 ) -> None:
     with Served(app_that_yields(nudge), ours=False) as server:

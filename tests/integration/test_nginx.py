@@ -43,14 +43,14 @@ def refusal_by_nginx(tmp_path: Path, **settings: str) -> str:
     return checked.stderr if checked.returncode else ""
 
 
-def test_the_most_workers_that_the_setting_allows_find_room_in_nginx(tmp_path: Path) -> None:
+def test_nginx_has_room_for_the_largest_number_of_workers(tmp_path: Path) -> None:
     most = max(
         limit.le for limit in Settings.model_fields["workers"].metadata if hasattr(limit, "le")
     )
     assert not refusal_by_nginx(tmp_path, BARESTREAM_WORKERS=str(most))
 
 
-def test_an_origin_with_the_longest_host_name_finds_room_in_nginx(tmp_path: Path) -> None:
+def test_nginx_has_room_for_an_origin_with_the_longest_host_name(tmp_path: Path) -> None:
     host = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61])
     origin = f"https://{host}:65535"
     assert not refusal_by_nginx(tmp_path, BARESTREAM_CORS_ORIGINS=origin)
@@ -86,7 +86,7 @@ def test_a_reload_leaves_idle_connections_alone_where_nginx_can(
         ("BARESTREAM_TLS=on", None),
     ],
 )
-def test_what_the_app_hands_nginx_is_checked_and_never_run(
+def test_the_settings_that_the_app_hands_to_nginx_are_checked_and_never_run(
     tmp_path: Path, line: str, refusal: str | None
 ) -> None:
     handed = tmp_path / "nginx.env"
@@ -126,7 +126,7 @@ def test_the_end_of_all_streams_cannot_be_asked_for_from_outside(
     assert answer.startswith(b"HTTP/1.1 404 ")
 
 
-def test_up_mends_a_run_whose_app_is_dead() -> None:
+def test_make_up_repairs_a_run_whose_app_is_dead() -> None:
     with Service() as service:
         os.killpg(service.app_pid, signal.SIGKILL)
         wait_for("the app's end", lambda: not service.is_app_running())
@@ -199,7 +199,9 @@ def lines_of(service: Service, path: str) -> list[dict[str, str]]:
     return [line for line in service.nginx_log() if line["path"] == path]
 
 
-def test_both_logs_name_a_request_by_the_same_id_and_neither_its_query(service: Service) -> None:
+def test_both_logs_have_the_same_id_of_a_request_and_neither_has_its_query(
+    service: Service,
+) -> None:
     client = SseClient(
         service.address, "/events?authorization=secret", {"User-Agent": "in both logs"}
     )
@@ -211,13 +213,13 @@ def test_both_logs_name_a_request_by_the_same_id_and_neither_its_query(service: 
     assert "secret" not in (service.folder / "app.log").read_text()
 
 
-def test_a_clients_address_is_nginxs_word_and_not_its_own(service: Service) -> None:
+def test_the_address_of_a_client_comes_from_nginx_and_not_from_the_client(service: Service) -> None:
     headers = {"X-Forwarded-For": "203.0.113.9", "User-Agent": "says another address"}
     live_events(0, service.address, **headers)
     assert service.end_of("says another address")["client"] == "127.0.0.1"
 
 
-def test_the_clients_of_a_trusted_proxy_are_those_that_it_names() -> None:
+def test_the_clients_of_a_trusted_proxy_have_the_addresses_that_it_names() -> None:
     with Service(trusted_proxies="127.0.0.1, 10.0.0.0/8", streams_per_address=1) as behind:
 
         async def each_its_own(*forwarded: str) -> None:
@@ -236,7 +238,7 @@ def test_the_clients_of_a_trusted_proxy_are_those_that_it_names() -> None:
 
 
 @pytest.mark.parametrize(("trusted", "status"), [("127.0.0.1", 200), ("192.0.2.1", 403)])
-def test_a_trusted_proxy_alone_says_that_a_cookies_publish_came_by_tls(
+def test_only_a_trusted_proxy_may_say_that_a_publish_with_a_cookie_came_by_tls(
     trusted: str, status: int
 ) -> None:
     with Service(trusted_proxies=trusted, workers=1, token_key=KEY) as behind:
@@ -273,7 +275,7 @@ def test_bad_input_gets_a_problem(service: Service, http: httpx.Client) -> None:
         (b"GET / HTTP/3.0", b"505"),
     ],
 )
-def test_a_request_line_that_cannot_be_read_gets_a_problem(
+def test_an_unreadable_request_line_gets_a_problem(
     service: Service, request_line: bytes, status: bytes
 ) -> None:
     with socket.create_connection(service.address, timeout=5) as connection:
@@ -294,7 +296,7 @@ def test_a_request_line_that_cannot_be_read_gets_a_problem(
     ],
     ids=["target", "header", "body", "publish"],
 )
-def test_a_request_above_a_limit_of_nginx_is_told_which(
+def test_a_request_above_a_limit_of_nginx_is_refused_with_that_limit(
     http: httpx.Client, path: str, more: dict[str, Any], status: int, limit: str
 ) -> None:
     answer = http.request("POST" if "content" in more else "GET", path, **more)
@@ -303,13 +305,13 @@ def test_a_request_above_a_limit_of_nginx_is_told_which(
     assert limit in answer.json()["detail"]
 
 
-def test_it_is_answered_by_ipv6_too(service: Service) -> None:
+def test_the_service_answers_over_ipv6_too(service: Service) -> None:
     # On a machine without IPv6, nginx has started without it.
     host = "[::1]" if Path("/proc/net/if_inet6").exists() else "127.0.0.1"
     assert httpx.get(f"http://{host}:{service.port}/healthz").text == "ok\n"
 
 
-def test_as_many_topics_as_a_stream_may_name_fit_its_url(service: Service) -> None:
+def test_the_largest_number_of_topics_fits_the_url_of_a_stream(service: Service) -> None:
     topics = [f"{nth:03}".ljust(90, "/") for nth in range(100)]
     with httpx.stream("GET", service.url + PATH, params={"topic": topics}) as answer:
         assert len(answer.request.url.raw_path) > 26_000
@@ -327,7 +329,7 @@ def test_a_slow_header_is_not_waited_for(service: Service) -> None:
         assert time.monotonic() - started_at < 15
 
 
-def test_a_stream_above_the_addresss_limit_is_told_to_retry() -> None:
+def test_a_stream_above_the_limit_of_an_address_gets_a_retry_delay() -> None:
     with Service(streams_per_address=2) as service:
 
         async def three() -> list[SseClient]:
@@ -346,7 +348,7 @@ def test_a_stream_above_the_addresss_limit_is_told_to_retry() -> None:
     assert refused.response_headers["content-type"].startswith("text/event-stream")
 
 
-def test_a_stream_for_which_nginx_has_no_files_left_is_told_to_retry() -> None:
+def test_a_stream_for_which_nginx_has_no_files_left_gets_a_retry_delay() -> None:
     with Service(streams_per_address=65535) as service, contextlib.ExitStack() as streams:
         workers = children(service.nginx_pid)
         for worker in workers:
@@ -360,7 +362,7 @@ def test_a_stream_for_which_nginx_has_no_files_left_is_told_to_retry() -> None:
         assert "Too many open files" in (service.folder / "nginx.log").read_text()
 
 
-def test_with_the_app_away_streams_are_told_to_retry_and_nothing_else_gets_a_200() -> None:
+def test_with_the_app_away_streams_get_a_retry_delay_and_no_other_request_gets_a_200() -> None:
     with Service() as service, httpx.Client(base_url=service.url) as http:
         service.signal(signal.SIGTERM)
         wait_for("the app's end", lambda: not service.is_app_running())
@@ -386,7 +388,7 @@ def test_with_the_app_away_streams_are_told_to_retry_and_nothing_else_gets_a_200
         wait_for("the app", lambda: http.get("/readyz").status_code == 200)
 
 
-def test_a_client_comes_through_an_outage_of_the_app_whole() -> None:
+def test_a_client_misses_nothing_over_an_outage_of_the_app() -> None:
     with Service() as service:
 
         async def follow() -> ReconnectingClient:
@@ -431,7 +433,7 @@ def test_a_reload_of_nginx_cuts_no_stream_and_refuses_no_request() -> None:
         assert set(statuses) == {200}
 
 
-def test_an_outer_nginx_with_stock_buffering_passes_events_at_once(
+def test_an_outer_nginx_with_default_buffering_passes_events_at_once(
     service: Service, tmp_path: Path
 ) -> None:
     with outer_nginx(service, tmp_path) as outer:
@@ -451,14 +453,14 @@ def test_an_outer_nginx_with_stock_buffering_passes_events_at_once(
     ],
     ids=["without a host", "large"],
 )
-def test_a_head_that_nginx_takes_is_served(service: Service, head: str) -> None:
+def test_every_head_that_nginx_accepts_is_served_by_the_app(service: Service, head: str) -> None:
     with socket.create_connection(service.address, timeout=5) as connection:
         connection.sendall(f"{head}\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
     assert answer.startswith(b"HTTP/1.1 200 ")
 
 
-def test_all_that_the_pages_name_is_found_below_the_path_of_an_outer_proxy(
+def test_every_file_of_the_pages_is_found_below_the_path_of_an_outer_proxy(
     service: Service, tmp_path: Path
 ) -> None:
     with outer_nginx(service, tmp_path, "/hub/") as outer:

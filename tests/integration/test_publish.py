@@ -128,7 +128,7 @@ REFUSED = [
 @pytest.mark.parametrize(
     ("form", "status", "detail"), REFUSED, ids=[str(number) for number in range(len(REFUSED))]
 )
-def test_a_form_that_is_not_taken_is_told_why(
+def test_a_refused_form_is_answered_with_the_reason(
     http: httpx.Client, form: list[tuple[str, str]], status: int, detail: str
 ) -> None:
     answer = http.post(PATH, content=urlencode(form), headers=CONTENT_TYPE)
@@ -138,21 +138,21 @@ def test_a_form_that_is_not_taken_is_told_why(
 @pytest.mark.parametrize(
     "body", [b"topic=t&data=%ff", b"topic=t&data=\xff", b"topic=%ed%a0%80", b"\xfe=1&topic=t"]
 )
-def test_a_form_that_is_no_utf_8_is_told_so(http: httpx.Client, body: bytes) -> None:
+def test_a_form_that_is_not_utf_8_is_refused(http: httpx.Client, body: bytes) -> None:
     assert_problem(http.post(PATH, content=body, headers=CONTENT_TYPE), 400, "not UTF-8")
 
 
 @pytest.mark.parametrize(
     "kind", [None, "", "application/json", "multipart/form-data; boundary=x", f"{FORM}x", "text"]
 )
-def test_a_body_of_another_type_is_told_which_one_is_taken(
+def test_a_body_of_another_type_is_refused_with_the_accepted_type(
     http: httpx.Client, kind: str | None
 ) -> None:
     headers = {} if kind is None else {"Content-Type": kind}
     assert_problem(http.post(PATH, content=b"topic=t", headers=headers), 415, FORM)
 
 
-def test_nothing_of_what_was_refused_is_ever_sent() -> None:
+def test_no_refused_update_is_ever_sent() -> None:
     settings = Settings(token_key=KEY, data_bytes=DATA_BYTES, topics_per_event=3)
     with Served(create_app(settings), ours=True) as server:
         with httpx.Client(base_url=server.url, headers=AUTHORIZATION) as http:
@@ -175,7 +175,7 @@ def test_nothing_of_what_was_refused_is_ever_sent() -> None:
 
 
 @pytest.mark.parametrize("kind", [FORM, f"{FORM}; charset=utf-8", FORM.upper(), f"{FORM} ;x=y"])
-def test_a_form_is_taken_whatever_its_type_is_dressed_in(http: httpx.Client, kind: str) -> None:
+def test_a_form_is_accepted_with_any_spelling_of_its_type(http: httpx.Client, kind: str) -> None:
     answer = http.post(PATH, content=b"topic=t", headers={"Content-Type": kind})
     assert answer.status_code == 200
 
@@ -232,14 +232,14 @@ def test_an_event_arrives_as_it_was_published(server: Served) -> None:
     ],
     ids=[str(number) for number in range(14)],
 )
-def test_what_is_just_within_the_limits_is_taken(
+def test_an_update_just_within_the_limits_is_accepted(
     server: Served, form: list[tuple[str, str]]
 ) -> None:
     [event] = received(server, "t", posts=[form])
     assert event.data == dict(form).get("data", "")
 
 
-def test_an_update_that_is_sent_again_under_its_id_is_taken_once(server: Served) -> None:
+def test_an_update_that_is_sent_again_under_its_id_is_kept_once(server: Served) -> None:
     update = [TOPIC, ("id", "again"), ("data", "x"), ("type", "y"), ("private", "")]
     assert [event.id for event in received(server, "t", posts=[update] * 3)] == ["again"]
 
@@ -264,7 +264,7 @@ def test_another_update_under_a_known_id_is_a_conflict(
 
 
 @pytest.mark.parametrize("value", ["on", "", "off", "0", "false"])
-def test_private_counts_whatever_its_value(server: Served, value: str) -> None:
+def test_private_makes_an_update_private_whatever_its_value(server: Served, value: str) -> None:
     async def act() -> None:
         async with (
             following(server.address, "t") as anonymous,
@@ -280,7 +280,7 @@ def test_private_counts_whatever_its_value(server: Served, value: str) -> None:
     asyncio.run(act())
 
 
-def test_an_update_goes_to_who_wants_one_of_its_topics(server: Served) -> None:
+def test_an_update_is_sent_to_each_subscriber_that_wants_one_of_its_topics(server: Served) -> None:
     async def act() -> None:
         async with (
             following(server.address, "t") as canonical,
@@ -301,13 +301,13 @@ def test_an_update_goes_to_who_wants_one_of_its_topics(server: Served) -> None:
     asyncio.run(act())
 
 
-def test_where_no_key_is_set_nobody_publishes() -> None:
+def test_without_a_key_every_publish_is_refused() -> None:
     with Served(create_app(Settings()), ours=True) as server:
         answer = httpx.post(server.url + PATH, data={"topic": "t"}, headers=AUTHORIZATION)
     assert_problem(answer, 403, "BARESTREAM_TOKEN_KEY")
 
 
-def test_without_valkey_a_publish_is_told_to_come_again() -> None:
+def test_without_valkey_a_publish_is_answered_with_retry_after() -> None:
     away = f"redis://127.0.0.1:{free_port()}"
     with Served(create_app(Settings(token_key=KEY, broker_url=away)), ours=True) as server:
         answer = httpx.post(server.url + PATH, data={"topic": "t"}, headers=AUTHORIZATION)
@@ -324,7 +324,7 @@ def served_on(valkey: ValkeyServer) -> Served:
     return Served(create_app(settings), ours=True)
 
 
-def test_a_valkey_that_stands_still_leaves_it_open_whether_an_update_was_taken() -> None:
+def test_a_valkey_that_stands_still_leaves_the_fate_of_an_update_open() -> None:
     with ValkeyServer() as valkey, served_on(valkey) as server:
         wait_for("the history", lambda: httpx.get(f"{server.url}/readyz").status_code == 200)
         valkey.pause()
@@ -336,7 +336,7 @@ def test_a_valkey_that_stands_still_leaves_it_open_whether_an_update_was_taken()
     assert answer.headers["retry-after"] == "1"
 
 
-def test_a_valkey_that_refuses_is_told_to_publishers_and_probes_until_it_takes_updates_again(
+def test_a_refusing_valkey_is_reported_to_publishers_and_probes_until_it_accepts_updates(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def readiness() -> str:
@@ -368,7 +368,7 @@ def test_a_valkey_that_refuses_is_told_to_publishers_and_probes_until_it_takes_u
     assert causes == ["READONLY"]
 
 
-def test_a_form_comes_in_chunks_too(http: httpx.Client) -> None:
+def test_a_form_may_be_sent_in_chunks(http: httpx.Client) -> None:
     def chunks() -> Iterator[bytes]:
         yield b"topic=t&id="
         yield b"chunked"
@@ -386,7 +386,7 @@ def test_a_form_comes_in_chunks_too(http: httpx.Client) -> None:
         ("/events", {}, 405),
     ],
 )
-def test_a_body_that_is_refused_is_not_kept(
+def test_a_refused_body_is_not_kept_in_memory(
     server: Served, http: httpx.Client, path: str, headers: dict[str, str], status: int
 ) -> None:
     piece = b"x" * 1_000_000
@@ -410,7 +410,7 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def test_a_publisher_that_waits_to_be_asked_for_its_form_is_asked(server: Served) -> None:
+def test_a_publisher_that_expects_100_continue_gets_it(server: Served) -> None:
     head = [
         f"POST {PATH} HTTP/1.1",
         "Host: x",
@@ -432,7 +432,7 @@ def test_a_publisher_that_waits_to_be_asked_for_its_form_is_asked(server: Served
     [(PATH, b""), (PATH, b"topic="), ("/nope", b"x"), ("/events", b"x")],
     ids=["before its form", "within its form", "where nothing is", "with a wrong method"],
 )
-def test_a_publisher_that_leaves_in_the_middle_leaves_no_error_behind(
+def test_a_publisher_that_leaves_halfway_causes_no_error(
     server: Served, caplog: pytest.LogCaptureFixture, path: str, sent: bytes
 ) -> None:
     head = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Type: {FORM}", "Content-Length: 100"]

@@ -179,7 +179,7 @@ async def measured(service: Service, rates: list[int]) -> Run:
     return run
 
 
-def test_slow_clients_cost_a_place_and_not_memory_and_nobody_else_waits(service: Service) -> None:
+def test_slow_clients_cost_no_memory_and_delay_no_other_client(service: Service) -> None:
     # The ring is full, and so is the allocator, before anything is measured.
     asyncio.run(measured(service, []))
     alone, beside = [], []

@@ -68,7 +68,7 @@ ALL_STEPS = [
 ]
 
 
-def test_a_service_that_works_is_told_so_within_3_s(hub: Service) -> None:
+def test_a_working_service_passes_within_3_s(hub: Service) -> None:
     began_at = time.monotonic()
     done = smoke(hub.url, token=token())
     assert time.monotonic() - began_at < 3
@@ -76,18 +76,18 @@ def test_a_service_that_works_is_told_so_within_3_s(hub: Service) -> None:
     assert steps(done) == [*ALL_STEPS, f"all is well at {hub.url}"]
 
 
-def test_the_token_may_cover_its_topics_alone(hub: Service) -> None:
+def test_a_token_that_covers_only_the_topics_of_the_smoke_test_is_enough(hub: Service) -> None:
     narrow = token(("barestream/smoke/{run}",), ("barestream/smoke/{run}",))
     assert smoke(f"{hub.url}/", "--token", narrow).returncode == 0
 
 
-def test_a_worker_is_tried_on_its_own_socket(hub: Service) -> None:
+def test_a_worker_is_tested_on_its_own_socket(hub: Service) -> None:
     [path] = hub.current_sockets
     done = smoke("http://candidate", "--unix-socket", str(path), token=token())
     assert steps(done)[-1] == "all is well at http://candidate"
 
 
-def test_it_goes_to_the_vm_as_one_stream(hub: Service) -> None:
+def test_the_smoke_test_is_sent_to_the_vm_as_one_stream(hub: Service) -> None:
     """A shell stands in for ssh; no file of the project is in its folder."""
     send = """
         here=deploy
@@ -110,7 +110,7 @@ def test_it_goes_to_the_vm_as_one_stream(hub: Service) -> None:
     assert steps(done)[-1] == f"all is well at {hub.url}"
 
 
-def test_no_viewer_sees_what_it_publishes(hub: Service) -> None:
+def test_no_viewer_sees_the_updates_of_the_smoke_test(hub: Service) -> None:
     with subprocess.Popen(
         ["curl", "-sN", f"{hub.url}{PATH}?topic=*"], stdout=subprocess.PIPE
     ) as viewer:
@@ -121,7 +121,7 @@ def test_no_viewer_sees_what_it_publishes(hub: Service) -> None:
         assert b"data" not in viewer.stdout.read()
 
 
-def test_without_a_token_it_says_that_nothing_was_published(hub: Service) -> None:
+def test_without_a_token_the_smoke_test_reports_that_nothing_was_published(hub: Service) -> None:
     done = smoke(hub.url)
     assert (done.returncode, done.stderr) == (0, "")
     assert "nothing was published, for want of a token" in done.stdout
@@ -146,7 +146,7 @@ def test_a_token_is_never_on_a_command_line(hub: Service) -> None:
     assert not any(secret.encode() in line for line in seen)
 
 
-def test_where_nothing_listens_it_says_so() -> None:
+def test_an_address_at_which_nothing_listens_is_reported() -> None:
     port = free_port()
     step, cause, remedy = failure(smoke(f"http://127.0.0.1:{port}", token=token()))
     assert step == "the service is ready"
@@ -154,7 +154,7 @@ def test_where_nothing_listens_it_says_so() -> None:
     assert "reaches it" in remedy
 
 
-def test_a_token_of_another_key_is_refused_and_how_to_make_one_is_said(hub: Service) -> None:
+def test_a_token_of_another_key_is_refused_with_the_way_to_make_one(hub: Service) -> None:
     step, cause, remedy = failure(smoke(hub.url, token=token() + "x"))
     assert step == "publish, receive"
     assert "was answered with 401: {" in cause
@@ -252,14 +252,14 @@ def test_a_service_that_is_live_and_does_not_replay_fails() -> None:
     assert "#2-0 was missed, and a client that came back with the id #1-0 did not get it" in cause
 
 
-def test_a_replay_of_what_was_received_before_fails() -> None:
+def test_a_replay_of_an_event_that_was_received_before_fails() -> None:
     with fake(replays=2) as url:
         step, cause, _ = failure(smoke(url, token=token()))
     assert step == "replay"
     assert "got #1-0 (message: first), and not #2-0" in cause
 
 
-def test_a_replay_of_what_was_missed_alone_is_well() -> None:
+def test_a_replay_of_only_the_missed_events_passes() -> None:
     with fake(replays=1) as url:
         assert smoke(url, token=token()).returncode == 0
 
@@ -278,7 +278,7 @@ def test_a_publish_follows_no_redirect() -> None:
     assert remedy == "Use the URL that it leads to."
 
 
-def test_stopped_in_the_middle_it_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_smoke_test_stopped_halfway_leaves_nothing_behind(tmp_path: Path) -> None:
     came_back = threading.Event()
     with (
         fake(came_back=came_back) as url,
@@ -309,7 +309,7 @@ def group_lives(group: int) -> bool:
 
 
 @pytest.mark.parametrize("arguments", [[], ["ftp://x"], ["http://x", "--token"]])
-def test_misuse_is_told_with_the_usage(arguments: list[str]) -> None:
+def test_wrong_arguments_are_refused_with_the_usage(arguments: list[str]) -> None:
     done = smoke(*arguments)
     assert done.returncode == 2
     assert "smoke URL [--token TOKEN]" in done.stderr

@@ -87,13 +87,13 @@ def test_a_share_of_the_deliveries_is_below_a_bound(after: dict[str, int], lags:
     assert f"; lag {lags}; Valkey answers" in told(sample(before), sample(after))
 
 
-def test_a_valkey_that_is_away_and_a_drain_are_told() -> None:
+def test_an_absent_valkey_and_a_drain_are_reported() -> None:
     line = told(sample({"+Inf": 1}), sample({"+Inf": 1}, history_up=0, draining=2))
     assert line.endswith("; Valkey does NOT answer; 2 workers drain")
 
 
 @pytest.mark.parametrize("script", ["status", "logs"])
-def test_without_a_vm_the_usage_is_told(script: str) -> None:
+def test_without_a_vm_the_usage_is_printed(script: str) -> None:
     done = subprocess.run(
         [ROOT / "deploy" / script], capture_output=True, text=True, timeout=10, check=False
     )

@@ -111,7 +111,7 @@ def publish_more_than_is_buffered(service: Service | Bound) -> None:
     asyncio.run(main())
 
 
-def test_a_client_that_reads_steadily_is_kept_and_cut_once_it_reads_nothing(
+def test_a_client_that_reads_steadily_is_kept_and_cut_when_it_stops_reading(
     service: Service | Bound,
 ) -> None:
     before = len(service.ended_streams())
@@ -173,7 +173,7 @@ def application() -> Application:
 
 
 @pytest.mark.parametrize("path", ["/ended", "/plain"])
-def test_an_answer_that_has_ended_is_cut_where_its_client_does_not_read(path: str) -> None:
+def test_an_ended_answer_is_cut_if_its_client_does_not_read(path: str) -> None:
     with (
         Served(application(), ours=True, slow_seconds=QUICKLY_SLOW_SECONDS) as served,
         reading(served.address, path, receive_bytes=4096) as reader,

@@ -24,7 +24,7 @@ LONG = "a" * 33_000
         ("GET", "/events", {"Cookie": LONG}, 431),
     ],
 )
-def test_a_stream_is_refused_where_coming_back_cannot_help(
+def test_a_stream_is_refused_when_reconnecting_cannot_help(
     service: Service, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
     answer = httpx.request(method, service.url + path, headers={**WANTS_A_STREAM, **headers})
@@ -34,7 +34,7 @@ def test_a_stream_is_refused_where_coming_back_cannot_help(
     assert answer.json()["detail"]
 
 
-def test_the_manual_says_of_each_status_whether_it_should_end_a_stream() -> None:
+def test_the_manual_lists_for_each_status_whether_it_should_end_a_stream() -> None:
     section = (ROOT / "docs/http.md").read_text().partition("## Which answers end a stream")[2]
     rows = re.findall(r"(?m)^\| ([\d, ]+) \|", section.partition("\n## ")[0])
     named = [int(status) for row in rows for status in row.split(",")]

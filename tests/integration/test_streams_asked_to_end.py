@@ -45,7 +45,7 @@ async def follow(service: Service, *, drains: bool) -> tuple[list[int], list[Sse
     return answers, clients
 
 
-def test_all_streams_end_properly_and_the_workers_go_on() -> None:
+def test_all_streams_end_cleanly_and_the_workers_go_on() -> None:
     with Service(drain_seconds=DRAIN_SECONDS) as service:
         answers, clients = asyncio.run(follow(service, drains=False))
         assert answers == [204, 204]
@@ -62,7 +62,7 @@ def test_all_streams_end_properly_and_the_workers_go_on() -> None:
         assert client.clean is None
 
 
-def test_a_drain_that_begins_just_then_is_not_shortened() -> None:
+def test_a_drain_that_begins_at_the_same_moment_is_not_shortened() -> None:
     with Service(drain_seconds=DRAIN_SECONDS) as service:
         answers, clients = asyncio.run(follow(service, drains=True))
         assert answers == [503, 503]

@@ -55,7 +55,7 @@ def serving(folder: Path, instance: str) -> Iterator["subprocess.Popen[str]"]:
         process.communicate(timeout=20)
 
 
-def test_another_instance_starts_and_leaves_the_way_to_the_stuck_one_to_the_rollout(
+def test_another_instance_starts_and_leaves_the_link_to_the_stuck_one_for_the_rollout(
     stuck: Path,
 ) -> None:
     with serving(stuck, "new") as process:
@@ -64,13 +64,15 @@ def test_another_instance_starts_and_leaves_the_way_to_the_stuck_one_to_the_roll
         assert process.poll() is None
 
 
-def test_one_of_the_same_name_says_at_once_that_another_listens(stuck: Path) -> None:
+def test_an_instance_of_the_same_name_fails_at_once_because_another_one_listens(
+    stuck: Path,
+) -> None:
     with serving(stuck, "old") as process:
         assert process.wait(PATIENCE_SECONDS) == 1
         assert process.stderr
         assert "another instance listens in" in process.stderr.read()
 
 
-def test_the_health_check_says_of_a_stuck_worker_that_its_queue_is_full(stuck: Path) -> None:
+def test_the_health_check_reports_that_the_queue_of_a_stuck_worker_is_full(stuck: Path) -> None:
     [sentence] = unready([stuck / "old/0.sock"])
     assert sentence.endswith("the worker accepts no connection: its queue is full")

@@ -70,7 +70,9 @@ def gap_of(event: Received) -> dict[str, object]:
         ("topic=a&%ff=a", "not UTF-8"),
     ],
 )
-def test_a_query_that_is_not_taken_is_told_why(server: Served, query: str, detail: str) -> None:
+def test_a_refused_query_is_answered_with_the_reason(
+    server: Served, query: str, detail: str
+) -> None:
     for headers in ({}, AUTHORIZATION):
         answer = httpx.get(f"{server.url}{PATH}?{query}", headers=headers)
         assert answer.status_code == 400
@@ -79,7 +81,7 @@ def test_a_query_that_is_not_taken_is_told_why(server: Served, query: str, detai
         assert detail in answer.json()["detail"]
 
 
-def test_as_many_topics_as_the_limit_and_odd_ones_are_taken(server: Served) -> None:
+def test_as_many_topics_as_the_limit_and_unusual_ones_are_accepted(server: Served) -> None:
     async def scenario(publisher: Publisher) -> None:
         odd = ["", " ", "{", "{}", "{a", "é{x}", "a\0b", "\u2028", "*a", "{+a}{+b}{+c}", "%", "%zz"]
         topics = [*odd, *map(str, range(100 - len(odd)))]
@@ -93,20 +95,20 @@ def test_as_many_topics_as_the_limit_and_odd_ones_are_taken(server: Served) -> N
     with_publisher(server, scenario)
 
 
-def test_a_stream_has_only_so_many_templates(server: Served) -> None:
+def test_the_number_of_templates_of_a_stream_is_limited(server: Served) -> None:
     topics = [f"a/{{v}}/{number}" for number in range(11)]
     answer = httpx.get(f"{server.url}{PATH}", params={"topic": topics})
     assert answer.status_code == 400
     assert answer.json()["detail"] == "The query has 11 URI templates; at most 10 are allowed."
 
 
-def test_the_templates_of_a_stream_may_be_only_so_large_together(server: Served) -> None:
+def test_the_total_size_of_the_templates_of_a_stream_is_limited(server: Served) -> None:
     answer = httpx.get(f"{server.url}{PATH}", params={"topic": ["{+a}" * 100, "{+b}" * 100]})
     assert answer.status_code == 400
     assert "too large together" in answer.json()["detail"]
 
 
-def test_an_id_that_another_writer_has_given_beyond_ascii_is_gone_on_from() -> None:
+def test_a_client_resumes_from_an_id_beyond_ascii_that_another_writer_gave() -> None:
     with ValkeyServer() as valkey:
         settings = Settings(broker_url=valkey.url, broker_password=valkey.password)
         with Served(create_app(settings), ours=True) as served:
@@ -119,7 +121,7 @@ def test_an_id_that_another_writer_has_given_beyond_ascii_is_gone_on_from() -> N
                 assert dict(answer.headers.raw)[b"last-event-id"] == "é1".encode()
 
 
-def test_the_answer_is_a_stream_that_nobody_keeps(server: Served) -> None:
+def test_the_answer_is_a_stream_that_no_cache_keeps(server: Served) -> None:
     async def scenario(publisher: Publisher) -> None:
         async with following(server.address, "a") as client:
             assert await data_to_the_last(publisher, client, "a") == []
@@ -132,7 +134,9 @@ def test_the_answer_is_a_stream_that_nobody_keeps(server: Served) -> None:
     with_publisher(server, scenario)
 
 
-def test_the_answer_names_the_id_that_it_goes_on_from_where_one_was_asked(server: Served) -> None:
+def test_the_answer_to_a_request_with_an_id_names_the_id_that_it_resumes_from(
+    server: Served,
+) -> None:
     async def scenario(publisher: Publisher) -> None:
         await publisher.publish("a", id="own")
         place = await publisher.publish("a")
@@ -156,7 +160,7 @@ def test_the_answer_names_the_id_that_it_goes_on_from_where_one_was_asked(server
 
 
 @pytest.mark.parametrize("carrier", ["header", "query"])
-def test_an_empty_id_is_none(server: Served, carrier: str) -> None:
+def test_an_empty_id_counts_as_no_id(server: Served, carrier: str) -> None:
     async def scenario(publisher: Publisher) -> None:
         await publisher.publish("a", data="before")
         headers = {"Last-Event-ID": ""} if carrier == "header" else {}
@@ -187,7 +191,9 @@ def test_each_spelling_in_the_query_means_the_same_and_the_newest_place_counts(
 
 
 @pytest.mark.parametrize("no_id", ["0", "null", "undefined"])
-def test_a_clients_word_for_no_id_is_live_without_a_gap(server: Served, no_id: str) -> None:
+def test_the_placeholder_of_a_client_without_an_id_starts_live_without_a_gap(
+    server: Served, no_id: str
+) -> None:
     async def scenario(publisher: Publisher) -> None:
         await publisher.publish("a", data="before")
         async with following(server.address, "a", headers={"Last-Event-ID": no_id}) as client:
@@ -197,7 +203,7 @@ def test_a_clients_word_for_no_id_is_live_without_a_gap(server: Served, no_id: s
     with_publisher(server, scenario)
 
 
-def test_the_header_goes_before_the_query(server: Served) -> None:
+def test_the_header_takes_precedence_over_the_query(server: Served) -> None:
     async def scenario(publisher: Publisher) -> None:
         ids = [await publisher.publish("a", data=str(number)) for number in range(4)]
         headers = {"Last-Event-ID": ids[2]}
@@ -208,7 +214,7 @@ def test_the_header_goes_before_the_query(server: Served) -> None:
     with_publisher(server, scenario)
 
 
-def test_a_client_goes_on_from_an_own_id_and_from_a_place(server: Served) -> None:
+def test_a_client_resumes_from_a_publishers_id_and_from_a_place(server: Served) -> None:
     async def scenario(publisher: Publisher) -> None:
         own = ["urn:uuid:1", "with space", "ä".encode().hex(), "!~"]
         for event_id in own:
@@ -230,7 +236,7 @@ def test_a_client_goes_on_from_an_own_id_and_from_a_place(server: Served) -> Non
     with_publisher(server, scenario)
 
 
-def test_earliest_gives_the_whole_history_without_a_gap(server: Served) -> None:
+def test_earliest_replays_the_whole_history_without_a_gap(server: Served) -> None:
     async def scenario(publisher: Publisher) -> None:
         for number in range(5):
             await publisher.publish("ab"[number % 2], data=str(number))
@@ -249,7 +255,7 @@ def test_without_an_id_a_client_gets_nothing_of_the_history(server: Served) -> N
     with_publisher(server, scenario)
 
 
-def test_an_unknown_id_gets_a_gap_and_then_everything(server: Served) -> None:
+def test_an_unknown_id_is_answered_with_a_gap_and_the_whole_history(server: Served) -> None:
     async def scenario(publisher: Publisher) -> None:
         await publisher.publish("a", data="1")
         await publisher.publish("a", data="2")
@@ -263,7 +269,9 @@ def test_an_unknown_id_gets_a_gap_and_then_everything(server: Served) -> None:
     with_publisher(server, scenario)
 
 
-def test_an_id_of_a_private_event_is_unknown_to_who_may_not_read_it(server: Served) -> None:
+def test_the_id_of_a_private_event_is_unknown_to_a_client_that_may_not_read_it(
+    server: Served,
+) -> None:
     async def answered(
         headers: dict[str, str], asked: str
     ) -> tuple[dict[str, str], list[tuple[object, ...]]]:
@@ -292,7 +300,7 @@ def test_an_id_of_a_private_event_is_unknown_to_who_may_not_read_it(server: Serv
     with_publisher(server, scenario)
 
 
-def test_private_events_of_the_history_go_to_those_alone_who_may_read_them(
+def test_private_events_of_the_history_go_only_to_clients_that_may_read_them(
     server: Served,
 ) -> None:
     async def scenario(publisher: Publisher) -> None:
@@ -311,7 +319,7 @@ def test_private_events_of_the_history_go_to_those_alone_who_may_read_them(
     with_publisher(server, scenario)
 
 
-def test_several_topics_in_one_stream_keep_the_logs_order(server: Served) -> None:
+def test_several_topics_in_one_stream_keep_the_order_of_the_history(server: Served) -> None:
     async def scenario(publisher: Publisher) -> None:
         first = await publisher.publish("a", data="0")
         async with following(server.address, "c", "a", "b") as live:
@@ -326,7 +334,7 @@ def test_several_topics_in_one_stream_keep_the_logs_order(server: Served) -> Non
     with_publisher(server, scenario)
 
 
-def test_templates_and_alternates_bring_an_event_once(server: Served) -> None:
+def test_an_event_that_matches_by_templates_and_alternates_is_sent_once(server: Served) -> None:
     book, user = "https://example.com/books/1", "https://example.com/users/2/"
     selectors = ("https://example.com/books/{id}", book, user, "https://example.com/users/{+x}")
 
@@ -345,7 +353,7 @@ def test_templates_and_alternates_bring_an_event_once(server: Served) -> None:
     with_publisher(server, scenario)
 
 
-def test_the_star_selects_every_topic_and_a_topic_called_so(server: Served) -> None:
+def test_the_star_selects_every_topic_and_the_topic_that_is_a_star(server: Served) -> None:
     async def scenario(publisher: Publisher) -> None:
         async with (
             following(server.address, "*") as everything,
@@ -376,7 +384,9 @@ def test_a_long_history_is_replayed_in_order_and_goes_on_live(ring_events: int) 
 
 
 @pytest.mark.parametrize("with_own_ids", [True, False], ids=["own ids", "places"])
-def test_who_was_away_for_longer_than_the_history_is_told_of_the_gap(*, with_own_ids: bool) -> None:
+def test_a_client_that_was_away_for_longer_than_the_history_is_sent_a_gap(
+    *, with_own_ids: bool
+) -> None:
     settings = Settings(token_key=KEY, history_events=3, ring_events=3)
 
     async def scenario(publisher: Publisher) -> None:
@@ -404,7 +414,7 @@ def test_who_was_away_for_longer_than_the_history_is_told_of_the_gap(*, with_own
         with_publisher(server, scenario)
 
 
-def test_the_gaps_own_id_is_a_place_to_go_on_from_without_another_gap() -> None:
+def test_a_client_resumes_from_the_id_of_a_gap_without_another_gap() -> None:
     settings = Settings(token_key=KEY, history_events=3, ring_events=3)
 
     async def scenario(publisher: Publisher) -> None:
@@ -422,7 +432,7 @@ def test_the_gaps_own_id_is_a_place_to_go_on_from_without_another_gap() -> None:
 
 
 @pytest.mark.parametrize("ours", [True, False], ids=["direct", "asgi"])
-def test_heartbeats_can_be_events_that_move_the_clients_place(*, ours: bool) -> None:
+def test_heartbeats_can_be_events_that_move_the_cursor_of_the_client(*, ours: bool) -> None:
     async def scenario(publisher: Publisher) -> None:
         async with following(server.address, "quiet", heartbeat="event") as client:
             await until(lambda: client.events)
@@ -445,7 +455,7 @@ def test_heartbeats_can_be_events_that_move_the_clients_place(*, ours: bool) -> 
 
 
 @pytest.mark.parametrize("query", [{}, {"heartbeat": "x"}, {"heartbeat": ""}])
-def test_else_heartbeats_are_comments(query: dict[str, str]) -> None:
+def test_heartbeats_are_comments_by_default(query: dict[str, str]) -> None:
     async def scenario(publisher: Publisher) -> None:
         async with following(server.address, "quiet", **query) as client:
             await until(lambda: client.heartbeats)
@@ -456,7 +466,7 @@ def test_else_heartbeats_are_comments(query: dict[str, str]) -> None:
         with_publisher(server, scenario)
 
 
-def test_a_stream_above_the_workers_limit_is_told_to_come_back(
+def test_a_stream_above_the_limit_of_the_worker_gets_a_retry_delay(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def scenario(publisher: Publisher) -> None:
@@ -477,7 +487,7 @@ def test_a_stream_above_the_workers_limit_is_told_to_come_back(
     assert reasons.count("worker full") == 1
 
 
-def test_without_valkey_a_stream_is_told_to_come_back(
+def test_without_valkey_a_stream_gets_a_retry_delay(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     settings = Settings(token_key=KEY, broker_url=f"redis://127.0.0.1:{free_port()}")
@@ -489,7 +499,7 @@ def test_without_valkey_a_stream_is_told_to_come_back(
     assert reasons.count("worker unready") == 1
 
 
-def test_head_answers_as_get_and_ends(server: Served) -> None:
+def test_head_is_answered_as_get_and_ends(server: Served) -> None:
     url = f"{server.url}{PATH}?topic=a&lastEventID=earliest"
     with httpx.Client() as client:
         for _ in range(2):
@@ -504,7 +514,7 @@ def test_head_answers_as_get_and_ends(server: Served) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_another_method_is_told_the_allowed_ones(server: Served, method: str) -> None:
+def test_another_method_is_answered_with_the_allowed_ones(server: Served, method: str) -> None:
     answer = httpx.request(method, f"{server.url}{PATH}?topic=a")
     assert answer.status_code == 405
     assert answer.headers["allow"] == "GET, HEAD, POST"
@@ -593,7 +603,7 @@ ADDED = (
 )
 
 
-def test_a_preflight_allows_what_the_protocol_needs_and_what_browsers_tools_add() -> None:
+def test_a_preflight_allows_the_headers_of_the_protocol_and_of_tools_in_browsers() -> None:
     with Served(create_app(Settings(token_key=KEY, cors_origins=PAGE)), ours=True) as server:
         asked = {
             "Origin": PAGE,
@@ -608,7 +618,7 @@ def test_a_preflight_allows_what_the_protocol_needs_and_what_browsers_tools_add(
     assert {*allowed} == needed | {*ADDED}
 
 
-def test_without_allowed_origins_no_answer_speaks_of_them(server: Served) -> None:
+def test_without_allowed_origins_no_answer_has_cors_headers(server: Served) -> None:
     assert asked_from(server, PAGE) == {}
 
 
@@ -630,7 +640,7 @@ def metric(server: Served, name: str) -> float:
     return metrics(server).get(name, 0)
 
 
-def test_the_figures_say_what_happened(server: Served) -> None:
+def test_the_metrics_count_streams_publishes_deliveries_and_refusals(server: Served) -> None:
     async def scenario(publisher: Publisher) -> None:
         assert metric(server, "barestream_history_up") == 1
         first = await publisher.publish("a", data="0")
@@ -667,7 +677,7 @@ def test_the_figures_say_what_happened(server: Served) -> None:
     with_publisher(server, scenario)
 
 
-def test_the_figures_say_why_streams_ended() -> None:
+def test_the_metrics_count_ended_streams_by_reason() -> None:
     settings = Settings(token_key=KEY, streams_per_worker=1)
 
     async def scenario(_: Publisher) -> None:
@@ -683,5 +693,5 @@ def test_the_figures_say_why_streams_ended() -> None:
 ENDED = 'barestream_streams_ended_total{{reason="{}"}}'
 
 
-def test_it_is_ready_and_says_so(server: Served) -> None:
+def test_the_service_reports_that_it_is_ready(server: Served) -> None:
     wait_for("readiness", lambda: httpx.get(f"{server.url}/readyz").status_code == 200)

@@ -21,7 +21,7 @@ def _short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GUNICORN_CMD_ARGS", f"--timeout {TIMEOUT_SECONDS}")
 
 
-def test_what_waits_for_a_worker_that_hangs_is_served_by_its_successor(
+def test_requests_that_wait_for_a_hung_worker_are_served_by_its_successor(
     figure: Callable[[str], None],
 ) -> None:
     async def act() -> None:
@@ -39,14 +39,14 @@ def test_what_waits_for_a_worker_that_hangs_is_served_by_its_successor(
         wait_for("its end", lambda: not is_alive(hung))
 
 
-def test_a_worker_that_hangs_holds_no_stop_up_for_the_whole_drain() -> None:
+def test_a_hung_worker_does_not_delay_a_stop_for_the_whole_drain() -> None:
     with Service(workers=1, drain_seconds=60) as service:
         os.kill(service.workers()[0], signal.SIGSTOP)
         service.signal(signal.SIGTERM)
         wait_for("the end", lambda: not service.is_app_running(), TIMEOUT_SECONDS + 7)
 
 
-def test_a_worker_that_hangs_as_it_starts_is_killed_too() -> None:
+def test_a_worker_that_hangs_at_its_start_is_killed_too() -> None:
     with Service(workers=1) as service:
         [first] = service.workers()
         service.signal(signal.SIGHUP)
@@ -91,7 +91,7 @@ def test_workers_whose_master_was_killed_drain_and_end() -> None:
         assert f"the master (pid {master}) has ended" in said[0]["message"]
 
 
-def test_workers_that_are_told_to_stop_as_they_are_forked_stop() -> None:
+def test_workers_that_are_signalled_while_they_are_forked_stop() -> None:
     with Service(workers=1) as service:
         [newest] = told = service.workers()
         for _ in range(20):

@@ -188,7 +188,9 @@ CHALLENGE_INVALID = 'Bearer error="invalid_token"'
 
 @KINDS
 @EACH
-def test_who_publishes(server: Served, carrier: str, kind: str, *, private: bool) -> None:
+def test_a_token_decides_whether_a_publish_is_accepted_by_each_carrier(
+    server: Served, carrier: str, kind: str, *, private: bool
+) -> None:
     status = {"right": 200, "wrong selector": 403}.get(kind, 401)
     answer = assert_publishes(server, carried(TOKENS[kind](), carrier), status, private=private)
     if status == 401:
@@ -198,7 +200,9 @@ def test_who_publishes(server: Served, carrier: str, kind: str, *, private: bool
 
 @KINDS
 @EACH
-def test_who_reads(server: Served, carrier: str, kind: str, *, private: bool) -> None:
+def test_a_token_decides_which_updates_a_stream_gets_by_each_carrier(
+    server: Served, carrier: str, kind: str, *, private: bool
+) -> None:
     request = carried(TOKENS[kind](), carrier)
     if kind in INVALID:
         assert_unauthorized(server, request, challenge=CHALLENGE_INVALID)
@@ -208,7 +212,7 @@ def test_who_reads(server: Served, carrier: str, kind: str, *, private: bool) ->
 
 @KINDS
 @EACH
-def test_who_reads_where_nobody_may_without_a_token(
+def test_a_token_decides_which_updates_a_stream_gets_where_anonymous_streams_are_refused(
     closed_server: Served, carrier: str, kind: str, *, private: bool
 ) -> None:
     request = carried(TOKENS[kind](), carrier)
@@ -224,14 +228,18 @@ def test_who_reads_where_nobody_may_without_a_token(
 
 @pytest.mark.parametrize("kind", ["none", "bad signature", "wrong selector", "right"])
 @pytest.mark.parametrize("carrier", CARRIERS)
-def test_who_publishes_through_nginx(hub: Service, carrier: str, kind: str) -> None:
+def test_a_token_decides_whether_a_publish_is_accepted_through_nginx(
+    hub: Service, carrier: str, kind: str
+) -> None:
     status = {"right": 200, "wrong selector": 403}.get(kind, 401)
     assert_publishes(hub, carried(TOKENS[kind](), carrier), status, private=True)
 
 
 @pytest.mark.parametrize("kind", ["none", "bad signature", "wrong selector", "right"])
 @pytest.mark.parametrize("carrier", CARRIERS)
-def test_who_reads_private_updates_through_nginx(hub: Service, carrier: str, kind: str) -> None:
+def test_a_token_decides_whether_a_stream_gets_private_updates_through_nginx(
+    hub: Service, carrier: str, kind: str
+) -> None:
     request = carried(TOKENS[kind](), carrier)
     if kind in INVALID:
         assert_unauthorized(hub, request, challenge=CHALLENGE_INVALID)
@@ -240,15 +248,13 @@ def test_who_reads_private_updates_through_nginx(hub: Service, carrier: str, kin
 
 
 @pytest.mark.parametrize("origin", [None, "null", FOREIGN, f"{ALLOWED}.evil.example"])
-def test_a_cookie_publishes_from_no_other_origin_than_the_allowed_ones(
-    server: Served, origin: str | None
-) -> None:
+def test_a_cookie_publishes_only_from_an_allowed_origin(server: Served, origin: str | None) -> None:
     request = carried(TOKENS["right"](), "cookie", origin)
     answer = assert_publishes(server, request, 403, private=False)
     assert "cookie" in answer.json()["detail"]
 
 
-def test_a_cookie_publishes_from_the_hubs_own_origin_and_by_a_referer(
+def test_a_cookie_publishes_from_the_origin_of_the_hub_by_origin_or_referer(
     server: Served, hub: Service
 ) -> None:
     for target in (server, hub):
@@ -261,7 +267,7 @@ def test_a_cookie_publishes_from_the_hubs_own_origin_and_by_a_referer(
         assert_publishes(target, by_referer, 403, private=False)
 
 
-def test_a_token_of_a_better_carrier_is_not_made_good_by_a_worse_one(server: Served) -> None:
+def test_a_bad_token_is_refused_even_if_a_later_carrier_has_a_good_one(server: Served) -> None:
     bad, right = TOKENS["bad signature"](), TOKENS["right"]()
     by_header, by_query = carried(bad, "header"), carried(bad, "query")
     good_query, good_cookie = carried(right, "query"), carried(right, "cookie")
@@ -330,7 +336,7 @@ def test_a_right_to_some_topics_of_an_update_is_not_enough_to_publish_it(server:
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)
-def test_a_stream_ends_when_its_token_does(
+def test_a_stream_ends_when_its_token_expires(
     server: Served, carrier: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     # After 3 to 4 s: enough to subscribe and to publish on a loaded machine.
@@ -361,7 +367,9 @@ def test_a_stream_ends_when_its_token_does(
     assert_publishes(server, request, 401, private=False)
 
 
-def test_a_stream_ends_at_a_part_of_a_second_too_and_through_nginx_cleanly(hub: Service) -> None:
+def test_a_stream_ends_cleanly_through_nginx_when_its_token_expires_between_two_seconds(
+    hub: Service,
+) -> None:
     expires_at = time.time() + 3.3
     request = carried(jws(claims(TOPIC, exp=expires_at)), "header")
 
@@ -440,7 +448,7 @@ def lose_the_app_under_a_stream(service: Service, token: str) -> None:
     asyncio.run(act())
 
 
-def test_no_token_reaches_a_log() -> None:
+def test_no_token_is_written_to_a_log() -> None:
     right = jws(claims("*", exp=int(time.time()) + 3600))
     others = [
         jws(claims(TOPIC), key="another key, as long as the hub's own is"),

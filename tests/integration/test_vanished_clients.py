@@ -23,7 +23,7 @@ def impatient(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": f"{tmp_path}:{ROOT / 'src'}"}
 
 
-def test_a_client_that_vanished_is_let_go_of(impatient: dict[str, str]) -> None:
+def test_the_connection_of_a_vanished_client_is_closed(impatient: dict[str, str]) -> None:
     with (
         Bound(environment=impatient, slow_seconds=1, heartbeat_seconds=1) as service,
         socket.create_connection(service.address, timeout=10) as client,

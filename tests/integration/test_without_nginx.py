@@ -77,7 +77,7 @@ def assert_serves(bound: Bound) -> None:
         assert answer.startswith(b"HTTP/1.1 200 ")
 
 
-def test_connections_that_are_not_finished_with_their_first_request_are_ended(
+def test_connections_that_do_not_finish_their_first_request_are_closed(
     bound: Bound,
 ) -> None:
     with ExitStack() as stack:
@@ -133,7 +133,7 @@ def test_a_body_that_comes_slowly_but_steadily_is_waited_for(impatient: socket.s
     assert impatient.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_head_that_has_no_end_is_refused_and_held_by_nobody(
+def test_a_head_without_an_end_is_refused_and_not_kept_in_memory(
     bound: Bound, wire: socket.socket
 ) -> None:
     before = resident_kb(bound.worker)
@@ -163,7 +163,7 @@ def resident_kb(pid: int) -> int:
     ],
     ids=["field", "fields", "path", "query", "trailer"],
 )
-def test_what_is_longer_than_a_head_may_be_is_told_so(
+def test_a_head_that_is_too_long_is_refused_with_the_reason(
     bound: Bound, wire: socket.socket, sent: str, status: int
 ) -> None:
     if status == 431 and sent.startswith("POST"):
@@ -223,7 +223,7 @@ def test_a_small_body_that_is_refused_costs_no_connection(wire: socket.socket) -
     assert answered(wire, sent).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_client_that_waits_for_leave_gets_it_once_its_token_counts(
+def test_a_client_that_expects_100_continue_gets_it_when_its_token_is_valid(
     wire: socket.socket,
 ) -> None:
     wire.sendall(post(BEARER, "Expect: 100-continue\r\nContent-Length: 7\r\n", body="").encode())
@@ -232,7 +232,7 @@ def test_a_client_that_waits_for_leave_gets_it_once_its_token_counts(
     assert wire.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_stream_that_is_asked_for_with_a_large_body_is_refused(wire: socket.socket) -> None:
+def test_a_request_for_a_stream_with_a_large_body_is_refused(wire: socket.socket) -> None:
     head = get("/events", "Host: x", "Content-Length: 1000000")
     assert_problem(answered(wire, head + "x" * 1_000_000), 413)
 
@@ -285,22 +285,28 @@ def half_closed(wire: socket.socket, sent: str) -> bytes:
     return rest(wire)
 
 
-def test_a_client_that_has_closed_its_half_gets_its_answers(wire: socket.socket) -> None:
+def test_a_client_that_closed_its_half_of_the_connection_gets_its_answers(
+    wire: socket.socket,
+) -> None:
     answers = half_closed(wire, get("/healthz", "Host: x") * 3)
     assert answers.count(b"HTTP/1.1 200 ") == 3
 
 
-def test_a_publish_whose_client_has_closed_its_half_is_answered(wire: socket.socket) -> None:
+def test_a_publish_is_answered_when_its_client_has_closed_its_half_of_the_connection(
+    wire: socket.socket,
+) -> None:
     assert half_closed(wire, post(BEARER, "Content-Length: 7\r\n")).startswith(b"HTTP/1.1 200 ")
 
 
-def test_half_a_request_whose_client_has_closed_its_half_is_no_request(
+def test_half_a_request_before_a_closed_half_of_the_connection_is_no_request(
     wire: socket.socket,
 ) -> None:
     assert half_closed(wire, "GET / HTTP/1.1\r\n") == b""
 
 
-def test_a_stream_ends_when_its_client_closes_its_half(bound: Bound, wire: socket.socket) -> None:
+def test_a_stream_ends_when_its_client_closes_its_half_of_the_connection(
+    bound: Bound, wire: socket.socket
+) -> None:
     wire.sendall(get("/events", "Host: x").encode())
     assert wire.recv(1000).startswith(b"HTTP/1.1 200 ")
     ended = len(bound.says("stream ended"))
@@ -309,7 +315,9 @@ def test_a_stream_ends_when_its_client_closes_its_half(bound: Bound, wire: socke
     wait_for("the stream's end", lambda: len(bound.says("stream ended")) > ended)
 
 
-def test_a_stream_whose_client_closes_its_half_at_once_ends_too(wire: socket.socket) -> None:
+def test_a_stream_ends_when_its_client_closes_its_half_of_the_connection_at_once(
+    wire: socket.socket,
+) -> None:
     # Before or after its first bytes.
     assert half_closed(wire, get("/events", "Host: x"))[:13] in {b"", b"HTTP/1.1 200 "}
 
@@ -333,7 +341,7 @@ def test_a_request_that_asks_for_another_protocol_is_answered_as_plain_http(
         ("Transfer-Encoding: chunked\r\n", "e\r\ntopic=t&id=abc\r\n0\r\n\r\n"),
     ],
 )
-def test_a_publish_that_asks_for_another_protocol_is_taken(
+def test_a_publish_that_asks_for_another_protocol_is_accepted(
     wire: socket.socket, framing: str, body: str
 ) -> None:
     # Java's client asks for h2c beside each request to http://.
@@ -413,7 +421,7 @@ def test_a_soft_limit_of_open_files_is_raised_where_the_streams_need_more() -> N
         )
 
 
-def test_streams_that_were_asked_for_and_cannot_be_open_stop_the_start() -> None:
+def test_a_setting_of_more_streams_than_files_allow_stops_the_start() -> None:
     with Bound(files=(100, 128), streams_per_worker=33) as bound:
         assert bound.exit_code == 1
         assert (
