@@ -3,7 +3,7 @@
  * that each stream gets each of its events once and in order.
  *
  * An event's data is "<sequence> <stamp> <padding>". The stamp is the moment at which the event was
- * due, in nanoseconds of the monotonic clock: whoever makes a publisher wait pays for it.
+ * due, in nanoseconds of the monotonic clock: it counts a publisher's wait too.
  *
  * One thread, one epoll, no allocation per event: the client must not be what is measured.
  *
@@ -43,7 +43,7 @@
 /* How often the end of a drain is looked for. */
 #define DRAIN_POLL_NS (20 * NS_PER_SECOND / 1000)
 
-/* How long what should not come any more is waited for. */
+/* The time for which events that must not arrive any more are waited for. */
 #define LINGER_NS (NS_PER_SECOND / 5)
 
 /* A unix socket whose queue is full is tried again so much later. */
@@ -709,7 +709,7 @@ static void settle(struct ledger *ledger, uint64_t sequence, bool accepted)
         ledger->settled++;
 }
 
-/* An event that was accepted is owed to all who want it, and so is one that any of them has. */
+/* An accepted event is owed to all streams that want it; so is one that any of them has. */
 static bool is_owed(const struct event *event)
 {
     return event->accepted || event->seen;
@@ -745,7 +745,7 @@ struct publisher {
 
 enum phase { OPENING, SETTLING, WARMING_UP, MEASURING, DRAINING, LINGERING, OVER };
 
-/* What each begins with, for whoever watches from outside. */
+/* The mark at the begin of each phase, for the program that watches the client. */
 static const char *const MARKS[] = {
     [OPENING] = "opening", [SETTLING] = "open", [WARMING_UP] = "publishing", [MEASURING] = "start",
     [DRAINING] = "end", [LINGERING] = "drained", [OVER] = "over",

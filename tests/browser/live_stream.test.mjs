@@ -66,7 +66,7 @@ test('a url that has a query keeps it', () => {
   assert.equal(browser.lastSource.url, '/events?topic=a&lastEventID=%235000-0');
 });
 
-test('it is live at the first event, not at open', () => {
+test('the stream is live at the first event, not at open', () => {
   const { stream } = started();
   browser.lastSource.open();
   assert.equal(stream.state, 'connecting');
@@ -89,7 +89,7 @@ test('only the first event of a client without a cursor is a snapshot', () => {
   assert.deepEqual(record.details.map(({ isSnapshot }) => isSnapshot), [true, false, false]);
 });
 
-test('an event that was given out, or an older one, is dropped and counted', () => {
+test('an event that was delivered before, or an older one, is dropped and counted', () => {
   const { stream, record } = live(5, 6, 6, 4, 7);
   assert.deepEqual(record.ticks, [5, 6, 7]);
   assert.equal(stream.droppedCount, 2);
@@ -102,7 +102,7 @@ test('a dropped event still shows that the stream is live', () => {
   assert.equal(stream.state, 'live');
 });
 
-test('a gap is told once and moves the cursor', () => {
+test('a gap is reported once and moves the cursor', () => {
   const { stream, record } = started({ cursor: idOf(1) });
   browser.lastSource.gap(100, 99);
   browser.lastSource.gap(100, 99);
@@ -135,7 +135,7 @@ test('a gap of unknown size, or one that cannot be read, has missed null', () =>
   assert.deepEqual(record.gaps, [null, null]);
 });
 
-test('a lost stream is made anew from the last event, after a delay that is told', () => {
+test('a lost stream is reopened from the last event, after a delay that is reported', () => {
   const { stream } = live(1, 2);
   browser.lastSource.fail();
   assert.equal(stream.state, 'reconnecting');
@@ -186,7 +186,7 @@ test('the first event resets the delay', () => {
   assert.equal(delayMs(stream), 2_000);
 });
 
-test('it stays reconnecting, not connecting, until the first event', () => {
+test('the state stays reconnecting, not connecting, until the first event', () => {
   const { record } = live(1);
   browser.lastSource.fail();
   browser.advance(2_000);
@@ -195,7 +195,7 @@ test('it stays reconnecting, not connecting, until the first event', () => {
   assert.deepEqual(record.states, ['connecting', 'live', 'reconnecting', 'reconnecting', 'live']);
 });
 
-test('a connect that hangs is given up after fifteen seconds', () => {
+test('a connect that hangs is abandoned after fifteen seconds', () => {
   const { stream } = started();
   browser.advance(14_000);
   assert.equal(stream.state, 'connecting');
@@ -203,7 +203,7 @@ test('a connect that hangs is given up after fifteen seconds', () => {
   assert.equal(stream.state, 'reconnecting');
 });
 
-test('a new client that gets nothing at once is made anew', () => {
+test('the stream of a new client that gets nothing at once is reopened', () => {
   const { stream } = started();
   browser.lastSource.open();
   browser.advance(17_000);
@@ -219,7 +219,7 @@ test('a client that resumes waits as long as the unknown interval may be', () =>
   assert.equal(stream.state, 'reconnecting');
 });
 
-test('silence of an unknown interval is borne for 150 seconds', () => {
+test('silence is accepted for 150 seconds while the interval is unknown', () => {
   const { stream } = live(120);
   browser.advance(149_000);
   assert.equal(stream.state, 'live');
@@ -227,7 +227,7 @@ test('silence of an unknown interval is borne for 150 seconds', () => {
   assert.equal(stream.state, 'reconnecting');
 });
 
-test('silence of a one second ticker is borne for ten seconds', () => {
+test('silence is accepted for ten seconds from a ticker of one second', () => {
   const { stream } = live(1, 2, 3);
   browser.advance(9_000);
   assert.equal(stream.state, 'live');
@@ -235,7 +235,7 @@ test('silence of a one second ticker is borne for ten seconds', () => {
   assert.equal(stream.state, 'reconnecting');
 });
 
-test('silence of a two minute ticker is borne for three intervals', () => {
+test('silence is accepted for three intervals from a ticker of two minutes', () => {
   const { stream } = live(120, 240, 360);
   browser.advance(359_000);
   assert.equal(stream.state, 'live');
@@ -284,7 +284,7 @@ test('after a sleep, events that were queued come before the stream is judged', 
   assert.deepEqual(record.ticks, [1, 2, 3, 4]);
 });
 
-test('after a sleep, a stream that is open and dead is made anew within seconds', () => {
+test('after a sleep, a stream that is open and dead is reopened within seconds', () => {
   const { stream } = live(1, 2, 3);
   browser.sleep(3_600_000);
   tab.fire('visibilitychange');
@@ -311,7 +311,7 @@ test('a wall clock that is set back neither delays a retry nor blinds the watchd
   assert.equal(browser.sources.length, 2);
 });
 
-test('without a network it is offline, and back at once when the network is', () => {
+test('without a network the state is offline, and the stream is back with the network', () => {
   const { stream } = live(1);
   tab.goOffline();
   assert.equal(stream.state, 'offline');
@@ -321,7 +321,7 @@ test('without a network it is offline, and back at once when the network is', ()
   assert.equal(browser.lastSource.cursor, idOf(1));
 });
 
-test('offline it goes on trying, still says Offline, and believes an event', () => {
+test('offline the stream keeps retrying, still reports offline, and accepts an event', () => {
   const { stream } = live(1);
   tab.goOffline();
   browser.advance(2_000);
@@ -334,13 +334,13 @@ test('offline it goes on trying, still says Offline, and believes an event', () 
   assert.equal(stream.state, 'live');
 });
 
-test('online does not disturb a stream that lives', () => {
+test('the event online does not disturb a live stream', () => {
   live(1);
   tab.goOnline();
   assert.equal(browser.sources.length, 1);
 });
 
-test('stopped it holds no connection and makes none', () => {
+test('a stopped stream holds no connection and opens none', () => {
   const { stream } = live(1);
   stream.stop();
   tab.goOnline();
@@ -351,7 +351,7 @@ test('stopped it holds no connection and makes none', () => {
   assert.equal(browser.openSources.length, 0);
 });
 
-test('stopped while it waits, it does not retry', () => {
+test('a stream that is stopped while it waits does not retry', () => {
   const { stream } = live(1);
   browser.lastSource.fail();
   stream.stop();
@@ -360,7 +360,7 @@ test('stopped while it waits, it does not retry', () => {
   assert.equal(stream.retryAtMs, null);
 });
 
-test('a listener may stop the stream at the very loss of it', () => {
+test('a listener may stop the stream when the loss is reported to it', () => {
   const { stream } = live(1);
   stream.addEventListener('statechange', ({ detail: { state } }) => {
     if (state === 'reconnecting') stream.stop();
@@ -370,7 +370,7 @@ test('a listener may stop the stream at the very loss of it', () => {
   assert.equal(browser.sources.length, 1);
 });
 
-test('started again it goes on from the cursor', () => {
+test('a stream that is started again goes on from the cursor', () => {
   const { stream, record } = live(1, 2);
   stream.stop();
   stream.start();
@@ -378,13 +378,13 @@ test('started again it goes on from the cursor', () => {
   assert.equal(record.states.at(-1), 'connecting');
 });
 
-test('started twice it has one connection', () => {
+test('a stream that is started twice has one connection', () => {
   const { stream } = live(1);
   stream.start();
   assert.equal(browser.sources.length, 1);
 });
 
-test('it holds no connection in the back/forward cache, and comes back from the cursor', () => {
+test('a page in the back/forward cache holds no connection, and resumes from the cursor', () => {
   const { stream } = live(1);
   tab.fire('pagehide');
   assert.equal(browser.openSources.length, 0);
@@ -393,7 +393,7 @@ test('it holds no connection in the back/forward cache, and comes back from the 
   assert.equal(stream.state, 'connecting');
 });
 
-test('what an abandoned EventSource still says is not heard', () => {
+test('events of an abandoned EventSource are ignored', () => {
   const { record } = live(1);
   const abandoned = browser.lastSource;
   abandoned.fail();

@@ -26,7 +26,7 @@ async function tick(...seconds) {
   await browser.settle();
 }
 
-test('where there are locks and channels the stream is shared', () => {
+test('tabs share the stream in a browser with locks and channels', () => {
   assert.ok(openStream('/events', { window: browser.openTab() }) instanceof SharedStream);
 });
 
@@ -74,7 +74,7 @@ test('a follower shows how the leader is, with its countdown', async () => {
   assert.equal(follower.stream.retryAtMs, leader.stream.retryAtMs);
 });
 
-test('a gap is told in every tab', async () => {
+test('a gap is reported in every tab', async () => {
   const tabs = [await openTab({ cursor: idOf(1) }), await openTab({ cursor: idOf(1) })];
   browser.lastSource.gap(50, 49);
   await browser.settle();
@@ -93,7 +93,7 @@ test('a clock that was set back is followed in every tab', async () => {
   assert.deepEqual(late.record.ticks, [1401, 1402]);
 });
 
-test('when the leader goes the next tab leads on, with nothing missed or shown twice', async () => {
+test('when the leader closes, the next tab leads, with nothing missed or shown twice', async () => {
   const leader = await openTab();
   const follower = await openTab();
   const third = await openTab();
@@ -106,7 +106,7 @@ test('when the leader goes the next tab leads on, with nothing missed or shown t
   for (const { record } of [follower, third]) assert.deepEqual(record.ticks, [1, 2, 3, 4]);
 });
 
-test('what the old leader said last to one tab alone, that tab tells the others', async () => {
+test('the last message of the old leader, sent to one tab, reaches the others', async () => {
   const leader = await openTab();
   const next = await openTab();
   const behind = await openTab({ cursor: null });
@@ -163,7 +163,7 @@ test('a page restored from the back/forward cache takes part again', async () =>
   assert.equal(browser.openSources.length, 1);
 });
 
-test('stop in the leader leaves the stream to the others', async () => {
+test('a stop in the leader leaves the stream to the others', async () => {
   const leader = await openTab();
   const follower = await openTab();
   await tick(1);
@@ -175,7 +175,7 @@ test('stop in the leader leaves the stream to the others', async () => {
   assert.deepEqual(follower.record.ticks, [1, 2]);
 });
 
-test('stop in a follower concerns that tab alone, and start gets what it missed', async () => {
+test('a stop in a follower stops that tab alone, and a start gets the missed events', async () => {
   const leader = await openTab();
   const follower = await openTab();
   await tick(1);
@@ -291,7 +291,7 @@ test('where the browser refuses the lock, the tab has a stream of its own', asyn
   assert.equal(browser.openSources.length, 0);
 });
 
-test('started and stopped at once it holds nothing', async () => {
+test('a stream that is started and stopped at once holds no connection', async () => {
   const { stream } = await openTab();
   stream.stop();
   stream.start();

@@ -1,4 +1,4 @@
-"""What tests have published while clients follow."""
+"""Updates that tests publish while clients follow."""
 
 import asyncio
 from collections.abc import Iterable

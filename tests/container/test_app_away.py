@@ -1,4 +1,4 @@
-"""The app's container stopped, and nginx up: what each kind of request is told."""
+"""The app's container stopped, and nginx up: the answer to each kind of request."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Fifty streams through nginx, and what ends the app: a signal, Docker, a kill."""
+"""Fifty streams through nginx, and an app ended by a signal, by Docker or by a kill."""
 
 import asyncio
 import time

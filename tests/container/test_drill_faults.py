@@ -15,6 +15,6 @@ def test_no_event_is_lost_or_repeated_whatever_part_dies(figure: Callable[[str],
     figure(f"\n{found}")
     assert outcome.is_well, found
     assert [phase.fault for phase in outcome.phases[1:]] == [fault.name for fault in FAULTS]
-    # Else the faults have met nobody.
+    # Otherwise the faults have met no client.
     assert outcome.ledger.accepted.total() >= PLAN.seconds * PLAN.events_per_second / 2
     assert sum(each.returns for each in outcome.subscribers) >= PLAN.clients

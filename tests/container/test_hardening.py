@@ -1,4 +1,4 @@
-"""What the containers may and may not do, and that a wrong setting stops them."""
+"""The rights of the containers, and the stop of a start with a wrong setting."""
 
 import re
 from collections.abc import Callable

@@ -38,7 +38,7 @@ def least_of_three(measure: Callable[[], float]) -> float:
 
 
 def assert_whole(report: Report) -> None:
-    """Fail unless everybody was ended properly, came back, and has every event once."""
+    """Fail unless every client was ended properly, came back, and has every event once."""
     assert report.verdict.accounts == []
     # What was taken was answered.
     assert report.verdict.unacknowledged == 0
@@ -164,7 +164,7 @@ def test_a_changed_setting_reloads_nginx_and_costs_less_than_3_s_without_the_app
 
 
 def change(stack: Stack, rate: object) -> None:
-    """Have the app say another thing to nginx, without a new app."""
+    """Let the app hand another setting to nginx, without a restart of the app."""
     env = "/run/barestream/current/nginx.env"
     script = f"sed 's/PUBLISH_RATE=.*/PUBLISH_RATE={rate}/' {env} >/tmp/env && cp /tmp/env {env}"
     done = stack.exec("app", "sh", "-c", script)

@@ -1,4 +1,4 @@
-"""An operator at work: a checkout, a VM, and an viewers before it."""
+"""An operator at work: a checkout, a VM, and viewers of the service."""
 
 import asyncio
 import os
@@ -42,7 +42,7 @@ class Operator:
         self.vm.set(
             TOKEN_KEY=f"'{KEY}'",
             DRAIN_SECONDS=DRAIN_SECONDS,
-            # An viewers is one address.
+            # All viewers have one address.
             STREAMS_PER_ADDRESS=2 * STREAMS,
         )
         self.must("rollout")

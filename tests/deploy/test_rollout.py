@@ -1,4 +1,4 @@
-"""Versions that come and go on a VM, before an viewers that may not notice."""
+"""Rollouts and rollbacks on a VM, with viewers that must not notice them."""
 
 import json
 import os
@@ -137,7 +137,7 @@ def test_a_second_rollout_is_refused_and_the_next_one_clears_up_after_one_that_w
     with operator.viewers(50) as viewers:
         running = operator.begin("trying it through", version)
         refused = operator.roll("rollout")
-        # As a lid that is closed: neither end can say good-bye.
+        # Like a closed laptop: neither end can close the connection.
         os.killpg(running.pid, signal.SIGKILL)
         operator.vm.console("pkill -KILL -f 'sshd-session: '")
         running.communicate()

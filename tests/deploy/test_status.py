@@ -1,4 +1,4 @@
-"""What an operator is told of a service that runs."""
+"""The status and the logs of a running service, as an operator sees them."""
 
 import re
 

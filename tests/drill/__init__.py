@@ -1,4 +1,4 @@
-"""The drill: clients that come and go, publishers, one fault after another, and a judge.
+"""The drill: clients that connect and leave, publishers, one fault after another, and a judge.
 
 It is the proof that nothing is lost: ``python tests/drill`` runs it against the real containers.
 """

@@ -1,4 +1,4 @@
-"""One run of the drill: everybody at work, one fault after another, and then the verdict."""
+"""One run of the drill: clients and publishers, one fault after another, then the verdict."""
 
 import asyncio
 import random
@@ -25,10 +25,10 @@ CALM_SECONDS = 2
 # How far back a worker remembers: less than the longest absences, more than a reconnection takes.
 RING_SECONDS = 2
 
-# Whoever is not back by then is not coming.
+# A client that is not back by then will not come back.
 MOST_SECONDS = 40
 
-# How long what should not come any more is waited for.
+# The time for which events that must not arrive any more are waited for.
 LINGER_SECONDS = 2
 
 LAG_SECONDS = 0.1
@@ -39,7 +39,7 @@ MOST_ANSWER_SECONDS = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """How large a drill is, and what its random choices follow from.
+    """The size of a drill, and the seed of its random choices.
 
     Attributes:
         seconds: For how long it publishes at least.
@@ -58,7 +58,7 @@ class Plan:
 
 @dataclass
 class Phase:
-    """What happened from one fault to the next.
+    """The figures from one fault to the next.
 
     Attributes:
         began_at: When it was struck, in seconds since the run began.
@@ -79,7 +79,7 @@ class Phase:
 
 @dataclass
 class Outcome:
-    """What a run found."""
+    """The findings of a run."""
 
     plan: Plan
     phases: list[Phase]
@@ -94,7 +94,7 @@ class Outcome:
 
     @property
     def gaps(self) -> list[str]:
-        """What clients were told is gone."""
+        """The gaps that clients were sent."""
         return [gap for each in self.subscribers for gap in each.gaps]
 
     @property
@@ -104,7 +104,7 @@ class Outcome:
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing was lost, and nobody was left out."""
+        """Whether no event was lost, and every client and publisher was served."""
         verdict = self.verdict
         faults = verdict.lost + verdict.twice + verdict.disordered
         all_came_back = all(phase.live_seconds is not None for phase in self.phases)
@@ -214,7 +214,7 @@ class _Course:
         self._phases[-1].silence_seconds = max(silences)
 
     async def _await_live(self) -> None:
-        """Wait until all who want to be there are, and until the phase has had its time."""
+        """Wait until no client is away against its will, and the phase has had its time."""
         phase = self._phases[-1]
         struck_at = time.monotonic()
         waiting = [each for each in self._subscribers if not each.away]
@@ -229,7 +229,7 @@ class _Course:
         await asyncio.sleep(max(CALM_SECONDS, phase.began_at + self._plan.phase_seconds - now))
 
     async def _await_the_last(self, last: Post) -> Account:
-        """Wait until everybody has the last event, and return the whole log."""
+        """Wait until every client has the last event, and return the whole history."""
         reader = self._subscriber(-1, Habits(), "earliest")
         reading = asyncio.create_task(reader.run())
         waiting = [*self._subscribers, reader]

@@ -1,4 +1,4 @@
-"""What is done to the service while it works."""
+"""The faults that the drill makes while the service works."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What publishers do over faults: retry what is safe to retry, and send anew what is not."""
+"""Publishers over faults: they retry a safe publish, and post a new event for an unsafe one."""
 
 import asyncio
 import random
@@ -39,7 +39,7 @@ FILLER_BYTES = (20, 20, 20, 20, 20, 200, 200, 4000)
 
 
 class Fate(Enum):
-    """What a publisher knows of an event once it has its answer, or none."""
+    """The publisher's knowledge of an event after its answer, or without one."""
 
     SETTLED = auto()
     NOT_ACCEPTED = auto()

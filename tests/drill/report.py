@@ -1,4 +1,4 @@
-"""What a drill found, as a table for people and as JSON for programs."""
+"""The findings of a drill, as a table for people and as JSON for programs."""
 
 from collections import Counter
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""A client that comes and goes, and comes back as EventSource does."""
+"""A client that connects and leaves, and reconnects as EventSource does."""
 
 import asyncio
 import random
@@ -75,7 +75,7 @@ class Subscriber(EventSource):
         self._finishing = finishing
 
     async def run(self) -> None:
-        """Come, stay a while, leave, and come again."""
+        """Connect, stay a while, leave, and connect again."""
         await self._stay_away(self.habits.arrives_seconds)
         while True:
             stay_seconds = self._rng.expovariate(1 / self.habits.stays_seconds)

@@ -1,1 +1,1 @@
-"""What tests connect by: browsers, readers of streams, publishers."""
+"""The clients of the tests: browsers, readers of streams, publishers."""

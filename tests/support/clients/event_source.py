@@ -13,7 +13,7 @@ from barestream.delivery.feed import HEARTBEAT_TYPE
 from barestream.history.gap import GAP_TYPE
 from support.clients.event_parser import EventParser
 
-# EventSource's own, until it is told another one.
+# EventSource's own delay, until the server sends another one.
 RETRY_SECONDS = 3.0
 
 # What makes close() send RST, as the kernel does for a program that was killed.
@@ -64,7 +64,7 @@ class EventSource:
         self._parser = EventParser()
 
     async def run(self) -> None:
-        """Come, and come again."""
+        """Follow the URL, and reconnect after each end."""
         while True:
             await self._visit(leaves_politely=True)
             await asyncio.sleep(self._retry_seconds)

@@ -1,4 +1,4 @@
-"""A client that is gone without a word: no FIN, and no acknowledgement of anything."""
+"""A client that vanishes: it sends no FIN, and acknowledges no byte."""
 
 import ctypes
 import socket

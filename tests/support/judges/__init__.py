@@ -1,1 +1,1 @@
-"""What tests judge by: events, ticks and logs."""
+"""The judges of the tests: of events, ticks and logs."""

@@ -1,4 +1,4 @@
-"""What in a log looks like an error."""
+"""The lines of a log that look like an error."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What was posted, by number, and what became of it."""
+"""The posted events, by number, and their outcome."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""What was published, read back from what a history keeps of it."""
+"""The published update, read back from its record."""
 
 from barestream.history.record import Record
 from barestream.history.update import Update

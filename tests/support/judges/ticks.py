@@ -1,4 +1,4 @@
-"""What a client's ticks must be: whole, and on time."""
+"""The ticks of a client must be complete, and on time."""
 
 from collections.abc import Sequence
 

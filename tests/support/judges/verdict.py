@@ -1,4 +1,4 @@
-"""The judge: what each subscriber was owed, and what it was given."""
+"""The judge compares the events owed to each subscriber with those that it was sent."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,11 +9,11 @@ from support.judges.ledger import Post
 
 
 class Account(NamedTuple):
-    """What one subscriber was given.
+    """The events that one subscriber was sent.
 
     Attributes:
-        name: Whom a failure is told of.
-        topics: What it followed.
+        name: The subscriber's name in a failure.
+        topics: The topics that it followed.
         numbers: The events, in the order in which they were dispatched to it.
         marks: At which of them each phase began.
     """
@@ -30,7 +30,7 @@ class Account(NamedTuple):
 
 @dataclass
 class Verdict:
-    """What went wrong, by phase; each failure counts once for each subscriber.
+    """The failures, by phase; each counts once for each subscriber.
 
     Attributes:
         lost: Events that did not arrive, by the phase in which they were made.

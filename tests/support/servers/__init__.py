@@ -1,1 +1,1 @@
-"""What tests run: the service and its parts, Valkey, Docker, proxies."""
+"""The servers of the tests: the service and its parts, Valkey, Docker, proxies."""

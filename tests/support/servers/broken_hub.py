@@ -1,4 +1,4 @@
-"""A hub that treats events as it is told: what watches a real one must see that."""
+"""A hub with faults that a test chooses: a program that checks a real hub must find them."""
 
 import asyncio
 import threading
