@@ -13,7 +13,8 @@ from typing import TextIO
 
 import click
 
-from barestream.mercure.tokens import InvalidKeyError, sign
+from barestream.mercure.keys import InvalidKeyError
+from barestream.mercure.tokens import sign
 from barestream.server.open_files import most_connections, raise_limit
 from barestream.server.readiness import unready, unready_at
 from barestream.server.socket_folder import SocketFolder

@@ -20,13 +20,12 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from barestream.mercure.keys import ALGORITHMS, InvalidKeyError
 from barestream.mercure.tokens import (
-    ALGORITHMS,
     ANONYMOUS,
     MOST_REMEMBERED,
     MOST_REMEMBERED_CHARACTERS,
     Bearer,
-    InvalidKeyError,
     InvalidTokenError,
     Verifier,
     sign,

@@ -1,8 +1,7 @@
 """A ring and the subscribers that follow it.
 
-A subscriber that keeps up is live: its place is the end of the last broadcast, and events that it
-does not want take no work for it. A subscriber that is behind has a place of its own, and is sent
-the events from there on.
+A subscriber that keeps up is live: its place is the end of the last broadcast. One that is behind
+has a place of its own, and is sent the events from there on.
 """
 
 from collections import deque
@@ -33,9 +32,8 @@ HandOver = Callable[["Feed", Subscriber], None]
 class Feed:
     """The newest events of one source, and the subscribers that are sent them.
 
-    Events are sent in broadcasts. A broadcast writes to each stream all pending events that it
-    wants, and events that are appended meanwhile go with the next one. So in a dense burst an event
-    takes less work, and a single event waits for no timer.
+    A broadcast writes to each stream all pending events that it wants. Events that are appended
+    meanwhile go with the next one, so a single event waits for no timer.
 
     Args:
         ring: The newest events.
@@ -43,16 +41,14 @@ class Feed:
         now: The wall clock, in seconds since 1970-01-01 UTC.
         count: Returns how many events lie after one place up to another, also for events that the
             ring no longer holds; None if the source cannot count them.
-        replay: Takes over a subscriber that is far behind, or before the ring's floor. Without it
-            the subscriber is sent everything at once, and a gap for events before the floor.
+        replay: Takes over a subscriber that is far behind; without it, it is sent all at once.
 
     Attributes:
         sent: The place up to which every live subscriber has been sent the events.
         pending_bytes: The size of the events that no broadcast has begun to send.
         budget: The slices in which the feed does its work; unbounded by default.
         on_append: Called when there is something to send.
-        lag: Measures how long events took; the reader of the source sets one with a monotonic
-            clock.
+        lag: Measures how long events took; the source's reader sets it.
     """
 
     def __init__(

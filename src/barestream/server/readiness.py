@@ -46,7 +46,7 @@ def _why_unready(connection: http.client.HTTPConnection) -> str | None:
         # A connect to a unix socket fails at once if its queue is full.
         return "the worker accepts no connection: its queue is full"
     except (OSError, http.client.HTTPException) as error:
-        return repr(error)
+        return f"it cannot be asked ({error or type(error).__name__}): is the service running?"
     finally:
         connection.close()
     return None if status == 200 else f"/readyz answers {status}"

@@ -30,6 +30,9 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _AMBIGUOUS_ESCAPES = {"'": "\\", '"': "'0"}
 
 
+_NO_STATEMENT = "expected NAME=value"
+
+
 class EnvFileError(ValueError):
     """A line that cannot be read; the message names the file, the line and the remedy."""
 
@@ -76,7 +79,10 @@ def read(path: Path) -> dict[str, str]:
 
 
 def _text(path: Path) -> StringIO:
-    raw = path.read_bytes()
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise EnvFileError(f"{path}: expected a file that can be read ({error.strerror})") from None
     if raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         raise EnvFileError(f"{path}: the file is in UTF-16; save it in UTF-8")
     if b"\0" in raw:
@@ -95,10 +101,14 @@ def _why_refused(binding: Binding) -> str | None:
     if binding.key is None and not binding.error:
         lines = [line.strip(" \t\r") for line in text.split("\n")]
         is_comment = all(not line or line.startswith("#") for line in lines)
-        return None if is_comment else "expected NAME=value"
+        return None if is_comment else _NO_STATEMENT
     statement = _STATEMENT.fullmatch(text)
     if binding.error or statement is None:
-        return "expected NAME=value"
+        _, sign, value = text.partition("=")
+        is_open = sign and value.lstrip(" \t")[:1] in ("'", '"')
+        return (
+            "expected NAME=value, and a quote at the end of the value" if is_open else _NO_STATEMENT
+        )
     raw = statement["value"]
     return None if raw is None else _ambiguity(raw, str(binding.key), str(binding.value))
 

@@ -5,7 +5,7 @@ import re
 from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
 
 from barestream.history.valkey.connections import connection_options
-from barestream.mercure.tokens import ALGORITHMS
+from barestream.mercure.keys import ALGORITHMS
 from barestream.settings.setting import LOG_LEVELS, LogLevel, secret, setting, split
 
 # The default of BARESTREAM_BROKER_URL: the worker's own memory.
@@ -111,7 +111,8 @@ class HubSettings(BaseModel):
     broker_url: SecretStr = secret(
         "Where the history is kept: in the memory of one worker (local), or in a Valkey that all "
         "workers share. Compose sets it to its own Valkey.",
-        f"{LOCAL_BROKER}, or an address that begins with {', '.join(_BROKER_SCHEMES)}",
+        f"{LOCAL_BROKER}, or the URL of a Valkey: redis://HOST[:PORT][/DATABASE], valkey://, "
+        "rediss:// and valkeys:// for TLS, or unix:///PATH",
         default=SecretStr(LOCAL_BROKER),
     )
     broker_password: SecretStr | None = secret(

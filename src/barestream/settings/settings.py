@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from barestream.mercure.tokens import InvalidKeyError, Verifier
+from barestream.mercure.keys import InvalidKeyError
+from barestream.mercure.tokens import Verifier
 from barestream.settings.deployment import DeploymentSettings, InstanceSettings
 from barestream.settings.hub import HubSettings
 from barestream.settings.setting import FILE_SUFFIX, SettingsError, expected, is_secret, variable

@@ -70,7 +70,10 @@ class DeadProcesses:
             return
         except (OSError, RuntimeError, ValueError) as error:
             # prometheus_client raises RuntimeError or ValueError for a damaged file.
-            logger.warning("the counts of a worker that ended stay in its own files: %s", error)
+            logger.warning(
+                "the counts of a worker that ended cannot be merged, and stay in its own files: %s",
+                error,
+            )
             return
         self._pids.clear()
 

@@ -85,7 +85,8 @@ def _decoded(encoded: bytes) -> str:
     bare = encoded.count(b"%") - encoded.translate(_AS_KINDS).count(b"%hh")
     if bare > MOST_BARE_PERCENTS:
         raise MalformedFormError(
-            f"it has more than {MOST_BARE_PERCENTS} percent signs that begin no encoded byte"
+            f'it has more than {MOST_BARE_PERCENTS} "%" without two hexadecimal digits; '
+            'encode a "%" as %25'
         )
     if bare:
         encoded = _BARE_PERCENT.sub(b"%25", encoded)
