@@ -450,3 +450,26 @@ def test_a_publisher_that_leaves_halfway_causes_no_error(
 
     asyncio.run(leave())
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_a_publisher_whose_body_is_refused_as_it_begins_is_not_asked_for_the_rest(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    head = [
+        f"POST {PATH} HTTP/1.1",
+        "Host: x",
+        f"Content-Type: {FORM}",
+        "Transfer-Encoding: chunked",
+        "Expect: 100-continue",
+        f"Authorization: Bearer {token()}",
+    ]
+    with Served(create_app(Settings(token_key=KEY)), ours=True) as server:
+        with socket.create_connection(server.address, timeout=5) as connection:
+            # The head, and what is no size of a chunk.
+            connection.sendall("\r\n".join([*head, "", "no size\r\n"]).encode())
+            answer = connection.recv(1 << 16)
+            assert answer.startswith(b"HTTP/1.1 400 ")
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(100) == b""
+        wait_for("the end of the request", lambda: server.is_idle)
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []

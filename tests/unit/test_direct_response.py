@@ -196,6 +196,16 @@ def test_a_response_that_begins_after_its_client_left_is_over(connection: Connec
     connection.loop.run_until_complete(asyncio.wait_for(response.over(), 5))
 
 
+def test_a_response_without_a_client_writes_nothing_to_a_connection_that_is_open(
+    connection: Connection,
+) -> None:
+    # As where the server has refused the request's body, and waits for the end of the input.
+    response = connection.response(has_left=True)
+    assert not response.write(ONE)
+    assert connection.transport.held == []
+    assert connection.arrived() == b""
+
+
 def test_a_response_that_begins_on_a_full_transport_is_paused(connection: Connection) -> None:
     connection.flow.write_paused = True
     assert connection.response().paused

@@ -335,4 +335,6 @@ class BoundedProtocol(HttpToolsProtocol):
 def disconnect(cycle: RequestResponseCycle) -> None:
     """Notify a response that its client has left, unless it is complete."""
     cycle.disconnected = not cycle.response_complete
+    # Its handler may still ask for the body: the client must not be told to send it.
+    cycle.waiting_for_100_continue = False
     cycle.message_event.set()

@@ -77,8 +77,8 @@ class DirectResponse:
         """Send a frame; return False if the connection is closing and nothing was sent."""
         data = frame.chunk if self._is_chunked else frame.body
         if self._is_behind_transport:
-            if self._transport.is_closing():
-                # uvloop raises on a closed transport.
+            if self._transport.is_closing() or self._over.done():
+                # uvloop raises on a transport that is closed, or has ended its output.
                 return False
             if self._fd is None or self._transport.get_write_buffer_size():
                 self._transport.write(data)

@@ -38,6 +38,7 @@ PARTS = {
         *("message_event", "more_body", "response_complete", "response_started", "scope"),
         # Set too.
         *("chunked_encoding", "disconnected", "keep_alive", "transport"),
+        "waiting_for_100_continue",
     ),
     FlowControl: ("read_paused", "resume_reading(self)", "write_paused"),
     LifespanOn: ("state",),
