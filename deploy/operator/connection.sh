@@ -1,19 +1,19 @@
 # shellcheck shell=bash
-# One connection to the VM, that everything goes through. Needs progress.sh.
+# The one connection to the VM that all commands go through. Needs progress.sh.
 #
-# DEPLOY_SSH is the client, ssh, with what options the VM needs.
+# DEPLOY_SSH is the ssh command with its options; by default ssh.
 
 # deploy_file PATH: print the path of a file of deploy/.
 deploy_file() { printf '%s/%s\n' "$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)" "$1"; }
 
-# connect user@host[:port]: by key alone.
+# connect user@host[:port]: log in with a key.
 connect() {
     try_connect "$1" -o BatchMode=yes -o PreferredAuthentications=publickey ||
-        fail "ssh to $1: $connection_error" "See that ssh to $1 works by a key, without a question."
+        fail "ssh to $1 failed: $connection_error" "Make ssh to $1 work with a key, so that it asks nothing."
     become_root
 }
 
-# try_connect user@host[:port] [OPTION...]: whether it works; connection_error says why not.
+# try_connect user@host[:port] [OPTION...]: connect; if that fails, connection_error has ssh's error.
 try_connect() {
     local target=$1 said
     shift
@@ -25,7 +25,7 @@ try_connect() {
     read -ra ssh_command <<<"${DEPLOY_SSH:-ssh}"
     ssh_command+=(
         -o "ControlPath=$connection_folder/socket"
-        # A network that is gone is noticed in half a minute.
+        # A lost network is noticed within half a minute.
         -o ServerAliveInterval=10 -o ServerAliveCountMax=3 -o ConnectTimeout=10
     )
     if [ "${target##*:}" != "$target" ]; then ssh_command+=(-p "${target##*:}"); fi
@@ -45,12 +45,12 @@ become_root() {
     if [ "$user_id" != 0 ]; then
         as_root="sudo -n "
         "${ssh_command[@]}" sudo -n true 2>/dev/null ||
-            fail "$vm_name may not become root by sudo without a password" \
-                "Name root, or a user with NOPASSWD in sudoers."
+            fail "$vm_name cannot become root: 'sudo -n true' failed" \
+                "Log in as root, or as a user with NOPASSWD in sudoers."
     fi
 }
 
-# Whether a connection beside this one can be had.
+# Whether the VM accepts a connection of its own, beside the shared one.
 can_connect_anew() { run "${ssh_command[0]}" "$@" -o ControlPath=none "${ssh_command[@]:1}" true; }
 
 disconnect() {
@@ -59,11 +59,11 @@ disconnect() {
     rm -rf "$connection_folder"
 }
 
-# connection_file NAME: print the path of a file that goes with the connection.
+# connection_file NAME: print the path of a file that disconnect removes.
 connection_file() { printf '%s/%s\n' "$connection_folder" "$1"; }
 
-# on_vm FILE[,FILE] FUNCTION ARGUMENT...: run a function of deploy/vm/FILE.sh on the VM, as root;
-# its standard input is this one's.
+# on_vm FILE[,FILE] FUNCTION ARGUMENT...: run a function of deploy/vm/FILE.sh on the VM, as root,
+# with the standard input of this call.
 on_vm() {
     local files file script="set -euo pipefail"
     IFS=, read -ra files <<<"$1"
@@ -76,19 +76,19 @@ on_vm() {
 
 on_vm_as_root() {
     if ! holds_lock; then
-        echo "the connection broke, and the lock with it" >&2
+        echo "the connection broke, and the lock was lost with it" >&2
         return 255
     fi
     "${ssh_command[@]}" "$as_root$1"
 }
 
-# What was never locked is not lost.
+# Whether the lock is still held; a script that takes no lock cannot lose it.
 holds_lock() { [ -z "${lock_pid:-}" ] || kill -0 "$lock_pid" 2>/dev/null; }
 
-# Take the lock that was lost for one that was never taken.
+# Forget a lost lock, so that on_vm works again.
 forget_lock() { lock_pid=; }
 
-# lock PURPOSE: nobody else changes this VM until this script is gone, or its connection.
+# lock PURPOSE: no other run changes this VM until this script or its connection ends.
 lock() {
     local answer
     coproc LOCK { on_vm lock hold "$(git -C "$(deploy_file .)" config user.name || id -un) on $(hostname) for $1"; }
@@ -99,10 +99,10 @@ lock() {
             lock_pid=$LOCK_PID
             return
             ;;
-        missing) fail "$vm_name was not provisioned" "deploy/provision $vm_name" ;;
+        missing) fail "$vm_name is not provisioned: /opt/barestream is missing" "Run deploy/provision $vm_name." ;;
         waiting*) say "$answer" ;;
-        *) fail "locked by $answer" "Wait until that run has ended." ;;
+        *) fail "another run holds the lock: $answer" "Wait until that run has ended." ;;
         esac
     done
-    fail "the VM gave no answer" "Run it again."
+    fail "the VM did not answer the request for the lock" "Run it again."
 }

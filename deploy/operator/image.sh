@@ -1,24 +1,24 @@
 # shellcheck shell=bash
-# A version's image and files: made here, and brought to the VM. Needs progress.sh and
-# connection.sh.
+# Makes a version's image here, and sends it to the VM with the version's files. Needs progress.sh
+# and connection.sh.
 
 repository() { git -C "$(deploy_file ..)" "$@"; }
 
-# look_here REVISION: set version to its commit.
+# look_here REVISION: set version to its commit; check that Docker answers.
 look_here() {
     local wanted=$1
     version=$(repository rev-parse --verify --quiet --short=12 "$wanted^{commit}") ||
-        fail "git knows no commit $wanted" "Name a commit, a tag or a branch."
+        fail "git finds no commit '$wanted'" "Name a commit, a tag or a branch."
     docker version >/dev/null 2>&1 ||
-        fail "no Docker answers here" "Start one: it builds the image."
+        fail "Docker does not answer on this machine" "Start it: it builds the image."
     [ "$wanted" != HEAD ] || repository diff --quiet HEAD ||
-        say "what is not committed stays out"
+        say "note: uncommitted changes are not included"
     say "$version $(repository log -1 --format=%s "$version")"
 }
 
-# build VERSION ARCHITECTURE: of the files of that commit, and nothing else; for the VM's kind of
-# machine, which may not be this one's.
-build() { DOCKER_DEFAULT_PLATFORM=linux/$2 attempt "Build it by hand: docker build ." build_image "$1"; }
+# build VERSION ARCHITECTURE: build the image from the files of that commit alone, for the VM's
+# architecture, which may differ from this machine's.
+build() { DOCKER_DEFAULT_PLATFORM=linux/$2 attempt "Correct the cause: 'docker build .' shows the whole output." build_image "$1"; }
 
 build_image() {
     local version=$1 arguments=()
@@ -29,32 +29,33 @@ build_image() {
         --tag "barestream:$version" - >/dev/null
 }
 
-# ship VERSION ARCHITECTURE: what the VM lacks of it.
+# ship VERSION ARCHITECTURE: send the files, and the images that the VM lacks.
 ship() {
     local version=$1 architecture=$2 images=() image missing
-    attempt "Has the VM room? df -h /opt" ship_files "$version"
+    attempt "Check that the VM has free disk space: df -h /opt" ship_files "$version"
     on_release has_image "$version" || images=("barestream:$version")
     if [ -n "${DEPLOY_REGISTRY:-}" ]; then
-        [ ${#images[@]} = 0 ] || attempt "Log in: docker login." ship_by_registry "$version"
+        [ ${#images[@]} = 0 ] || attempt "Log in to the registry: docker login ${DEPLOY_REGISTRY%%/*}" ship_by_registry "$version"
         return
     fi
     missing=$(on_release missing_images "$version") ||
-        fail "Compose does not take the VM's settings: see above" "Correct /opt/barestream/.env on the VM."
+        fail "Compose refuses the VM's settings: see the lines above" "Correct /opt/barestream/.env on the VM."
     for image in $missing; do
         [ "$(docker image inspect --format '{{.Architecture}}' "$image" 2>/dev/null)" = "$architecture" ] ||
             run docker pull --quiet --platform "linux/$architecture" "$image" >/dev/null ||
-            fail "$image is not here, and cannot be pulled: see above" "Run it again."
+            fail "$image is not on this machine, and docker pull failed: see the lines above" \
+                "Check that this machine reaches the registry, and run it again."
         images+=("$image")
     done
-    [ ${#images[@]} = 0 ] || attempt "Has the VM room? df -h /var/lib/docker" ship_by_ssh "${images[@]}"
+    [ ${#images[@]} = 0 ] || attempt "Check that the VM has free disk space: df -h /var/lib/docker" ship_by_ssh "${images[@]}"
 }
 
 ship_files() {
     repository archive "$1" docker-compose.yml deploy nginx | on_release unpack "$1"
 }
 
-# Without the layers that the VM has. A Docker that does not take such an archive, or writes it
-# in another way, gets all of it.
+# Send the images without the layers that the VM has. If a Docker refuses such an archive, or writes
+# archives in another form, send all layers.
 ship_by_ssh() {
     local known
     known=$(comm -12 <(docker image inspect --format "$layers" "$@" | sort -u) <(on_release layers))
@@ -65,10 +66,10 @@ ship_by_ssh() {
     docker save "$@" | send_image
 }
 
-# As docker save names them.
+# The layers of an image, as docker save names them.
 layers='{{range .RootFS.Layers}}blobs/{{slice . 0 6}}/{{slice . 7}}{{"\n"}}{{end}}'
 
-# docker load unpacks it by itself.
+# docker load unpacks gzip.
 send_image() { gzip -1 | on_release load; }
 
 ship_by_registry() {

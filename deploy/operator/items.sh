@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Items of the VM, as deploy/vm/item.sh tells of them. Needs progress.sh and connection.sh.
+# Shows the items of the VM that deploy/vm/item.sh reports. Needs progress.sh and connection.sh.
 
 check=false
 changes=0
 
-# items FILE FUNCTION ARGUMENT...: have the VM compare, and change what differs.
+# items FILE FUNCTION ARGUMENT...: the VM compares its items, and changes those that differ.
 items() {
     local line told=0 errors
     errors=$(connection_file errors)
@@ -21,7 +21,7 @@ items() {
     wait $! || told=$?
     ! is_verbose || cat "$errors" >&2
     if [ $told != 0 ]; then
-        fail "exit code $told; $(tail -n 5 "$errors")" \
-            "Run it again with --verbose: what is done already stays, and is not done twice."
+        fail "a command on the VM ended with exit code $told: $(tail -n 5 "$errors")" \
+            "Run it again with --verbose to see the commands. What is done already is not done twice."
     fi
 }

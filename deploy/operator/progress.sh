@@ -1,16 +1,16 @@
 # shellcheck shell=bash
-# Progress as steps with their times; errors that name the step, the cause and what to do.
+# Prints progress as steps with their times, and errors with the step, the cause and the remedy.
 
 if ((BASH_VERSINFO[0] < 5)); then
-    echo "bash 5 is needed, and this is $BASH_VERSION: bash deploy/$(basename "$0"), with a newer one" >&2
+    echo "$(basename "$0") needs bash 5 or newer, and this is bash $BASH_VERSION. Run it with a newer bash." >&2
     exit 1
 fi
 program=$(basename "$0")
 verbose=false
-step_name="reading its arguments"
+step_name="reading the arguments"
 began_at_us=${EPOCHREALTIME/[^0-9]/}
 
-# Print what the script says of itself at its top: its comment, as far as the first empty line.
+# Print the script's help: the comment at its top, up to the first line that is none.
 usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
 
 misused() {
@@ -22,8 +22,8 @@ misused() {
 be_verbose() { verbose=true; }
 is_verbose() { $verbose; }
 
-# read_words MOST OPTION... -- ARGUMENT...: take user@host[:port], and what may stand behind it, into
-# words, at most so many; those of the options that are given, into options.
+# read_words MOST OPTION... -- ARGUMENT...: sort the arguments into words (user@host[:port] and what
+# follows it, at most MOST) and options (those of OPTION... that are given).
 read_words() {
     local most=$1 known=' ' argument
     shift
@@ -47,8 +47,8 @@ read_words() {
         *) words+=("$argument") ;;
         esac
     done
-    [[ ${words[0]:-} == ?*@?* ]] || misused "expected a VM, as user@host or user@host:port"
-    [ ${#words[@]} -le "$most" ] || misused "${words[$most]} is one word too many"
+    [[ ${words[0]:-} == ?*@?* ]] || misused "expected a VM as user@host or user@host:port, not '${words[0]:-}'"
+    [ ${#words[@]} -le "$most" ] || misused "there is one argument too many: ${words[$most]}"
 }
 
 elapsed_seconds() {
@@ -56,8 +56,8 @@ elapsed_seconds() {
     printf '%d.%d' $((ms / 1000)) $((ms % 1000 / 100))
 }
 
-# step NAME COMMAND...: run a command as a step; it ends the script by fail where it does not
-# succeed, or here.
+# step NAME COMMAND...: print the name and run the command. A command that fails ends the script, by
+# its own call of fail or by "set -e".
 step() {
     step_name=$1
     shift
@@ -65,10 +65,10 @@ step() {
     "$@"
 }
 
-# A line of its own below the step's.
+# say WORD...: print a line below the step's.
 say() { printf '          %s\n' "$*"; }
 
-# fail CAUSE REMEDY: end the script with both.
+# fail CAUSE REMEDY: print both, and end the script.
 fail() {
     {
         printf '\n%s failed at: %s\n' "$program" "$step_name"
@@ -80,16 +80,16 @@ fail() {
 
 finish() { printf '%6s s  %s\n' "$(elapsed_seconds)" "$1"; }
 
-# trace WORD...: what --verbose shows.
+# trace WORD...: print a command, with --verbose.
 trace() { ! is_verbose || printf '          + %s\n' "$*" >&2; }
 
-# run COMMAND...: a command that --verbose shows.
+# run COMMAND...: trace a command and run it.
 run() {
     trace "$@"
     "$@"
 }
 
-# attempt REMEDY COMMAND...: what it says is shown; where it fails, its errors are the cause.
+# attempt REMEDY COMMAND...: run a command and show its output; if it fails, its errors are the cause.
 attempt() {
     local remedy=$1 errors code cause
     shift
@@ -103,7 +103,7 @@ attempt() {
     rm "$errors"
     if [ "$code" = 255 ]; then
         : "${cause:=the connection broke}"
-        remedy="Run it again: it clears up what is left, and goes on."
+        remedy="Run it again: it first clears up what this run left."
     fi
     [ "$code" = 0 ] || fail "${cause:-exit code $code}" "$remedy"
 }

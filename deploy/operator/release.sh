@@ -1,17 +1,18 @@
 # shellcheck shell=bash
-# Bringing a version into service, the same for a rollout and a rollback. Needs progress.sh and
+# Brings a version into service, for a rollout and for a rollback. Needs progress.sh and
 # connection.sh.
 
 vm='' wanted='' url='' replaces_nginx=false
-# As long as Valkey may take to read a long log in (docker-compose.yml), and some more.
+# Valkey may take 120 s to read a long history (start_period in docker-compose.yml); 30 s more are for
+# the app.
 health_seconds=150
 
-# user@host[:port] [VERSION], and options.
+# read_release_arguments user@host[:port] [VERSION] [OPTION...]
 read_release_arguments() {
     while [ $# != 0 ]; do
         case $1 in
         --url | --health-seconds)
-            [ $# -gt 1 ] || misused "$1: a value is missing"
+            [ $# -gt 1 ] || misused "$1 needs a value"
             if [ "$1" = --url ]; then url=$2; else health_seconds=$2; fi
             shift
             ;;
@@ -23,39 +24,39 @@ read_release_arguments() {
             ;;
         -*) misused "there is no option $1" ;;
         *)
-            [ -z "$wanted" ] || misused "$1 is one word too many"
+            [ -z "$wanted" ] || misused "there is one argument too many: $1"
             if [ -z "$vm" ]; then vm=$1; else wanted=$1; fi
             ;;
         esac
         shift
     done
-    [ -n "$vm" ] || misused "no VM is named"
+    [ -n "$vm" ] || misused "the VM is missing: expected user@host or user@host:port"
 }
 
-# on_release FUNCTION ARGUMENT...: on the VM, one step at a time.
+# on_release FUNCTION ARGUMENT...: run a function of deploy/vm/release.sh, or of those it needs.
 on_release() { on_vm release,preflight,shipment,candidate,nginx "$@"; }
 
-# Until it is kept, a version leaves nothing behind.
+# Remove a version that failed before it was kept.
 end() {
     local code=$?
     trap '' INT TERM
-    # ssh's own: whatever was asked of the VM.
+    # ssh itself ends with 255.
     if [ "$code" = 255 ]; then
-        (fail "the connection broke" "Run it again: it clears up what is left, and goes on.") || code=$?
+        (fail "the connection broke" "Run it again: it first clears up what this run left.") || code=$?
     fi
     if [ -n "${candidate:-}" ]; then
-        printf '%6s s  taking %s away again\n' "$(elapsed_seconds)" "$candidate" >&2
-        undo >&2 || say "the next run will clear up" >&2
-        # Made anew by the version before, it would have them too.
+        printf '%6s s  removing %s again\n' "$(elapsed_seconds)" "$candidate" >&2
+        undo >&2 || say "that failed; the next run clears up" >&2
+        # The version before would give its container the same ports and limits: it reads the same .env.
         ! $replaces_nginx ||
-            say "nginx keeps the ports and limits of /opt/barestream/.env if its container was replaced:" \
-                "where they are wrong, correct them and run this again" >&2
+            say "note: if nginx's container was replaced, it has the ports and limits of /opt/barestream/.env;" \
+                "if they are wrong, correct them and run this again" >&2
     fi
     disconnect
     exit "$code"
 }
 
-# Not without the lock: somebody else's version would go.
+# Without the lock it could remove another operator's version.
 undo() {
     if holds_lock; then
         on_release undo
@@ -71,51 +72,52 @@ undo() {
 }
 
 look_there() {
-    attempt "Set it up: deploy/provision $vm" on_release preflight
+    attempt "Correct that, and run this again. To set up a VM: deploy/provision $vm" on_release preflight
     url=${url:-$(on_release default_url "$vm_host" "$replaces_nginx")}
 }
 
 find_version() {
     local found
-    found=$(on_release resolve "$wanted" 2>&1) || fail "$found" "Name one of them, or use deploy/rollout."
+    found=$(on_release resolve "$wanted" 2>&1) || fail "$found" "Name a version that is kept, or use deploy/rollout."
     version=$found
     say "$version"
 }
 
-# release VERSION: it is on the VM already.
+# release VERSION: bring a version into service whose image and files are on the VM.
 release() {
     local version=$1
     candidate=$version
     step "checking the configuration" \
-        attempt "Correct /opt/barestream/.env on the VM, or nginx/." \
+        attempt "Correct /opt/barestream/.env on the VM, or nginx/ in the commit." \
         on_release check "$version" "$replaces_nginx"
-    step "starting $version beside what serves" \
-        attempt "What served still does. Try the version by 'make up' here." \
+    step "starting $version beside the one that serves" \
+        attempt "The service stays as it was. Try the version on this machine: make up" \
         on_release start "$version" "$health_seconds"
-    step "trying it before anybody else does" try_alone
-    step "leading nginx to it" attempt "What served still does." \
+    step "trying it on its own socket" try_alone
+    step "switching nginx to it" attempt "The service stays as it was. Correct the cause, and run it again." \
         on_release take_over "$version" "$replaces_nginx"
     step "trying it through $url" try_from_here
-    step "keeping it" attempt "Run it again." on_release keep "$version"
+    step "recording that it serves" attempt "Run it again." on_release keep "$version"
     candidate=
-    step "draining what served" attempt "Run it again." on_release drain
-    step "letting go of what is not kept" attempt "Run it again." on_release settle "$version"
+    step "draining the one before" attempt "Run it again." on_release drain
+    step "updating Valkey if needed, removing old versions" attempt "Run it again." on_release settle "$version"
 }
 
-# On the VM, by its first worker's own socket.
+# Run the smoke test on the VM, through the socket of the version's first worker.
 try_alone() {
     local socket
     token=${BARESTREAM_TOKEN:-$(on_release token TOKEN)} ||
         fail "no token could be signed with the VM's key" \
-            "Set BARESTREAM_TOKEN to one that may publish and subscribe to barestream/smoke/{run}."
+            "Set BARESTREAM_TOKEN to a token that may publish and subscribe to barestream/smoke/{run}."
     subscriber_token=${BARESTREAM_SUBSCRIBER_TOKEN:-$(on_release token SUBSCRIBER_TOKEN)} ||
         fail "no token could be signed with the VM's key for subscribers" \
-            "Set BARESTREAM_SUBSCRIBER_TOKEN to one that may subscribe to barestream/smoke/{run}."
+            "Set BARESTREAM_SUBSCRIBER_TOKEN to a token that may subscribe to barestream/smoke/{run}."
     socket=$(on_release socket)
-    attempt "What served still does." smoke_on_vm --unix-socket "$socket" http://localhost
+    attempt "The service stays as it was. Correct the cause, and run it again." \
+        smoke_on_vm --unix-socket "$socket" http://localhost
 }
 
-# By standard input: a command line can be read by every user of the VM.
+# The tokens go by standard input: every user of the VM can read a command line.
 smoke_on_vm() {
     {
         printf 'BARESTREAM_TOKEN=%q BARESTREAM_SUBSCRIBER_TOKEN=%q\n' "$token" "$subscriber_token"
@@ -125,6 +127,6 @@ smoke_on_vm() {
 
 try_from_here() {
     BARESTREAM_TOKEN=$token BARESTREAM_SUBSCRIBER_TOKEN=$subscriber_token \
-        attempt "Is $url where the VM is reached? Else give --url." \
+        attempt "If viewers reach the VM at another URL than $url, name it with --url." \
         "$(deploy_file smoke)" "$url"
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The containers' user by name, so that nobody else on the machine gets its id. Needs item.sh.
+# Gives the containers' user a name, so that no other user of the machine gets its id. Needs item.sh.
 
 # As in the Dockerfile.
 account_name=barestream
@@ -16,8 +16,8 @@ account() {
             --gid $account_id --no-create-home --home-dir /nonexistent \
             --shell /usr/sbin/nologin $account_name
     elif [ "$(id -u $account_name) $(id -g $account_name)" != "$account_id $account_id" ]; then
-        refuse "the user $account_name has the ids $(id $account_name)" \
-            "Remove it, or take a VM of its own: the containers' user is $account_id."
+        refuse "the user $account_name exists with other ids than $account_id: $(id $account_name)" \
+            "Remove that user, or take a VM that serves nothing else."
     else
         ok "user $account_name ($account_id)"
     fi
@@ -26,6 +26,6 @@ account() {
 is_free() {
     local entry
     ! entry=$(getent "$1" $account_id) ||
-        refuse "the id $account_id in $1 is that of ${entry%%:*}" \
-            "Give ${entry%%:*} another one: the containers' user is $account_id."
+        refuse "the id $account_id, which the containers use, belongs to ${entry%%:*} in $1" \
+            "Give ${entry%%:*} another id, or take a VM that serves nothing else."
 }

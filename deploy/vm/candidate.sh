@@ -1,27 +1,27 @@
 # shellcheck shell=bash
-# The app by the name that does not serve: to be tried, or to be drained. Needs release.sh.
+# The app under the name that does not serve: it is to be tested, or to be drained. Needs release.sh.
 
-# check VERSION REPLACES_NGINX: whether app and nginx take this machine's settings.
+# check VERSION REPLACES_NGINX: fail unless the app and nginx accept this machine's settings.
 check() {
     local folder=releases/$1/nginx settings name
     name=$(other)
     let_replace_nginx "$2"
-    # Made, not started: the app's image says whose the folders in the volumes are. Valkey is left
-    # alone where it is there.
+    # The app's container is created before the others, because its image sets the owners of the
+    # volumes' folders. A Valkey that runs stays as it is.
     [ -f valkey-start ] || cp "releases/$1/deploy/valkey-start" valkey-start
     [ -f nginx-start ] || put_nginx_start "$1"
     compose_for "$1" up --no-start --no-recreate --no-build "$name"
     compose_for "$1" up --detach --wait --no-recreate valkey
     if [ -e "releases/$1/deploy/nginx-start" ]; then
         settings=$(compose_for "$1" run --rm --no-deps --no-TTY "$name" barestream settings --nginx)
-        # To standard output, which an operator sees although all is well: names that are no settings.
-        # An older release may lack the option.
+        # Names that are no settings: to standard output, which the operator sees even on success. An
+        # older release may lack the option.
         compose_for "$1" run --rm --no-deps --no-TTY "$name" \
             sh -c 'barestream settings --check --env-file /dev/stdin 2>&1' <.env || true
         base_compose "$1" run --rm --no-deps --no-TTY nginx nginx-start check <<<"$settings"
         return
     fi
-    # The app of an older release hands nginx no settings: its nginx reads them from a file.
+    # The app of an older release writes no settings for nginx: its nginx reads them from a file.
     compose_for "$1" run --rm --no-deps --no-TTY "$name" barestream settings --check
     base_compose "$1" run --rm --no-deps --no-TTY nginx \
         nginx -p /run/nginx -c /etc/nginx/nginx.conf -t -q >/dev/null
@@ -29,14 +29,14 @@ check() {
         sed -n "/^BARESTREAM_/{s/'/'\\\\''/g;s/=\(.*\)/='\1'/p}" | sort >"$folder/settings.envsh"
 }
 
-# start VERSION SECONDS: until each of its workers takes streams, with its ring filled.
+# start VERSION SECONDS: start it, and wait until each worker accepts streams with its ring filled.
 start() {
     local id state health deadline name
     name=$(other)
     id=$(container "$name")
-    # A machine that restarts meanwhile comes back without it.
+    # A machine that restarts meanwhile does not start it.
     set_restart "$name" no
-    # Another release may have left one under this name.
+    # A release that had this name before may have left one.
     rm -f "$(sockets)/$name/nginx.env"
     docker start "$id" >/dev/null
     deadline=$((SECONDS + $2))
@@ -45,14 +45,14 @@ start() {
         case $state:$health in
         running:healthy) return ;;
         running:*) sleep 0.5 ;;
-        *) stop_with "it ended with exit code $(docker inspect --format '{{.State.ExitCode}}' "$id"); its last words:"$'\n'"$(last_words)" ;;
+        *) stop_with "the app ended with exit code $(docker inspect --format '{{.State.ExitCode}}' "$id"); its last log lines:"$'\n'"$(last_words)" ;;
         esac
     done
-    stop_with "it was not healthy within $2 s:"$'\n'"$(docker exec "$id" barestream health 2>&1)"$'\n'"its last words:"$'\n'"$(last_words)"
+    stop_with "the app was not healthy within $2 s:"$'\n'"$(docker exec "$id" barestream health 2>&1)"$'\n'"its last log lines:"$'\n'"$(last_words)"
 }
 
-# Its last errors, or what else it said last: of each the begin, and the end, which has the
-# exception.
+# Print the app's last errors, or its last lines if it logged no error: of each line the beginning, and
+# the end, which has the exception.
 last_words() {
     local said
     said=$(docker logs "$(container "$(other)")" 2>&1)
@@ -60,11 +60,11 @@ last_words() {
         tail -n 5 | sed -E 's/^(.{120}).*(.{200})$/\1 ... \2/'
 }
 
-# The socket of its first worker.
+# Print the path of its first worker's socket.
 socket() { echo "$(sockets)/$(other)/0.sock"; }
 
-# token KIND: a token for the smoke test, TOKEN to publish and SUBSCRIBER_TOKEN to subscribe; nothing
-# where there is no such key.
+# token KIND: print a token for the smoke test. KIND is TOKEN to publish or SUBSCRIBER_TOKEN to
+# subscribe; without that key it prints nothing.
 token() {
     docker exec "$(container "$(other)")" sh -euc '
         [ -n "${BARESTREAM_'"$1"'_KEY-}${BARESTREAM_'"$1"'_KEY_FILE-}" ] || exit 0
@@ -75,7 +75,7 @@ token() {
             --subscribe "barestream/smoke/{+any}" --minutes 15'
 }
 
-# End the other's streams, evenly over BARESTREAM_DRAIN_SECONDS, and take it away.
+# End the streams of the app that does not serve, evenly over BARESTREAM_DRAIN_SECONDS, and remove it.
 drain() {
     local id stopping seconds=0
     id=$(container "$(other)")
@@ -89,5 +89,5 @@ drain() {
     docker rm "$id" >/dev/null
 }
 
-# By the kernel's table of sockets where nginx is: those that are connected (03) to a worker's.
+# Count the connected (03) sockets to that app's workers in the kernel's table, in nginx's container.
 streams_left() { docker exec "$(container nginx)" grep -c " 03 .*/$(other)/" /proc/net/unix || true; }

@@ -1,17 +1,17 @@
 # shellcheck shell=bash
 # The certificates on the VM. nginx, the user 101, reads certificates/current at each handshake.
 
-# Written into the hook too, so it needs nothing outside of itself; a shell of its own, which lets go
-# of the lock.
+# install_pair FULLCHAIN KEY: make them the current ones, atomically.
 #
-# install_pair FULLCHAIN KEY: make them the current ones, from one instant to the next.
+# certbot's hook has a copy of this function, so it uses nothing outside of itself. It is a subshell,
+# whose end releases the lock.
 install_pair() (
     certificates=/opt/barestream/certificates
     (umask 022 && mkdir -p "$certificates")
-    # A rollout may run meanwhile: to it, as to nginx, the link is always whole.
+    # The hook and an operator may come here at the same time.
     exec 9<"$certificates"
     flock 9
-    # Names that sort by time; the hook and an operator may come within a second.
+    # Names that sort by time, to the nanosecond: two may come within a second.
     new=$certificates/$(date -u +%Y-%m-%dT%H-%M-%S.%N)
     mkdir -m 0750 "$new"
     cp -L "$1" "$new/fullchain.pem"
@@ -20,14 +20,14 @@ install_pair() (
     chown -R 0:101 "$new"
     ln -s "${new##*/}" "$certificates/current.new"
     mv -T "$certificates/current.new" "$certificates/current"
-    # The one before stays, to go back to.
+    # Keep the pair before, to go back to.
     find "$certificates" -maxdepth 1 -name '20*' | sort | head -n -2 | xargs -r rm -r
 )
 
-# A tar of fullchain.pem and privkey.pem.
+# install_from_stdin <TAR: of fullchain.pem and privkey.pem.
 install_from_stdin() {
     local folder
-    # Or its next renewal would come over them.
+    # certbot's next renewal would replace these files.
     [ ! -e "$lineage" ] || certbot --quiet --non-interactive delete --cert-name barestream
     folder=$(mktemp -d)
     tar -C "$folder" --no-same-owner -x fullchain.pem privkey.pem
@@ -38,7 +38,7 @@ install_from_stdin() {
 lineage=/etc/letsencrypt/renewal/barestream.conf
 challenges=/opt/barestream/acme/.well-known/acme-challenge
 
-# Print the name of a file that holds its own name.
+# Make a file in the webroot that holds its own name, and print that name.
 write_probe() {
     (umask 022 && mkdir -p "$challenges" && printf probe >"$challenges/probe")
     printf probe
@@ -46,7 +46,7 @@ write_probe() {
 
 remove_probe() { rm -f "$challenges/probe"; }
 
-# obtain DOMAIN EMAIL SERVER: have certbot get a certificate and renew it by its timer.
+# obtain DOMAIN EMAIL SERVER: get a certificate by certbot, whose timer renews it.
 obtain() {
     local hook=/opt/barestream/certificate-renewed due=--keep-until-expiring said
     if ! command -v certbot >/dev/null; then
@@ -56,7 +56,7 @@ obtain() {
     fi
     {
         printf '#!/bin/bash\n'
-        printf '# Written by deploy/certificate: certbot runs it for each certificate that it got.\n'
+        printf '# Written by deploy/certificate: certbot runs it for each certificate that it receives.\n'
         printf 'set -euo pipefail\n'
         declare -f install_pair
         # shellcheck disable=SC2016  # the hook's variable
@@ -64,16 +64,17 @@ obtain() {
     } >"$hook.new"
     chmod 0755 "$hook.new"
     mv "$hook.new" "$hook"
-    # One for the site, whatever it was called before. Another CA's is not waited out.
+    # The site has one certificate, whatever its name was before. A change of the CA does not wait until
+    # the certificate before expires.
     grep -qsxF "server = $3" "$lineage" || due=--force-renewal
-    # Not --quiet, which keeps to itself what the CA said.
+    # Without --quiet, which hides the CA's errors.
     said=$(certbot certonly --non-interactive --agree-tos --no-eff-email --email "$2" \
         --webroot --webroot-path /opt/barestream/acme --domain "$1" --cert-name barestream \
         --key-type ecdsa --renew-with-new-domains "$due" --server "$3" --deploy-hook "$hook" 2>&1) || {
         grep -v -e '^$' -e '^Saving debug log' -e '^Ask for help' <<<"$said" >&2
         return 1
     }
-    # Kept as it was, or from before the hook: certbot does not run it then.
+    # certbot runs no hook if it kept the certificate, or got it before there was a hook.
     cmp -s /etc/letsencrypt/live/barestream/fullchain.pem \
         /opt/barestream/certificates/current/fullchain.pem ||
         RENEWED_LINEAGE=/etc/letsencrypt/live/barestream "$hook"
@@ -82,7 +83,7 @@ obtain() {
 
 print_current() { cat /opt/barestream/certificates/current/fullchain.pem; }
 
-# Whether nginx's container has port 443, by whatever number it is published.
+# Whether nginx's container publishes its port 443, under any number.
 has_tls() {
     local nginx
     nginx=$(docker ps --quiet --filter label=com.docker.compose.project=barestream \

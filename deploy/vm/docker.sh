@@ -11,11 +11,11 @@ docker_settings() {
     fi
     is_enabled docker || change "docker.service on boot" systemctl enable docker
     systemctl is-active --quiet docker || change "docker.service, started" systemctl start docker
-    wanted=$(merged_settings) || refuse "$daemon_file is not JSON" "Mend it, or move it away."
+    wanted=$(merged_settings) || refuse "$daemon_file is not valid JSON" "Correct it, or move it away."
     if [ -n "$wanted" ]; then
         [ "$(docker info --format '{{.Swarm.LocalNodeState}}')" != active ] ||
-            refuse "Docker is in a swarm, where live-restore is not to be had" \
-                "Take a VM of its own."
+            refuse "Docker is in a swarm, which does not support live-restore" \
+                "Leave the swarm, or take a VM that serves nothing else."
         change "$daemon_file: live-restore, log limits" set_docker "$wanted"
     elif ! lives_on; then
         change "Docker, restarted with its settings" restart_docker
@@ -26,8 +26,8 @@ docker_settings() {
 
 lives_on() { [ "$(docker info --format '{{.LiveRestoreEnabled}}')" = true ]; }
 
-# The operator's own settings with what is needed, or nothing where it is there. Another log
-# driver is a choice, and its limits too.
+# Print the operator's own settings with those that are needed, or nothing if they are there. Another
+# log driver or other limits are the operator's choice and stay.
 merged_settings() {
     python3 - "$daemon_file" <<'PYTHON'
 import json, os, sys
@@ -48,15 +48,15 @@ set_docker() {
     restart_docker
 }
 
-# A reload takes live-restore in, so that containers outlive the restart; the logs' limits want
-# that one. Docker reloads in its own time.
+# The reload applies live-restore, so that containers outlive the restart, which applies the limits of
+# the logs. The reload is not done when systemctl returns.
 restart_docker() {
     systemctl reload docker
     local deadline=$((SECONDS + 10))
     until lives_on; do
         [ $SECONDS -lt $deadline ] ||
-            refuse "Docker does not take live-restore, and a restart would end its containers" \
-                "See why: journalctl -u docker"
+            refuse "Docker did not apply live-restore within 10 s; without it a restart would end the containers" \
+                "Read Docker's log on the VM: journalctl -u docker"
         sleep 0.1
     done
     systemctl restart docker

@@ -1,4 +1,4 @@
-# The figures of two samples of /metrics, in a line.
+# Print the figures of two samples of /metrics on one line.
 #
 #   awk -v seconds=2 -f figures.awk sample=1 FIRST sample=2 SECOND
 #
@@ -13,7 +13,7 @@
     if (sample == 1) {
         before[bound] = $2
     } else {
-        # They come in order, and each holds those below it.
+        # The buckets come in order, and each count includes those below it.
         bounds[++buckets] = bound
         within[buckets] = $2 - before[bound]
     }
@@ -27,7 +27,7 @@ function increase(name) { return later[name] - earlier[name] }
 
 function per_second(count) { return sprintf("%.1f", count / seconds) }
 
-# The bound below which so large a share of the events was delivered.
+# The bound below which that share of the events was delivered.
 function lag(share,    nth) {
     if (within[buckets] == 0) return "none"
     for (nth = 1; within[nth] < share * within[buckets]; nth++) continue
@@ -37,7 +37,7 @@ function lag(share,    nth) {
 
 END {
     printf "%d streams", later["barestream_streams"]
-    # An older release has the second name of each.
+    # An older release has only the second name of each sum.
     published = increase("barestream_updates_published_total") + increase("barestream_events_published_total")
     printf ", %s events/s published", per_second(published)
     printf ", %s delivered", per_second(increase("barestream_events_delivered_total"))

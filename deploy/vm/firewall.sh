@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# A firewall that holds for published ports too. Needs item.sh.
+# A firewall that covers the ports that Docker publishes too. Needs item.sh.
 #
-# Docker hands a packet for a published port on before the chain "input", that ufw works by, sees
-# it. This one is earlier: behind conntrack, and before Docker writes the packet's address anew.
+# Docker forwards a packet for a published port, so the chain "input", which ufw uses, never sees it.
+# This chain is earlier: after conntrack, and before Docker rewrites the packet's address.
 
 firewall_file=/etc/barestream-firewall.nft
-# Not by nftables.service, which begins with `flush ruleset`, and so takes Docker's rules away.
-# Nothing stops this unit at a shutdown: containers still run then.
+# nftables.service is not used: it begins with `flush ruleset`, which removes Docker's rules. Nothing
+# stops this unit at a shutdown, because containers still run then.
 firewall_unit="[Unit]
 Description=Firewall that holds for published ports too
 DefaultDependencies=no
@@ -25,7 +25,7 @@ WantedBy=sysinit.target"
 firewall_undo=barestream-firewall-undo
 firewall_before=/run/barestream-firewall.before
 
-# open_ports SSH_PORT: the port that this login came by, those of sshd, and the service's.
+# open_ports SSH_PORT: print the port that this login used, the ports of sshd, and the service's.
 open_ports() {
     {
         printf '%s\n' "$1" 80 443
@@ -34,7 +34,7 @@ open_ports() {
     } | sort -nu | paste -sd , | sed 's/,/, /g'
 }
 
-# The first two lines make the third replace what is there, at once.
+# With the first two lines the third replaces an earlier table in one transaction.
 rules() {
     cat <<NFT
 table inet barestream
@@ -53,21 +53,22 @@ table inet barestream {
 NFT
 }
 
-# As nft writes them, from a network of their own: what is loaded can be compared with that.
+# canonical RULES: print the rules as nft lists them, so that they can be compared with the loaded ones.
+# They are loaded in a network namespace of their own.
 canonical() {
     unshare --net sh -c 'nft --file - && nft --stateless list table inet barestream' <<<"$1"
 }
 
 loaded() { nft --stateless list table inet barestream 2>/dev/null || true; }
 
-# Load the rules for a minute; firewall_on_boot is for who can still log in then.
+# Load the rules for a minute. firewall_on_boot keeps them, after a new login came through.
 load_firewall() {
     local wanted
     wanted=$(rules "$1")
     if command -v nft >/dev/null && [ "$(canonical "$wanted")" = "$(loaded)" ]; then
-        ok "firewall: open are $(open_ports "$1")"
+        ok "firewall: open ports $(open_ports "$1")"
     else
-        change "firewall: open are $(open_ports "$1")" load_for_now "$wanted"
+        change "firewall: open ports $(open_ports "$1")" load_for_now "$wanted"
     fi
 }
 

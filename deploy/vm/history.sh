@@ -1,20 +1,20 @@
 # shellcheck shell=bash
-# The history, as Valkey keeps it, out of a VM and into one.
+# Takes the history out of a VM's Valkey, and puts one in.
 
 cd /opt/barestream || exit
 
-# One step at a time: that of an operator who was cut off goes on to its end.
+# One step at a time: a step whose operator was cut off runs to its end.
 exec 8>>step.lock
 flock 8
 
-# Private updates are in it.
+# The history holds private updates.
 umask 077
 
-# How long workers may take to end their streams (at most 300 s, twice where a reload is under way)
-# and to be healthy.
+# How long workers may take to end their streams (at most 300 s, twice that during a reload) and to
+# become healthy.
 renewal_seconds=660
 
-# Valkey needs some ten seconds for a gigabyte; without a limit, a stuck one would be waited for for ever.
+# Valkey needs about ten seconds for a gigabyte. The limit ends the wait for a Valkey that hangs.
 snapshot_seconds=600
 
 stop_with() {
@@ -25,17 +25,17 @@ stop_with() {
 valkey() {
     local id
     id=$([ ! -x compose ] || ./compose ps --all --quiet valkey)
-    [ -n "$id" ] || stop_with "no version has been rolled out here: there is no Valkey"
+    [ -n "$id" ] || stop_with "no version has been rolled out to this VM, so it has no Valkey: run deploy/rollout first"
     echo "$id"
 }
 
-# Its folder on this machine.
+# data CONTAINER: print the path of Valkey's folder on this machine.
 data() {
     docker inspect "$1" \
         --format '{{range .Mounts}}{{if eq .Destination "/data"}}{{.Source}}{{end}}{{end}}'
 }
 
-# A snapshot as Valkey gives it to a replica: whole, and of one moment, while it serves.
+# Take a snapshot as a replica would: complete, of one moment, while Valkey serves.
 snapshot() {
     local id folder
     id=$(valkey)
@@ -43,25 +43,25 @@ snapshot() {
     # shellcheck disable=SC2016  # the container's shell
     docker exec "$id" sh -c 'export REDISCLI_AUTH="$(cat /run/barestream-engine/password)"
         timeout 10 valkey-cli ping && timeout '"$snapshot_seconds"' valkey-cli --rdb /data/snapshot.rdb' \
-        >/dev/null || stop_with "Valkey gave no snapshot, or not within $snapshot_seconds s"
+        >/dev/null || stop_with "Valkey gave no snapshot within $snapshot_seconds s"
     mv "$folder/snapshot.rdb" history.rdb
     verify
     du --human-readable history.rdb | cut -f 1
 }
 
-# Valkey's own look at it, checksum and all.
+# Check the snapshot, with its checksum, by Valkey's own tool.
 verify() {
     local said
     said=$(docker run --rm --network none --user 0 --volume "$PWD/history.rdb:/history.rdb:ro" \
         --entrypoint valkey-check-rdb "$(docker inspect --format '{{.Config.Image}}' "$(valkey)")" \
         /history.rdb 2>&1) || {
         rm history.rdb
-        stop_with "Valkey does not take it for a snapshot: $(grep -v info <<<"$said" | tail -n 2)"
+        stop_with "Valkey refuses the file as a snapshot: $(grep -v info <<<"$said" | tail -n 2)"
     }
 }
 
 hand_over() {
-    # A connection that breaks leaves nothing behind.
+    # The trap removes the file even if the connection breaks.
     trap 'rm -f history.rdb' EXIT
     cat history.rdb
 }
@@ -72,12 +72,12 @@ receive() {
     verify
 }
 
-# Streams stay open on heartbeats meanwhile, and publishers are told to come back.
+# Meanwhile streams stay open on heartbeats, and publishers get 503.
 put_back() {
     local id folder said
     id=$(valkey)
     folder=$(data "$id")
-    # What Valkey's log of writes begins with may be a snapshot.
+    # Valkey's append-only file may begin with a snapshot.
     rm -rf "$folder/appendonlydir.part"
     mkdir "$folder/appendonlydir.part"
     mv history.rdb "$folder/appendonlydir.part/appendonly.aof.1.base.rdb"
@@ -85,7 +85,7 @@ put_back() {
     chown -R --reference "$folder" "$folder/appendonlydir.part"
     docker stop "$id" >/dev/null
     rm -rf "$folder/appendonlydir.before"
-    # A machine that stops in between starts with nothing, and what it had is beside it.
+    # A machine that stops between these lines starts with an empty history; the one before is kept.
     [ ! -d "$folder/appendonlydir" ] || mv "$folder/appendonlydir" "$folder/appendonlydir.before"
     mv "$folder/appendonlydir.part" "$folder/appendonlydir"
     if ! ./compose --progress quiet up --detach --wait --no-deps --no-recreate valkey; then
@@ -94,29 +94,29 @@ put_back() {
         rm -rf "$folder/appendonlydir"
         mv "$folder/appendonlydir.before" "$folder/appendonlydir"
         docker start "$id" >/dev/null
-        stop_with "Valkey did not start on it, and has what it had: $said"
+        stop_with "Valkey did not start with the backup, and has the history before again: $said"
     fi
-    # An entry that tells every client that what came after the backup is gone.
+    # An entry that makes each client get a gap event for the updates after the backup.
     # shellcheck disable=SC2016  # the container's shell
     docker exec "$id" sh -c 'REDISCLI_AUTH=$(cat /run/barestream-engine/password) \
         timeout 30 valkey-cli -e XADD "{barestream}:log" "*" lost ""' >/dev/null ||
-        stop_with "Valkey has it, but takes no entry that tells of what is lost"
-    echo "what was there before is in $folder/appendonlydir.before"
+        stop_with "Valkey has the backup, but refused the entry that reports the lost updates to clients"
+    echo "the history before is kept in $folder/appendonlydir.before"
 }
 
-# Its workers hold the newest events: others read them from what was put back. Done when no worker
-# of before is left, whose streams ended evenly, and those that are there take streams.
+# Replace the workers, whose rings hold events of the history before. Done when each worker from before
+# has ended its streams and exited, and the new ones accept streams.
 renew_workers() {
     local app before deadline=$((SECONDS + renewal_seconds))
     app=$(./compose ps --quiet "$(sed -n 's/^COMPOSE_PROFILES=//p' release.env)")
-    # What is not there reads it when it starts.
+    # An app that does not run reads the history when it starts.
     [ -n "$app" ] || return 0
     before=$(processes "$app")
     docker kill --signal HUP "$app" >/dev/null
-    # Its init and Gunicorn's master stay.
+    # Two processes stay: the init and Gunicorn's master.
     until [ "$(comm -12 <(echo "$before") <(processes "$app") | wc -l)" -le 2 ] &&
         docker exec "$app" barestream health >/dev/null 2>&1; do
-        [ $SECONDS -lt $deadline ] || stop_with "the workers were not renewed within $renewal_seconds s"
+        [ $SECONDS -lt $deadline ] || stop_with "the workers were not replaced within $renewal_seconds s"
         sleep 0.5
     done
 }

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # One operator at a time: a lock that lasts as long as the connection that holds it.
 
-# hold WHO: print "held" and wait for the end of the standard input, or print who holds it. Before
-# that comes a line where a step has to end whose operator was cut off; "missing" where there is
-# nothing to lock.
+# hold HOLDER: take the lock, print "held" and keep it until standard input ends. If another run holds
+# the lock, print its holder instead. Prints a line "waiting ..." first if a step of a run that was cut
+# off has to end, and "missing" if the VM is not provisioned.
 hold() {
     local folder=/opt/barestream
     if ! [ -d "$folder" ]; then

@@ -1,4 +1,4 @@
 # shellcheck shell=bash
-# What the containers have written, as far back as Docker keeps it.
+# Shows the containers' logs, as far back as Docker keeps them.
 
 logs() { /opt/barestream/compose logs "$@"; }

@@ -1,19 +1,19 @@
 # shellcheck shell=bash
-# Where nginx leads, and what its container has mounted. Needs release.sh.
+# Switches nginx between the apps, and changes its configuration and container. Needs release.sh.
 
 replaces_nginx=false
 
-# let_replace_nginx REPLACES_NGINX: whether this run may make nginx's container anew.
+# let_replace_nginx REPLACES_NGINX: whether this run may replace nginx's container.
 let_replace_nginx() { replaces_nginx=$1; }
 
-# take_over VERSION REPLACES_NGINX: nginx leads to it from here on; what was connected stays where
-# it is, unless nginx itself is replaced.
+# take_over VERSION REPLACES_NGINX: switch nginx to the version. Open connections stay where they are,
+# unless nginx itself is replaced.
 take_over() {
     local is_changed=false
     let_replace_nginx "$2"
     if is_configured_otherwise "$1"; then
         is_changed=true
-        # Before the link leads there: nginx follows the link by itself, and renders these files.
+        # Before the link is changed, because nginx-start follows the link and renders these files.
         change_nginx "releases/$1/nginx"
     fi
     lead_to "$(other)"
@@ -22,7 +22,7 @@ take_over() {
         compose_for "$1" up --detach --wait --no-deps nginx
         echo "nginx was started"
     elif $replaces_nginx && is_nginx_outdated "$1"; then
-        # Its streams end, and come back to this version.
+        # Its streams end, and their clients reconnect to this version.
         replace_nginx "$1" compose_for "$1"
         echo "nginx's container was replaced"
     elif $is_changed; then
@@ -31,16 +31,16 @@ take_over() {
     fi
 }
 
-# replace_nginx VERSION COMPOSE...: make its container anew, by that Compose.
+# replace_nginx VERSION COMPOSE...: replace its container, by that Compose command.
 replace_nginx() {
-    # With nginx-start, an nginx that stops alone ends within 2 s; a container of a release without
-    # it waits for its streams, and is killed.
+    # With nginx-start, an nginx that stops alone ends within 2 s. A container of a release without it
+    # waits for its streams, and is killed.
     local stop_seconds=3
     put_nginx_start "$1"
     "${@:2}" up --detach --wait --no-deps --timeout $stop_seconds nginx
 }
 
-# Whether the files or the settings of the version are others than those that nginx has.
+# is_configured_otherwise VERSION: whether its files or settings differ from those of nginx.
 is_configured_otherwise() {
     local folder
     folder=$(sockets)
@@ -48,14 +48,16 @@ is_configured_otherwise() {
         [ "$(cat "$folder/$(other)/nginx.env" 2>/dev/null)" != "$(cat "$folder/$(serving)/nginx.env" 2>/dev/null)" ]
 }
 
-# put_nginx_start VERSION: put the version's nginx-start beside the folder nginx, which a rollback
-# exchanges while a container may start again. By a rename, because a shell may be reading the old file.
+# put_nginx_start VERSION: put the version's nginx-start beside the folder nginx, not into it: a
+# container may start again while a rollback exchanges that folder. By a rename, because a shell may be
+# reading the file before.
 put_nginx_start() {
     local file=releases/$1/deploy/nginx-start
     [ ! -e "$file" ] || { cp "$file" nginx-start.part && mv nginx-start.part nginx-start; }
 }
 
-# nginx finds the old link or the new one, at its next connect.
+# lead_to NAME: point the link at that app. By a rename: nginx, at its next connect, finds the link
+# before or after it, and never none.
 lead_to() {
     local folder
     folder=$(sockets)
@@ -65,14 +67,15 @@ lead_to() {
 
 sockets() { docker volume inspect --format '{{.Mountpoint}}' barestream_sockets; }
 
-# is_nginx_outdated VERSION: whether its container is no longer what that version would make.
+# is_nginx_outdated VERSION: whether its container differs from the one that the version would make.
 is_nginx_outdated() {
     local made_as
     made_as=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$(container nginx)")
     [ "$(compose_for "$1" config --hash nginx)" != "nginx $made_as" ]
 }
 
-# change_nginx FOLDER: what is live stays beside it, as what serves has it, for as long as that serves.
+# change_nginx FOLDER: put FOLDER in place of the live configuration, which is kept as nginx.NAME for
+# as long as the app of that name serves.
 change_nginx() {
     local name
     name=$(serving)
@@ -82,7 +85,7 @@ change_nginx() {
     put_nginx "$1"
 }
 
-# put_nginx FOLDER: in place, because its container has the folder mounted, and in it conf.d.
+# put_nginx FOLDER: copy FOLDER into the live one, which the container has mounted.
 put_nginx() {
     local file
     mkdir -p nginx
@@ -99,7 +102,7 @@ reload_nginx() {
         docker exec "$id" nginx-start reload
         return
     fi
-    # The container of a release without nginx-start: it stays until it is replaced.
+    # A container of a release without nginx-start.
     # shellcheck disable=SC2016  # the container's shell
     docker exec "$id" sh -euc '
         . /etc/nginx/upstream.envsh
@@ -108,8 +111,8 @@ reload_nginx() {
         kill -HUP "$(cat /run/nginx/nginx.pid)"'
 }
 
-# With a certificate, nginx is given TLS when its container is made anew, and not before: a port is
-# opened with a container.
+# Print on or off. With a certificate TLS is on as soon as nginx's container is replaced, because only a
+# new container can publish the port.
 tls() {
     if [ -e certificates/current ] && { $replaces_nginx || ! is_running nginx || has_tls_port; }; then
         echo on

@@ -2,14 +2,14 @@
 # The versions on a VM, and which one of them serves. Needs candidate.sh and nginx.sh.
 #
 #   /opt/barestream/.env               the operator's settings
-#   /opt/barestream/release.env        which version serves, and by which name: blue or green
-#   /opt/barestream/versions           those that have served, the newest last
-#   /opt/barestream/releases/VERSION/  what a version has beside its image
-#   /opt/barestream/nginx/             nginx's configuration, as its container has it mounted
+#   /opt/barestream/release.env        the version that serves, and its name: blue or green
+#   /opt/barestream/versions           the kept versions, the newest last
+#   /opt/barestream/releases/VERSION/  a version's files, without its image
+#   /opt/barestream/nginx/             nginx's live configuration, which its container has mounted
 
 cd /opt/barestream || exit
 
-# One to go back to, and one more for when that was a mistake.
+# The one that serves, one to go back to, and one more in case that one fails too.
 kept_versions=3
 
 version='' serving=''
@@ -17,12 +17,12 @@ version='' serving=''
 if [ -f release.env ]; then . ./release.env && version=$BARESTREAM_VERSION serving=$COMPOSE_PROFILES; fi
 if [ "$serving" = blue ]; then other=green; else other=blue; fi
 
-# The version that serves, if one does; its name, and the other one.
+# Print the version that serves, if one does; its name; and the other name.
 version() { echo "$version"; }
 serving() { echo "$serving"; }
 other() { echo "$other"; }
 
-# One step at a time: that of an operator who was cut off goes on to its end.
+# One step at a time: a step whose operator was cut off runs to its end.
 exec 8>step.lock
 flock 8
 
@@ -31,30 +31,30 @@ stop_with() {
     exit 1
 }
 
-# resolve VERSION: it, or the one before this one; it must be kept.
+# resolve VERSION: print it if it is kept; without VERSION, print the one before that serves.
 resolve() {
     local wanted=$1
-    [ -f versions ] || stop_with "nothing has served here yet"
+    [ -f versions ] || stop_with "no version has served on this VM yet"
     [ -n "$wanted" ] || wanted=$(tail -n 2 versions | head -n 1)
-    [ "$wanted" != "$version" ] || stop_with "$version serves already, and none before it is kept"
-    grep -qx "$wanted" versions || stop_with "$wanted is not kept here; these are:"$'\n'"$(cat versions)"
+    [ "$wanted" != "$version" ] || stop_with "$version serves already; the kept versions are:"$'\n'"$(cat versions)"
+    grep -qx "$wanted" versions || stop_with "$wanted is not kept on this VM; the kept versions are:"$'\n'"$(cat versions)"
     echo "$wanted"
 }
 
-# What an earlier run left that was cut off: a candidate, or what was to be drained.
+# Remove what a run left that was cut off: a version that it tested, or one that it drained.
 clean_up() {
     if [ -n "$serving" ]; then
         agree_with_release
         restore
     fi
     if [ -n "$(container "$other")" ]; then
-        echo "an earlier run was cut off: taking away what it left as $other"
+        echo "an earlier run was cut off: removing the app that it left as $other"
         drain
     fi
     forget
 }
 
-# keep VERSION: it serves, from the moment of one rename.
+# keep VERSION: record that it serves, by one rename.
 keep() {
     release_env "$1" >release.env.part && mv release.env.part release.env
     version=$1
@@ -63,31 +63,31 @@ keep() {
     systemctl start barestream
 }
 
-# All else follows release.env; where that was cut off, the next run does it.
+# Make all else agree with release.env. If a run was cut off here, the next one does it.
 agree_with_release() {
     cp "releases/$version/deploy/vm/compose" compose.part && mv compose.part compose
     { [ ! -f versions ] || grep -vx "$version" versions || true; echo "$version"; } >versions.part
     mv versions.part versions
-    # The one that serves comes back when the machine restarts, and no other.
+    # When the machine restarts, only the version that serves starts again.
     set_restart "$serving" always
     set_restart "$other" no
     rm -rf "nginx.$other"
 }
 
-# set_restart SERVICE POLICY: of its container, where there is one.
+# set_restart SERVICE POLICY: set the policy of its container, if there is one.
 set_restart() {
     local id
     id=$(container "$1")
     [ -z "$id" ] || docker update --restart "$2" "$id" >/dev/null
 }
 
-# Lead back to the one that serves.
+# Switch nginx back to the version that serves.
 restore() {
     lead_to "$serving"
     if [ -d "nginx.$serving" ]; then
         put_nginx "nginx.$serving"
         if [ "${BARESTREAM_TLS:-}" = off ] && has_tls_port; then
-            # It was replaced for that, and would lead everybody to TLS.
+            # nginx was replaced to turn TLS on, and would redirect all clients to it.
             replace_nginx "$version" "$PWD/compose" --progress quiet
         elif is_running nginx; then
             reload_nginx
@@ -96,7 +96,7 @@ restore() {
     fi
 }
 
-# What came of the candidate goes, and nothing else.
+# Remove the version that was tested, and all that was made for it.
 undo() {
     local service
     if [ -n "$serving" ]; then
@@ -111,34 +111,34 @@ undo() {
     forget
 }
 
-# settle VERSION: what is left to do when it alone serves.
+# settle VERSION: what is done once it alone serves.
 settle() {
     update_valkey "$1"
     forget
     let_replace_nginx true
     ! is_nginx_outdated "$1" ||
-        echo "nginx's container is to have another image, port or limit: rollout --replace-nginx does it"
+        echo "nginx's container is outdated (image, ports or limits): 'rollout --replace-nginx' replaces it"
 }
 
-# update_valkey VERSION: Valkey, where it has another image; streams stay open meanwhile.
+# update_valkey VERSION: replace Valkey if the version has another image of it. Streams stay open.
 update_valkey() {
     local wanted
     wanted=$("$PWD/compose" config --images valkey)
     [ "$wanted" != "$(docker inspect --format '{{.Config.Image}}' "$(container valkey)")" ] || return 0
     cp "releases/$1/deploy/valkey-start" valkey-start
     "$PWD/compose" --progress quiet up --detach --wait --no-deps valkey
-    echo "Valkey was replaced by $wanted"
+    echo "Valkey was updated to $wanted"
 }
 
-# Let go of the versions that are not kept.
+# Remove the files and images of versions that are not kept.
 forget() {
     local tag folder
     [ -f versions ] || : >versions
     tail -n "$kept_versions" versions >versions.part && mv versions.part versions
     docker image ls --format '{{.Tag}}' barestream | while IFS= read -r tag; do
-        # A container that somebody made by hand may hold it.
+        # A container that an operator made by hand may use the image.
         grep -qx "$tag" versions || docker image rm "barestream:$tag" >/dev/null ||
-            echo "barestream:$tag stays"
+            echo "the image barestream:$tag was not removed; a container may use it"
     done
     for folder in releases/*; do
         [ -d "$folder" ] || continue
@@ -146,7 +146,7 @@ forget() {
     done
 }
 
-# compose_for VERSION ARGUMENT...: Compose, as if that version served by the other name.
+# compose_for VERSION ARGUMENT...: run Compose as if that version served under the other name.
 compose_for() {
     local state
     mapfile -t state < <(release_env "$1" | grep '=')
@@ -166,7 +166,7 @@ BARESTREAM_TLS=$(tls)
 ENV
 }
 
-# base_compose VERSION ARGUMENT...: as the settings have it, without blue and green.
+# base_compose VERSION ARGUMENT...: run Compose with the settings, without blue and green.
 base_compose() {
     local folder=releases/$1 overlay=()
     [ "$(tls)" = off ] || overlay=(--file "$folder/deploy/tls.yml")
@@ -180,7 +180,6 @@ container() {
         --filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False
 }
 
-# is_running SERVICE
 is_running() {
     local id
     id=$(container "$1")

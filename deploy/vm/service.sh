@@ -2,8 +2,8 @@
 # The service's folder, its settings, and its start on boot. Needs item.sh.
 
 home=/opt/barestream
-# Compose's longest stop_grace_period (620 s for the app of an earlier release, to which a rollback
-# can lead), then Valkey's (30 s), and some air.
+# TimeoutStopSec: Compose's longest stop_grace_period (620 s, for the app of an earlier release that a
+# rollback can bring back), then Valkey's (30 s), and 30 s of reserve.
 unit="[Unit]
 Description=barestream
 # Not Requires: Docker is restarted under running containers, and streams go on.
@@ -50,7 +50,7 @@ BARESTREAM_DRAIN_SECONDS=30
 BARESTREAM_NOFILE=$(open_files)"
 }
 
-# What a container can be given: not more than Docker has.
+# A container cannot have more open files than Docker itself.
 open_files() {
     local wanted=65536 hard
     hard=$(awk '/^Max open files/ {print $5}' "/proc/$(systemctl show --property MainPID --value docker)/limits")

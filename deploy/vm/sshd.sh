@@ -1,14 +1,14 @@
 # shellcheck shell=bash
-# The server of ssh. Needs item.sh.
+# The ssh server's settings. Needs item.sh.
 
-# sshd takes the first value that it reads: before cloud-init's 50-cloud-init.conf.
+# sshd uses the first value that it reads, so the name sorts before cloud-init's 50-cloud-init.conf.
 sshd_file=/etc/ssh/sshd_config.d/10-barestream.conf
 
-# sshd_settings BY_KEY: passwords are refused from now on where this login came by key.
-# PermitRootLogin stays the operator's: where it is a no it would be loosened here, and all else
-# that it allows is a key.
+# sshd_settings BY_KEY: refuse passwords from now on if BY_KEY is true, because this login used a key.
+# PermitRootLogin stays as it is: a "no" should not be loosened, and with passwords refused its other
+# values allow only keys.
 sshd_settings() {
-    # An operator whose network is gone holds the lock for a minute, not for ever.
+    # An operator whose network is gone holds the lock for a minute at most.
     local wanted="ClientAliveInterval 15
 ClientAliveCountMax 4"
     ! $1 || wanted+="
@@ -33,8 +33,8 @@ set_sshd() {
     write_file $sshd_file 644 "$1"
     if ! sshd -t || ! is_effective "$1"; then
         rm $sshd_file
-        refuse "$sshd_file is not what sshd goes by" \
-            "See what /etc/ssh/sshd_config says before it includes that folder."
+        refuse "sshd does not use the values in $sshd_file" \
+            "Remove the same settings from /etc/ssh/sshd_config, above its Include line."
     fi
     systemctl reload ssh
 }

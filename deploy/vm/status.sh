@@ -1,16 +1,16 @@
 # shellcheck shell=bash
-# What the service does just now. Changes nothing.
+# Shows the state of the service, and changes nothing.
 
 project=barestream
 sampled_seconds=2
 
-# status: its standard input is figures.awk.
+# status <figures.awk
 status() {
     local figures containers nginx sockets current
     figures=$(cat)
     containers=$(list_containers)
     if [ -z "$containers" ]; then
-        echo "No container of the service is there: deploy/rollout brings one." >&2
+        echo "This VM has no container of the service: deploy/rollout starts them." >&2
         return 1
     fi
     nginx=$(awk -F '|' '$1 == "nginx" { print $2 }' <<<"$containers")
@@ -21,7 +21,7 @@ status() {
     tell_certificate
 }
 
-# A line for each: service, id, image, and how it is, with its health and since when.
+# Print a line for each container: service, id, image and status, with its age and health.
 list_containers() {
     docker ps --all --filter "label=com.docker.compose.project=$project" \
         --filter label=com.docker.compose.oneoff=False \
@@ -41,16 +41,16 @@ tell_containers() {
         if [ -n "${samples[first $service]:-}" ] && [ -n "${samples[second $service]:-}" ]; then
             printf '%-16s %s\n' "" "$(tell_figures)"
         elif is_app "$service" && [[ $state == Up*healthy\) ]]; then
-            printf '%-16s %s\n' "" "drains, or hangs: $(open_streams "$service") streams are left"
+            printf '%-16s %s\n' "" "/metrics does not answer: the app drains or hangs, with $(open_streams "$service") open streams"
         fi
     done <<<"$containers"
 }
 
-# Whoever has a folder of sockets.
+# An app has a folder of sockets.
 is_app() { [ -d "$sockets/$1" ]; }
 
-# sample NAME: take each app's figures; one worker answers for all of them. Nobody does where the
-# app is yet to start, or drains.
+# sample NAME: take each app's figures, from one worker, which answers for all of them. An app that
+# starts or drains does not answer.
 sample() {
     local service
     while IFS='|' read -r service _; do
@@ -65,8 +65,8 @@ tell_figures() {
         sample=2 <(printf '%s\n' "${samples[second $service]}")
 }
 
-# How many connections to an app are open. The kernel counts both ends where the connection was
-# made: in nginx's container.
+# open_streams SERVICE: print how many connections to the app are open. The kernel lists both ends where
+# the connection was made: in nginx's container.
 open_streams() {
     local pid
     pid=$(docker inspect --format '{{.State.Pid}}' "$nginx")
@@ -82,16 +82,16 @@ tell_machine() {
         awk 'NR == 2 { printf "%-16s %.1f of %.1f GB are free\n", "disk", $4 / 1e6, $2 / 1e6 }'
 }
 
-# Of the certificate that nginx hands out, which may be another one than the file is by now.
+# Of the certificate that nginx sends, which may differ from the file's.
 tell_certificate() {
     local address ends
     address=$(docker port "$nginx" 443/tcp 2>/dev/null | head -n 1) || return 0
     ends=$(curl --silent --insecure --verbose --max-time 5 --output /dev/null \
         "https://127.0.0.1:${address##*:}/_nginx" 2>&1 | sed -n 's/^\*  expire date: //p') || true
     if [ -z "$ends" ]; then
-        printf '%-16s %s\n' "certificate" "no handshake on port ${address##*:}"
+        printf '%-16s %s\n' "certificate" "the TLS handshake on port ${address##*:} failed"
         return
     fi
-    printf '%-16s ends on %s, in %d days\n' "certificate" "$ends" \
+    printf '%-16s expires on %s, in %d days\n' "certificate" "$ends" \
         $((($(date --date "$ends" +%s) - $(date +%s)) / 86400))
 }

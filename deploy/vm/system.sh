@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# What the machine is, and what has to be installed on it. Needs item.sh.
+# Checks the machine, and installs the packages. Needs item.sh.
 
-# live-restore and healthchecks with a start_interval; Compose that takes !override.
+# Docker Engine with start_interval in health checks; Compose with !reset and !override.
 least_docker=25
 least_compose=2.24.4
 
@@ -10,16 +10,16 @@ is_installed() { [ "$(dpkg-query --show --showformat '${db:Status-Status}' "$1" 
 has() { command -v "$1" >/dev/null; }
 
 docker_version() { dockerd --version | sed -n 's/^Docker version \([^,]*\).*/\1/p'; }
-# Some packages write v2.29.7.
+# Some packages print a v before the version.
 compose_version() { docker compose version --short 2>/dev/null | sed s/^v// || true; }
 
-# See that the service can run here; it reads, and changes nothing.
+# Check that the service can run here; changes nothing.
 system() {
-    # A machine that just came up is still being set up by its cloud.
+    # On a machine that has just started, cloud-init may still be at work.
     ! has cloud-init || timeout 300 cloud-init status --wait >&2 || true
     case $(uname -m) in
     x86_64 | aarch64) ;;
-    *) refuse "this is $(uname -m)" "Take a VM of x86_64 or arm64." ;;
+    *) refuse "the machine's architecture is $(uname -m)" "Take a VM of x86_64 or arm64." ;;
     esac
     [ -d /run/systemd/system ] || refuse "systemd does not run here" "Take a VM that boots systemd."
     # shellcheck source=/dev/null
@@ -36,15 +36,15 @@ docker_is_recent() {
     local docker compose
     docker=$(docker_version)
     is_at_least "$docker" $least_docker ||
-        refuse "Docker Engine $docker is installed, and $least_docker is needed" \
-            "Upgrade it, or remove it and take a VM of Debian 13."
+        refuse "Docker Engine $docker is installed; $least_docker or newer is needed" \
+            "Upgrade it, or take a VM of Debian 13 without Docker."
     compose=$(compose_version)
     if [ -n "$compose" ]; then
         is_at_least "$compose" $least_compose ||
-            refuse "Docker Compose $compose is installed, and $least_compose is needed" "Upgrade it."
+            refuse "Docker Compose $compose is installed; $least_compose or newer is needed" "Upgrade it."
     elif ! is_installed docker.io; then
-        refuse "a Docker Engine of its own is installed, and no Compose" \
-            "apt-get install docker-compose-plugin"
+        refuse "Docker Engine is installed, but not from the distribution, and Compose is missing" \
+            "Install it: apt-get install docker-compose-plugin"
     fi
 }
 
@@ -53,16 +53,16 @@ release_has_recent_docker() {
     local least
     case $ID in
     debian) least=13 ;;
-    # Its updates may have a Docker that is new enough; packages looks.
+    # Its updates may have a Docker that is new enough; candidate_is_recent checks that.
     ubuntu) least=22.04 ;;
-    *) refuse "this is ${PRETTY_NAME:-$ID}" "Take a VM of Debian 13 or Ubuntu 24.04, or newer." ;;
+    *) refuse "the system is ${PRETTY_NAME:-$ID}" "Take a VM of Debian 13 or Ubuntu 24.04, or newer." ;;
     esac
     is_at_least "${VERSION_ID:-999}" $least ||
         refuse "the Docker Engine of ${PRETTY_NAME:-$ID $VERSION_ID} is older than $least_docker" \
             "Take a VM of Debian 13 or Ubuntu 24.04, or install Docker's own packages first."
 }
 
-# Install what is missing, in one go.
+# Install the missing packages together.
 packages() {
     local missing=() package
     for package in $(wanted_packages); do
@@ -78,7 +78,7 @@ packages() {
 }
 
 wanted_packages() {
-    # Docker cannot confine a container without AppArmor's parser, where the kernel has it.
+    # On a kernel with AppArmor, Docker needs AppArmor's parser to start a container.
     echo apparmor ca-certificates curl nftables unattended-upgrades
     # shellcheck source=/dev/null
     . /etc/os-release
@@ -92,25 +92,25 @@ wanted_packages() {
 }
 
 update_lists() {
-    # The daily one may be at it, and apt-get waits for the lock of dpkg alone.
+    # The daily update may hold the lock of the lists; apt-get waits for dpkg's lock only.
     local said deadline=$((SECONDS + 120))
     until said=$(LC_ALL=C apt-get -qq update 2>&1); do
         if [[ $said != *"Could not get lock"* ]] || [ $SECONDS -ge $deadline ]; then
-            refuse "apt-get update: ${said%%$'\n'*}" "See that the VM reaches its mirror."
+            refuse "apt-get update failed: ${said%%$'\n'*}" "Check that the VM reaches its package mirror."
         fi
         sleep 2
     done
 }
 
-# Without lists, before the first update, nothing is known.
+# With --check and before the first update apt has no lists, and the version is not known.
 candidate_is_recent() {
     local candidate
-    # It would write caches, even to tell.
+    # With --check too, apt-cache would write its caches.
     candidate=$(apt-cache -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= policy docker.io |
         sed -n 's/^ *Candidate: //p')
     if [ -z "$candidate" ] && ! may_change; then return; fi
     is_at_least "${candidate:-0}" $least_docker ||
-        refuse "apt's docker.io is ${candidate:-not there}, and $least_docker is needed" \
+        refuse "apt offers docker.io ${candidate:-in no version}; $least_docker or newer is needed" \
             "Take a VM of Debian 13 or Ubuntu 24.04, or install Docker's own packages first."
 }
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Security upgrades by themselves. Needs item.sh.
+# Automatic security upgrades. Needs item.sh.
 
 upgrades_file=/etc/apt/apt.conf.d/20auto-upgrades
 
@@ -21,6 +21,6 @@ are_periodic() {
 make_periodic() {
     write_file "$upgrades_file" 644 'APT::Periodic::Update-Package-Lists "1";
 APT::Periodic::Unattended-Upgrade "1";'
-    are_periodic || refuse "a file after $upgrades_file turns them off" \
-        "See what apt-config dump APT::Periodic says, and /etc/apt/apt.conf.d."
+    are_periodic || refuse "a file that apt reads after $upgrades_file turns security upgrades off" \
+        "Find it in /etc/apt/apt.conf.d; apt-config dump APT::Periodic shows the values."
 }

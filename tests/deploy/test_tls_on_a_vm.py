@@ -65,4 +65,4 @@ def test_a_certificate_and_a_rollout_turn_tls_on_and_a_renewal_cuts_no_stream(
             "true | openssl s_client -connect 127.0.0.1:443 2>/dev/null | grep ^subject"
         )
         assert any(line.startswith("data: ") for line in lines)
-    assert "certificate      ends on" in operator.deploy("status").stdout
+    assert "certificate      expires on" in operator.deploy("status").stdout

@@ -61,10 +61,10 @@ def steps(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 ALL_STEPS = [
-    "the service is ready",
-    "its page's stream answers at once",
-    "publish, receive",
-    "replay",
+    "checking that the service is ready",
+    "opening the page's stream",
+    "publishing and receiving",
+    "resuming with replay",
 ]
 
 
@@ -124,9 +124,9 @@ def test_no_viewer_sees_the_updates_of_the_smoke_test(hub: Service) -> None:
 def test_without_a_token_the_smoke_test_reports_that_nothing_was_published(hub: Service) -> None:
     done = smoke(hub.url)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "nothing was published, for want of a token" in done.stdout
+    assert "publishing was not tested, because no token was given" in done.stdout
     step, cause, _ = failure(smoke(hub.url, "--require-publish"))
-    assert (step, cause) == ("publish, receive", "There is no token.")
+    assert (step, cause) == ("publishing and receiving", "No token was given.")
 
 
 def test_a_token_is_never_on_a_command_line(hub: Service) -> None:
@@ -149,28 +149,28 @@ def test_a_token_is_never_on_a_command_line(hub: Service) -> None:
 def test_an_address_at_which_nothing_listens_is_reported() -> None:
     port = free_port()
     step, cause, remedy = failure(smoke(f"http://127.0.0.1:{port}", token=token()))
-    assert step == "the service is ready"
+    assert step == "checking that the service is ready"
     assert cause.startswith("GET /readyz was not answered: curl: (7) ")
     assert "reaches it" in remedy
 
 
 def test_a_token_of_another_key_is_refused_with_the_way_to_make_one(hub: Service) -> None:
     step, cause, remedy = failure(smoke(hub.url, token=token() + "x"))
-    assert step == "publish, receive"
+    assert step == "publishing and receiving"
     assert "was answered with 401: {" in cause
     assert "barestream token --publish" in remedy
 
 
 def test_a_token_that_may_not_publish_is_refused(hub: Service) -> None:
     step, cause, _ = failure(smoke(hub.url, token=token(publish=())))
-    assert step == "publish, receive"
+    assert step == "publishing and receiving"
     assert cause.startswith(f"POST {PATH} was answered with 403: {{")
 
 
 def test_a_token_that_may_not_subscribe_receives_nothing(hub: Service) -> None:
     step, cause, remedy = failure(smoke(hub.url, token=token(subscribe=())))
-    assert step == "publish, receive"
-    assert "did not come through an open stream" in cause
+    assert step == "publishing and receiving"
+    assert "an open stream did not receive it" in cause
     assert "may subscribe too" in remedy
 
 
@@ -248,15 +248,15 @@ def fake(**fields: object) -> Iterator[str]:
 def test_a_service_that_is_live_and_does_not_replay_fails() -> None:
     with fake() as url:
         step, cause, _ = failure(smoke(url, token=token()))
-    assert step == "replay"
-    assert "#2-0 was missed, and a client that came back with the id #1-0 did not get it" in cause
+    assert step == "resuming with replay"
+    assert "A client that resumed from #1-0 did not receive the update #2-0" in cause
 
 
 def test_a_replay_of_an_event_that_was_received_before_fails() -> None:
     with fake(replays=2) as url:
         step, cause, _ = failure(smoke(url, token=token()))
-    assert step == "replay"
-    assert "got #1-0 (message: first), and not #2-0" in cause
+    assert step == "resuming with replay"
+    assert "received #1-0 (message: first), not #2-0" in cause
 
 
 def test_a_replay_of_only_the_missed_events_passes() -> None:
@@ -267,15 +267,16 @@ def test_a_replay_of_only_the_missed_events_passes() -> None:
 def test_a_stream_that_is_turned_away_fails() -> None:
     with fake(turns_away=True) as url:
         step, cause, _ = failure(smoke(url))
-    assert step == "its page's stream answers at once"
-    assert cause == "GET /events was told to come back later."
+    assert step == "opening the page's stream"
+    assert cause == "GET /events was turned away: the stream ended at once."
 
 
 def test_a_publish_follows_no_redirect() -> None:
     with fake(moved_to="https://events.example/") as url:
         _, cause, remedy = failure(smoke(url, token=token()))
-    assert cause == f"{url} leads to https://events.example/: a publish is not sent on."
-    assert remedy == "Use the URL that it leads to."
+    moved = f"{url} redirects to https://events.example/"
+    assert cause == f"{moved}, and a publish cannot be redirected."
+    assert remedy == "Use the URL that it redirects to."
 
 
 def test_a_smoke_test_stopped_halfway_leaves_nothing_behind(tmp_path: Path) -> None:
