@@ -1,10 +1,10 @@
 /**
  * One robust live stream over EventSource, without any user interface.
  *
- * The browser's own reconnecting is not used: it gives up for ever on any status but 200,
- * has no jitter, hides its delay, and never notices a stream that is open and dead. So each
- * EventSource lives for one connection, and the next one is made here, with the cursor in
- * the query.
+ * The browser's own reconnecting is not used: any status but 200 ends it for good, it has no
+ * jitter, it hides its delay, and it does not notice an open stream that is dead. So each
+ * EventSource is used for one connection, and this module makes the next one, with the cursor
+ * in the query.
  */
 
 import { StreamState } from './stream_state.js';
@@ -18,11 +18,11 @@ const SILENCE_OF_UNKNOWN_INTERVAL_MS = 150_000;
 
 const RETRY_FLOOR_MS = 1_000;
 const FIRST_RETRY_CEILING_MS = 3_000;
-// After a long outage a viewer waits this long at the most for a service that is back.
+// After an outage, a viewer waits at most this long for the service that is back.
 const RETRY_CEILING_MS = 10_000;
 
 /**
- * The place in the server's log that an id names.
+ * The place in the server's history that an id names.
  * @param {?string} id such as `#1795363200000-0`
  * @returns {?{ms: number, seq: number}} null where the id names none
  */
@@ -32,7 +32,7 @@ export function placeOf(id) {
 }
 
 /**
- * Whether an event comes after a cursor. Ids that name no place have no order, and count
+ * Whether an event comes after a cursor. Ids that name no place have no order; their events count
  * as new.
  * @param {?string} id
  * @param {?string} cursor
@@ -54,14 +54,15 @@ export function leadsBack(from, id) {
 }
 
 /**
- * Events of its own:
+ * Dispatches events:
  * - `statechange`, detail `{state, retryAtMs}`: state is `connecting`, `live`,
- *   `reconnecting`, `offline` or `stopped`; retryAtMs is set while a retry is waited for.
+ *   `reconnecting`, `offline` or `stopped`; retryAtMs is set while it waits for a retry.
  * - `message`, detail `{id, data, receivedAtMs, isSnapshot}`: isSnapshot marks the newest
- *   event that a client without a cursor gets at once, however old it is.
- * - `gap`, detail `{id, missed, isBack}`: events that the server no longer has; missed is
- *   null where it does not know how many. isBack marks one that leads to an earlier place: the
- *   server's clock was set back, and the events that follow are new although their ids are not.
+ *   event, which a client without a cursor gets at once, at any age.
+ * - `gap`, detail `{id, missed, isBack}`: events were lost, because the server no longer has
+ *   them; missed is their number, or null if the server does not know it. isBack marks a gap that
+ *   leads to an earlier place: the server's clock was set back, and the events that follow are new
+ *   although their ids are not.
  */
 export class LiveStream extends StreamState {
   #url;
@@ -84,9 +85,9 @@ export class LiveStream extends StreamState {
   /**
    * @param {string} url of the stream
    * @param {object} [options]
-   * @param {?string} [options.cursor] id of the last event already shown
-   * @param {Window} [options.window] where EventSource, timers, Date, Math, navigator and
-   *   the page's events are taken from
+   * @param {?string} [options.cursor] id of the last event that was shown before
+   * @param {Window} [options.window] source of EventSource, timers, Date, Math, navigator and
+   *   the page's events
    */
   constructor(url, { cursor = null, window = globalThis } = {}) {
     super();
@@ -95,12 +96,12 @@ export class LiveStream extends StreamState {
     this.#window = window;
   }
 
-  /** Id of the last event given out. */
+  /** Id of the last event that was dispatched. */
   get cursor() {
     return this.#cursor;
   }
 
-  /** Events that were not given out because they, or later ones, had been already. */
+  /** How many events were not dispatched, because they or later ones had been. */
   get droppedCount() {
     return this.#droppedCount;
   }
@@ -123,7 +124,7 @@ export class LiveStream extends StreamState {
     this.#checkLater();
   }
 
-  /** Disconnects. start() goes on from the cursor. */
+  /** Disconnects. start() resumes from the cursor. */
   stop() {
     this.#listening?.abort();
     this.#listening = null;
@@ -133,8 +134,8 @@ export class LiveStream extends StreamState {
   }
 
   /**
-   * Does what is due by the wall clock: timers stand still in a laptop that sleeps, and run
-   * late in a hidden tab.
+   * Does what is due by the wall clock, because timers stop while a laptop sleeps, and run late
+   * in a hidden tab.
    */
   check() {
     if (!this.#listening) return;
@@ -153,8 +154,8 @@ export class LiveStream extends StreamState {
     if (nowMs < this.#dueAtMs) {
       this.#overdueSinceMs = null;
     } else if (this.#overdueSinceMs === null) {
-      // A tab that wakes may still have its events queued behind this very check, so
-      // silence is believed only at a second look.
+      // A tab that wakes may have events queued behind this check, so only a second check
+      // counts as silence.
       this.#overdueSinceMs = nowMs;
     } else if (nowMs - this.#overdueSinceMs >= CHECK_EACH_MS) {
       this.#lose();
@@ -197,8 +198,8 @@ export class LiveStream extends StreamState {
   }
 
   #expectFirstEvent() {
-    // A client without a cursor is sent the newest event at once; one that resumes may
-    // have missed nothing, and waits for the next.
+    // The server sends a client without a cursor the newest event at once. A client that
+    // resumes may have missed nothing, and waits for the next event.
     this.#expectWithin(this.#cursor === null ? CONNECT_TIMEOUT_MS : this.#silenceLimitMs());
   }
 
@@ -211,7 +212,7 @@ export class LiveStream extends StreamState {
   #receiveGap({ lastEventId: id, data }) {
     const { from, missed = null } = gapOf(data);
     const isBack = leadsBack(from, id);
-    // The step over a gap says nothing about the interval, so it has no stamp.
+    // The time across a gap is no interval, so it has no stamp.
     if (!this.#advance(id, null, { isBack })) return;
     this.emit('gap', { id, missed, isBack });
   }
@@ -239,7 +240,7 @@ export class LiveStream extends StreamState {
 
   #silenceLimitMs() {
     if (this.#lastIntervalsMs.length < 2) return SILENCE_OF_UNKNOWN_INTERVAL_MS;
-    // The smaller of two: one long step may be a jump, two are the server's new interval.
+    // The smaller of two: one long interval may be a jump, two are the server's new interval.
     const intervalMs = Math.min(...this.#lastIntervalsMs);
     return Math.max(SILENT_INTERVALS * intervalMs, SILENCE_FLOOR_MS);
   }
@@ -261,7 +262,7 @@ export class LiveStream extends StreamState {
   #lose(state = this.#window.navigator.onLine ? 'reconnecting' : 'offline') {
     this.#close();
     this.#failures += 1;
-    // While offline too: a machine without a network still has its localhost, and a
+    // Retry while offline too: a machine without a network still reaches its localhost, and a
     // browser in a virtual machine may be wrong about the network.
     this.setState(state, this.#now() + this.#retryDelayMs());
     this.#checkLater();

@@ -1,13 +1,12 @@
 /**
- * One stream a browser, all its tabs together: over HTTP/1.1 a browser opens no more than
- * six connections to an origin, and six tabs with a stream each would leave none for
- * anything else.
+ * One stream for all tabs of a browser: over HTTP/1.1 a browser opens at most six connections
+ * to an origin, and six tabs with a stream each would leave none for other requests.
  *
- * The tab that holds a Web Lock leads: it has the LiveStream, and tells the others on a
- * BroadcastChannel. They queue for the lock, so when the leader goes the next one leads on,
- * from its own cursor. A follower hails the leader with its cursor, at once and then every
- * few seconds, and is sent what it lacks: so a lost message heals, and a leader that does
- * not answer is found out.
+ * The tab that holds a Web Lock is the leader: it has the LiveStream, and posts its events to the
+ * other tabs, the followers, on a BroadcastChannel. Followers queue for the lock, so when the leader
+ * goes, the next tab leads, from its own cursor. A follower hails the leader with its cursor, at once
+ * and then every few seconds, and the leader sends the events that it lacks. So a lost message is
+ * repeated, and a leader that does not answer is noticed.
  */
 
 import { LiveStream, isAfter, leadsBack, placeOf } from './live_stream.js';
@@ -16,15 +15,15 @@ import { StreamState } from './stream_state.js';
 const HAIL_EACH_MS = 5_000;
 const HAILS_BEFORE_STEAL = 3;
 
-// Five minutes of ticks. A follower that lacks more is served by the server's own log.
+// Five minutes of ticks. For a follower that lacks more, the leader resumes from the server's history.
 const RECENT_ENTRIES = 300;
 
 /**
- * A SharedStream where the browser can have one, or else a LiveStream of this tab's own:
- * Web Locks exist only on https and on localhost.
+ * Returns a SharedStream if the browser supports it, or else a LiveStream of this tab's own: Web
+ * Locks exist only on https and on localhost.
  * @param {string} url of the stream
  * @param {object} [options] as LiveStream takes them
- * @returns {SharedStream|LiveStream} both are used alike
+ * @returns {SharedStream|LiveStream} both have the same interface
  */
 export function openStream(url, options = {}) {
   const { window = globalThis } = options;
@@ -56,7 +55,7 @@ export class SharedStream extends StreamState {
   /**
    * @param {string} url of the stream
    * @param {object} [options]
-   * @param {?string} [options.cursor] id of the last event already shown in this tab
+   * @param {?string} [options.cursor] id of the last event that this tab showed before
    * @param {Window} [options.window] as LiveStream takes it, with navigator.locks,
    *   BroadcastChannel and document
    */
@@ -66,31 +65,31 @@ export class SharedStream extends StreamState {
     this.#window = window;
     this.#cursor = cursor;
     this.#recentSince = placeOf(cursor) && cursor;
-    // Tabs of another release may speak otherwise: they share among themselves.
+    // Tabs of another release may use other messages, so each release has a name of its own.
     this.#name = `${import.meta.url} ${url}`;
     this.#id = String(window.Math.random());
   }
 
-  /** Id of the last event given out in this tab. */
+  /** Id of the last event that was dispatched in this tab. */
   get cursor() {
     return this.#cursor;
   }
 
-  /** Events that were not given out because they, or later ones, had been already. */
+  /** How many events were not dispatched, because they or later ones had been. */
   get droppedCount() {
     return this.#droppedCount + (this.#live?.droppedCount ?? 0);
   }
 
-  /** Takes part, from the cursor if there is one, until stop(). */
+  /** Joins the shared stream, from the cursor if there is one, until stop(). */
   start() {
     if (this.#listening) return;
     this.#listening = new AbortController();
     const { signal } = this.#listening;
-    // Captured, since freeze and resume are the document's own and do not bubble.
+    // In the capture phase, because freeze and resume go to the document and do not bubble.
     const on = (type, listener) =>
       this.#window.addEventListener(type, listener, { signal, capture: true });
     on('visibilitychange', () => this.#hailIfSeen());
-    // A page that stands still can't lead, and what it holds would keep it out of the
+    // A frozen page cannot lead, and its lock and channel would keep it out of the
     // back/forward cache.
     on('freeze', () => this.#leave());
     on('resume', () => this.#join());
@@ -99,7 +98,7 @@ export class SharedStream extends StreamState {
     this.#join();
   }
 
-  /** Leaves the stream to the other tabs. start() goes on from the cursor. */
+  /** Leaves the stream to the other tabs. start() resumes from the cursor. */
   stop() {
     this.#listening?.abort();
     this.#listening = null;
@@ -138,11 +137,11 @@ export class SharedStream extends StreamState {
     } catch (error) {
       if (signal.aborted) return;
       if (error.name === 'AbortError') {
-        // Another tab took us for dead, and has stolen the lock.
+        // Another tab got no answer from this one, and has stolen the lock.
         this.#resign();
         this.#campaign();
       } else {
-        // A browser may refuse locks, for instance where it keeps no data of the site.
+        // A browser may refuse locks, for instance if it stores no data of the site.
         this.#lead(signal);
       }
     }
@@ -204,7 +203,7 @@ export class SharedStream extends StreamState {
   }
 
   #answer({ from, cursor }) {
-    // The timers of a hidden leader run late, those of the tab that hails may not.
+    // The leader may be hidden, and its timers late; the tab that hails may be visible.
     this.#live.check();
     const lacksMore =
       placeOf(cursor) && (this.#recentSince === null || isAfter(this.#recentSince, cursor));
@@ -221,7 +220,7 @@ export class SharedStream extends StreamState {
   }
 
   #entriesAfter(cursor) {
-    // A tab that has not heard of the gap by which the clock was set back.
+    // This tab has not received the gap by which the clock was set back.
     if (this.#recentIsAfterSetBack && leadsBack(cursor, this.#cursor)) return this.#recent;
     if (cursor !== null) return this.#recent.filter(({ detail }) => isAfter(detail.id, cursor));
     const newest = this.#recent.findLast(({ type }) => type === 'message');

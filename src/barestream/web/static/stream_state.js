@@ -1,6 +1,6 @@
 /**
- * The state of a stream as its listeners see it, whoever keeps the stream: dispatches
- * `statechange`, detail `{state, retryAtMs}`, at each change.
+ * The state of a stream, as its listeners see it. Dispatches `statechange`, detail
+ * `{state, retryAtMs}`, at each change.
  */
 export class StreamState extends EventTarget {
   #state = 'stopped';
@@ -11,7 +11,7 @@ export class StreamState extends EventTarget {
     return this.#state;
   }
 
-  /** When the next try is due, on the wall clock; null where none is waited for. */
+  /** When the next try is due, on the wall clock; null if none is due. */
   get retryAtMs() {
     return this.#retryAtMs;
   }

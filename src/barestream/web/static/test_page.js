@@ -1,9 +1,9 @@
-/** The page /test: shows the live time, and how its stream is. */
+/** The page /test: shows the live time, and the state of its stream. */
 
 import { placeOf } from './live_stream.js';
 import { openStream } from './shared_stream.js';
 
-// Of this hub alone: the same origin may have another one below another path.
+// With the path, because the same origin may have another hub below another path.
 const CURSOR_KEY = `barestream.cursor ${location.pathname}`;
 const COUNTDOWN_EACH_MS = 250;
 
@@ -16,9 +16,9 @@ const STATES = {
   },
   offline: {
     word: 'Offline',
-    explanation: 'No network. The stream goes on when it is back.',
+    explanation: 'The stream resumes when the network is back.',
   },
-  stopped: { word: 'Stopped', explanation: 'Start goes on from the last tick shown.' },
+  stopped: { word: 'Stopped', explanation: 'Start resumes after the last tick shown.' },
 };
 
 const STAMP = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)$/;
@@ -104,7 +104,7 @@ function markSecond(minute, second) {
 }
 
 function showLag({ id, receivedAtMs, isSnapshot }) {
-  // A snapshot was struck before this client came: its age is no delay.
+  // A snapshot is older than this client's connection: its age is no delay.
   const place = isSnapshot ? null : placeOf(id);
   element('lag').textContent = place ? `${receivedAtMs - place.ms} ms` : '–';
 }
@@ -159,6 +159,6 @@ function rememberTick({ id, data }) {
   try {
     sessionStorage.setItem(CURSOR_KEY, JSON.stringify({ id, data }));
   } catch {
-    // A browser may keep no data of the site: then a reload starts afresh.
+    // A browser may store no data of the site; then a reload starts without a cursor.
   }
 }
