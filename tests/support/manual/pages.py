@@ -27,8 +27,8 @@ class Step:
         language: The language of the block; empty for an action in the browser.
         title: The file that the reader saves the block as; empty where it is not saved.
         how: How the block runs, by the comment before it: "docker", "native", "network", "vm",
-            "ci", "fails", "endless", "fetch-event-source", "figures" or "at URL"; empty for the
-            usual way.
+            "checked", "ci", "fails", "endless", "fetch-event-source", "figures" or "at URL"; empty
+            for the usual way.
         text: The block as printed, or the object of the action.
         verb: What a reader does in the browser: open, shows or send.
     """
@@ -83,10 +83,11 @@ def runner_of(step: Step) -> str:
 
     Returns:
         ``page`` for the tests of tests/docs without Docker, ``docker`` for those with it,
-        ``vm`` for what is only checked because it needs a VM, ``clients`` for tests/clients,
+        ``vm`` for tests/deploy, ``checked`` for commands whose options alone are checked, because
+        they need a registry or a public CA, or would remove images, ``clients`` for tests/clients,
         ``figures`` for output of a measurement that is not repeated, ``ci`` for .ci/run.
     """
-    if step.how in ("docker", "vm", "figures", "ci"):
+    if step.how in ("docker", "vm", "checked", "figures", "ci"):
         return step.how
     if step.how == "fetch-event-source":
         return "clients"
