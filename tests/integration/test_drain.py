@@ -51,9 +51,8 @@ def test_a_request_on_an_accepted_connection_is_served_before_the_worker_goes() 
             connection.connect(str(path))
             wait_for("the accept", lambda: open_connections(worker, path))
             service.signal(signal.SIGTERM)
-            wait_for(
-                "the drain", lambda: "draining" in map(itemgetter("message"), service.app_log())
-            )
+            stops = "the worker stops: ending its streams"
+            wait_for("the drain", lambda: stops in map(itemgetter("message"), service.app_log()))
             connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
             answer = b"".join(iter(lambda: connection.recv(4096), b""))
         assert answer.startswith(b"HTTP/1.1 503 ")

@@ -157,7 +157,7 @@ class Streams:
         """
         self.draining = True
         self._metrics.draining.set(1)
-        logger.info("draining", extra={"streams": len(self)})
+        logger.info("the worker stops: ending its streams", extra={"streams": len(self)})
         async for stream in self._in_turn(0 if quick else self._limits.drain_seconds, sleep):
             self.turn_away(stream, EndReason.DRAINED)
         cut_at = self.now() + FLUSH_SECONDS
