@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from barestream.cli import main
 from barestream.delivery.stream import EndReason
 from barestream.telemetry.metrics import Metrics
 from support.manual.pages import DOCS, ROOT, pages, steps
@@ -86,11 +84,6 @@ def test_the_page_of_operations_has_every_message_of_the_log_and_no_other() -> N
 
 def test_the_page_of_operations_has_every_reason_for_a_streams_end() -> None:
     assert set(first_cells(section("Why a stream ended"))) == set(EndReason)
-
-
-def test_the_page_of_settings_holds_the_tables_of_settings() -> None:
-    tables = CliRunner().invoke(main, ["settings"]).output
-    assert tables in (DOCS / "settings.md").read_text()
 
 
 def test_the_page_of_clients_holds_the_table_of_the_clients_that_are_tested(

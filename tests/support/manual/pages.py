@@ -83,8 +83,8 @@ def runner_of(step: Step) -> str:
 
     Returns:
         ``page`` for the tests of tests/docs without Docker, ``docker`` for those with it,
-        ``vm`` for tests/deploy, ``checked`` for commands whose options alone are checked, because
-        they need a registry or a public CA, or would remove images, ``clients`` for tests/clients,
+        ``vm`` for commands that need a VM, ``checked`` for those that need a registry or a public CA
+        or would remove images: the options alone of both are checked, ``clients`` for tests/clients,
         ``figures`` for output of a measurement that is not repeated, ``ci`` for .ci/run.
     """
     if step.how in ("docker", "vm", "checked", "figures", "ci"):
