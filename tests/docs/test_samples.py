@@ -37,8 +37,8 @@ def test_the_samples_of_a_page_run_as_printed(page: Path, figure: Callable[[str]
     figure(f"{len(blocks)} blocks, {reading.ran.total()} run here, elsewhere {dict(elsewhere)}")
 
 
-# What needs a VM, a registry or a public CA, or would remove images: test_tables checks its options.
-# And a measurement, which is not repeated.
+# What needs a VM, a registry or a public CA, or would remove images: test_tables checks
+# the options. And a measurement, which is not repeated.
 NOT_RUN = {"vm", "checked", "figures"}
 
 

@@ -83,9 +83,9 @@ def runner_of(step: Step) -> str:
 
     Returns:
         ``page`` for the tests of tests/docs without Docker, ``docker`` for those with it,
-        ``vm`` for commands that need a VM, ``checked`` for those that need a registry or a public CA
-        or would remove images: the options alone of both are checked, ``clients`` for tests/clients,
-        ``figures`` for output of a measurement that is not repeated, ``ci`` for .ci/run.
+        ``clients`` for tests/clients, ``ci`` for .ci/run. Not run are ``vm``, which needs a VM,
+        ``checked``, which needs a registry or a public CA or would remove images, and
+        ``figures``, the output of a measurement.
     """
     if step.how in ("docker", "vm", "checked", "figures", "ci"):
         return step.how
