@@ -78,7 +78,10 @@ def test_a_reload_leaves_idle_connections_alone_where_nginx_can(
         ("BARESTREAM_PUBLISH_RATE=7", None),
         ("BARESTREAM_PUBLISH_RATE=$(touch run)", "expected a whole number above 0"),
         ("BARESTREAM_PUBLISH_RATE=7r/s; include /etc/passwd", "expected a whole number above 0"),
-        ("BARESTREAM_CORS_ORIGINS=https://a.example;", "expected origins with commas between, or *"),
+        (
+            "BARESTREAM_CORS_ORIGINS=https://a.example;",
+            "expected origins with commas between, or *",
+        ),
         ("BARESTREAM_TRUSTED_PROXIES=10.0.0.1;", "expected IP addresses or networks"),
         ("BARESTREAM_DRAIN_SECONDS=1;", "expected a number of seconds"),
         # This setting is not one that an app hands to nginx.
