@@ -122,7 +122,7 @@ def test_the_image_holds_no_compiler_and_no_cache_of_packages(
         ("app", "BARESTREAM_WORKERS", "0", "a whole number from 1 to 64"),
         ("app", "BARESTREAM_ANONYMOUS", "perhaps", "true or false"),
         ("app", "BARESTREAM_PUBLISH_RATE", "0", "a whole number from 1 to 1000000"),
-        ("app", "BARESTREAM_CORS_ORIGINS", "a;b", "origins in small letters with commas between"),
+        ("app", "BARESTREAM_CORS_ORIGINS", "a;b", "origins in lower case, separated by commas"),
         ("nginx", "BARESTREAM_TLS", "yes", "on or off"),
     ],
 )
