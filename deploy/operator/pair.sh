@@ -20,10 +20,10 @@ check_pair() {
             fail "certificate $count in $fullchain cannot be read: $said" \
                 "Use the file as the CA issued it."
     done
-    [ "$count" != 0 ] || fail "$fullchain holds no certificate in PEM" "Convert it: openssl x509 -inform der -in $fullchain"
+    [ "$count" != 0 ] || fail "$fullchain holds no certificate in PEM" "Convert it: openssl x509 -inform der -in $fullchain -out fullchain.pem; then name that file."
     # With an empty passphrase openssl fails where it would ask for one.
     said=$(openssl pkey -in "$key" -passin pass: -pubout 2>/dev/null) ||
-        fail "$key holds no private key in PEM without a passphrase" "Convert it, or remove the passphrase: openssl pkey -in $key"
+        fail "$key holds no private key in PEM without a passphrase" "Convert it, or remove the passphrase: openssl pkey -in $key -out privkey.pem; then name that file."
     [ "$said" = "$(openssl x509 -in "$folder/1.pem" -noout -pubkey)" ] ||
         fail "$key is not the key of the first certificate in $fullchain" \
             "Name the key that the certificate was requested with."

@@ -45,7 +45,7 @@ end() {
         (fail "the connection broke" "Run it again: it first clears up what this run left.") || code=$?
     fi
     if [ -n "${candidate:-}" ]; then
-        printf '%6s s  removing %s again\n' "$(elapsed_seconds)" "$candidate" >&2
+        printf '%6s s  the run failed: removing %s\n' "$(elapsed_seconds)" "$candidate" >&2
         undo >&2 || say "that failed; the next run clears up" >&2
         # The version before would give its container the same ports and limits: it reads the same .env.
         ! $replaces_nginx ||
@@ -99,8 +99,8 @@ release() {
     step "trying it through $url" try_from_here
     step "recording that it serves" attempt "Run it again." on_release keep "$version"
     candidate=
-    step "draining the one before" attempt "Run it again." on_release drain
-    step "updating Valkey if needed, removing old versions" attempt "Run it again." on_release settle "$version"
+    step "draining the version before" attempt "$version serves. Run this again: it removes the version before." on_release drain
+    step "updating Valkey if needed, removing old versions" attempt "$version serves. Run this again: it does the rest." on_release settle "$version"
 }
 
 # Run the smoke test on the VM, through the socket of the version's first worker.
@@ -127,6 +127,6 @@ smoke_on_vm() {
 
 try_from_here() {
     BARESTREAM_TOKEN=$token BARESTREAM_SUBSCRIBER_TOKEN=$subscriber_token \
-        attempt "If viewers reach the VM at another URL than $url, name it with --url." \
+        attempt "Follow the advice above, if there is any. If viewers reach the VM at another URL than $url, name it with --url." \
         "$(deploy_file smoke)" "$url"
 }

@@ -43,7 +43,7 @@ snapshot() {
     # shellcheck disable=SC2016  # the container's shell
     docker exec "$id" sh -c 'export REDISCLI_AUTH="$(cat /run/barestream-engine/password)"
         timeout 10 valkey-cli ping && timeout '"$snapshot_seconds"' valkey-cli --rdb /data/snapshot.rdb' \
-        >/dev/null || stop_with "Valkey gave no snapshot within $snapshot_seconds s"
+        >/dev/null || stop_with "valkey-cli could not take a snapshot (the limit is $snapshot_seconds s): see above"
     mv "$folder/snapshot.rdb" history.rdb
     verify
     du --human-readable history.rdb | cut -f 1

@@ -35,7 +35,10 @@ stop_with() {
 resolve() {
     local wanted=$1
     [ -f versions ] || stop_with "no version has served on this VM yet"
-    [ -n "$wanted" ] || wanted=$(tail -n 2 versions | head -n 1)
+    if [ -z "$wanted" ]; then
+        wanted=$(tail -n 2 versions | head -n 1)
+        [ "$wanted" != "$version" ] || stop_with "no earlier version is kept on this VM; $version serves"
+    fi
     [ "$wanted" != "$version" ] || stop_with "$version serves already; the kept versions are:"$'\n'"$(cat versions)"
     grep -qx "$wanted" versions || stop_with "$wanted is not kept on this VM; the kept versions are:"$'\n'"$(cat versions)"
     echo "$wanted"

@@ -59,9 +59,12 @@ def test_a_variable_without_a_value_is_ignored(tmp_path: Path) -> None:
         (b"A='1\n", ".env, line 1: expected NAME=value"),
         (
             b"A=1\nB=$A\n",
-            ".env, line 2: Compose replaces $ and the name after it. Put the value of B",
+            ".env, line 2: Compose replaces $ and the name after it in the value of B",
         ),
-        (b'# x\nB="a${A}"\n', ".env, line 2: Compose replaces $ and the name after it."),
+        (
+            b'# x\nB="a${A}"\n',
+            ".env, line 2: Compose replaces $ and the name after it in the value of B.",
+        ),
         (b"A=1\nB:2\n", ".env, line 2: expected NAME=value"),
         (b'B:"2"\n', ".env, line 1: expected NAME=value"),
         (b"B:x=2\n", ".env, line 1: expected NAME=value"),

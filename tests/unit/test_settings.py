@@ -208,7 +208,7 @@ def test_a_secret_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_a_missing_secret_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BARESTREAM_TOKEN_KEY_FILE", "/nowhere")
-    with pytest.raises(SettingsError, match="TOKEN_KEY_FILE='/nowhere': expected a file"):
+    with pytest.raises(SettingsError, match="TOKEN_KEY_FILE='/nowhere': expected a readable file"):
         load()
 
 
@@ -224,7 +224,9 @@ def test_an_empty_secret_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_pa
     secret = tmp_path / "key"
     secret.write_text("\n")
     monkeypatch.setenv("BARESTREAM_SUBSCRIBER_TOKEN_KEY_FILE", str(secret))
-    with pytest.raises(SettingsError, match=r"expected a file that can be read \(it is empty\)"):
+    with pytest.raises(
+        SettingsError, match=r"expected a readable file with a value \(it is empty\)"
+    ):
         load()
 
 

@@ -123,14 +123,16 @@ def _load(source: str | dict[str, Any], algorithm: str) -> Any:
     except (jwt.PyJWTError, LookupError, TypeError, ValueError, UnsupportedAlgorithm):
         if isinstance(source, dict):
             raise InvalidKeyError(f"its values are not valid for kty {source['kty']}") from None
-        raise InvalidKeyError(f"expected {_EXPECTED[algorithm]}, for {algorithm}") from None
+        raise InvalidKeyError(
+            f"expected {_EXPECTED[algorithm]}, for {algorithm}; another key needs another algorithm"
+        ) from None
     if too_short := method.check_key_length(material):
         # PyJWT only recommends a length.
         if isinstance(material, bytes):
             least_bytes = int(algorithm.removeprefix("HS")) // 8
             too_short = (
                 f"it is {len(material)} bytes long, and {algorithm} needs at least {least_bytes} "
-                "bytes: openssl rand -hex 32 prints one of 64"
+                "bytes; openssl rand -hex 32 prints a secret of 64"
             )
         raise InvalidKeyError(too_short)
     return material

@@ -131,7 +131,7 @@ class Verifier:
             ) from None
         # PyJWT raises a ValueError for text that UTF-8 cannot encode.
         except (jwt.PyJWTError, ValueError):
-            raise InvalidTokenError("The token is not a JWS in compact serialization.") from None
+            raise InvalidTokenError("The token is not a JWT.") from None
         try:
             claims = json.loads(payload)
         except (ValueError, RecursionError):
@@ -149,9 +149,11 @@ class Verifier:
             for key in self._keys
             if key.algorithm == algorithm and (name is None or key.id == name)
         ]
-        if len(fitting) != 1:
+        if not fitting:
+            raise InvalidTokenError("No key of the hub's JWKS has the token's kid and alg.")
+        if len(fitting) > 1:
             raise InvalidTokenError(
-                f"{len(fitting)} keys of the hub's JWKS fit the token's kid and alg; expected one."
+                "Several keys of the hub's JWKS have the token's alg; give it a kid that names one."
             )
         return fitting[0]
 

@@ -53,7 +53,7 @@ class Awaited:
             try:
                 connection.be_overdue()
             except Exception:
-                logger.exception("ending an overdue connection failed")
+                logger.exception("closing a connection that had timed out failed")
 
     async def run(self) -> None:
         """Sweep each second."""

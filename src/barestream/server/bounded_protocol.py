@@ -225,8 +225,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif self.is_half_closed:
             self._notice(
-                f"no answer within {self.answer_seconds} s to a client that has closed its sending "
-                "half: connection cut"
+                f"connection cut: no answer within {self.answer_seconds} s, and the client has "
+                "closed its sending half"
             )
             self.transport.abort()
         elif self.flow.read_paused:

@@ -41,8 +41,9 @@ def _fitting(settings: Settings) -> int:
     if possible < 1 or (possible < wanted and "streams_per_worker" in settings.model_fields_set):
         raise SettingsError(
             f"BARESTREAM_STREAMS_PER_WORKER={wanted}: expected at most {max(possible, 0)}, because "
-            f"a process may open {open_files.limit()} files here (ulimit -Hn), and "
-            f"{open_files.limit() - possible} of them are reserved for other uses than streams"
+            f"a worker may open {open_files.limit()} files here (ulimit -Hn), and "
+            f"{open_files.limit() - possible} of them are not for streams; raise that limit, or "
+            "lower the setting"
         )
     return min(wanted, possible)
 
@@ -92,7 +93,7 @@ def on_starting(server: Any) -> None:
         server.log.warning(sentence)
     if _most_streams < _settings.streams_per_worker:
         server.log.warning(
-            "a worker can hold %d streams, not %d: a process may open %d files here (ulimit -Hn)",
+            "a worker can hold %d streams, not %d: it may open %d files; raise ulimit -Hn",
             *(_most_streams, _settings.streams_per_worker, open_files.limit()),
         )
     if not _settings.bind:

@@ -1,6 +1,7 @@
 """Checks from another process that every worker of an instance is ready for streams."""
 
 import http.client
+import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,12 +42,20 @@ def unready_at(address: str) -> list[str]:
 def _why_unready(connection: http.client.HTTPConnection) -> str | None:
     try:
         connection.request("GET", "/readyz")
-        status = connection.getresponse().status
+        answer = connection.getresponse()
+        body = answer.read()
     except BlockingIOError:
         # A connect to a unix socket fails at once if its queue is full.
         return "the worker accepts no connection: its queue is full"
     except (OSError, http.client.HTTPException) as error:
-        return f"it cannot be asked ({error or type(error).__name__}): is the service running?"
+        why = str(error) or type(error).__name__
+        return f"no connection to the worker ({why}): is the service running?"
     finally:
         connection.close()
-    return None if status == 200 else f"/readyz answers {status}"
+    if answer.status == 200:
+        return None
+    try:
+        detail = json.loads(body)["detail"]
+    except (ValueError, LookupError, TypeError):
+        detail = "without a reason"
+    return f"/readyz answers {answer.status}: {detail}"

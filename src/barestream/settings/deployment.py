@@ -13,7 +13,7 @@ from barestream.settings.setting import setting, split
 # The kernel's sun_path holds 108 bytes (unix(7)); "/<instance>/<slot>.sock" follows this path.
 _SOCKET_DIR_MOST_BYTES = 60
 
-# The value that Kubernetes sets in the variable of a port, for a Service of the variable's name.
+# Kubernetes sets BARESTREAM_PORT=tcp://HOST:PORT in a pod if a Service is named "barestream".
 OF_KUBERNETES = re.compile(r"(tcp|udp|sctp)://\S+:[0-9]+")
 
 
@@ -64,8 +64,8 @@ class DeploymentSettings(BaseModel):
     )
     publish_rate: int = setting(
         1000,
-        "How many publishes a second nginx allows one client address, also in one burst, with at "
-        "most 64 under way at a time; further ones get 429.",
+        "How many publishes a second nginx allows one client address. As many may come in one "
+        "burst, with at most 64 under way at a time. Further ones get 429.",
         "a whole number from 1 to 1000000",
         "1/s",
         ge=1,

@@ -118,8 +118,8 @@ def _ambiguity(raw: str, name: str, read_value: str) -> str | None:
     value = raw.strip(" \t")
     if "$" in read_value and not value.startswith("'"):
         return (
-            f"Compose replaces $ and the name after it. Put the value of {name} in single quotes, "
-            "or write the value of that variable itself."
+            f"Compose replaces $ and the name after it in the value of {name}. Put the value in "
+            "single quotes to keep the $, or write what the name stands for."
         )
     if value != value.strip():
         return f"the white space beside the value of {name} is neither space nor tab; remove it"

@@ -65,7 +65,7 @@ class HubSettings(BaseModel):
     )
     drain_seconds: float = setting(
         1,
-        "A worker that stops ends its streams evenly over this time.",
+        "How long a worker that stops takes to end its streams, evenly one after another.",
         "a number of seconds from 0 to 300",
         "s",
         ge=0,
@@ -73,7 +73,7 @@ class HubSettings(BaseModel):
     )
     token_key: SecretStr | None = secret(
         "Key that verifies the tokens of publishers and subscribers; without it publishing is off.",
-        "a secret of as many bytes as the algorithm's hash, a public key in PEM, or a JWKS",
+        "a secret (of at least 32 bytes for HS256), a public key in PEM, or a JWKS",
     )
     token_algorithm: str = setting(
         "HS256",
@@ -82,7 +82,7 @@ class HubSettings(BaseModel):
     )
     subscriber_token_key: SecretStr | None = secret(
         "Key that verifies the tokens of subscribers; without it BARESTREAM_TOKEN_KEY does.",
-        "a secret of as many bytes as the algorithm's hash, a public key in PEM, or a JWKS",
+        "a secret (of at least 32 bytes for HS256), a public key in PEM, or a JWKS",
     )
     subscriber_token_algorithm: str = setting(
         "HS256",
@@ -183,8 +183,8 @@ class HubSettings(BaseModel):
     )
     streams_per_worker: int = setting(
         8000,
-        "How many streams a worker may have open, less than its open files; further clients are "
-        "sent away with a reconnection delay.",
+        "How many streams a worker may have open; must be below its limit of open files. Further "
+        "clients are sent away with a reconnection delay.",
         "a whole number from 1 to 1000000",
         "streams",
         ge=1,

@@ -119,6 +119,6 @@ def _from_files(environment: Mapping[str, str], needed: Collection[str]) -> dict
             found[name] = text
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(
-                f"{own}{FILE_SUFFIX}={path!r}: expected a file that can be read ({error})"
+                f"{own}{FILE_SUFFIX}={path!r}: expected a readable file with a value ({error})"
             ) from None
     return found

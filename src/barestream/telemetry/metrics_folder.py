@@ -71,7 +71,7 @@ class DeadProcesses:
         except (OSError, RuntimeError, ValueError) as error:
             # prometheus_client raises RuntimeError or ValueError for a damaged file.
             logger.warning(
-                "the counts of a worker that ended cannot be merged, and stay in its own files: %s",
+                "the metrics of a worker that ended stay in its own files, and correct: %s",
                 error,
             )
             return

@@ -49,8 +49,8 @@ _RETRY_AFTER = (b"retry-after", b"1")
 
 _NOT_TAKEN = "The update was not accepted; it can be sent again."
 _MAYBE_TAKEN = (
-    "The update may or may not have been accepted; an update with an id of its own can be sent "
-    "again safely."
+    "The update may or may not have been accepted. With an id of your own it can be sent again: it "
+    "is kept once."
 )
 
 

@@ -19,7 +19,7 @@ from barestream.history.valkey.valkey_parts import CODES
 # The errors that are answers. Two of them are connection errors by their class.
 ANSWERED = (ResponseError, AuthenticationError, BusyLoadingError)
 
-_CLUSTER = "it is a node of a cluster that does not have the history"
+_CLUSTER = "it is a node of a Valkey Cluster, which is not supported"
 _UNKNOWN_USER = "it does not accept the service's password"
 
 _WORDS = {
