@@ -79,8 +79,8 @@ def test_a_pair_with_its_chain_in_order_is_accepted_as_it_is(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("fullchain", "sentence"),
     [
-        (SITE, "browsers ask for the intermediate certificate too"),
-        (certificate("site", "middle", days=3) + MIDDLE, "ends within a week"),
+        (SITE, "browsers need the intermediate certificate too"),
+        (certificate("site", "middle", days=3) + MIDDLE, "expires within a week"),
     ],
     ids=name_of,
 )
