@@ -425,7 +425,7 @@ def test_a_setting_of_more_streams_than_files_allow_stops_the_start() -> None:
     with Bound(files=(100, 128), streams_per_worker=33) as bound:
         assert bound.exit_code == 1
         assert (
-            "BARESTREAM_STREAMS_PER_WORKER=33: expected at most 32, because a process may open "
+            "BARESTREAM_STREAMS_PER_WORKER=33: expected at most 32, because a worker may open "
             "128 files here (ulimit -Hn)" in bound.text
         )
 
