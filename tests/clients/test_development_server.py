@@ -1,6 +1,5 @@
 """A page of a development server, which compresses what it passes on from the service."""
 
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,15 +25,10 @@ def development_server(
     command = [path_of("node", "nodejs"), program, str(server.port), service.url]
     with subprocess.Popen(command, cwd=_HERE) as process:
         try:
-            wait_for("the development server", lambda: _answers(server.address))
+            wait_for("the development server", server.is_listening)
             yield server
         finally:
             process.terminate()
-
-
-def _answers(address: tuple[str, int]) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(address) == 0
 
 
 @pytest.mark.parametrize("program", ["development_server.mjs", "webpack_development_server.mjs"])

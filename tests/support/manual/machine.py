@@ -182,15 +182,7 @@ class Machine:
         They have then printed a line, or opened a connection.
         """
         log = self.last_log = self.folder / f"endless-{len(self._endless)}"
-        with log.open("wb") as written:
-            running = subprocess.Popen(
-                [*self.inside, "bash", "-c", self._in_shell(commands)],
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=written,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        running = self._popen(commands, log)
         self._endless.append(running)
         wait_for(f"what {commands!r} does", lambda: log.stat().st_size or _has_socket(running.pid))
         if running.poll():
@@ -217,17 +209,21 @@ class Machine:
         assert not missing, f"{command}\nhas not printed {missing}, but:\n{real}"
         assert code is None or (code != 0) == fails, f"{command}\nexit code {code}:\n{real}"
 
-    def _until_shown(self, command: str, shown: str, gives_up_at: float) -> tuple[int | None, str]:
-        log = self.folder / "shown"
+    def _popen(self, commands: str, log: Path) -> subprocess.Popen[bytes]:
+        """Start commands in the network, in a session of their own, which print to a log."""
         with log.open("wb") as written:
-            running = subprocess.Popen(
-                [*self.inside, "bash", "-c", self._in_shell(command)],
+            return subprocess.Popen(
+                [*self.inside, "bash", "-c", self._in_shell(commands)],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=written,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def _until_shown(self, command: str, shown: str, gives_up_at: float) -> tuple[int | None, str]:
+        log = self.folder / "shown"
+        running = self._popen(command, log)
         try:
             while running.poll() is None and time.monotonic() < gives_up_at:
                 if shown.strip() and not missing_lines(shown, log.read_text()):

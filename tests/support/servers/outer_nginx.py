@@ -1,6 +1,5 @@
 """An nginx in front of the service's own, as a load balancer or another site's server is."""
 
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,12 +78,7 @@ def outer_nginx(
         [binary, "-p", folder, "-c", folder / "nginx.conf", "-g", "daemon off;"]
     ) as process:
         try:
-            wait_for("the outer nginx", lambda: _answers(outer.address))
+            wait_for("the outer nginx", outer.is_listening)
             yield outer
         finally:
             process.terminate()
-
-
-def _answers(address: tuple[str, int]) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(address) == 0

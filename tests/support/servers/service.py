@@ -86,6 +86,11 @@ class Answering:
         """The same, for a browser or a client of HTTP."""
         return f"http://127.0.0.1:{self.port}"
 
+    def is_listening(self) -> bool:
+        """Return whether it takes a connection."""
+        with socket.socket() as probe:
+            return probe.connect_ex(self.address) == 0
+
 
 class Service(Answering):
     """nginx in front of Gunicorn, in a folder of its own; settings as keyword arguments.
