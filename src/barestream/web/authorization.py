@@ -10,8 +10,8 @@ from http import HTTPStatus
 from bareasgi import HttpRequest
 
 from barestream.mercure.tokens import ANONYMOUS, Bearer, InvalidTokenError, Verifier
-from barestream.web.form import MalformedFormError, query
-from barestream.web.refusals import Refused, bad_request
+from barestream.web.form import query
+from barestream.web.refusals import Refused
 
 _COOKIE = "mercureAuthorization"
 
@@ -140,10 +140,7 @@ def _bearer_token(request: HttpRequest) -> str | None:
             return token.strip()
         if scheme.lower() not in _FOREIGN_SCHEMES:
             raise _missing("The Authorization header is not of the form: Bearer <token>.")
-    try:
-        tokens = query(request).get("authorization", [])
-    except MalformedFormError as error:
-        raise bad_request(f"The query cannot be read: {error}.") from None
+    tokens = query(request).get("authorization", [])
     if len(tokens) > 1:
         raise _invalid("The query has more than one authorization parameter.")
     return tokens[0] if tokens else None

@@ -20,7 +20,7 @@ def last_event_ids(request: HttpRequest) -> list[str]:
     that of its library.
 
     Raises:
-        MalformedFormError: The query is not a valid form.
+        Refused: The query is not a valid form.
     """
     sent = header.find(_HEADER, request.scope["headers"])
     if sent:

@@ -20,7 +20,7 @@ from barestream.mercure.sse import Event, encode, frame
 from barestream.telemetry.metrics import Metrics
 from barestream.web.buffered_writer import BufferedWriter
 from barestream.web.cursor import last_event_ids
-from barestream.web.form import MalformedFormError
+from barestream.web.refusals import Refused
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def event_stream(
 def _last_event_ids(request: HttpRequest) -> list[str]:
     try:
         return last_event_ids(request)
-    except MalformedFormError:
+    except Refused:
         # The handler itself decides whether its query is valid.
         return []
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 from bareasgi import HttpRequest
 
+from barestream.web.refusals import bad_request
+
 # No form of the hub needs as many, and splitting them does not hold the loop for long. A query
 # needs no such bound, because its size is bounded.
 MOST_FIELDS = 1000
@@ -50,11 +52,14 @@ def query(request: HttpRequest) -> Form:
     """Return the values of a request's query.
 
     Raises:
-        MalformedFormError: It is not UTF-8, or has too many bare percent signs.
+        Refused: It is not UTF-8, or has too many bare percent signs.
     """
     form: Form | None = request.context.get(_QUERY)
     if form is None:
-        form = request.context[_QUERY] = _parse(request.scope["query_string"])
+        try:
+            form = request.context[_QUERY] = _parse(request.scope["query_string"])
+        except MalformedFormError as error:
+            raise bad_request(f"The query cannot be read: {error}.") from None
     return form
 
 

@@ -5,8 +5,7 @@ from typing import NamedTuple
 from bareasgi import HttpRequest
 
 from barestream.web.cursor import last_event_ids
-from barestream.web.form import MalformedFormError, query
-from barestream.web.refusals import bad_request
+from barestream.web.form import query
 
 
 class StreamRequest(NamedTuple):
@@ -30,10 +29,7 @@ class StreamRequest(NamedTuple):
         Raises:
             Refused: The query is not a valid form.
         """
-        try:
-            form = query(request)
-            return cls(
-                form.get("topic", []), last_event_ids(request), form.get("heartbeat") == ["event"]
-            )
-        except MalformedFormError as error:
-            raise bad_request(f"The query cannot be read: {error}.") from None
+        form = query(request)
+        return cls(
+            form.get("topic", []), last_event_ids(request), form.get("heartbeat") == ["event"]
+        )
