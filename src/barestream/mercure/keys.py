@@ -78,25 +78,20 @@ class Key(NamedTuple):
     material: Any
 
 
-def read_keys(text: str, algorithm: str) -> list[Key]:
-    """Return the keys that verify tokens, from a secret, a public key in PEM, or a JWKS.
+def is_set(text: str) -> bool:
+    """Return whether a key is meant as a JWKS, though its JSON may have a mistake: it is not used
+    as a secret then.
+    """
+    return text.lstrip().startswith("{") and '"keys"' in text
 
-    Args:
-        text: The key, or a JSON object with ``keys``. One that has a mistake in its JSON is not
-            used as a secret.
-        algorithm: As with ``Verifier``.
+
+def read_verifying_key(text: str, algorithm: str) -> Key:
+    """Return the key that verifies tokens, from a secret or a public key in PEM.
 
     Raises:
         InvalidKeyError: As with ``Verifier``.
     """
-    if is_set(text):
-        return _read_set(text, algorithm)
-    return [Key(None, algorithm, _verifying(_load(text, algorithm), algorithm))]
-
-
-def is_set(text: str) -> bool:
-    """Return whether a key is meant as a JWKS."""
-    return text.lstrip().startswith("{") and '"keys"' in text
+    return Key(None, algorithm, _verifying(_load(text, algorithm), algorithm))
 
 
 def read_signing_key(text: str, algorithm: str) -> Any:
@@ -144,7 +139,16 @@ def _verifying(material: Any, algorithm: str) -> Any:
     return material
 
 
-def _read_set(text: str, given: str) -> list[Key]:
+def read_set(text: str, given: str) -> list[Key]:
+    """Return the keys that verify tokens, from a JWKS.
+
+    Args:
+        text: A JSON object with ``keys``.
+        given: The algorithm of the keys that name none of their own and that it suits.
+
+    Raises:
+        InvalidKeyError: As with ``Verifier``.
+    """
     try:
         members = json.loads(text)["keys"]
     except (ValueError, RecursionError, LookupError, TypeError):

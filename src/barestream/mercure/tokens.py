@@ -13,7 +13,14 @@ from typing import Any, NamedTuple
 
 import jwt
 
-from barestream.mercure.keys import JWS, Key, is_set, read_keys, read_signing_key
+from barestream.mercure.keys import (
+    JWS,
+    Key,
+    is_set,
+    read_set,
+    read_signing_key,
+    read_verifying_key,
+)
 from barestream.mercure.topics import MOST_CHARACTERS, InvalidSelectorError, Selectors
 
 
@@ -76,7 +83,9 @@ class Verifier:
         self._leeway_seconds = leeway_seconds
         self._remembered: dict[str, _Verified] = {}
         self._is_set = is_set(key)
-        self._keys = read_keys(key, algorithm)
+        self._keys = (
+            read_set(key, algorithm) if self._is_set else [read_verifying_key(key, algorithm)]
+        )
 
     def verify(self, token: str) -> Bearer:
         """Return what a token in compact serialization allows.
