@@ -40,7 +40,12 @@ def fields(update: Update) -> list[bytes]:
 
 def size_bytes(row: Any) -> int:
     """Return the size of an entry's update, as the history counts it (Update.size_bytes)."""
-    return sum(len(value) for name, value in _values(row).items() if name in _COUNTED)
+    written = row[1]
+    return sum(
+        len(value)
+        for name, value in zip(written[::2], written[1::2], strict=True)
+        if name in _COUNTED
+    )
 
 
 def records(rows: Sequence[Any]) -> list[Record]:
@@ -76,10 +81,6 @@ def stream_id(place: Place) -> bytes:
     return b"%d-%d" % (place.ms, min(place.seq, _MOST_SEQ))
 
 
-def _values(row: Any) -> dict[bytes, bytes]:
-    return dict(zip(row[1][::2], row[1][1::2], strict=True))
-
-
 def _record(row: Any) -> Record:
     """Return the record of an entry.
 
@@ -87,7 +88,7 @@ def _record(row: Any) -> Record:
     updates after an older history was restored (deploy/restore).
     """
     at = place(row[0])
-    values = _values(row)
+    values = dict(zip(row[1][::2], row[1][1::2], strict=True))
     if b"lost" in values:
         return lost(at)
     try:
