@@ -306,7 +306,7 @@ def settings(as_env: bool, check: bool, as_nginx: bool, also: Path | None) -> No
     elif check:
         try:
             written = dict.fromkeys(env_file.names(also), "") if also else {}
-        except (env_file.EnvFileError, OSError) as error:
+        except env_file.EnvFileError as error:
             sys.exit(str(error))
         for sentence in doubts(_checked_settings(), written | dict(os.environ)):
             click.echo(sentence, err=True)

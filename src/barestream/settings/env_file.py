@@ -34,15 +34,16 @@ _NO_STATEMENT = "expected NAME=value"
 
 
 class EnvFileError(ValueError):
-    """A line that cannot be read; the message names the file, the line and the remedy."""
+    """A file or a line that cannot be read; the message names it, and the remedy or the cause."""
 
 
 def complete(environment: MutableMapping[str, str]) -> None:
     """Set the variables of the file that the environment does not have.
 
     Raises:
-        EnvFileError: A line cannot be read; see ``read``.
-        OSError: The file cannot be read. A missing default file is no error.
+        EnvFileError: The file or a line cannot be read; see ``read``. A missing default file is no
+            error.
+        OSError: The folder of the default file cannot be searched.
     """
     named = environment.get(VARIABLE, ".env")
     if named and (VARIABLE in environment or Path(named).exists()):
@@ -54,8 +55,7 @@ def names(path: Path) -> Iterator[str]:
     """Yield the names in a file as Compose finds them, even where a value cannot be read.
 
     Raises:
-        EnvFileError: The file is not text.
-        OSError: The file cannot be read.
+        EnvFileError: The file cannot be read, or is not text.
     """
     for binding in parse_stream(_text(path)):
         if found := _NAME.match(binding.original.string):
@@ -66,8 +66,8 @@ def read(path: Path) -> dict[str, str]:
     """Return the variables of the file, without names that have no value.
 
     Raises:
-        EnvFileError: A line is not of the form NAME=value, or means something else to Compose.
-        OSError: The file cannot be read.
+        EnvFileError: The file cannot be read, or is not text, or a line is not of the form
+            NAME=value, or means something else to Compose.
     """
     found: dict[str, str] = {}
     for binding in parse_stream(_text(path)):
