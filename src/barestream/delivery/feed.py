@@ -278,7 +278,7 @@ class Feed:
         # wanted ones are sent, because a heartbeat reports it.
         after = upto = subscriber.place
         # After a restart the same place may be one of another history.
-        log = self.ring.restarts
+        restarts = self.ring.restarts
         for record in records:
             # Later records belong to the next broadcast.
             if record.place > self.target:
@@ -286,18 +286,18 @@ class Feed:
             if (yield from subscriber.subscription.covers(record, budget)):
                 size_bytes += len(record.body)
                 if bodies and size_bytes > MARK_BYTES:
-                    if not self._write(subscriber, bodies, (after, upto), log):
+                    if not self._write(subscriber, bodies, (after, upto), restarts):
                         return
                     yield
                     after, bodies, size_bytes = upto, [], len(record.body)
                 bodies.append(record.body)
             upto = record.place
             if budget.is_over():
-                if not self._write(subscriber, bodies, (after, upto), log):
+                if not self._write(subscriber, bodies, (after, upto), restarts):
                     return
                 yield
                 after, bodies, size_bytes = upto, [], 0
-        self._write(subscriber, bodies, (after, upto), log)
+        self._write(subscriber, bodies, (after, upto), restarts)
 
     def miss(self, subscriber: Subscriber, seen: str, floor: Place) -> None:
         """Send the client a gap, after the id that it saw and up to a place."""
@@ -308,7 +308,7 @@ class Feed:
         self._settle(subscriber)
 
     def _write(
-        self, subscriber: Subscriber, bodies: list[bytes], span: tuple[Place, Place], log: int
+        self, subscriber: Subscriber, bodies: list[bytes], span: tuple[Place, Place], restarts: int
     ) -> bool:
         """Send the bodies between two places of the ring, if it has not restarted since.
 
@@ -316,7 +316,7 @@ class Feed:
             Whether they were sent; not if meanwhile the client is not ready, or the subscriber
             has another place.
         """
-        is_there = subscriber.place == span[0] and self.ring.restarts == log
+        is_there = subscriber.place == span[0] and self.ring.restarts == restarts
         if not is_there or not self.can_send(subscriber):
             return False
         if bodies:
