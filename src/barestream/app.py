@@ -24,6 +24,7 @@ from barestream.history.record import BEGIN
 from barestream.history.ring import Ring
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.mercure.tokens import Verifier
+from barestream.mercure.topics import PATH
 from barestream.server.open_files import most_streams
 from barestream.settings.settings import Settings, load
 from barestream.telemetry.loop_lag import LoopLag
@@ -36,7 +37,7 @@ from barestream.web.end_streams import END_STREAMS, EndStreams
 from barestream.web.event_stream import STREAMS, take_part_in_drain
 from barestream.web.health import Health
 from barestream.web.metrics import Scrape
-from barestream.web.pages import MERCURE, Pages, read_files
+from barestream.web.pages import Pages, read_files
 from barestream.web.publish import Publish, PublishLimits
 from barestream.web.router import Router
 from barestream.web.subscribe import MOST_TEMPLATES, Subscribe, SubscribeLimits
@@ -134,7 +135,7 @@ def create_app(settings: Settings | None = None) -> Application:
     )
     # The router tries them in this order; most requests are for streams.
     for path, handler in (
-        (MERCURE, cors.allowing(subscribe)),
+        (PATH, cors.allowing(subscribe)),
         ("/events", ClockStream(clock)),
         ("/", pages.index),
         ("/test", pages.test),
@@ -145,12 +146,12 @@ def create_app(settings: Settings | None = None) -> Application:
     ):
         app.http_router.add({"GET"}, path, handler)
     app.http_router.add({"OPTIONS"}, "/", pages.options)
-    app.http_router.add({"POST"}, MERCURE, cors.allowing(publish))
+    app.http_router.add({"POST"}, PATH, cors.allowing(publish))
     if not settings.bind:
         # Over TCP any client could send this request.
         app.http_router.add({"POST"}, END_STREAMS, EndStreams(streams))
     if settings.allowed_origins:
-        app.http_router.add({"OPTIONS"}, MERCURE, cors.preflight)
+        app.http_router.add({"OPTIONS"}, PATH, cors.preflight)
     return app
 
 

@@ -26,8 +26,8 @@ from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.delivery.time_slices import Slices
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
+from barestream.mercure.selectors import Selectors
 from barestream.mercure.sse import Frame, encode, frame
-from barestream.mercure.topics import Selectors
 from barestream.settings.settings import Settings
 from barestream.telemetry.metrics import Metrics
 from barestream.web.application import Application

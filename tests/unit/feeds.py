@@ -8,7 +8,7 @@ from barestream.delivery.subscriber import Subscriber
 from barestream.delivery.subscription import Subscription
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
-from barestream.mercure.topics import Selectors
+from barestream.mercure.selectors import Selectors
 from barestream.telemetry.metrics import Metrics
 from fake_writer import SPENT, FakeClock, FakeWriter, flush
 

@@ -12,7 +12,7 @@ from barestream.delivery.subscription import Subscription
 from barestream.delivery.writer import MARK_BYTES
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
-from barestream.mercure.topics import Selectors
+from barestream.mercure.selectors import Selectors
 from barestream.telemetry.metrics import Metrics
 from fake_writer import SPENT, FakeClock, fake_stream, flush
 

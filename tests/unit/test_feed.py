@@ -12,7 +12,7 @@ from barestream.delivery.writer import MARK_BYTES
 from barestream.history.gap import lost
 from barestream.history.record import Record
 from barestream.history.ring import Ring
-from barestream.mercure.topics import Selectors
+from barestream.mercure.selectors import Selectors
 from barestream.telemetry.metrics import Metrics
 from fake_writer import FakeClock, fake_stream
 from feeds import (

@@ -17,7 +17,7 @@ from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.delivery.time_slices import Slices
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
-from barestream.mercure.topics import Selectors
+from barestream.mercure.selectors import Selectors
 from barestream.telemetry.metrics import Metrics
 from fake_writer import FakeClock, FakeWriter, fake_stream, flush
 

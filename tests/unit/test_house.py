@@ -15,7 +15,9 @@ READ_SETTINGS = {"barestream.app", "barestream.cli", "barestream.server.config"}
 
 # Pure modules take bytes and return bytes; time is an argument.
 PURE = {
-    "barestream.mercure": ["keys", "sse", "time_budget", "tokens", "topics"],
+    "barestream.mercure": [
+        *("keys", "patterns", "selectors", "sse", "templates", "time_budget", "tokens", "topics"),
+    ],
     "barestream.history": ["gap", "record", "ring", "update"],
     "barestream.delivery": [
         *("broadcast", "feed", "index", "prefix_tree", "stall", "stream"),

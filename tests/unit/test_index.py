@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barestream.delivery.index import Index
-from barestream.mercure.topics import Selectors
+from barestream.mercure.selectors import Selectors
 from fake_writer import SPENT, done
 
 

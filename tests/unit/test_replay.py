@@ -11,8 +11,8 @@ from barestream.history.local import LocalBroker
 from barestream.history.record import Place
 from barestream.history.ring import Ring
 from barestream.history.update import Update
+from barestream.mercure.selectors import Selectors
 from barestream.mercure.sse import Event
-from barestream.mercure.topics import Selectors
 from barestream.telemetry.metrics import Metrics
 from fake_writer import FakeClock, FakeWriter, fake_stream, flush
 

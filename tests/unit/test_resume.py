@@ -13,8 +13,8 @@ from barestream.history.local import LocalBroker
 from barestream.history.record import Known, Place
 from barestream.history.ring import Ring
 from barestream.history.update import Update
+from barestream.mercure.selectors import Selectors
 from barestream.mercure.sse import Event
-from barestream.mercure.topics import Selectors
 from barestream.telemetry.metrics import Metrics
 from fake_writer import FakeClock
 

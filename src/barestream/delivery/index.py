@@ -1,13 +1,16 @@
 """Finds the subscribers that want an update. Pure."""
 
-from collections.abc import Generator, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from barestream.delivery.prefix_tree import PrefixTree
+from barestream.mercure.selectors import Expression, Selectors
 from barestream.mercure.time_budget import UNBOUNDED, Budget
-from barestream.mercure.topics import Selectors, Template
 
 Member = TypeVar("Member", bound=Hashable)
+
+# The expressions with the same prefix, by their keys, each with its members.
+_Alike = dict[Hashable, tuple[Expression, dict[Member, None]]]
 
 
 class Index(Generic[Member]):
@@ -20,9 +23,9 @@ class Index(Generic[Member]):
         # Dicts in place of sets, because they keep the order in which members came.
         self._everything: dict[Member, None] = {}
         self._exact: dict[str, dict[Member, None]] = {}
-        # By the literal that a template starts with: if each of 5,000 users has their own template,
-        # an update tries one of them.
-        self._templates: PrefixTree[dict[str, tuple[Template, dict[Member, None]]]] = PrefixTree()
+        # By the literal that an expression starts with: if each of 5,000 users has their own, an
+        # update tries one of them. One tree for each form of topics.
+        self._trees: dict[Callable[[str], str | None], PrefixTree[_Alike[Member]]] = {}
 
     def add(self, member: Member, selectors: Selectors) -> None:
         """Add a member under its selectors."""
@@ -30,10 +33,11 @@ class Index(Generic[Member]):
             self._everything[member] = None
         for topic in selectors.exact:
             self._exact.setdefault(topic, {})[member] = None
-        for template in selectors.templates:
-            for prefix in template.prefixes:
-                alike = self._templates.setdefault(prefix, dict)
-                alike.setdefault(template.selector, (template, {}))[1][member] = None
+        for expression in selectors.expressions:
+            tree = self._trees.setdefault(expression.reading, PrefixTree())
+            for prefix in expression.prefixes:
+                alike = tree.setdefault(prefix, dict)
+                alike.setdefault(expression.key, (expression, {}))[1][member] = None
 
     def discard(self, member: Member, selectors: Selectors) -> None:
         """Remove the member; nothing happens if it is not in the index."""
@@ -44,19 +48,23 @@ class Index(Generic[Member]):
                 self._exact[topic].pop(member, None)
                 if not self._exact[topic]:
                     del self._exact[topic]
-        for template in selectors.templates:
-            for prefix in template.prefixes:
-                self._discard_template(member, template.selector, prefix)
+        for expression in selectors.expressions:
+            if expression.reading in self._trees:
+                self._discard_expression(member, expression)
 
-    def _discard_template(self, member: Member, selector: str, prefix: str) -> None:
-        alike = self._templates.get(prefix)
-        if alike is not None and selector in alike:
-            _, members = alike[selector]
-            members.pop(member, None)
-            if not members:
-                del alike[selector]
-            if not alike:
-                self._templates.discard(prefix)
+    def _discard_expression(self, member: Member, expression: Expression) -> None:
+        tree = self._trees[expression.reading]
+        for prefix in expression.prefixes:
+            alike = tree.get(prefix)
+            if alike is not None and expression.key in alike:
+                _, members = alike[expression.key]
+                members.pop(member, None)
+                if not members:
+                    del alike[expression.key]
+                if not alike:
+                    tree.discard(prefix)
+        if not tree:
+            del self._trees[expression.reading]
 
     def wanting(
         self, topics: Sequence[str], budget: Budget = UNBOUNDED
@@ -67,23 +75,23 @@ class Index(Generic[Member]):
 
         Returns:
             A copy, so members may come and go while the caller iterates. First the members that
-            want everything, then those of each topic, then those of each template; among these,
+            want everything, then those of each topic, then those of each expression; among these,
             in the order in which they came.
         """
         groups = [self._everything] if self._everything else []
         if not topics:
             groups.extend(self._exact.values())
             groups.extend(
-                members for alike in self._templates.values() for _, members in alike.values()
+                members
+                for tree in self._trees.values()
+                for alike in tree.values()
+                for _, members in alike.values()
             )
         groups.extend(self._exact[topic] for topic in topics if topic in self._exact)
-        if self._templates:
+        if self._trees:
             for topic in topics:
-                tried = [
-                    each for alike in self._templates.prefixes(topic) for each in alike.values()
-                ]
-                for template, members in tried:
-                    if template.match(topic):
+                for expression, members in [*self._tried(topic)]:
+                    if expression.match(topic):
                         groups.append(members)
                     if budget.is_over():
                         yield
@@ -95,3 +103,11 @@ class Index(Generic[Member]):
             if budget.is_over():
                 yield
         return [*merged]
+
+    def _tried(self, topic: str) -> Iterator[tuple[Expression, dict[Member, None]]]:
+        """Yield the expressions that may match the topic, by their prefixes."""
+        for reading, tree in self._trees.items():
+            form = reading(topic)
+            if form is not None:
+                for alike in tree.prefixes(form):
+                    yield from alike.values()

@@ -4,8 +4,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from barestream.history.record import Known, Record
+from barestream.mercure.selectors import Selectors
 from barestream.mercure.time_budget import Budget
-from barestream.mercure.topics import Selectors
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from barestream.mercure.keys import (
     read_signing_key,
     read_verifying_key,
 )
-from barestream.mercure.topics import MOST_CHARACTERS, InvalidSelectorError, Selectors
+from barestream.mercure.selectors import InvalidSelectorError, Selectors
+from barestream.mercure.topics import MOST_CHARACTERS
 
 
 class InvalidTokenError(Exception):

@@ -9,17 +9,15 @@ from string import Template
 from bareasgi import HttpRequest, HttpResponse
 from bareutils import bytes_writer
 
+from barestream.mercure.topics import PATH
 from barestream.web.refusals import problem
 
 _FOLDER = Path(__file__).parent / "static"
 _PAGE = "test.html"
 
-# The hub's path; / and /test link to it: https://mercure.rocks/spec#discovery
-MERCURE = "/.well-known/mercure"
-
 # This link and all links of the pages are relative, so that they also work behind a proxy that
 # serves the pages below another path, such as /hub/.
-_HUB_LINK = (b"link", f'<{MERCURE.removeprefix("/")}>; rel="mercure"'.encode())
+_HUB_LINK = (b"link", f'<{PATH.removeprefix("/")}>; rel="mercure"'.encode())
 _TYPES = {
     ".css": b"text/css; charset=utf-8",
     ".html": b"text/html; charset=utf-8",

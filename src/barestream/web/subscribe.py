@@ -15,7 +15,7 @@ from barestream.delivery.streams import Streams
 from barestream.delivery.subscription import Subscription
 from barestream.delivery.tail import Tail
 from barestream.history.broker import BrokerAwayError
-from barestream.mercure.topics import InvalidSelectorError, Selectors
+from barestream.mercure.selectors import InvalidSelectorError, Selectors
 from barestream.web.authorization import Authorization
 from barestream.web.event_stream import StreamResponse, turned_away
 from barestream.web.follow import Following, follow
