@@ -6,7 +6,8 @@ import pytest
 from bareasgi import HttpRequest
 from bareutils import bytes_writer, header
 
-from barestream.mercure.tokens import ANONYMOUS, Bearer, Verifier, sign
+from barestream.mercure.bearer import ANONYMOUS, Bearer
+from barestream.mercure.tokens import Verifier, sign
 from barestream.web.authorization import Authorization
 from barestream.web.refusals import Refused
 

@@ -16,7 +16,17 @@ READ_SETTINGS = {"barestream.app", "barestream.cli", "barestream.server.config"}
 # Pure modules take bytes and return bytes; time is an argument.
 PURE = {
     "barestream.mercure": [
-        *("keys", "patterns", "selectors", "sse", "templates", "time_budget", "tokens", "topics"),
+        *(
+            "access_tokens",
+            "bearer",
+            "keys",
+            "matchers",
+            "patterns",
+            "selectors",
+            "signatures",
+            "sse",
+        ),
+        *("templates", "time_budget", "tokens", "topics", "version"),
     ],
     "barestream.history": ["gap", "record", "ring", "update"],
     "barestream.delivery": [

@@ -9,7 +9,9 @@ from http import HTTPStatus
 
 from bareasgi import HttpRequest
 
-from barestream.mercure.tokens import ANONYMOUS, Bearer, InvalidTokenError, Verifier
+from barestream.mercure.bearer import ANONYMOUS, Bearer
+from barestream.mercure.signatures import InvalidTokenError
+from barestream.mercure.tokens import Verifier
 from barestream.web.form import query
 from barestream.web.refusals import Refused
 

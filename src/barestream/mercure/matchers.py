@@ -1,0 +1,81 @@
+"""Topic matchers of Mercure 1.0, as subscriptions and access tokens have them.
+
+Pure. Source: https://mercure.rocks/spec#matcher-types
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from barestream.mercure.patterns import InvalidPatternError, Pattern, Patterns
+from barestream.mercure.selectors import Selectors
+from barestream.mercure.topics import EVERYTHING, MOST_CHARACTERS, unseen_character
+
+EXACT = "exact"
+URL_PATTERN = "urlpattern"
+MATCHER_TYPES = (EXACT, URL_PATTERN)
+
+
+class InvalidMatcherError(ValueError):
+    """A matcher that is malformed or too large; the message says why."""
+
+
+class Matcher(NamedTuple):
+    """A matcher.
+
+    Attributes:
+        match: The topic, the URL Pattern, or ``*`` for every topic.
+        match_type: One of ``MATCHER_TYPES``.
+    """
+
+    match: str
+    match_type: str = EXACT
+
+
+def selectors(matchers: Sequence[Matcher], patterns: Patterns, most_patterns: int) -> Selectors:
+    """Return what the matchers match.
+
+    Args:
+        matchers: The matchers.
+        patterns: The compiled patterns of the process.
+        most_patterns: How many of the matchers may be URL Patterns.
+
+    Raises:
+        InvalidMatcherError: One of them is malformed or too large, or too many are URL Patterns.
+        TooManyPatternsError: The process may hold no more URL Patterns.
+    """
+    # The number is checked first, because compiling patterns takes time.
+    count = sum(matcher.match_type == URL_PATTERN for matcher in matchers)
+    if count > most_patterns:
+        raise InvalidMatcherError(
+            f"there are {count} URL Patterns; at most {most_patterns} are allowed"
+        )
+    exact: list[str] = []
+    found: list[Pattern] = []
+    everything = False
+    for text, match_type in matchers:
+        if text == EVERYTHING:
+            everything = True
+            continue
+        _check(text)
+        if match_type == EXACT:
+            exact.append(text)
+        else:
+            try:
+                found.append(patterns.get(text))
+            except InvalidPatternError as error:
+                raise InvalidMatcherError(f"the URL Pattern {text[:100]!r}: {error}") from None
+    return Selectors.of_matchers(exact, found, everything=everything)
+
+
+def _check(text: str) -> None:
+    if not text:
+        raise InvalidMatcherError("a matcher is empty")
+    if len(text) > MOST_CHARACTERS:
+        raise InvalidMatcherError(
+            f"a matcher has {len(text)} characters; at most {MOST_CHARACTERS} are allowed"
+        )
+    unseen = unseen_character(text)
+    if unseen is not None:
+        raise InvalidMatcherError(
+            f"a matcher has the control or format character U+{ord(unseen):04X}"
+        )
