@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
+import math
 import signal
 import time
 from typing import Any
 
 from bareasgi import LifespanRequest
-from pydantic import SecretStr
 
 from barestream.delivery.broadcast_loop import BroadcastLoop
 from barestream.delivery.clock import HISTORY_TICKS, Clock
@@ -23,24 +23,29 @@ from barestream.history.local import LocalBroker
 from barestream.history.record import BEGIN
 from barestream.history.ring import Ring
 from barestream.history.valkey.broker import ValkeyBroker
-from barestream.mercure.tokens import Verifier
+from barestream.mercure.patterns import Patterns
 from barestream.mercure.topics import PATH
+from barestream.mercure.version import Version
 from barestream.server.open_files import most_streams
 from barestream.settings.settings import Settings, load
 from barestream.telemetry.loop_lag import LoopLag
 from barestream.telemetry.metrics import Metrics
+from barestream.verifying import Verifying, hub_url
 from barestream.web.application import Application
-from barestream.web.authorization import Authorization
+from barestream.web.authorization import Authorization, Policy
 from barestream.web.clock_stream import ClockStream
 from barestream.web.cors import ANY_ORIGIN, Cors
 from barestream.web.end_streams import END_STREAMS, EndStreams
 from barestream.web.event_stream import STREAMS, take_part_in_drain
 from barestream.web.health import Health
 from barestream.web.metrics import Scrape
+from barestream.web.origins import PublishingOrigins
 from barestream.web.pages import Pages, read_files
-from barestream.web.publish import Publish, PublishLimits
+from barestream.web.publish import Publish, PublishRules
+from barestream.web.resource import Resource, ResourceMetadata
 from barestream.web.router import Router
-from barestream.web.subscribe import MOST_TEMPLATES, Subscribe, SubscribeLimits
+from barestream.web.selector_reader import SelectorReader
+from barestream.web.subscribe import Subscribe
 
 logger = logging.getLogger(__name__)
 
@@ -74,30 +79,35 @@ def create_app(settings: Settings | None = None) -> Application:
     clock.feed.budget = feed.budget = slices
     tail = Tail(broker, feed, settings.ring_events, settings.ring_bytes, slices)
     intake = Intake(broker, metrics, time.monotonic)
-    leeway_seconds = settings.token_leeway_seconds
-    publisher = _verifier(settings.token_key, settings.token_algorithm, leeway_seconds)
-    subscriber = _verifier(
-        settings.subscriber_token_key, settings.subscriber_token_algorithm, leeway_seconds
-    )
+    base = hub_url(settings)
+    patterns = Patterns(base, settings.url_patterns)
+    verifying = Verifying(settings, patterns, metrics)
+    resource = Resource(settings.resource_identifier, settings.public_origins)
     authorization = Authorization(
-        publisher,
-        subscriber or publisher,
-        anonymous=settings.anonymous,
-        origins=[origin for origin in settings.allowed_origins if origin != ANY_ORIGIN],
+        verifying.publishers,
+        verifying.subscribers,
+        resource,
+        PublishingOrigins([each for each in settings.allowed_origins if each != ANY_ORIGIN]),
+        Policy(
+            settings.versions,
+            settings.anonymous,
+            settings.access_token_cookie,
+            settings.token_stream_seconds or math.inf,
+        ),
     )
     cors = Cors(settings.allowed_origins)
     publish = Publish(
         intake,
         authorization,
         metrics,
-        PublishLimits(settings.data_bytes, settings.topics_per_event),
+        PublishRules(settings.data_bytes, settings.topics_per_event, base),
         slices,
     )
     subscribe = Subscribe(
         tail,
         streams,
         authorization,
-        SubscribeLimits(settings.topics_per_stream, MOST_TEMPLATES),
+        SelectorReader(settings.topics_per_stream, patterns),
         time.time,
     )
     health = Health(streams, tail, intake)
@@ -115,6 +125,7 @@ def create_app(settings: Settings | None = None) -> Application:
             intake.run(),
             streams.run(),
             LoopLag(time.monotonic, metrics).run(),
+            *(keys.run() for keys in verifying.fetched),
         )
         running.extend(map(asyncio.create_task, works))
         for task in running:
@@ -147,6 +158,10 @@ def create_app(settings: Settings | None = None) -> Application:
         app.http_router.add({"GET"}, path, handler)
     app.http_router.add({"OPTIONS"}, "/", pages.options)
     app.http_router.add({"POST"}, PATH, cors.allowing(publish))
+    app.http_router.add({"QUERY"}, PATH, cors.allowing(subscribe))
+    if Version.ONE in settings.versions:
+        metadata = ResourceMetadata(resource, verifying.advertised, settings.access_token_cookie)
+        app.http_router.add({"GET"}, resource.path, cors.allowing(metadata))
     if not settings.bind:
         # Over TCP any client could send this request.
         app.http_router.add({"POST"}, END_STREAMS, EndStreams(streams))
@@ -160,12 +175,6 @@ def _end_if_broken(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
         logger.critical("a task of the worker failed: the worker drains and ends", exc_info=error)
         signal.raise_signal(signal.SIGTERM)
-
-
-def _verifier(key: SecretStr | None, algorithm: str, leeway_seconds: float) -> Verifier | None:
-    if key is None:
-        return None
-    return Verifier(key.get_secret_value(), algorithm, time.time, leeway_seconds)
 
 
 def _broker(settings: Settings) -> Broker:

@@ -83,14 +83,15 @@ def test_a_refused_query_is_answered_with_the_reason(
 
 def test_as_many_topics_as_the_limit_and_unusual_ones_are_accepted(server: Served) -> None:
     async def scenario(publisher: Publisher) -> None:
-        odd = ["", " ", "{", "{}", "{a", "é{x}", "a\0b", "\u2028", "*a", "{+a}{+b}{+c}", "%", "%zz"]
+        odd = ["", " ", "{", "{}", "{a", "é{x}", "\u2028", "*a", "{+a}{+b}{+c}", "%", "%zz"]
         topics = [*odd, *map(str, range(100 - len(odd)))]
         async with following(server.address, *topics) as client:
             assert client.status == 200
-            for topic in odd[1:]:
+            # An update needs a topic; a space is a reference to the hub's own path.
+            for topic in odd[2:]:
                 await publisher.publish(topic, data=ascii(topic))
             got = await data_to_the_last(publisher, client, "0")
-        assert got == [ascii(topic) for topic in odd[1:]]
+        assert got == [ascii(topic) for topic in odd[2:]]
 
     with_publisher(server, scenario)
 
@@ -99,7 +100,7 @@ def test_the_number_of_templates_of_a_stream_is_limited(server: Served) -> None:
     topics = [f"a/{{v}}/{number}" for number in range(11)]
     answer = httpx.get(f"{server.url}{PATH}", params={"topic": topics})
     assert answer.status_code == 400
-    assert answer.json()["detail"] == "The query has 11 URI templates; at most 10 are allowed."
+    assert answer.json()["detail"] == "The request has 11 URI templates; at most 10 are allowed."
 
 
 def test_the_total_size_of_the_templates_of_a_stream_is_limited(server: Served) -> None:
@@ -353,15 +354,14 @@ def test_an_event_that_matches_by_templates_and_alternates_is_sent_once(server: 
     with_publisher(server, scenario)
 
 
-def test_the_star_selects_every_topic_and_the_topic_that_is_a_star(server: Served) -> None:
+def test_the_star_selects_every_topic(server: Served) -> None:
     async def scenario(publisher: Publisher) -> None:
         async with (
             following(server.address, "*") as everything,
             following(server.address, "a") as one,
         ):
-            await publisher.publish("*", data="star")
             await publisher.publish("é☃ {", data="odd")
-            assert await data_to_the_last(publisher, everything, "a") == ["star", "odd"]
+            assert await data_to_the_last(publisher, everything, "a") == ["odd"]
             await until(lambda: one.events)
         assert [event.data for event in one.events] == [LAST]
 
@@ -517,7 +517,7 @@ def test_head_is_answered_as_get_and_ends(server: Served) -> None:
 def test_another_method_is_answered_with_the_allowed_ones(server: Served, method: str) -> None:
     answer = httpx.request(method, f"{server.url}{PATH}?topic=a")
     assert answer.status_code == 405
-    assert answer.headers["allow"] == "GET, HEAD, POST"
+    assert answer.headers["allow"] == "GET, HEAD, POST, QUERY"
     assert answer.headers["content-type"] == "application/problem+json"
 
 
@@ -540,7 +540,12 @@ def asked_from(
             (client.build_request("GET", f"{PATH}?topic=a"), 200),
             (client.build_request("HEAD", f"{PATH}?topic=a"), 200),
             (client.build_request("GET", PATH), 400),
-            (client.build_request("GET", PATH, headers={"Authorization": "Bearer x"}), 401),
+            (
+                client.build_request(
+                    "GET", f"{PATH}?topic=a", headers={"Authorization": "Bearer x"}
+                ),
+                401,
+            ),
         ):
             answer = client.send(request, stream=True)
             answer.close()
@@ -566,7 +571,9 @@ def test_pages_of_the_allowed_origins_may_use_the_hub_with_cookies() -> None:
                 headers = asked_from(server, origin, method)
                 assert headers["access-control-allow-origin"] == origin
                 assert headers["access-control-allow-credentials"] == "true"
-                assert headers["access-control-expose-headers"] == "last-event-id"
+                assert headers["access-control-expose-headers"] == (
+                    "last-event-id, mercure-last-event-id"
+                )
                 assert headers["vary"] == "origin"
         for unknown in (None, FOREIGN, "null", PAGE + ".evil.example", PAGE.upper(), f"{PAGE}:443"):
             for method in ("POST", "OPTIONS"):
@@ -612,7 +619,7 @@ def test_a_preflight_allows_the_headers_of_the_protocol_and_of_tools_in_browsers
         }
         answer = httpx.options(server.url + PATH, headers=asked)
     assert (answer.status_code, answer.content) == (204, b"")
-    assert answer.headers["access-control-allow-methods"] == "GET, HEAD, POST"
+    assert answer.headers["access-control-allow-methods"] == "GET, HEAD, POST, QUERY"
     allowed = answer.headers["access-control-allow-headers"].split(", ")
     needed = {"authorization", "content-type", "last-event-id", "cache-control"}
     assert {*allowed} == needed | {*ADDED}

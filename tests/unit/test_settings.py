@@ -388,7 +388,8 @@ def test_defaults_repeated_in_other_files_are_the_same() -> None:
         for variable, default in re.findall(
             r"\$\{(BARESTREAM_\w+):[-=]([^}$][^}]*)\}", (ROOT / name).read_text()
         )
-        if variable in defaults
+        # Without a file of issuers, Compose mounts nothing in its place.
+        if variable in defaults and default != "/dev/null"
     }
     assert len(found) >= 8
     assert [entry for entry in found if defaults[entry[1]] != entry[2]] == []

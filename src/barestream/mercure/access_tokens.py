@@ -32,8 +32,11 @@ from barestream.mercure.version import Version
 
 DETAIL_TYPE = "https://mercure.rocks/authorization-detail"
 
-# A cookie has at most 4 KB; a header has room for a token with the details of 100 topics.
-MOST_TOKEN_CHARACTERS = 16_384
+# The cookie that carries a token, by default.
+COOKIE = "__Secure-mercure_access_token"
+
+# A header has at most 32 KB in nginx; a token with the details of 100 topics has some 20 KB.
+MOST_TOKEN_CHARACTERS = 32_768
 
 # The most authorization details, and topics of all of them together.
 MOST_DETAILS = 100

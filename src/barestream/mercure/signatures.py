@@ -7,11 +7,11 @@ import json
 import math
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 import jwt
 
-from barestream.mercure.keys import JWS, Key, is_set, read_set, read_verifying_key
+from barestream.mercure.keys import JWS, InvalidKeyError, Key, is_set, read_set, read_verifying_key
 from barestream.mercure.version import Version
 
 # The type of an access token (RFC 9068, section 2.1); RFC 7515 allows it without "application/".
@@ -73,6 +73,20 @@ class Keys:
         self._keys = (
             read_set(text, algorithm) if self._is_set else [read_verifying_key(text, algorithm)]
         )
+
+    @classmethod
+    def public_set(cls, text: str, algorithm: str) -> Self:
+        """Return the keys of a JWKS that anybody can read.
+
+        Raises:
+            InvalidKeyError: As above; or it is not a JWKS, or has a secret, which anybody knows.
+        """
+        if not is_set(text):
+            raise InvalidKeyError('expected a JWKS: a JSON object with an array "keys"')
+        found = cls(text, algorithm)
+        if any(key.algorithm.startswith("HS") for key in found._keys):
+            raise InvalidKeyError("expected a JWKS without a secret (kty oct)")
+        return found
 
     def claims(self, token: str) -> dict[str, Any]:
         """Return the claims of a token in compact serialization, which one of the keys signed.

@@ -15,6 +15,9 @@ from barestream.mercure.signatures import InvalidTokenError, Keys, time_claim, v
 from barestream.mercure.topics import MOST_CHARACTERS
 from barestream.mercure.version import Version
 
+# The cookie that carries a token.
+COOKIE = "mercureAuthorization"
+
 
 class Verifier:
     """Verifies tokens, and remembers the newest ones that it has verified.

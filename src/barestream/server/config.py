@@ -91,6 +91,11 @@ def on_starting(server: Any) -> None:
     """Log doubtful settings, and prepare the folder of the sockets."""
     for sentence in doubts(_settings, os.environ):
         server.log.warning(sentence)
+    if _settings.token_key and not (_settings.issuer or _settings.issuers):
+        server.log.info(
+            "tokens of Mercure 0.x are accepted; access tokens of 1.0 are refused, because neither "
+            "BARESTREAM_ISSUER nor BARESTREAM_ISSUERS is set"
+        )
     if _most_streams < _settings.streams_per_worker:
         server.log.warning(
             "a worker can hold %d streams, not %d: it may open %d files; raise ulimit -Hn",

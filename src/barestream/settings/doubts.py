@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import SecretStr
 
+from barestream.mercure.version import Version
 from barestream.settings.deployment import OF_KUBERNETES
 from barestream.settings.env_file import VARIABLE as ENV_FILE_VARIABLE
 from barestream.settings.setting import FILE_SUFFIX, PREFIX, variable
@@ -20,6 +21,8 @@ _OF_KUBERNETES = re.compile(rf"{PREFIX}(\w+_)?(PORT_[0-9]+_.*|SERVICE_(HOST|PORT
 def doubts(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each variable that is valid, but probably a mistake."""
     yield from unknown(environment)
+    if Version.ONE in settings.versions:
+        yield from _incomplete(settings)
     for name in secrets():
         secret: SecretStr | None = getattr(settings, name)
         value = secret.get_secret_value() if secret else ""
@@ -35,6 +38,26 @@ def doubts(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
                 f"{variable(name)}: the quotes around the value count as a part of it; remove them "
                 "if they are not meant"
             )
+
+
+def _incomplete(settings: Settings) -> Iterator[str]:
+    """Yield why access tokens are refused, if only a part of their settings is set."""
+    has_issuer = bool(settings.issuer or settings.issuers)
+    if has_issuer and not (settings.resource_identifier or settings.public_urls):
+        yield (
+            f"access tokens of Mercure 1.0 are refused: set {variable('resource_identifier')} or "
+            f"{variable('public_urls')}, which say what their aud must name"
+        )
+    elif settings.resource_identifier and not has_issuer:
+        yield (
+            f"access tokens of Mercure 1.0 are refused: set {variable('issuer')} or "
+            f"{variable('issuers')}, which say whose tokens are accepted"
+        )
+    if settings.issuer and not (settings.token_key or settings.subscriber_token_key):
+        yield (
+            f"access tokens of {variable('issuer')} are refused: set {variable('token_key')}, "
+            "which verifies them"
+        )
 
 
 def unknown(environment: Mapping[str, str]) -> Iterator[str]:

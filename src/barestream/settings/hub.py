@@ -5,7 +5,6 @@ import re
 from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
 
 from barestream.history.valkey.connections import connection_options
-from barestream.mercure.keys import ALGORITHMS
 from barestream.settings.setting import LOG_LEVELS, LogLevel, secret, setting, split
 
 # The default of BARESTREAM_BROKER_URL: the worker's own memory.
@@ -66,32 +65,6 @@ class HubSettings(BaseModel):
     drain_seconds: float = setting(
         1,
         "How long a worker that stops takes to end its streams, evenly one after another.",
-        "a number of seconds from 0 to 300",
-        "s",
-        ge=0,
-        le=300,
-    )
-    token_key: SecretStr | None = secret(
-        "Key that verifies the tokens of publishers and subscribers; without it publishing is off.",
-        "a secret (of at least 32 bytes for HS256), a public key in PEM, or a JWKS",
-    )
-    token_algorithm: str = setting(
-        "HS256",
-        "Algorithm of that key; a key of a JWKS may name its own.",
-        f"one of {', '.join(ALGORITHMS)}",
-    )
-    subscriber_token_key: SecretStr | None = secret(
-        "Key that verifies the tokens of subscribers; without it BARESTREAM_TOKEN_KEY does.",
-        "a secret (of at least 32 bytes for HS256), a public key in PEM, or a JWKS",
-    )
-    subscriber_token_algorithm: str = setting(
-        "HS256",
-        "Algorithm of BARESTREAM_SUBSCRIBER_TOKEN_KEY; a key of a JWKS may name its own.",
-        f"one of {', '.join(ALGORITHMS)}",
-    )
-    token_leeway_seconds: float = setting(
-        5,
-        "How far a token's nbf may be ahead of this machine's clock; exp has no leeway.",
         "a number of seconds from 0 to 300",
         "s",
         ge=0,
@@ -181,6 +154,15 @@ class HubSettings(BaseModel):
         ge=1,
         le=1000,
     )
+    url_patterns: int = setting(
+        1000,
+        "How many different URL Patterns (Mercure 1.0) a worker holds for its streams; each takes "
+        "some 75 KB. Streams with further ones are sent away with a reconnection delay.",
+        "a whole number from 1 to 100000",
+        "patterns",
+        ge=1,
+        le=100_000,
+    )
     streams_per_worker: int = setting(
         8000,
         "How many streams a worker may have open; must be below its limit of open files. Further "
@@ -204,13 +186,6 @@ class HubSettings(BaseModel):
         if address and not 1 <= int(address.rpartition(":")[2]) <= 65535:
             raise ValueError
         return address
-
-    @field_validator("token_algorithm", "subscriber_token_algorithm")
-    @classmethod
-    def _is_an_algorithm(cls, name: str) -> str:
-        if name not in ALGORITHMS:
-            raise ValueError
-        return name
 
     @field_validator("cors_origins")
     @classmethod

@@ -8,10 +8,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from barestream.mercure.keys import InvalidKeyError
-from barestream.mercure.tokens import Verifier
+from barestream.mercure.signatures import Keys
 from barestream.settings.deployment import DeploymentSettings, InstanceSettings
 from barestream.settings.hub import HubSettings
+from barestream.settings.issuers import InvalidIssuersError, read_issuers
 from barestream.settings.setting import FILE_SUFFIX, SettingsError, expected, is_secret, variable
+from barestream.settings.tokens import TokenSettings
 
 # Messages show this in place of a secret's value.
 _SECRET = "(a secret)"  # noqa: S105
@@ -31,7 +33,7 @@ _OF_NGINX = (
 )
 
 
-class Settings(InstanceSettings, HubSettings, DeploymentSettings):
+class Settings(InstanceSettings, HubSettings, TokenSettings, DeploymentSettings):
     """The settings of the app, of nginx and of Compose; ``load`` reads them."""
 
 
@@ -69,17 +71,36 @@ def load(*names: str) -> Settings:
         key, algorithm = getattr(found, f"{role}_key"), getattr(found, f"{role}_algorithm")
         if key:
             try:
-                Verifier(key.get_secret_value(), algorithm, lambda: 0.0)
+                Keys(key.get_secret_value(), algorithm)
             except InvalidKeyError as error:
                 raise SettingsError(f"{variable(role)}_KEY={_SECRET}: {error}") from None
+    if found.issuers:
+        _check_issuers(found)
     shares_no_log = found.has_local_broker and "workers" in needed and found.workers > 1
-    if found.token_key and shares_no_log:
+    publishing = [name for name in ("token_key", "issuers") if getattr(found, name)]
+    if publishing and shares_no_log:
         raise SettingsError(
-            f"{variable('workers')}={found.workers}: expected 1, because {variable('token_key')} "
+            f"{variable('workers')}={found.workers}: expected 1, because {variable(publishing[0])} "
             "turns publishing on, and without Valkey each worker would keep a history of its own. "
             f"For more workers, set {variable('broker_url')} to a Valkey that they share."
         )
     return found
+
+
+def _check_issuers(found: Settings) -> None:
+    assert found.issuers is not None  # noqa: S101 (the caller has checked it)
+    try:
+        issuers = read_issuers(found.issuers)
+    except InvalidIssuersError as error:
+        raise SettingsError(
+            f"{variable('issuers')}={str(found.issuers)!r}: expected "
+            f"{expected(Settings.model_fields['issuers'])} ({error})"
+        ) from None
+    if found.issuer in {issuer.id for issuer in issuers}:
+        raise SettingsError(
+            f"{variable('issuer')}={found.issuer!r}: expected an issuer that is not in "
+            f"{variable('issuers')}"
+        )
 
 
 def of_nginx(found: Settings) -> str:

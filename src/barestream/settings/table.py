@@ -8,8 +8,13 @@ from pydantic import BaseModel
 from barestream.settings.deployment import DeploymentSettings
 from barestream.settings.hub import HubSettings
 from barestream.settings.setting import default, kind, unit, variable
+from barestream.settings.tokens import TokenSettings
 
-TABLES: dict[str, type[BaseModel]] = {"The hub": HubSettings, "The deployment": DeploymentSettings}
+TABLES: dict[str, type[BaseModel]] = {
+    "The hub": HubSettings,
+    "Tokens": TokenSettings,
+    "The deployment": DeploymentSettings,
+}
 
 
 class Row(NamedTuple):

@@ -40,6 +40,7 @@ class Metrics:
         history_writable: 1 if the history accepts updates from all processes, else 0.
         draining: Workers that drain.
         clock_jumps: Jumps of the wall clock, by direction.
+        issuer_current: 1 if the last read of an issuer's keys succeeded in all workers, else 0.
     """
 
     def __init__(self) -> None:
@@ -135,6 +136,13 @@ class Metrics:
             "barestream_clock_jumps",
             "Jumps of the wall clock that workers noticed, by direction.",
             ["direction"],
+            registry=registry,
+        )
+        self.issuer_current = Gauge(
+            "barestream_issuer_keys_current",
+            "1 if the last read of an issuer's keys succeeded in all workers, else 0.",
+            ["issuer"],
+            multiprocess_mode="livemin",
             registry=registry,
         )
 

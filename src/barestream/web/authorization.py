@@ -1,198 +1,208 @@
-"""Authorization by the token of a request, in each place that the Mercure protocol allows.
+"""Authorization by the token of a request, by the rules of the version that the request speaks.
 
-Source: https://mercure.rocks/spec#authorization
+Sources: https://mercure.rocks/spec#authorization, RFC 6750; for 0.x the tag v0.24.2 of
+dunglas/mercure
 """
 
-import re
-from collections.abc import Collection, Iterator
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from bareasgi import HttpRequest
 
+from barestream.mercure import access_tokens
+from barestream.mercure.access_tokens import AccessVerifier, KeysMayHaveChangedError
 from barestream.mercure.bearer import ANONYMOUS, Bearer
-from barestream.mercure.signatures import InvalidTokenError
-from barestream.mercure.tokens import Verifier
+from barestream.mercure.signatures import InvalidTokenError, version_of
+from barestream.mercure.tokens import COOKIE, Verifier
+from barestream.mercure.version import Version
+from barestream.web.credentials import in_cookie, in_header, in_query
 from barestream.web.form import query
+from barestream.web.origins import PublishingOrigins
 from barestream.web.refusals import Refused
+from barestream.web.resource import Resource
 
-_COOKIE = "mercureAuthorization"
+# Parameters in which clients might send a token that Mercure 1.0 does not read there.
+_TOKEN_PARAMETERS = ("authorization", "access_token")
 
-# Schemes by which a proxy in front of the hub may ask browsers for a password. The browsers then
-# send the password to the hub too.
-_FOREIGN_SCHEMES = {"basic", "digest", "negotiate", "ntlm"}
 
-# RFC 6750, section 3: the answer to a request without a token names no error.
-_CHALLENGE = (b"www-authenticate", b"Bearer")
-_CHALLENGE_INVALID = (b"www-authenticate", b'Bearer error="invalid_token"')
+@dataclass(frozen=True, slots=True)
+class Verifiers:
+    """What verifies the tokens of publishers, or those of subscribers.
 
-# An origin as browsers serialize it, and optionally the rest of a URL; no user and password.
-_URL = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[^\s/?#\\@:,\[\]]+)"
-    r"(?::(?P<port>[0-9]{1,5}))?(?:[/?#].*)?",
-    re.IGNORECASE,
-)
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+    Attributes:
+        zero: Verifies tokens of 0.x; None without a key.
+        one: Verifies access tokens of 1.0; None without an issuer.
+    """
+
+    zero: Verifier | None = None
+    one: AccessVerifier | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the settings allow.
+
+    Attributes:
+        versions: The versions that the hub speaks.
+        anonymous: Whether clients may subscribe without a token.
+        cookie: The name of the cookie of access tokens.
+        stream_seconds: How long a stream with a token lasts at most; may be infinite.
+    """
+
+    versions: Collection[Version] = tuple(Version)
+    anonymous: bool = True
+    cookie: str = access_tokens.COOKIE
+    stream_seconds: float = math.inf
 
 
 class Authorization:
     """Determines what the sender of a request may do.
 
-    A token in the Authorization header has precedence over one in the query parameter
-    ``authorization``, and that over the cookie. Only the first one that is present counts, even
-    if it is empty or malformed. An Authorization header of another scheme, such as Basic, carries
-    no token.
+    A token in the Authorization header has precedence. An Authorization header of another scheme,
+    such as Basic, carries no token. Then, in 0.x, the query parameter ``authorization`` counts, and
+    then the cookie of the version. Only the first one that is present counts, even if it is empty
+    or malformed.
 
     Args:
-        publisher: Verifies the tokens of publishers; None if publishing is off.
-        subscriber: Verifies the tokens of subscribers; None if no key for them is set.
-        anonymous: Whether clients may subscribe without a token.
-        origins: Origins beside the request's own, such as ``https://example.com``, whose pages
-            may publish with a cookie.
-
-    Raises:
-        ValueError: One of the origins does not have that form.
+        publishers: Verifies the tokens of publishers.
+        subscribers: Verifies the tokens of subscribers.
+        resource: The hub's identifier.
+        origins: The origins whose pages may publish with a cookie.
+        policy: What the settings allow.
     """
 
     def __init__(
         self,
-        publisher: Verifier | None,
-        subscriber: Verifier | None,
-        *,
-        anonymous: bool,
-        origins: Collection[str],
+        publishers: Verifiers,
+        subscribers: Verifiers,
+        resource: Resource,
+        origins: PublishingOrigins,
+        policy: Policy,
     ) -> None:
-        self._publisher = publisher
-        self._subscriber = subscriber
-        self._anonymous = anonymous
-        self._origins = set()
-        for text in origins:
-            origin = _origin(text)
-            if origin is None:
-                raise ValueError(f"expected an origin such as https://example.com: {text!r}")
-            self._origins.add(origin)
+        self._publishers = publishers
+        self._subscribers = subscribers
+        self._resource = resource
+        self._origins = origins
+        self._policy = policy
 
-    def publisher(self, request: HttpRequest) -> Bearer:
-        """Return what the sender of a publish may do.
+    def speaks(self, version: Version) -> bool:
+        """Return whether the hub speaks a version of the protocol."""
+        return version in self._policy.versions
 
-        A browser adds the cookie to requests of any page, so a cookie counts only from an allowed
-        origin. The other two places of a token need no origin.
+    def lasts_seconds(self, bearer: Bearer, now: float) -> float:
+        """Return how long a stream lasts that begins at a time of the wall clock."""
+        if bearer is ANONYMOUS:
+            return math.inf
+        most = self._policy.stream_seconds
+        return most if bearer.expires_at is None else min(most, max(0.0, bearer.expires_at - now))
+
+    async def publisher(self, request: HttpRequest) -> Bearer:
+        """Return what the sender of a publish may do; its token says which version it speaks.
+
+        Of two cookies that of 1.0 counts. A cookie counts only from an allowed origin; the other
+        places of a token need none.
 
         Raises:
             Refused: 401 for a token that is missing or invalid, 403 for a cookie from an origin
                 that is not allowed and if publishing is off, 400 for a query that cannot be read.
+            TooManyPatternsError: The process may hold no more URL Patterns.
         """
-        if self._publisher is None:
+        if self._publishers == Verifiers():
             raise Refused(
                 HTTPStatus.FORBIDDEN, "Publishing is off: BARESTREAM_TOKEN_KEY is not set."
             )
-        token = _bearer_token(request)
-        if token is None:
-            token = _cookie(request)
-            if token is None:
-                raise _missing("Publishing needs a token.")
-            self._check_origin(request)
-        return _verified(self._publisher, token)
+        token = in_header(request)
+        if token is not None:
+            return await self._verified(self._publishers, token, version_of(token), request)
+        if self.speaks(Version.ZERO) and (token := in_query(request)) is not None:
+            return await self._verified(self._publishers, token, Version.ZERO, request)
+        for version in (Version.ONE, Version.ZERO):
+            token = self._in_cookie(request, version)
+            if token is not None:
+                self._origins.check(request)
+                return await self._verified(self._publishers, token, version, request)
+        raise self._missing(request, "Publishing needs a token.")
 
-    def subscriber(self, request: HttpRequest) -> Bearer:
+    async def subscriber(self, request: HttpRequest, version: Version) -> Bearer:
         """Return what the sender of a subscription may do.
+
+        Args:
+            request: The request.
+            version: The version that its parameters speak.
 
         Raises:
             Refused: 401 for a token that is invalid, or missing although one is needed; 400 for a
-                query that cannot be read.
+                query that cannot be read, or that has a token in 1.0.
+            TooManyPatternsError: The process may hold no more URL Patterns.
         """
-        token = _bearer_token(request)
+        token = in_header(request)
+        if version is Version.ZERO:
+            if token is None:
+                token = in_query(request)
+        elif found := query(request).keys() & _TOKEN_PARAMETERS:
+            raise Refused(
+                HTTPStatus.BAD_REQUEST,
+                f"The query has a token ({', '.join(sorted(found))}): Mercure 1.0 reads none "
+                f"there; send it in the Authorization header, or in a cookie.",
+                [self._resource.challenge(request, "invalid_request")],
+            )
         if token is None:
-            token = _cookie(request)
+            token = self._in_cookie(request, version)
         if token is None:
-            if not self._anonymous:
-                raise _missing("Subscribing needs a token.")
+            if not self._policy.anonymous:
+                raise self._missing(request, "Subscribing needs a token.")
             return ANONYMOUS
-        if self._subscriber is None:
-            raise _invalid(
-                "Tokens of subscribers cannot be verified: neither BARESTREAM_SUBSCRIBER_TOKEN_KEY "
-                "nor BARESTREAM_TOKEN_KEY is set."
+        return await self._verified(self._subscribers, token, version, request)
+
+    def insufficient(self, request: HttpRequest, detail: str) -> Refused:
+        """Return the refusal of a request whose token is valid, but does not allow it."""
+        challenge = self._resource.challenge(request, "insufficient_scope")
+        return Refused(HTTPStatus.FORBIDDEN, detail, [challenge])
+
+    def _in_cookie(self, request: HttpRequest, version: Version) -> str | None:
+        if not self.speaks(version):
+            return None
+        return in_cookie(request, COOKIE if version is Version.ZERO else self._policy.cookie)
+
+    async def _verified(
+        self, verifiers: Verifiers, token: str, version: Version, request: HttpRequest
+    ) -> Bearer:
+        if not self.speaks(version):
+            raise self._invalid(
+                request, f"Tokens of Mercure {version.value} are off: see BARESTREAM_PROTOCOLS."
             )
-        return _verified(self._subscriber, token)
+        try:
+            if version is Version.ZERO:
+                if verifiers.zero is not None:
+                    return verifiers.zero.verify(token)
+                key = "BARESTREAM_TOKEN_KEY"
+            elif verifiers.one is not None:
+                identifier = self._resource.identifier(request)
+                if identifier is not None:
+                    return await _verified_access(verifiers.one, token, identifier)
+                key = "BARESTREAM_RESOURCE_IDENTIFIER, or BARESTREAM_PUBLIC_URLS with this origin,"
+            else:
+                key = "BARESTREAM_ISSUER or BARESTREAM_ISSUERS"
+        except InvalidTokenError as error:
+            raise self._invalid(request, str(error)) from None
+        raise self._invalid(
+            request, f"Such tokens of Mercure {version.value} cannot be verified: {key} is not set."
+        )
 
-    def _check_origin(self, request: HttpRequest) -> None:
-        sent = _header(request, b"origin")
-        if sent is None:
-            sent = _header(request, b"referer")
-        if sent is None:
-            raise Refused(
-                HTTPStatus.FORBIDDEN,
-                "Publishing with a cookie needs an Origin or a Referer header.",
-            )
-        origin = _origin(sent)
-        own = _origin(f"{request.scope['scheme']}://{_header(request, b'host') or ''}")
-        if origin is None or origin not in {own, *self._origins}:
-            raise Refused(
-                HTTPStatus.FORBIDDEN,
-                f"Pages of the origin {origin or 'null'} may not publish with a cookie: it is "
-                "neither the hub's own origin nor in BARESTREAM_CORS_ORIGINS.",
-            )
+    def _missing(self, request: HttpRequest, detail: str) -> Refused:
+        return Refused(HTTPStatus.UNAUTHORIZED, detail, [self._resource.challenge(request)])
 
-
-def _bearer_token(request: HttpRequest) -> str | None:
-    """Return the token of the Authorization header, else of the query."""
-    sent = _header(request, b"authorization")
-    if sent is not None:
-        scheme, _, token = sent.partition(" ")
-        if scheme.lower() == "bearer":
-            return token.strip()
-        if scheme.lower() not in _FOREIGN_SCHEMES:
-            raise _missing("The Authorization header is not of the form: Bearer <token>.")
-    tokens = query(request).get("authorization", [])
-    if len(tokens) > 1:
-        raise _invalid("The query has more than one authorization parameter.")
-    return tokens[0] if tokens else None
+    def _invalid(self, request: HttpRequest, detail: str) -> Refused:
+        challenge = self._resource.challenge(request, "invalid_token")
+        return Refused(HTTPStatus.UNAUTHORIZED, detail, [challenge])
 
 
-def _cookie(request: HttpRequest) -> str | None:
-    """Return the token of the cookie.
-
-    The first of several counts: browsers send the one with the longest path first (RFC 6265,
-    section 5.4).
-    """
-    return next((value for name, value in _cookies(request) if name == _COOKIE), None)
-
-
-def _cookies(request: HttpRequest) -> Iterator[tuple[str, str]]:
-    # http.cookies would drop all cookies because of one that is malformed.
-    for header_name, header_value in request.scope["headers"]:
-        if header_name == b"cookie":
-            for pair in header_value.decode("latin-1").split(";"):
-                name, _, value = pair.partition("=")
-                yield name.strip(), value.strip().strip('"')
-
-
-def _verified(verifier: Verifier, token: str) -> Bearer:
+async def _verified_access(verifier: AccessVerifier, token: str, identifier: str) -> Bearer:
     try:
-        return verifier.verify(token)
-    except InvalidTokenError as error:
-        raise _invalid(str(error)) from None
-
-
-def _missing(detail: str) -> Refused:
-    return Refused(HTTPStatus.UNAUTHORIZED, detail, [_CHALLENGE])
-
-
-def _invalid(detail: str) -> Refused:
-    return Refused(HTTPStatus.UNAUTHORIZED, detail, [_CHALLENGE_INVALID])
-
-
-def _header(request: HttpRequest, name: bytes) -> str | None:
-    """Return a header's values, joined where there are several (RFC 9110, section 5.3)."""
-    values = [value for found, value in request.scope["headers"] if found == name]
-    return b", ".join(values).decode("latin-1") if values else None
-
-
-def _origin(url: str) -> str | None:
-    """Return a URL's origin as browsers serialize it; None if it has none, as with "null"."""
-    match = _URL.fullmatch(url)
-    if match is None:
-        return None
-    scheme = match["scheme"].lower()
-    port = int(match["port"]) if match["port"] else None
-    end = "" if port in (None, _DEFAULT_PORTS.get(scheme)) else f":{port}"
-    return f"{scheme}://{match['host'].lower()}{end}"
+        return verifier.verify(token, identifier)
+    except KeysMayHaveChangedError as error:
+        if not await error.source.refresh():
+            raise
+    return verifier.verify(token, identifier)

@@ -3,9 +3,11 @@
 from bareasgi import HttpRequest, HttpResponse
 
 from barestream.delivery.clock import Clock
+from barestream.web.cursor import last_event_ids
 from barestream.web.follow import Following, follow
+from barestream.web.form import query
 from barestream.web.refusals import Refused
-from barestream.web.stream_request import StreamRequest
+from barestream.web.stream_request import wants_heartbeat_events
 
 
 class ClockStream:
@@ -17,8 +19,8 @@ class ClockStream:
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer with the ticks after the client's last one, or with the newest, then live ones."""
         try:
-            asked = StreamRequest.read(request)
+            ids, heartbeat_events = last_event_ids(request), wants_heartbeat_events(query(request))
         except Refused as refused:
             return refused.response()
-        start = self._clock.resumption(asked.last_event_ids)
-        return follow(request, Following(self._clock.feed, start, asked.heartbeat_events))
+        start = self._clock.resumption(ids)
+        return follow(request, Following(self._clock.feed, start, heartbeat_events))

@@ -58,14 +58,14 @@ class Cors:
             HTTPStatus.NO_CONTENT,
             [
                 *self._headers(request),
-                (b"access-control-allow-methods", b"GET, HEAD, POST"),
+                (b"access-control-allow-methods", b"GET, HEAD, POST, QUERY"),
                 (b"access-control-allow-headers", b", ".join(allowed)),
                 (b"access-control-max-age", _MAX_AGE),
             ],
         )
 
     def _headers(self, request: HttpRequest) -> list[tuple[bytes, bytes]]:
-        expose = (b"access-control-expose-headers", b"last-event-id")
+        expose = (b"access-control-expose-headers", b"last-event-id, mercure-last-event-id")
         if ANY_ORIGIN in self._origins:
             return [(b"access-control-allow-origin", b"*"), expose]
         vary = (b"vary", b"origin")

@@ -1,6 +1,7 @@
 """A response that follows a feed; both endpoints of streams use it."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,15 +19,22 @@ from barestream.web.event_stream import StreamResponse
 _MOST_TIMER_SECONDS = 24 * 86_400
 
 
-def follow(request: HttpRequest, following: "Following") -> HttpResponse:
+def follow(
+    request: HttpRequest, following: "Following", id_header: bytes = b"last-event-id"
+) -> HttpResponse:
     """Return a response that follows a feed.
 
-    Its Last-Event-ID header names the event after which it starts. If that is not the id that the
-    client sent, the client knows that the stream was not resumed from there.
+    A header names the event after which it starts. If that is not the id that the client sent, the
+    client knows that the stream was not resumed from there.
+
+    Args:
+        request: The request.
+        following: The source of the stream.
+        id_header: The name of that header.
     """
     headers = []
     if following.start.preceding_id is not None:
-        headers.append((b"last-event-id", following.start.preceding_id.encode()))
+        headers.append((id_header, following.start.preceding_id.encode()))
     return StreamResponse.opened(request, following, headers)
 
 
@@ -39,15 +47,15 @@ class Following:
         start: Where the stream starts.
         heartbeat_events: Whether heartbeats are events.
         subscription: Which events of the feed the stream gets.
-        expires_in_seconds: The time until the client's token expires and the stream ends; None
-            if it does not expire.
+        lasts_seconds: The time until the stream ends, because its token expires or it has lasted
+            long enough; infinite without an end.
     """
 
     feed: Feed
     start: Resumption
     heartbeat_events: bool
     subscription: Subscription = EVERYTHING_PUBLIC
-    expires_in_seconds: float | None = None
+    lasts_seconds: float = math.inf
 
     @asynccontextmanager
     async def __call__(self, stream: Stream) -> AsyncIterator[None]:
@@ -55,9 +63,9 @@ class Following:
             # A stream that was turned away does not count.
             self.feed.metrics.resumed.inc()
         expiry = None
-        if self.expires_in_seconds is not None:
+        if self.lasts_seconds < math.inf:
             expiry = asyncio.get_running_loop().call_later(
-                min(self.expires_in_seconds, _MOST_TIMER_SECONDS), stream.end, EndReason.EXPIRED
+                min(self.lasts_seconds, _MOST_TIMER_SECONDS), stream.end, EndReason.EXPIRED
             )
         try:
             with self.feed.follow(

@@ -1,6 +1,6 @@
 """POST /.well-known/mercure: publish an update.
 
-Source: https://mercure.rocks/spec#publication, as of version 0.24 of the reference hub.
+Sources: https://mercure.rocks/spec#publication; for 0.x the tag v0.24.2 of dunglas/mercure
 """
 
 import re
@@ -15,24 +15,32 @@ from barestream.delivery.time_slices import Slices
 from barestream.history.broker import BrokerAwayError, IdTakenError
 from barestream.history.intake import Intake
 from barestream.history.update import Update
+from barestream.mercure.patterns import TooManyPatternsError
 from barestream.mercure.sse import Event, InvalidEventError, data_bytes
-from barestream.mercure.topics import MOST_CHARACTERS
+from barestream.mercure.topics import (
+    EVERYTHING,
+    MOST_CHARACTERS,
+    PATH,
+    HubUrl,
+    unseen_character,
+)
 from barestream.telemetry.metrics import Metrics
 from barestream.web.authorization import Authorization
 from barestream.web.form import Form, MalformedFormError, body
 from barestream.web.refusals import Refused, bad_request
-
-_CONTENT_TYPE = b"application/x-www-form-urlencoded"
+from barestream.web.stream_request import FORM_TYPE, is_form
 
 # Every client sends an id back in its Last-Event-ID header. All of them leave printable ASCII
 # without spaces at its ends unchanged. 255 bytes hold a UUID's IRI five times.
-_ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
-_ID_FORM = "1 to 255 printable ASCII characters without a space at either end"
+_MOST_ID_CHARACTERS = 255
+_ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+_ID_FORM = "printable ASCII characters without a space at either end"
 
 # A type is a name that scripts listen for.
 _MOST_TYPE_CHARACTERS = 255
 
-# The prefix of the types of the hub's own events.
+# The types of the hub's own events: Mercure's, and the prefix of barestream's.
+_MERCURE_TYPE = "mercure"
 _OWN_TYPES = "barestream."
 
 # A day: a client that stays away for longer has lost its history anyway.
@@ -55,17 +63,19 @@ _MAYBE_TAKEN = (
 
 
 @dataclass(frozen=True, slots=True)
-class PublishLimits:
-    """How large an update may be.
+class PublishRules:
+    """What an update may be.
 
     Attributes:
         data_bytes: The largest data, counted as on the wire (sse.data_bytes): a line end of one
             byte becomes seven there, in the ring, and in each stream.
         topics: The largest number of topics.
+        hub_url: The hub's URL, whose path and all below it are reserved.
     """
 
     data_bytes: int
     topics: int
+    hub_url: HubUrl
 
     @property
     def body_bytes(self) -> int:
@@ -81,13 +91,13 @@ class Publish:
         intake: Intake,
         authorization: Authorization,
         metrics: Metrics,
-        limits: PublishLimits,
+        rules: PublishRules,
         slices: Slices,
     ) -> None:
         self._intake = intake
         self._authorization = authorization
         self._metrics = metrics
-        self._limits = limits
+        self._rules = rules
         self._slices = slices
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -109,13 +119,20 @@ class Publish:
         )
 
     async def _publish(self, request: HttpRequest) -> str:
-        bearer = self._authorization.publisher(request)
+        try:
+            bearer = await self._authorization.publisher(request)
+        except TooManyPatternsError:
+            raise Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The worker holds as many URL Patterns as BARESTREAM_URL_PATTERNS allows. "
+                + _NOT_TAKEN,
+                [_RETRY_AFTER],
+            ) from None
         update = self._update(_form(await self._body(request)))
         covering = bearer.publish.matching_all(update.topics, self._slices)
         if not await self._slices.work(covering):
-            raise Refused(
-                HTTPStatus.FORBIDDEN,
-                "The token does not allow publishing to every topic of the update.",
+            raise self._authorization.insufficient(
+                request, "The token does not allow publishing to every topic of the update."
             )
         try:
             return await self._intake.publish(update)
@@ -134,45 +151,40 @@ class Publish:
 
     async def _body(self, request: HttpRequest) -> bytes:
         headers = request.scope["headers"]
-        kind = header.find(b"content-type", headers) or b""
-        if kind.partition(b";")[0].strip().lower() != _CONTENT_TYPE:
+        if not is_form(header.find(b"content-type", headers)):
             raise Refused(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                f"Expected the Content-Type {_CONTENT_TYPE.decode()}.",
+                f"Expected the Content-Type {FORM_TYPE.decode()}.",
             )
         # A form whose announced size is too large is refused before it comes. The server has
         # checked the header.
-        if int(header.find(b"content-length", headers) or 0) > self._limits.body_bytes:
-            raise self._too_large()
+        if int(header.find(b"content-length", headers) or 0) > self._rules.body_bytes:
+            raise self._form_too_large()
         encoded = bytearray()
         async for chunk in request.body:
             encoded += chunk
-            if len(encoded) > self._limits.body_bytes:
-                raise self._too_large()
+            if len(encoded) > self._rules.body_bytes:
+                raise self._form_too_large()
         return bytes(encoded)
 
-    def _too_large(self) -> Refused:
-        return Refused(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"The form is larger than {self._limits.body_bytes} bytes.",
-        )
+    def _form_too_large(self) -> Refused:
+        return _too_large(f"The form is larger than {self._rules.body_bytes} bytes.")
 
     def _update(self, form: Form) -> Update:
         topics = tuple(dict.fromkeys(form.get("topic", ())))
         if not topics or not all(topics):
             raise bad_request("Expected at least one topic, and no empty one.")
-        if len(topics) > self._limits.topics:
-            raise bad_request(
-                f"The update has {len(topics)} topics; at most {self._limits.topics} are allowed."
+        if len(topics) > self._rules.topics:
+            raise _too_large(
+                f"The update has {len(topics)} topics; at most {self._rules.topics} are allowed."
             )
-        if any(len(topic) > MOST_CHARACTERS for topic in topics):
-            raise bad_request(f"A topic is longer than {MOST_CHARACTERS} characters.")
+        for topic in topics:
+            self._check_topic(topic)
         data = _only(form, "data") or ""
-        if data_bytes(data) > self._limits.data_bytes:
-            raise Refused(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"The data is larger than {self._limits.data_bytes} bytes; each line end counts as "
-                "7 bytes, as on the wire.",
+        if data_bytes(data) > self._rules.data_bytes:
+            raise _too_large(
+                f"The data is larger than {self._rules.data_bytes} bytes; each line end counts as "
+                "7 bytes, as on the wire."
             )
         own_id, kind, retry_ms = _own_id(form), _type(form), _retry_ms(form)
         try:
@@ -180,6 +192,27 @@ class Publish:
         except InvalidEventError as error:
             raise bad_request(f"{error}.") from None
         return Update(topics, event, private="private" in form)
+
+    def _check_topic(self, topic: str) -> None:
+        if len(topic) > MOST_CHARACTERS:
+            raise _too_large(f"A topic is longer than {MOST_CHARACTERS} characters.")
+        _check_seen(topic, "A topic")
+        if topic == EVERYTHING:
+            raise bad_request(f"A topic is {EVERYTHING}, which stands for every topic.")
+        if self._rules.hub_url.is_reserved(topic):
+            raise bad_request(
+                f"A topic is reserved for the hub: as a URL, its path is {PATH}, or below it."
+            )
+
+
+def _too_large(detail: str) -> Refused:
+    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+
+
+def _check_seen(text: str, name: str) -> None:
+    unseen = unseen_character(text)
+    if unseen is not None:
+        raise bad_request(f"{name} has the control or format character U+{ord(unseen):04X}.")
 
 
 def _form(encoded: bytes) -> Form:
@@ -204,6 +237,8 @@ def _own_id(form: Form) -> str | None:
             raise bad_request("id starts with #: such ids are reserved for the hub.")
         if own_id == EARLIEST:
             raise bad_request(f"id is {EARLIEST}: that word is reserved.")
+        if len(own_id) > _MOST_ID_CHARACTERS:
+            raise _too_large(f"id is longer than {_MOST_ID_CHARACTERS} characters.")
         if not _ID.fullmatch(own_id):
             raise bad_request(f"id: expected {_ID_FORM}.")
     return own_id
@@ -213,7 +248,10 @@ def _type(form: Form) -> str | None:
     kind = _only(form, "type")
     if kind is not None:
         if len(kind) > _MOST_TYPE_CHARACTERS:
-            raise bad_request(f"type is longer than {_MOST_TYPE_CHARACTERS} characters.")
+            raise _too_large(f"type is longer than {_MOST_TYPE_CHARACTERS} characters.")
+        _check_seen(kind, "type")
+        if kind == _MERCURE_TYPE:
+            raise bad_request(f"type is {_MERCURE_TYPE}, which is reserved for the hub.")
         if kind.startswith(_OWN_TYPES):
             raise bad_request(
                 f"type starts with {_OWN_TYPES}: such types are reserved for the hub."

@@ -1,35 +1,130 @@
-"""The parameters of a request for a stream."""
+"""The parameters of a request for a stream.
 
+Source: https://mercure.rocks/spec#subscription
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import NamedTuple
 
 from bareasgi import HttpRequest
+from bareutils import header
 
+from barestream.mercure.matchers import EXACT, URL_PATTERN, Matcher
+from barestream.mercure.version import Version
 from barestream.web.cursor import last_event_ids
-from barestream.web.form import query
+from barestream.web.form import Form, MalformedFormError, body, query
+from barestream.web.refusals import Refused, bad_request
+
+# The method whose parameters may be in its body (RFC 10008).
+QUERY = "QUERY"
+
+FORM_TYPE = b"application/x-www-form-urlencoded"
+
+# Room for 100 matchers of 2,048 characters, as most are: a form triples the size of a few of them.
+MOST_BODY_BYTES = 256 * 1024
+
+_MATCHER_TYPES: Mapping[str, str] = {
+    "match": EXACT,
+    "match_exact": EXACT,
+    "match_urlpattern": URL_PATTERN,
+}
+
+# All names that begin like this, in whatever case, are the protocol's.
+_RESERVED = "match"
 
 
 class StreamRequest(NamedTuple):
     """A request for a stream, read once.
 
     Attributes:
-        topics: The topic selectors that it names.
+        topics: The topic selectors of 0.x that it names.
+        matchers: The topic matchers of 1.0 that it names.
         last_event_ids: The ids of the last event that its client saw, from each place where the
             request names one.
         heartbeat_events: Whether heartbeats are to be events (heartbeat=event).
     """
 
     topics: list[str]
+    matchers: list[Matcher]
     last_event_ids: list[str]
     heartbeat_events: bool
 
     @classmethod
-    def read(cls, request: HttpRequest) -> "StreamRequest":
-        """Read a request.
+    async def read(cls, request: HttpRequest) -> "StreamRequest":
+        """Read a request; the parameters of a QUERY's body count beside those of its query.
 
         Raises:
-            Refused: The query is not a valid form.
+            Refused: 400 for parameters that are malformed, 413 for a body that is too large, 415
+                for one that is not a form.
         """
         form = query(request)
-        return cls(
-            form.get("topic", []), last_event_ids(request), form.get("heartbeat") == ["event"]
+        ids = last_event_ids(request)
+        if request.scope["method"] == QUERY:
+            sent = await _body(request)
+            # An id of the query has precedence over one of the body.
+            ids = ids or sent.get("last_event_id", [])
+            names = dict.fromkeys([*form, *sent])
+            form = {name: [*form.get(name, ()), *sent.get(name, ())] for name in names}
+        return cls(form.get("topic", []), _matchers(form), ids, wants_heartbeat_events(form))
+
+    @property
+    def version(self) -> Version | None:
+        """The version that its parameters speak; None if it names nothing to subscribe to.
+
+        Raises:
+            Refused: 400 for parameters of both versions.
+        """
+        if self.topics and self.matchers:
+            raise bad_request(
+                "The request has both topic, a parameter of Mercure 0.x, and match, one of 1.0; "
+                "use those of one version."
+            )
+        if self.matchers:
+            return Version.ONE
+        return Version.ZERO if self.topics else None
+
+
+def wants_heartbeat_events(form: Form) -> bool:
+    """Return whether heartbeats are to be events."""
+    return form.get("heartbeat") == ["event"]
+
+
+def _matchers(form: Form) -> list[Matcher]:
+    found: list[Matcher] = []
+    for name, values in form.items():
+        match_type = _MATCHER_TYPES.get(name)
+        if match_type is not None:
+            found += [Matcher(value, match_type) for value in values]
+        elif name[: len(_RESERVED)].lower() == _RESERVED:
+            raise bad_request(
+                f"{name[:100]!r} is not a parameter: names that begin with match are reserved, and "
+                f"these exist: {', '.join(_MATCHER_TYPES)}."
+            )
+    return found
+
+
+async def _body(request: HttpRequest) -> Form:
+    kind = header.find(b"content-type", request.scope["headers"])
+    encoded = bytearray()
+    async for chunk in request.body:
+        encoded += chunk
+        if len(encoded) > MOST_BODY_BYTES:
+            raise Refused(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"The body is larger than {MOST_BODY_BYTES} bytes.",
+            )
+    if encoded and not is_form(kind):
+        raise Refused(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"Expected the Content-Type {FORM_TYPE.decode()}.",
         )
+    try:
+        return body(bytes(encoded))
+    except MalformedFormError as error:
+        raise bad_request(f"The body cannot be read: {error}.") from None
+
+
+def is_form(content_type: bytes | None) -> bool:
+    """Return whether a Content-Type header is that of a form."""
+    return (content_type or b"").partition(b";")[0].strip().lower() == FORM_TYPE

@@ -1,11 +1,10 @@
-"""GET /.well-known/mercure: a stream of the updates of some topics.
+"""GET and QUERY /.well-known/mercure: a stream of the updates of some topics.
 
-Source: https://mercure.rocks/spec#subscription, as of version 0.24 of the reference hub.
+Sources: https://mercure.rocks/spec#subscription; for 0.x the tag v0.24.2 of dunglas/mercure
 """
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from bareasgi import HttpRequest, HttpResponse
 
@@ -15,33 +14,18 @@ from barestream.delivery.streams import Streams
 from barestream.delivery.subscription import Subscription
 from barestream.delivery.tail import Tail
 from barestream.history.broker import BrokerAwayError
-from barestream.mercure.selectors import InvalidSelectorError, Selectors
+from barestream.mercure.patterns import TooManyPatternsError
+from barestream.mercure.version import Version
 from barestream.web.authorization import Authorization
 from barestream.web.event_stream import StreamResponse, turned_away
 from barestream.web.follow import Following, follow
 from barestream.web.refusals import Refused, bad_request
+from barestream.web.selector_reader import SelectorReader
 from barestream.web.stream_request import StreamRequest
 
-# The most URI templates of one stream: each is tried for each update.
-MOST_TEMPLATES = 10
-
-# The most steps of all templates of a stream together: ten templates of three variables each, or
-# one with a variable that keeps its first 50 characters. The templates of each anonymous stream
-# take memory, and time at each update.
-MOST_TEMPLATE_STEPS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class SubscribeLimits:
-    """Limits of a subscription.
-
-    Attributes:
-        topics: The most topic selectors.
-        templates: The most URI templates among them.
-    """
-
-    topics: int
-    templates: int
+# The parameter, and the answer's header for the last event id, of each version.
+_PARAMETERS = {Version.ZERO: "topic", Version.ONE: "match"}
+_ID_HEADERS = {Version.ZERO: b"last-event-id", Version.ONE: b"mercure-last-event-id"}
 
 
 class Subscribe:
@@ -51,7 +35,7 @@ class Subscribe:
         tail: Fills the feed that the streams follow.
         streams: Turns streams away that cannot be served yet.
         authorization: Determines what a client may read.
-        limits: Limits of a subscription.
+        reader: Reads what a request subscribes to.
         now: The wall clock, in seconds since 1970-01-01 UTC.
     """
 
@@ -60,13 +44,13 @@ class Subscribe:
         tail: Tail,
         streams: Streams,
         authorization: Authorization,
-        limits: SubscribeLimits,
+        reader: SelectorReader,
         now: Callable[[], float],
     ) -> None:
         self._tail = tail
         self._streams = streams
         self._authorization = authorization
-        self._limits = limits
+        self._reader = reader
         self._now = now
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -76,42 +60,33 @@ class Subscribe:
         EventSource comes back.
         """
         try:
-            bearer = self._authorization.subscriber(request)
-            asked = StreamRequest.read(request)
-            subscription = Subscription(self._selectors(asked.topics), bearer.subscribe)
+            asked = await StreamRequest.read(request)
+            version = self._version(asked)
+            bearer = await self._authorization.subscriber(request, version)
+            subscription = Subscription(self._reader.read(asked), bearer.subscribe)
             if not self._tail.filled:
                 return self._come_back(request)
             start = await resumption(self._tail, subscription, asked.last_event_ids)
         except Refused as refused:
             return refused.response()
-        except BrokerAwayError:
+        except (BrokerAwayError, TooManyPatternsError):
             return self._come_back(request)
-        expires_in_seconds = None
-        if bearer.expires_at is not None:
-            expires_in_seconds = max(0.0, bearer.expires_at - self._now())
+        lasts_seconds = self._authorization.lasts_seconds(bearer, self._now())
         feed, heartbeat_events = self._tail.feed, asked.heartbeat_events
-        return follow(
-            request, Following(feed, start, heartbeat_events, subscription, expires_in_seconds)
-        )
+        following = Following(feed, start, heartbeat_events, subscription, lasts_seconds)
+        return follow(request, following, _ID_HEADERS[version])
 
-    def _selectors(self, topics: list[str]) -> Selectors:
-        if not topics:
-            raise bad_request("Expected at least one topic in the query.")
-        if len(topics) > self._limits.topics:
+    def _version(self, asked: StreamRequest) -> Version:
+        version = asked.version
+        if version is None:
+            names = [_PARAMETERS[each] for each in Version if self._authorization.speaks(each)]
+            raise bad_request(f"Expected at least one {' or '.join(names)}.")
+        if not self._authorization.speaks(version):
             raise bad_request(
-                f"The query has {len(topics)} topics; at most {self._limits.topics} are allowed."
+                f"{_PARAMETERS[version]} is a parameter of Mercure {version.value}, which is off: "
+                "see BARESTREAM_PROTOCOLS."
             )
-        # The number is checked first, because parsing templates takes time too.
-        templates = sum("{" in topic for topic in topics)
-        if templates > self._limits.templates:
-            raise bad_request(
-                f"The query has {templates} URI templates; at most {self._limits.templates} are "
-                "allowed."
-            )
-        try:
-            return Selectors(topics, MOST_TEMPLATE_STEPS)
-        except InvalidSelectorError as error:
-            raise bad_request(str(error)) from None
+        return version
 
     def _come_back(self, request: HttpRequest) -> HttpResponse:
         @asynccontextmanager

@@ -27,6 +27,7 @@ class SseClient:
 
     Attributes:
         target: host and port, or the path of a unix socket.
+        form: The body of its request, percent-encoded; empty for none.
         clean: Whether the response ended as HTTP says it must; None while it is open.
     """
 
@@ -34,6 +35,8 @@ class SseClient:
     path: str = "/events"
     headers: dict[str, str] = field(default_factory=dict)
     on_event: Callable[[Received], None] = lambda _: None
+    method: str = "GET"
+    form: str = ""
     status: int = 0
     response_headers: dict[str, str] = field(default_factory=dict)
     events: list[Received] = field(default_factory=list)
@@ -58,9 +61,13 @@ class SseClient:
         else:
             reader, writer = await asyncio.open_connection(*self.target)
         try:
-            lines = [f"GET {self.path} HTTP/1.1", "Host: test", "Accept: text/event-stream"]
+            lines = [f"{self.method} {self.path} HTTP/1.1", "Host: test"]
+            lines += ["Accept: text/event-stream"]
+            if self.form:
+                lines += ["Content-Type: application/x-www-form-urlencoded"]
+                lines += [f"Content-Length: {len(self.form)}"]
             lines += [f"{name}: {value}" for name, value in self.headers.items()]
-            writer.write("\r\n".join([*lines, "", ""]).encode())
+            writer.write("\r\n".join([*lines, "", self.form]).encode())
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             status, *fields = head.strip().split("\r\n")
             self.status = int(status.split()[1])

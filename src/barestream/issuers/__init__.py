@@ -1,0 +1,1 @@
+"""The issuers of access tokens, and their keys."""

@@ -1,0 +1,107 @@
+"""The hub as a protected resource of OAuth 2.0: its identifier and its metadata.
+
+Source: RFC 9728
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from bareasgi import HttpRequest, HttpResponse
+from bareutils import bytes_writer
+
+from barestream.mercure.access_tokens import DETAIL_TYPE
+from barestream.mercure.matchers import MATCHER_TYPES
+from barestream.mercure.topics import PATH
+from barestream.web.origins import own_origin
+from barestream.web.refusals import problem
+
+WELL_KNOWN = "/.well-known/oauth-protected-resource"
+
+# Clients read it once before they ask for a token. A changed setting takes effect within an hour.
+_CACHING = b"public, max-age=3600"
+
+
+class Resource:
+    """The hub's identifier, which the ``aud`` of access tokens names.
+
+    Args:
+        identifier: The identifier for every request; None to take it from the request's origin.
+        public_origins: The origins of which that is allowed. The Host header alone proves nothing:
+            a client chooses it.
+    """
+
+    def __init__(self, identifier: str | None, public_origins: Collection[str]) -> None:
+        self._identifier = identifier
+        self._origins = frozenset(public_origins)
+
+    @property
+    def path(self) -> str:
+        """The path of the metadata."""
+        return WELL_KNOWN + (urlsplit(self._identifier).path if self._identifier else PATH)
+
+    def identifier(self, request: HttpRequest) -> str | None:
+        """Return the hub's identifier; None if there is none for the request's origin."""
+        if self._identifier is not None:
+            return self._identifier
+        origin = own_origin(request) if self._origins else None
+        return f"{origin}{PATH}" if origin in self._origins else None
+
+    def challenge(self, request: HttpRequest, error: str | None = None) -> tuple[bytes, bytes]:
+        """Return the header of an answer to a request whose token is missing or not enough.
+
+        Args:
+            request: The request.
+            error: The error's code in RFC 6750; None for a request without a token.
+        """
+        parameters = [f'error="{error}"'] if error else []
+        identifier = self.identifier(request)
+        if identifier is not None:
+            parts = urlsplit(identifier)
+            metadata = f"{parts.scheme}://{parts.netloc}{WELL_KNOWN}{parts.path}"
+            parameters.append(f'resource_metadata="{metadata}"')
+        return b"www-authenticate", f"Bearer {', '.join(parameters)}".rstrip().encode()
+
+
+class ResourceMetadata:
+    """The handler of the metadata.
+
+    Args:
+        resource: The hub's identifier.
+        authorization_servers: The issuers that give tokens for the hub.
+        cookie: The name of the cookie of access tokens.
+    """
+
+    def __init__(
+        self, resource: Resource, authorization_servers: Sequence[str], cookie: str
+    ) -> None:
+        self._resource = resource
+        self._metadata: dict[str, object] = {
+            "authorization_details_types_supported": [DETAIL_TYPE],
+            "bearer_methods_supported": ["header"],
+            "mercure_cookie": cookie,
+            "mercure_matcher_types_supported": list(MATCHER_TYPES),
+        }
+        if authorization_servers:
+            self._metadata["authorization_servers"] = list(authorization_servers)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the metadata; 404 without an identifier for the request's origin."""
+        identifier = self._resource.identifier(request)
+        if identifier is None:
+            return problem(
+                HTTPStatus.NOT_FOUND,
+                "The hub has no resource identifier here: neither BARESTREAM_RESOURCE_IDENTIFIER "
+                "nor BARESTREAM_PUBLIC_URLS names this origin.",
+            )
+        body = json.dumps({"resource": identifier, **self._metadata}).encode()
+        return HttpResponse(
+            HTTPStatus.OK,
+            [
+                (b"content-type", b"application/json"),
+                (b"content-length", b"%d" % len(body)),
+                (b"cache-control", _CACHING),
+            ],
+            bytes_writer(body),
+        )

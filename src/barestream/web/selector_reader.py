@@ -1,0 +1,55 @@
+"""What a request for a stream subscribes to."""
+
+from barestream.mercure.matchers import InvalidMatcherError, selectors
+from barestream.mercure.patterns import Patterns
+from barestream.mercure.selectors import InvalidSelectorError, Selectors
+from barestream.web.refusals import bad_request
+from barestream.web.stream_request import StreamRequest
+
+# The most URI templates of one stream, and the most URL Patterns: each is tried for each update.
+MOST_TEMPLATES = 10
+MOST_PATTERNS = 10
+
+# The most steps of all templates of a stream together: ten templates of three variables each, or
+# one with a variable that keeps its first 50 characters. The templates of each anonymous stream
+# take memory, and time at each update.
+MOST_TEMPLATE_STEPS = 1000
+
+
+class SelectorReader:
+    """Reads selectors of 0.x and matchers of 1.0, within their limits.
+
+    Args:
+        most_topics: How many of them a stream may have.
+        patterns: The compiled URL Patterns of the process.
+    """
+
+    def __init__(self, most_topics: int, patterns: Patterns) -> None:
+        self._most_topics = most_topics
+        self._patterns = patterns
+
+    def read(self, asked: StreamRequest) -> Selectors:
+        """Return what the request subscribes to.
+
+        Raises:
+            Refused: 400 for a selector or matcher that is malformed or too large, and for too many.
+            TooManyPatternsError: The process may hold no more URL Patterns.
+        """
+        # The numbers are checked first, because parsing templates takes time too.
+        _check_number(len(asked.topics) or len(asked.matchers), self._most_topics, "topics")
+        if asked.matchers:
+            try:
+                return selectors(asked.matchers, self._patterns, MOST_PATTERNS)
+            except InvalidMatcherError as error:
+                raise bad_request(f"The request's matchers: {error}.") from None
+        templates = sum("{" in topic for topic in asked.topics)
+        _check_number(templates, MOST_TEMPLATES, "URI templates")
+        try:
+            return Selectors(asked.topics, MOST_TEMPLATE_STEPS)
+        except InvalidSelectorError as error:
+            raise bad_request(str(error)) from None
+
+
+def _check_number(count: int, most: int, what: str) -> None:
+    if count > most:
+        raise bad_request(f"The request has {count} {what}; at most {most} are allowed.")
