@@ -168,7 +168,7 @@ def test_a_lost_history_begins_anew_after_every_place_that_it_gave(
             page = await broker.read(last, 10)
             assert page.floor > last
             assert page.records == []
-            assert await broker.find("id") is None
+            assert await broker.find("id") == []
             assert Place.parse(await broker.publish(update())) > page.floor
 
     run(server, scenario)

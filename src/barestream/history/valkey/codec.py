@@ -92,7 +92,7 @@ def _record(row: Any) -> Record:
     if b"lost" in values:
         return lost(at)
     try:
-        return _update(values).at(at)
+        return _update(values).at(at, repeats=b"again" in values)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         _complain(at, type(error).__name__)
         return lost(at)
