@@ -1,5 +1,5 @@
--- The answer has only place, topics and privacy. With the data of an update that the client may not
--- read, the answer would take longer, and a client could find out that the id exists. The script
+-- The answer has only place, topics, privacy and form. With the data of an update that the client may
+-- not read, the answer would take longer, and a client could find out that the id exists. The script
 -- writes nothing to a history that exists: a Valkey that accepts no updates answers it too.
 local id, from, most = ARGV[1], padded(ARGV[2]), tonumber(ARGV[3])
 local floor = padded(begin())
@@ -27,7 +27,7 @@ for _, each in ipairs(places) do
   if row then
     local found = {}
     for i = 1, #row[2], 2 do found[row[2][i]] = row[2][i + 1] end
-    rows[#rows + 1] = {place, found.topics or '[]', found.private or '0'}
+    rows[#rows + 1] = {place, found.topics or '[]', found.private or '0', found.v or '1'}
   end
 end
 return rows
