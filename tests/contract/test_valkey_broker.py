@@ -168,7 +168,7 @@ def test_a_lost_history_begins_anew_after_every_place_that_it_gave(
             page = await broker.read(last, 10)
             assert page.floor > last
             assert page.records == []
-            assert await broker.find("id") is None
+            assert await broker.find("id") == []
             assert Place.parse(await broker.publish(update())) > page.floor
 
     run(server, scenario)
@@ -227,7 +227,7 @@ def test_a_wait_reports_that_the_history_was_lost_meanwhile(server: ValkeyServer
 def test_an_entry_of_another_release_is_read(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.read(BEGIN, 1)
-        newer = ("v", "2", "new", b"\xff", "topics", '["t"]', "data", "x", "private", "1")
+        newer = ("v", "1", "new", b"\xff", "topics", '["t"]', "data", "x", "private", "1")
         server.ask("XADD", LOG, "*", *newer)
         server.ask("XADD", LOG, "*", "data", "y", "topics", '["\\u00e9"]', "retry", "7")
         assert [update_of(record) for record in await all_records(broker)] == [
@@ -251,6 +251,9 @@ UNREADABLE = [
     ("topics", '["t"]', "data", "x", "retry", "secret"),
     ("topics", '["t"]', "data", "x", "retry", "-1"),
     ("topics", '["t"]', "data", "x", "type", "secret\n"),
+    ("v", "2", "topics", '["t"]', "data", "secret"),
+    ("v", "10", "topics", '["t"]', "data", "secret"),
+    ("v", "secret", "topics", '["t"]', "data", "x"),
 ]
 
 
@@ -274,6 +277,20 @@ def test_unreadable_entries_are_one_gap_to_every_subscriber_and_each_is_logged_o
         assert [record.place for record in caplog.records] == [f"#{place}" for place in places]
         assert {record.levelno for record in caplog.records} == {logging.ERROR}
         assert "secret" not in "".join(str(vars(record)) for record in caplog.records)
+
+    run(server, scenario)
+
+
+@pytest.mark.parametrize(("form", "found"), [([], 1), (["v", "1"], 1), (["v", "2"], 0)])
+def test_an_id_leads_to_no_update_of_a_form_that_this_release_does_not_know(
+    server: ValkeyServer, form: list[str], found: int
+) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        await broker.publish(update())
+        fields = ("topics", '["t"]', "data", "x", "id", "id")
+        place = server.ask("XADD", LOG, "*", *form, *fields).decode()
+        server.ask("HSET", "{barestream}:ids", "id", f"{place} digest")
+        assert len(await broker.find("id")) == found
 
     run(server, scenario)
 

@@ -261,12 +261,30 @@ def test_an_update_that_is_sent_again_under_its_id_is_kept_once(server: Served) 
         [("topic", "t"), ("data", "x"), ("retry", "7")],
     ],
 )
-def test_another_update_under_a_known_id_is_a_conflict(
-    http: httpx.Client, change: list[tuple[str, str]]
+def test_other_content_under_a_known_id_is_a_new_event(
+    server: Served, change: list[tuple[str, str]]
 ) -> None:
-    assert http.post(PATH, data={"topic": "t", "data": "x", "id": "known"}).status_code == 200
-    answer = http.post(PATH, content=urlencode([*change, ("id", "known")]), headers=CONTENT_TYPE)
-    assert_problem(answer, 409, "a different update")
+    first = [TOPIC, ("data", "x"), ("id", "known")]
+    other = [*change, ("id", "known")]
+    events = received(server, "t", "u", posts=[first, first, other, other])
+    assert [event.id for event in events] == ["known", "known"]
+    assert events[1].data == dict(change)["data"]
+
+
+def test_a_client_resumes_after_the_earliest_event_of_its_id(server: Served) -> None:
+    async def act() -> list[str]:
+        async with Publisher(server.url) as publisher:
+            before = await publisher.publish("t", data="before")
+            for data in ("first", "second"):
+                await publisher.publish("t", data=data, id="of two")
+            async with following(server.address, "t", headers={"Last-Event-ID": before}) as all_new:
+                await until(lambda: len(all_new.events) == 2)
+            [first, _] = all_new.events
+            async with following(server.address, "t", headers={"Last-Event-ID": first.id}) as back:
+                await until(lambda: back.events)
+            return [event.data for event in back.events]
+
+    assert asyncio.run(act()) == ["second"]
 
 
 @pytest.mark.parametrize("value", ["on", "", "off", "0", "false"])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from barestream.history.broker import BrokerAwayError, HistoryBounds, IdTakenError, Misfit
+from barestream.history.broker import BrokerAwayError, HistoryBounds, Misfit
 from barestream.history.intake import REMIND_SECONDS, Intake
 from barestream.history.local import LocalBroker
 from barestream.history.update import Update
@@ -184,22 +184,6 @@ def test_a_broker_that_fails_repeatedly_is_not_logged_as_writable_each_time(
         await world.look()
 
     assert run(scenario, caplog) == [OPEN, closed("full"), OPEN]
-
-
-def test_an_id_conflict_shows_that_the_broker_accepts_updates(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async def scenario(world: World) -> None:
-        await settle()
-        await world.publish("one", "id")
-        world.broker.cause = "OOM"
-        await world.publish()
-        world.broker.cause = ""
-        with pytest.raises(IdTakenError):
-            await world.publish("two", "id")
-        assert world.intake.ready
-
-    run(scenario, caplog)
 
 
 def test_settings_that_do_not_fit_are_logged_each_time_that_the_broker_becomes_writable(

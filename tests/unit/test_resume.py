@@ -4,13 +4,13 @@ import pytest
 
 from barestream.delivery.feed import Feed
 from barestream.delivery.replay import Replay
-from barestream.delivery.resume import LIVE, MOST_IDS, Resumption, resumption
+from barestream.delivery.resume import LIVE, MOST_IDS, MOST_SEARCHES, Resumption, resumption
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.delivery.tail import Tail
 from barestream.delivery.time_slices import Slices
-from barestream.history.broker import HistoryBounds
+from barestream.history.broker import MOST_FOUND, HistoryBounds
 from barestream.history.local import LocalBroker
-from barestream.history.record import Known, Place
+from barestream.history.record import BEGIN, Known, Place
 from barestream.history.ring import Ring
 from barestream.history.update import Update
 from barestream.mercure.selectors import Selectors
@@ -88,6 +88,65 @@ def test_an_unknown_id_is_answered_with_a_gap_and_the_whole_history(unknown: str
     assert resumed(unknown) == Resumption(Place(1000, 1), "earliest", unknown)
 
 
+def resumed_from_one_of(*privates: bool, kept_in_ring: int, readable: bool) -> Resumption:
+    """Return where a client resumes that names the id of several events.
+
+    Args:
+        privates: Whether each of the events is private; their places count from 1000-1.
+        kept_in_ring: How many of the newest events the worker has in its ring.
+        readable: Whether the client may read private events.
+    """
+
+    async def main() -> Resumption:
+        broker = LocalBroker(HistoryBounds(1000, 1e9, 10**9), FakeClock(1.0))
+        feed = Feed(
+            Ring(kept_in_ring, FLOOR), Metrics(), FakeClock(1.0), replay=Replay(broker, SLICES)
+        )
+        for number, private in enumerate(privates):
+            await broker.publish(Update(("a",), Event(f"{number}", "id"), private))
+        for record in (await broker.read(BEGIN, 1000)).records:
+            feed.append(record)
+        tail = Tail(broker, feed, kept_in_ring, 10**6, SLICES)
+        topics = EVERYTHING_PUBLIC.topics
+        subscription = Subscription(topics, Selectors(("a",) if readable else ()))
+        clock = FakeClock()
+        return await resumption(tail, subscription, ["id"], now=clock, sleep=clock.sleep)
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("kept_in_ring", [1, 2, 3])
+def test_a_client_resumes_from_the_earliest_of_several_events_with_its_id(
+    kept_in_ring: int,
+) -> None:
+    first = Resumption(Place(1000, 1), "id")
+    assert resumed_from_one_of(*[False] * 3, kept_in_ring=kept_in_ring, readable=False) == first
+
+
+@pytest.mark.parametrize("kept_in_ring", [1, 4])
+def test_of_several_events_with_its_id_a_client_resumes_from_the_earliest_that_it_may_read(
+    kept_in_ring: int,
+) -> None:
+    privates = (True, True, False, False)
+    for readable, place in ((False, Place(1000, 3)), (True, Place(1000, 1))):
+        found = resumed_from_one_of(*privates, kept_in_ring=kept_in_ring, readable=readable)
+        assert found == Resumption(place, "id")
+
+
+@pytest.mark.parametrize("forbidden", [MOST_FOUND - 1, MOST_FOUND, MOST_SEARCHES * MOST_FOUND - 1])
+def test_the_event_that_a_client_may_read_is_found_after_many_that_it_may_not(
+    forbidden: int,
+) -> None:
+    found = resumed_from_one_of(*[True] * forbidden, False, kept_in_ring=1, readable=False)
+    assert found == Resumption(Place(1000, forbidden + 1), "id")
+
+
+def test_the_search_for_an_event_that_a_client_may_read_is_bounded() -> None:
+    privates = [*[True] * (MOST_SEARCHES * MOST_FOUND), False]
+    found = resumed_from_one_of(*privates, kept_in_ring=1, readable=False)
+    assert found == Resumption(FLOOR, "earliest", "id")
+
+
 def test_the_id_of_a_private_event_is_known_only_to_clients_that_may_read_it() -> None:
     assert resumed(SECRET) == Resumption(Place(1000, 1), "earliest", SECRET)
     assert resumed(SECRET, readable=("a",)) == Resumption(Place(1000, 8), SECRET)
@@ -142,9 +201,9 @@ def test_an_unknown_id_and_a_forbidden_one_are_answered_after_the_same_time(
         clock = FakeClock()
         find = tail.broker.find
 
-        async def slow_find(event_id: str) -> Known | None:
+        async def slow_find(event_id: str, after: Place = BEGIN) -> list[Known]:
             clock.seconds += takes_seconds
-            return await find(event_id)
+            return await find(event_id, after)
 
         tail.broker.find = slow_find  # type: ignore[method-assign]
         await resumption(tail, EVERYTHING_PUBLIC, [event_id], now=clock, sleep=clock.sleep)

@@ -8,8 +8,11 @@ from barestream.history.ring import Ring
 FLOOR = Place(100, 0)
 
 
-def record(ms: int, body: bytes | None = None, own_id: str | None = None) -> Record:
-    return Record(Place(ms, 0), b"<%d>" % ms if body is None else body, ("a",), own_id=own_id)
+def record(
+    ms: int, body: bytes | None = None, own_id: str | None = None, repeats: bool = False
+) -> Record:
+    body = b"<%d>" % ms if body is None else body
+    return Record(Place(ms, 0), body, ("a",), own_id=own_id, repeats=repeats)
 
 
 def log_of(*places: int, capacity: int = 10, capacity_bytes: int | None = None) -> Ring:
@@ -89,6 +92,27 @@ def test_a_record_is_found_by_its_publishers_id_for_as_long_as_it_is_kept() -> N
     assert found is not None
     assert found.place == Place(104, 0)
     assert log.find("never") is None
+
+
+def test_of_several_records_with_one_id_the_earliest_one_is_found() -> None:
+    log = log_of(capacity=3)
+    first = record(101, own_id="a")
+    log.append(first)
+    # A history that has dropped the first one does not count it.
+    for later in (record(102, own_id="a", repeats=True), record(103, own_id="a")):
+        log.append(later)
+        assert log.find("a") is first
+
+
+def test_an_id_is_not_found_if_the_history_may_have_an_earlier_record_with_it() -> None:
+    log = log_of(capacity=2)
+    log.append(record(101, own_id="a"))
+    log.append(record(102, own_id="a", repeats=True))
+    # This drops the first one.
+    log.append(record(103, own_id="a", repeats=True))
+    assert log.find("a") is None
+    log.append(record(104, own_id="b", repeats=True))
+    assert log.find("b") is None
 
 
 def test_a_drop_removes_the_records_up_to_a_place() -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from barestream.history.record import Known, Place, Record
+from barestream.history.record import BEGIN, Known, Place, Record
 from barestream.history.update import Update
 
 # How long a wait lasts at most if nothing follows.
@@ -11,6 +11,9 @@ WAIT_SECONDS = 5.0
 
 # The size of one answer: it is in memory as a whole, and takes time to transfer.
 MOST_PAGE_BYTES = 1024 * 1024
+
+# How many updates one search for an id finds at most. Valkey reads each of them whole.
+MOST_FOUND = 10
 
 
 class BrokerAwayError(Exception):
@@ -42,10 +45,6 @@ class BrokerAwayError(Exception):
         self.nothing_taken = nothing_taken
 
 
-class IdTakenError(ValueError):
-    """The history has a different update with the publisher's id."""
-
-
 @dataclass(frozen=True, slots=True)
 class HistoryBounds:
     """The bounds of the history; updates beyond one of them are removed, oldest first.
@@ -71,7 +70,7 @@ class Weights(NamedTuple):
     Attributes:
         ratio: Bytes of memory for each byte that size_bytes counts.
         update_bytes: Additional bytes for each update.
-        id_bytes: Additional bytes for each id of a publisher, which is also kept in an index.
+        id_bytes: Additional bytes for each entry in the index of the publishers' ids.
     """
 
     ratio: float
@@ -125,11 +124,9 @@ class Broker(Protocol):
     async def publish(self, update: Update) -> str:
         """Keep an update, and then return the id that clients will see.
 
-        The same update with the same id of its publisher is kept once: while the history has it,
-        publishing it again returns the same answer.
-
-        Raises:
-            IdTakenError: The history has a different update with its id.
+        An update that equals the newest one with the same id of its publisher, while the history
+        has that, is a retry: it gets the same answer, and is not kept again. With other content it
+        is a new update.
         """
 
     async def newest(self, most_events: int, most_bytes: int) -> Page:
@@ -158,10 +155,11 @@ class Broker(Protocol):
         and a stream that is behind would not be sent a gap for the lost updates.
         """
 
-    async def find(self, event_id: str) -> Known | None:
-        """Return what is known of the update with this id of its publisher.
+    async def find(self, event_id: str, after: Place = BEGIN) -> list[Known]:
+        """Return what is known of the updates with this id of their publisher.
 
-        The time does not depend on the update's data, because a client may be guessing ids.
+        The answer has the earliest MOST_FOUND of those that follow a place, oldest first. Its size
+        does not depend on the updates' data, because a client may be guessing ids.
         """
 
     async def trim(self) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from barestream.history.broker import Broker, BrokerAwayError, IdTakenError
+from barestream.history.broker import Broker, BrokerAwayError
 from barestream.history.update import Update
 from barestream.telemetry.metrics import Metrics
 
@@ -59,9 +59,6 @@ class Intake:
             self._metrics.failed.labels(error.cause).inc()
             self._untaken += 1
             self._fail(error)
-            raise
-        except IdTakenError:
-            self._succeed()
             raise
         self._succeed()
         return event_id

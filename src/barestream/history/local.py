@@ -2,23 +2,24 @@
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from barestream.history.broker import (
+    MOST_FOUND,
     MOST_PAGE_BYTES,
     WAIT_SECONDS,
     HistoryBounds,
-    IdTakenError,
     Misfit,
     Page,
     Weights,
 )
-from barestream.history.record import Known, Place, Record
+from barestream.history.record import BEGIN, Known, Place, Record
 from barestream.history.update import Update
 
 # In CPython 3.11 a record with its place and topics takes 490 bytes, and its entry in the table of
-# ids, with its digest, 130.
+# ids, with its digest, 130; a later one with the same id takes no more.
 WEIGHTS = Weights(1, 490, 130)
 
 
@@ -50,7 +51,11 @@ class LocalBroker:
         # Ordinals count every update ever accepted; those from _first to before _end are kept.
         self._kept: dict[int, _Kept] = {}
         self._first = self._end = 0
-        self._by_id: dict[str, _Kept] = {}
+        # Of each id the earliest update, and the later ones, oldest first, if there are any. These
+        # are no deque: it takes 760 bytes, and most have one element.
+        self._earliest: dict[str, _Kept] = {}
+        self._repeats: dict[str, list[_Kept]] = {}
+        self._repeats_count = 0
         self._size_bytes = 0
         self._floor = self._last = Place(int(now() * 1000), 0)
         self._news = asyncio.Event()
@@ -59,18 +64,20 @@ class LocalBroker:
         """Keep an update (see Broker)."""
         own_id = update.event.id
         digest = update.digest if own_id else b""
-        if own_id and (known := self._by_id.get(own_id)):
-            if known.digest != digest:
-                raise IdTakenError(f"the history holds another update with the id {own_id}")
+        newest = self._newest(own_id) if own_id else None
+        if own_id and newest and newest.digest == digest:
             return own_id
-        record = update.at(self._next_place())
+        record = update.at(self._next_place(), repeats=newest is not None)
         kept = _Kept(record, update.size_bytes, digest)
         self._kept[self._end] = kept
         self._end += 1
         self._last = record.place
         self._size_bytes += kept.size_bytes
-        if own_id:
-            self._by_id[own_id] = kept
+        if own_id and newest:
+            self._repeats.setdefault(own_id, []).append(kept)
+            self._repeats_count += 1
+        elif own_id:
+            self._earliest[own_id] = kept
         await self.trim()
         self._news.set()
         self._news = asyncio.Event()
@@ -119,13 +126,13 @@ class LocalBroker:
         """Give every later update a later place; this process is the only reader."""
         self._last = max(self._last, place)
 
-    async def find(self, event_id: str) -> Known | None:
-        """Return what is known of the update with this id (see Broker)."""
-        kept = self._by_id.get(event_id)
-        if kept is None:
-            return None
-        record = kept.record
-        return Known(record.place, record.topics, record.private)
+    async def find(self, event_id: str, after: Place = BEGIN) -> list[Known]:
+        """Return what is known of the updates with this id (see Broker)."""
+        following = (record for record in self._with_id(event_id) if record.place > after)
+        return [
+            Known(record.place, record.topics, record.private)
+            for record in islice(following, MOST_FOUND)
+        ]
 
     async def trim(self) -> None:
         """Remove the updates that are beyond the bounds (see Broker)."""
@@ -134,7 +141,8 @@ class LocalBroker:
             oldest = self._kept[self._first]
             kept = self._end - self._first
             too_many = kept > self._bounds.events
-            held_bytes = WEIGHTS.total(self._size_bytes, kept, len(self._by_id))
+            ids = len(self._earliest) + self._repeats_count
+            held_bytes = WEIGHTS.total(self._size_bytes, kept, ids)
             too_large = kept > 1 and held_bytes > self._bounds.bytes
             if not (too_many or too_large or oldest.record.place.ms < oldest_ms):
                 break
@@ -142,7 +150,8 @@ class LocalBroker:
             self._first += 1
             self._floor = oldest.record.place
             self._size_bytes -= oldest.size_bytes
-            self._by_id.pop(oldest.record.own_id or "", None)
+            if oldest.record.own_id is not None:
+                self._forget_earliest(oldest.record.own_id)
 
     async def probe(self) -> None:
         """Do nothing: the memory accepts every update."""
@@ -153,6 +162,27 @@ class LocalBroker:
 
     async def close(self) -> None:
         """Do nothing: there is no connection."""
+
+    def _newest(self, own_id: str) -> _Kept | None:
+        repeats = self._repeats.get(own_id)
+        return repeats[-1] if repeats else self._earliest.get(own_id)
+
+    def _with_id(self, own_id: str) -> Iterator[Record]:
+        """Yield the updates with an id, oldest first."""
+        if own_id in self._earliest:
+            yield self._earliest[own_id].record
+            for kept in self._repeats.get(own_id, ()):
+                yield kept.record
+
+    def _forget_earliest(self, own_id: str) -> None:
+        repeats = self._repeats.get(own_id)
+        if repeats is None:
+            del self._earliest[own_id]
+            return
+        self._earliest[own_id] = repeats.pop(0)
+        self._repeats_count -= 1
+        if not repeats:
+            del self._repeats[own_id]
 
     def _next_place(self) -> Place:
         ms = int(self._now() * 1000)

@@ -45,6 +45,8 @@ class Record(NamedTuple):
         topics: Its topics. A record without topics goes to every stream.
         private: Whether only tokens that cover one of the topics may read it.
         own_id: The id that its publisher gave it.
+        repeats: Whether the history had an earlier update with the same id when this one was
+            published.
     """
 
     place: Place
@@ -52,6 +54,7 @@ class Record(NamedTuple):
     topics: tuple[str, ...]
     private: bool = False
     own_id: str | None = None
+    repeats: bool = False
 
 
 class Known(NamedTuple):

@@ -65,8 +65,9 @@ class Ring:
         self._end += 1
         self._size_bytes += len(record.body)
         self.last = record.place
-        if record.own_id is not None:
-            self._by_own_id[record.own_id] = record
+        # Before an update that repeats an id the history may have one that is not in the ring.
+        if record.own_id is not None and not record.repeats:
+            self._by_own_id.setdefault(record.own_id, record)
         if self._capacity_bytes is not None:
             while self._size_bytes > self._capacity_bytes and len(self) > 1:
                 self._drop_first()
@@ -102,7 +103,11 @@ class Ring:
         return self._at(ordinal)
 
     def find(self, own_id: str) -> Record | None:
-        """Return the event with this id of its publisher; None if there is none."""
+        """Return the earliest event with this id of its publisher.
+
+        None means that the ring has no event with this id, or that the history may have an earlier
+        one that is not in the ring.
+        """
         return self._by_own_id.get(own_id)
 
     def _at(self, ordinal: int) -> Record:

@@ -29,14 +29,18 @@ class Update:
         for topic in self.topics:
             refuse_surrogates(topic)
 
-    def at(self, place: Place) -> Record:
+    def at(self, place: Place, repeats: bool = False) -> Record:
         """Return its record at a place, with the id that clients see: its own, or the place.
 
         This encodes the update, so each process that needs its bytes calls it once.
+
+        Args:
+            place: The place.
+            repeats: See Record.
         """
         event = self.event
         own_id = event.id or None
-        return Record(place, encode(event, str(place)), self.topics, self.private, own_id)
+        return Record(place, encode(event, str(place)), self.topics, self.private, own_id, repeats)
 
     @property
     def size_bytes(self) -> int:

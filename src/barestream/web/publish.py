@@ -12,7 +12,7 @@ from bareutils import header, text_writer
 
 from barestream.delivery.resume import EARLIEST
 from barestream.delivery.time_slices import Slices
-from barestream.history.broker import BrokerAwayError, IdTakenError
+from barestream.history.broker import BrokerAwayError
 from barestream.history.intake import Intake
 from barestream.history.update import Update
 from barestream.mercure.patterns import TooManyPatternsError
@@ -136,11 +136,6 @@ class Publish:
             )
         try:
             return await self._intake.publish(update)
-        except IdTakenError:
-            raise Refused(
-                HTTPStatus.CONFLICT,
-                "The history has a different update with this id; send this one with another id.",
-            ) from None
         except BrokerAwayError as error:
             outcome = _NOT_TAKEN if error.nothing_taken else _MAYBE_TAKEN
             raise Refused(

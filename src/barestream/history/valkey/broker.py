@@ -2,16 +2,21 @@
 
 Keys, with one hash tag so that a cluster keeps them together:
 
-    {barestream}:log    the stream; an entry's id is the update's place
-    {barestream}:ids    hash: a publisher's id -> "ms-seq digest" of the update that has it
-    {barestream}:state  hash: the floor (ms-seq); the size of the stream's updates in bytes; the
-                        newest entry that reports lost updates (lost)
+    {barestream}:log      the stream; an entry's id is the update's place
+    {barestream}:ids      hash: a publisher's id -> "ms-seq digest": the place of the earliest
+                          update with the id, and the digest of the newest one
+    {barestream}:repeats  sorted set: only for ids that several updates have, a member for each of
+                          these updates (see lua/repeats.lua)
+    {barestream}:state    hash: the floor (ms-seq); the size of the stream's updates in bytes; the
+                          newest entry that reports lost updates (lost)
 
 Valkey's clock gives the places. While the stream is kept, they go forward even if the clock is set
 back. A history that was lost, or replaced by an older copy, may give the same places again. A
 worker notices that its own last place is not in the history, and then adds an entry after that
 place that sends a gap to every stream. A release that does not know the state's ``lost`` leaves it
-unchanged.
+unchanged. Releases that refused an id that was used again do not know ``repeats``. They find in
+``ids`` what they expect: the earliest update, and the digest of a retry. They remove the id with
+the first of its updates; the next publish under it puts it back from the other members.
 
 Valkey must not evict keys (``maxmemory-policy noeviction``, its default). Accepted updates are only
 as durable as its ``appendfsync`` makes them.
@@ -22,15 +27,15 @@ from typing import Any
 from valkey.exceptions import ValkeyError
 
 from barestream.history.broker import (
+    MOST_FOUND,
     MOST_PAGE_BYTES,
     WAIT_SECONDS,
     BrokerAwayError,
     HistoryBounds,
-    IdTakenError,
     Misfit,
     Page,
 )
-from barestream.history.record import Known, Place, Record
+from barestream.history.record import BEGIN, Known, Place, Record
 from barestream.history.update import Update
 from barestream.history.valkey import codec, scripts
 from barestream.history.valkey.connections import Connections, Server, connection_options
@@ -86,8 +91,6 @@ class ValkeyBroker:
         # Without an id the script has nothing to compare.
         identity = (own_id.encode(), update.digest) if own_id else (b"", b"")
         given = await self._publishing.publish([*self._bounds, *identity, *codec.fields(update)])
-        if given is None:
-            raise IdTakenError(f"the history holds another update with the id {own_id}")
         return own_id or str(codec.place(given))
 
     async def newest(self, most_events: int, most_bytes: int) -> Page:
@@ -143,11 +146,11 @@ class ValkeyBroker:
         """Add an entry that reports lost updates (see Broker)."""
         self._checked(await self._reading.ask(scripts.call(scripts.MOVE_ON, b"%d" % place.ms)))
 
-    async def find(self, event_id: str) -> Known | None:
-        """Return what is known of the update with this id (see Broker)."""
-        command = scripts.call(scripts.FIND, event_id.encode(errors="replace"))
-        (found,) = self._checked(await self._reading.ask(command))
-        return codec.known(found) if found else None
+    async def find(self, event_id: str, after: Place = BEGIN) -> list[Known]:
+        """Return what is known of the updates with this id (see Broker)."""
+        arguments = (event_id.encode(errors="replace"), codec.stream_id(after), b"%d" % MOST_FOUND)
+        (rows,) = self._checked(await self._reading.ask(scripts.call(scripts.FIND, *arguments)))
+        return [known for known in map(codec.known, rows) if known]
 
     async def trim(self) -> None:
         """Remove the updates that are beyond the bounds (see Broker)."""

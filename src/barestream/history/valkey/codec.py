@@ -1,6 +1,15 @@
 """The form of updates and places in Valkey.
 
-Each release can read the entries of every other release: unknown fields are ignored.
+Several releases may share the stream, during a rollout and after a rollback. The field ``v`` of an
+entry has the number of its form:
+
+- A field may be added without a new number: every release ignores the fields that it does not know.
+- A change that older releases would misread gets a higher number.
+- An entry with a higher number than a release knows is unreadable to it: its streams are sent a gap
+  there, and its id is not found. Releases that refused an id that was used again do not check the
+  number. So a higher one may only be written once none of these can share the stream.
+
+An entry without ``v`` has the first form.
 """
 
 import json
@@ -16,7 +25,8 @@ from barestream.mercure.sse import Event
 
 logger = logging.getLogger(__name__)
 
-_VERSION = b"1"
+# The number of the form that is written, and the highest that can be read.
+_FORM = b"1"
 _MOST_SEQ = 2**64 - 1
 
 # The fields whose size the history's script counts.
@@ -26,7 +36,7 @@ _COUNTED = {b"topics", b"data", b"id", b"type"}
 def fields(update: Update) -> list[bytes]:
     """Return the fields of an update's entry in the stream, each name followed by its value."""
     event = update.event
-    fields = [b"v", _VERSION, b"topics", topics_json(update.topics), b"data", event.data.encode()]
+    fields = [b"v", _FORM, b"topics", topics_json(update.topics), b"data", event.data.encode()]
     if event.id is not None:
         fields += [b"id", event.id.encode()]
     if event.type is not None:
@@ -61,9 +71,14 @@ def records(rows: Sequence[Any]) -> list[Record]:
 
 
 def known(answer: Sequence[bytes]) -> Known | None:
-    """Return what is known of an entry, from the history's answer: place, topics and privacy."""
-    stream_id, topics, private = answer
+    """Return what is known of an entry; None if it cannot be read.
+
+    Args:
+        answer: The history's answer: place, topics, privacy and the number of its form.
+    """
+    stream_id, topics, private, form = answer
     try:
+        _check_form(form)
         return Known(place(stream_id), _topics(topics), private == b"1")
     except (TypeError, ValueError, RecursionError):
         return None
@@ -92,13 +107,19 @@ def _record(row: Any) -> Record:
     if b"lost" in values:
         return lost(at)
     try:
-        return _update(values).at(at)
+        return _update(values).at(at, repeats=b"again" in values)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         _complain(at, type(error).__name__)
         return lost(at)
 
 
+def _check_form(form: bytes) -> None:
+    if int(form) > int(_FORM):
+        raise ValueError(f"an entry of the form {form!r}")
+
+
 def _update(values: dict[bytes, bytes]) -> Update:
+    _check_form(values.get(b"v", b"1"))
     topics = _topics(values[b"topics"])
     event = Event(
         values[b"data"].decode(),

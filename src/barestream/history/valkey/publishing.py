@@ -29,13 +29,13 @@ class _Pending:
     Attributes:
         arguments: The script's arguments.
         sent_bytes: The size of the arguments.
-        place: The answer: a place, or None if a different update has the id.
+        place: The answer: the entry's id.
         is_sent: Whether Valkey may have received it.
     """
 
     arguments: Sequence[bytes]
     sent_bytes: int
-    place: asyncio.Future[bytes | None]
+    place: asyncio.Future[bytes]
     is_sent: bool = False
 
 
@@ -61,8 +61,8 @@ class Publishing:
         self._pending_bytes = 0
         self._sender: asyncio.Task[None] | None = None
 
-    async def publish(self, arguments: Sequence[bytes]) -> bytes | None:
-        """Run the script for an update; return its entry's id, None if its own id is in use.
+    async def publish(self, arguments: Sequence[bytes]) -> bytes:
+        """Run the script for an update; return its entry's id.
 
         Args:
             arguments: The script's arguments.

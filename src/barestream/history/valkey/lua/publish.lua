@@ -1,15 +1,19 @@
--- The answer is the place, or nothing if a different update has the id.
-local id, digest = ARGV[4], ARGV[5]
-begin()
+-- The answer is the place of the update or, for a retry, that of the earliest one with its id.
+local id, digest, fields = ARGV[4], ARGV[5], {unpack(ARGV, 6)}
+local floor = begin()
+local earliest, newest_digest
 if id ~= '' then
-  local known = redis.call('HGET', ids, id)
-  if known then
-    local place, known_digest = string.match(known, '^(%S+) (%S+)$')
-    return known_digest == digest and place
-  end
+  earliest, newest_digest = settle(id, floor)
+  if newest_digest == digest then return earliest end
+  if earliest then fields[#fields + 1], fields[#fields + 2] = 'again', '1' end
 end
-local place = redis.call('XADD', log, '*', unpack(ARGV, 6))
-redis.call('HINCRBY', state, 'bytes', (size({unpack(ARGV, 6)})))
-if id ~= '' then redis.call('HSET', ids, id, place .. ' ' .. digest) end
+local place = redis.call('XADD', log, '*', unpack(fields))
+redis.call('HINCRBY', state, 'bytes', (size(fields)))
+if id ~= '' then redis.call('HSET', ids, id, (earliest or place) .. ' ' .. digest) end
+if earliest then
+  -- Before the second update the id has no member.
+  if not first_member(id, '') then add_member(id, earliest, newest_digest) end
+  add_member(id, place, digest)
+end
 trim(tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]))
 return place
