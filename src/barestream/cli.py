@@ -7,24 +7,20 @@ import re
 import secrets
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TextIO
 
 import click
 
-from barestream.mercure.keys import InvalidKeyError
-from barestream.mercure.tokens import sign
 from barestream.server.open_files import most_connections, raise_limit
 from barestream.server.readiness import unready, unready_at
 from barestream.server.socket_folder import SocketFolder
 from barestream.settings import env_file
 from barestream.settings.doubts import doubts
-from barestream.settings.setting import SettingsError
-from barestream.settings.settings import Settings, of_nginx
-from barestream.settings.settings import load as load_settings
+from barestream.settings.settings import of_nginx
 from barestream.settings.table import as_env_file, as_markdown
 from barestream.telemetry.metrics_folder import METRICS_FOLDER
+from barestream.token_command import settings_or_exit, signed, token
 from barestream_load.plan import Plan, Publishing, TooFewFilesError, check_files
 from barestream_load.progress import ProgressBar
 from barestream_load.report import as_json, remarks, table
@@ -70,7 +66,7 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Run the service: Gunicorn, with the settings of the environment."""
-    _checked_settings()
+    settings_or_exit()
     # prometheus_client reads the variable when it is imported, before Gunicorn's configuration
     # could set it. That configuration removes the folder at the end.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=METRICS_FOLDER)
@@ -80,67 +76,13 @@ def serve() -> None:
 @main.command()
 def health() -> None:
     """Check that each worker of the running service is ready for streams."""
-    found = _checked_settings("bind", "socket_dir", "instance", "workers")
+    found = settings_or_exit("bind", "socket_dir", "instance", "workers")
     if found.bind:
         problems = unready_at(found.bind)
     else:
         problems = unready(SocketFolder(found.socket_dir, found.instance, found.workers).sockets)
     if problems:
         sys.exit("\n".join(problems))
-
-
-@main.command()
-@click.option(
-    "--publish", multiple=True, metavar="SELECTOR", help="Topics that the token may publish to."
-)
-@click.option(
-    "--subscribe",
-    multiple=True,
-    metavar="SELECTOR",
-    help="Topics whose private updates the token may read.",
-)
-@click.option(
-    "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
-    help="How long the token is valid.  [default: without end]",
-)
-@click.option(
-    "--key-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file with the private key in PEM, or with the secret, that signs the token.",
-)
-def token(
-    publish: tuple[str, ...],
-    subscribe: tuple[str, ...],
-    minutes: float | None,
-    key_file: Path | None,
-) -> None:
-    """Make a token, signed with BARESTREAM_TOKEN_KEY or the private key in --key-file.
-
-    A SELECTOR is a topic, a URI template or *; each option can be given several times.
-    """
-    click.echo(_signed(publish, subscribe, minutes, key_file, "give --key-file"))
-
-
-def _signed(
-    publish: tuple[str, ...],
-    subscribe: tuple[str, ...],
-    minutes: float | None,
-    key_file: Path | None,
-    otherwise: str,
-) -> str:
-    found = _checked_settings("token_key", "token_algorithm")
-    if key_file:
-        key = key_file.read_text().rstrip("\r\n")
-    elif found.token_key:
-        key = found.token_key.get_secret_value()
-    else:
-        sys.exit(f"There is no key to sign a token with: set BARESTREAM_TOKEN_KEY, or {otherwise}.")
-    expires_at = time.time() + 60 * minutes if minutes else None
-    try:
-        return sign(key, found.token_algorithm, publish, subscribe, expires_at)
-    except InvalidKeyError as error:
-        sys.exit(f"The key cannot sign a token: {error}")
 
 
 @main.command()
@@ -253,7 +195,7 @@ def load(  # noqa: PLR0913, PLR0917 (one for each option)
     publishing = None
     if events_per_second:
         topics = topics or ("barestream/load",)
-        token = token or _signed(topics, (), None, None, "give --token")
+        token = token or signed(topics, (), None, None, "give --token")
         publishing = Publishing(events_per_second, publishers, topics, data_bytes, token)
     try:
         plan = Plan(
@@ -302,20 +244,16 @@ def load(  # noqa: PLR0913, PLR0917 (one for each option)
 def settings(as_env: bool, check: bool, as_nginx: bool, also: Path | None) -> None:
     """Print every setting: name, type, default, unit, help."""
     if as_nginx:
-        click.echo(of_nginx(_checked_settings()), nl=False)
+        click.echo(of_nginx(settings_or_exit()), nl=False)
     elif check:
         try:
             written = dict.fromkeys(env_file.names(also), "") if also else {}
         except env_file.EnvFileError as error:
             sys.exit(str(error))
-        for sentence in doubts(_checked_settings(), written | dict(os.environ)):
+        for sentence in doubts(settings_or_exit(), written | dict(os.environ)):
             click.echo(sentence, err=True)
     else:
         click.echo(as_env_file() if as_env else as_markdown())
 
 
-def _checked_settings(*names: str) -> Settings:
-    try:
-        return load_settings(*names)
-    except SettingsError as error:
-        sys.exit(str(error))
+main.add_command(token)

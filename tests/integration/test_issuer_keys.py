@@ -1,0 +1,167 @@
+"""Keys of a real issuer over HTTP: what a fetch accepts, and a hub whose issuer changes them."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    generate_private_key,
+)
+
+from barestream.app import create_app
+from barestream.issuers import fetch as fetching
+from barestream.issuers.fetch import MOST_BYTES, NoKeysError, fetch
+from barestream.mercure.access_tokens import DETAIL_TYPE
+from barestream.settings.settings import Settings
+from support.clients.publisher import KEY, PATH, token
+from support.servers.served import Served
+from support.servers.service import wait_for
+
+ISSUER = "https://issuer.example"
+RESOURCE = "https://hub.example/.well-known/mercure"
+
+
+class Issuer:
+    """An issuer that can change its keys, and its mind."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, EllipticCurvePrivateKey] = {}
+        self.mood = "well"
+        self.asked = 0
+        self.url = ""
+
+    def add(self, name: str) -> None:
+        self.keys[name] = generate_private_key(SECP256R1())
+
+    def token(self, name: str) -> str:
+        detail = {"type": DETAIL_TYPE, "actions": ["publish"], "topics": [{"match": "*"}]}
+        claims = {
+            "iss": ISSUER,
+            "aud": RESOURCE,
+            "exp": time.time() + 60,
+            "authorization_details": [detail],
+        }
+        headers = {"typ": "at+jwt", "kid": name}
+        return jwt.encode(claims, self.keys[name], "ES256", headers=headers)
+
+    def document(self) -> bytes:
+        keys = [
+            {**jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": name}
+            for name, key in self.keys.items()
+        ]
+        return json.dumps({"keys": keys}).encode()
+
+
+@contextmanager
+def running_issuer() -> Iterator[Issuer]:
+    issuer = Issuer()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            issuer.asked += 1
+            if issuer.mood == "redirect":
+                self.send_response(302)
+                self.send_header("Location", f"{issuer.url}/elsewhere")
+                self.end_headers()
+                return
+            self.send_response(503 if issuer.mood == "error" else 200)
+            self.end_headers()
+            if issuer.mood == "large":
+                self.wfile.write(b" " * (MOST_BYTES + 1))
+            elif issuer.mood == "slow":
+                for _ in range(200):
+                    self.wfile.write(b" ")
+                    time.sleep(0.05)
+            elif issuer.mood == "not utf-8":
+                self.wfile.write(b"\xff")
+            self.wfile.write(issuer.document())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        issuer.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield issuer
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    with running_issuer() as running:
+        yield running
+
+
+def test_a_fetch_returns_the_text(issuer: Issuer) -> None:
+    issuer.add("a")
+    assert fetch(issuer.url) == issuer.document().decode()
+
+
+@pytest.mark.parametrize(
+    ("mood", "told"),
+    [
+        ("error", "status 503"),
+        ("redirect", "status 302"),
+        ("large", "larger than"),
+        ("slow", "no whole answer came within 0.5 s"),
+        ("not utf-8", "not UTF-8"),
+    ],
+)
+def test_a_fetch_accepts_only_a_whole_answer_of_bounded_size_in_time(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch, mood: str, told: str
+) -> None:
+    monkeypatch.setattr(fetching, "ANSWER_SECONDS", 0.5)
+    issuer.mood = mood
+    with pytest.raises(NoKeysError, match=told):
+        fetch(issuer.url)
+
+
+def test_an_issuer_that_is_not_there_is_named_as_the_cause() -> None:
+    with running_issuer() as gone:
+        url = gone.url
+    with pytest.raises(NoKeysError, match="ConnectionRefusedError"):
+        fetch(url)
+
+
+def test_a_hub_follows_its_issuers_keys_and_an_issuer_away_costs_only_its_own_tokens(
+    issuer: Issuer, tmp_path: Path
+) -> None:
+    issuer.add("first")
+    issuer.mood = "error"
+    path = tmp_path / "issuers.toml"
+    path.write_text(f'[[issuer]]\nid = "{ISSUER}"\njwks_uri = "{issuer.url}"\n')
+    settings = Settings(token_key=KEY, issuers=path, resource_identifier=RESOURCE)
+
+    def status(server: Served, bearer: str) -> int:
+        headers = {"Authorization": f"Bearer {bearer}"}
+        return httpx.post(server.url + PATH, data={"topic": "a"}, headers=headers).status_code
+
+    with Served(create_app(settings), ours=True) as server:
+        wait_for("a read", lambda: issuer.asked)
+        assert status(server, issuer.token("first")) == 401
+        assert status(server, token()) == 200
+        # It heals by itself.
+        issuer.mood = "well"
+        wait_for("the keys", lambda: status(server, issuer.token("first")) == 200)
+        figures = httpx.get(f"{server.url}/metrics").text
+        assert f'barestream_issuer_keys_current{{issuer="{ISSUER}"}} 1.0' in figures
+        # Within a minute of the last read no request makes the hub ask again.
+        asked = issuer.asked
+        issuer.add("second")
+        for _ in range(20):
+            assert status(server, issuer.token("second")) == 401
+        assert issuer.asked == asked
+        assert status(server, issuer.token("first")) == 200
