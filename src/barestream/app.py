@@ -150,6 +150,7 @@ def create_app(settings: Settings | None = None) -> Application:
         ("/events", ClockStream(clock)),
         ("/", pages.index),
         ("/test", pages.test),
+        ("/openapi.json", pages.openapi),
         ("/static/{version}/{name}", pages.static),
         ("/healthz", health.alive),
         ("/readyz", health.ready),

@@ -14,6 +14,7 @@ from barestream.web.refusals import problem
 
 _FOLDER = Path(__file__).parent / "static"
 _PAGE = "test.html"
+_OPENAPI = "openapi.json"
 
 # This link and all links of the pages are relative, so that they also work behind a proxy that
 # serves the pages below another path, such as /hub/.
@@ -22,6 +23,7 @@ _TYPES = {
     ".css": b"text/css; charset=utf-8",
     ".html": b"text/html; charset=utf-8",
     ".js": b"text/javascript; charset=utf-8",
+    ".json": b"application/json",
     ".svg": b"image/svg+xml",
 }
 
@@ -38,7 +40,7 @@ def read_files() -> dict[str, bytes]:
 
 
 class Pages:
-    """The handlers of / and /test, and of the files under /static/{version}/.
+    """The handlers of /, /test and /openapi.json, and of the files under /static/{version}/.
 
     The version is the hash of all files, so that a page of one release never runs a cached script
     of another release.
@@ -70,6 +72,10 @@ class Pages:
     async def test(self, _request: HttpRequest) -> HttpResponse:
         """Answer with the page."""
         return _file(_PAGE, self._page, b"no-cache", [_HUB_LINK])
+
+    async def openapi(self, _request: HttpRequest) -> HttpResponse:
+        """Answer with the description of the HTTP interface, in OpenAPI."""
+        return _file(_OPENAPI, self._files[_OPENAPI], b"no-cache")
 
     async def static(self, request: HttpRequest) -> HttpResponse:
         """Answer with a static file; it may be cached for ever if the version is this one."""

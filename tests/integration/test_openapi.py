@@ -1,0 +1,137 @@
+"""The description of the HTTP interface, against the service: each answer that it names, once."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+
+from barestream.app import create_app
+from barestream.mercure.access_tokens import sign_access_token
+from barestream.mercure.matchers import Matcher
+from barestream.settings.settings import Settings
+from support.clients.publisher import KEY, PATH
+from support.servers.served import Served
+from support.servers.service import wait_for
+
+ISSUER, RESOURCE = "https://issuer.example", "https://hub.example/.well-known/mercure"
+METADATA = "/.well-known/oauth-protected-resource/.well-known/mercure"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def bearer(*topics: str) -> dict[str, str]:
+    claims = {"iss": ISSUER, "aud": RESOURCE, "exp": time.time() + 300}
+    matchers = [*map(Matcher, topics)]
+    token = sign_access_token(KEY, "HS256", claims, matchers, matchers)
+    return {"Authorization": f"Bearer {token}"}
+
+
+# Without a Valkey the history accepts nothing; without an identifier there are no metadata.
+NO_HISTORY = Settings(
+    token_key=KEY,
+    issuer=ISSUER,
+    resource_identifier=RESOURCE,
+    broker_url="valkey://127.0.0.1:1",
+)
+SETTINGS = {
+    "well": Settings(token_key=KEY, issuer=ISSUER, resource_identifier=RESOURCE),
+    "no history": NO_HISTORY,
+    "no identifier": Settings(),
+}
+
+Request = dict[str, Any]
+
+# A request for each answer: the server that gives it, and what is sent.
+REQUESTS: dict[tuple[str, str, str], tuple[str, Request]] = {
+    (PATH, "get", "200"): ("well", {"params": {"match": "a"}}),
+    (PATH, "get", "400"): ("well", {}),
+    (PATH, "get", "401"): ("well", {"params": {"match": "a"}, "headers": {"Authorization": "x"}}),
+    (PATH, "query", "200"): ("well", {"content": "match=a", "headers": FORM}),
+    (PATH, "query", "400"): ("well", {"content": "match=", "headers": FORM}),
+    (PATH, "query", "401"): (
+        "well",
+        {"content": "match=a", "headers": {**FORM, "Authorization": "Bearer x"}},
+    ),
+    (PATH, "query", "413"): ("well", {"content": b"x" * 300_000, "headers": FORM}),
+    (PATH, "query", "415"): ("well", {"json": {"match": "a"}}),
+    (PATH, "post", "200"): ("well", {"data": {"topic": "a"}, "headers": bearer("a")}),
+    (PATH, "post", "400"): ("well", {"data": {"topic": "*"}, "headers": bearer("*")}),
+    (PATH, "post", "401"): ("well", {"data": {"topic": "a"}}),
+    (PATH, "post", "403"): ("well", {"data": {"topic": "b"}, "headers": bearer("a")}),
+    (PATH, "post", "413"): ("well", {"data": {"topic": "a" * 2049}, "headers": bearer("*")}),
+    (PATH, "post", "415"): ("well", {"json": {"topic": "a"}, "headers": bearer("a")}),
+    (PATH, "post", "503"): ("no history", {"data": {"topic": "a"}, "headers": bearer("a")}),
+    (METADATA, "get", "200"): ("well", {}),
+    (METADATA, "get", "404"): ("no identifier", {}),
+    ("/events", "get", "200"): ("well", {}),
+    ("/events", "get", "400"): ("well", {"query": "?a=%ff"}),
+    ("/healthz", "get", "200"): ("well", {}),
+    ("/readyz", "get", "200"): ("well", {}),
+    ("/readyz", "get", "503"): ("no history", {}),
+}
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[dict[str, Served]]:
+    running = {name: Served(create_app(settings), ours=True) for name, settings in SETTINGS.items()}
+    with running["well"] as well, running["no history"], running["no identifier"]:
+        wait_for("the hub", lambda: httpx.get(f"{well.url}/readyz").status_code == 200)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def description(servers: dict[str, Served]) -> dict[str, Any]:
+    answer = httpx.get(f"{servers['well'].url}/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def resolved(description: dict[str, Any], part: Any) -> Any:
+    """Return a part of the description with what its references name."""
+    if isinstance(part, list):
+        return [resolved(description, each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    if "$ref" in part:
+        found: Any = description
+        for name in part["$ref"].removeprefix("#/").split("/"):
+            found = found[name]
+        return resolved(description, found)
+    return {name: resolved(description, value) for name, value in part.items()}
+
+
+def test_every_answer_of_the_description_is_asked_for(description: dict[str, Any]) -> None:
+    named = {
+        (path, method, status)
+        for path, operations in description["paths"].items()
+        for method, operation in operations.items()
+        for status in operation["responses"]
+    }
+    assert named == {*REQUESTS}
+
+
+@pytest.mark.parametrize("answer", REQUESTS, ids=lambda answer: "-".join(answer[1:]))
+def test_the_service_answers_as_described(
+    servers: dict[str, Served], description: dict[str, Any], answer: tuple[str, str, str]
+) -> None:
+    path, method, status = answer
+    name, request = REQUESTS[answer]
+    operation = resolved(description, description["paths"][path][method])
+    expected = operation["responses"][status]
+    parameters = {each["name"] for each in operation.get("parameters", ())}
+    assert set(request.get("params", {})) <= parameters
+    sent = {**request}
+    url = servers[name].url + path + sent.pop("query", "")
+    with httpx.stream(method.upper(), url, **sent) as given:
+        assert given.status_code == int(status)
+        kind = given.headers["content-type"].partition(";")[0]
+        assert set(expected["content"]) == {kind}
+        headers = expected.get("headers", {})
+        assert all(each in given.headers for each, is_ in headers.items() if is_.get("required"))
+        if kind != "text/event-stream":
+            body = given.read()
+            value = given.json() if kind.endswith("json") else body.decode()
+            jsonschema.validate(value, expected["content"][kind]["schema"])
