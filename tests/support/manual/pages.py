@@ -92,7 +92,7 @@ def runner_of(step: Step) -> str:
     if step.how == "fetch-event-source":
         return "clients"
     known = step.how in ("", "native", "network", "fails", "endless") or step.how.startswith("at ")
-    languages = ("sh", "console", "python", "js", "html", "text", "json", "yaml", *PROXIES)
+    languages = ("sh", "console", "python", "js", "html", "text", "json", "toml", "yaml", *PROXIES)
     return "page" if known and step.language in languages else ""
 
 
