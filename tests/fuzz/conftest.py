@@ -8,6 +8,7 @@ import pytest
 from barestream.app import create_app
 from barestream.settings.settings import Settings
 from exchange import HISTORY_EVENTS, Watched
+from odd_tokens import ISSUER, RESOURCE
 from support.clients.publisher import KEY
 
 
@@ -16,6 +17,8 @@ def server() -> Iterator[Watched]:
     """Return a running server."""
     settings = Settings(
         token_key=KEY,
+        issuer=ISSUER,
+        resource_identifier=RESOURCE,
         data_bytes=10_000,
         history_events=HISTORY_EVENTS,
         ring_events=HISTORY_EVENTS,

@@ -1,30 +1,15 @@
 """Requests to the hub that are nearly right: each part is mostly as it should be, then mutated."""
 
-import base64
-import hashlib
-import hmac
-import json
-import time
 from urllib.parse import quote_from_bytes
 
 from hypothesis import strategies as st
 
-from support.clients.publisher import KEY, PATH, token
+from odd_tokens import ONE_IN_EIGHT, TOKENS, mostly
+from support.clients.publisher import PATH
 
 TOPIC = b"https://example.com/books/1"
 
 Fields = list[tuple[bytes, bytes]]
-
-
-# Not an end of the range, which Hypothesis tries more often.
-ONE_IN_EIGHT = st.integers(0, 7).map(lambda die: die == 5)
-
-
-def _mostly(
-    usual: st.SearchStrategy[bytes], odd: st.SearchStrategy[bytes]
-) -> st.SearchStrategy[bytes]:
-    """Return a strategy that is odd only sometimes, so that later checks are reached too."""
-    return ONE_IN_EIGHT.flatmap(lambda is_odd: odd if is_odd else usual)
 
 
 # As in a query or a form: percent-encoded, or not encoded.
@@ -44,90 +29,39 @@ ODD_VALUES = st.one_of(
 TOPICS = st.sampled_from([TOPIC, b"a", b"https://example.com/books/{id}", b"*", b"b"])
 
 
-# Signed with the server's key, so that their claims are read.
-def _signed(header: bytes, claims: bytes) -> bytes:
-    signing = b".".join(map(_base64url, (header, claims)))
-    signature = hmac.digest(KEY.encode(), signing, hashlib.sha256)
-    return b".".join((signing, _base64url(signature)))
-
-
-def _base64url(content: bytes) -> bytes:
-    return base64.urlsafe_b64encode(content).rstrip(b"=")
-
-
-VALID_TOKEN = token().encode()
-JSON_LEAVES = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-(10**20), 10**20),
-    st.floats(),
-    st.just(time.time() + 3600),
-    st.text(max_size=8),
-    st.sampled_from(["*", "{a}", "a" * 3000, "HS256", "none", "\ud800"]),
+PATTERNS = st.sampled_from(
+    [b"/books/:id", b"*", b"https://*.example.com/:a?", b"(", rb"/(\w{500})", b"*a" * 200, b"{a*}?"]
 )
-JSON = st.recursive(
-    JSON_LEAVES,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.dictionaries(
-            st.sampled_from(["publish", "subscribe", "payload", "mercure", "exp"]), inner
-        ),
-    ),
-    max_leaves=6,
+MATCH_NAMES = st.sampled_from(
+    [b"match_exact", b"match_urlpattern", b"Match", b"match_", b"matchbox", b"match[]"]
 )
-CLAIMS = st.one_of(
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "mercure": st.one_of(
-                JSON,
-                st.fixed_dictionaries(
-                    {}, optional={"publish": JSON, "subscribe": JSON, "payload": JSON}
-                ),
-            ),
-            **dict.fromkeys(("exp", "nbf", "iat"), JSON),
-        },
-    ).map(lambda claims: json.dumps(claims).encode()),
-    st.binary(max_size=20),
-    st.sampled_from(
-        [b"[" * 3000, b'{"a":' * 2000, b'{"exp":1' + b"0" * 4000 + b"}", b'{"exp":1e999}', b"{}"]
-    ),
-)
-HEADERS = st.one_of(
-    st.just(b'{"alg":"HS256"}'),
-    st.fixed_dictionaries(
-        {"alg": JSON_LEAVES | st.just("HS256")},
-        optional=dict.fromkeys(("kid", "crit", "b64", "typ", "jku", "zip"), JSON),
-    ).map(lambda header: json.dumps(header).encode()),
-    st.sampled_from([b"[" * 3000, b'{"alg":' * 2000, b"", b"null", b'{"alg":1' + b"0" * 5000]),
-)
-ODD_TOKENS = st.one_of(
-    st.builds(_signed, st.just(b'{"alg":"HS256"}'), CLAIMS),
-    st.builds(_signed, HEADERS, CLAIMS),
-    st.sampled_from(
-        [b"", b".", b"..", b"...", VALID_TOKEN[:-1], VALID_TOKEN + b".", b"\xff.\xff."]
-    ),
-    st.binary(max_size=30),
-)
-TOKENS = _mostly(st.just(VALID_TOKEN), ODD_TOKENS)
-
 QUERY_FIELDS: st.SearchStrategy[Fields] = st.lists(
     st.one_of(
-        st.tuples(st.just(b"topic"), _mostly(TOPICS, ODD_VALUES)),
-        st.tuples(st.just(b"lastEventID"), ODD_VALUES),
+        st.tuples(st.just(b"lastEventID") | st.just(b"last_event_id"), ODD_VALUES),
         st.tuples(st.just(b"authorization"), TOKENS),
         st.tuples(st.just(b"heartbeat"), st.just(b"event") | ODD_VALUES),
         st.tuples(ODD_VALUES, ODD_VALUES),
     ),
-    max_size=4,
+    max_size=3,
+)
+TOPIC_FIELDS: st.SearchStrategy[Fields] = st.lists(
+    st.tuples(st.just(b"topic"), mostly(TOPICS, ODD_VALUES)), max_size=2
+)
+MATCH_FIELDS: st.SearchStrategy[Fields] = st.lists(
+    st.one_of(
+        st.tuples(st.just(b"match"), mostly(TOPICS, ODD_VALUES)),
+        st.tuples(st.just(b"match_urlpattern"), mostly(PATTERNS, ODD_VALUES)),
+        st.tuples(mostly(st.just(b"match_exact"), MATCH_NAMES), mostly(TOPICS, ODD_VALUES)),
+    ),
+    max_size=3,
 )
 FORM_FIELDS: st.SearchStrategy[Fields] = st.lists(
     st.one_of(
-        st.tuples(st.just(b"topic"), _mostly(TOPICS, ODD_VALUES)),
-        st.tuples(st.just(b"data"), _mostly(st.binary(max_size=30), ODD_VALUES)),
-        st.tuples(st.just(b"id"), _mostly(st.sampled_from([b"1", b"urn:x", b"2"]), ODD_VALUES)),
+        st.tuples(st.just(b"topic"), mostly(TOPICS, ODD_VALUES)),
+        st.tuples(st.just(b"data"), mostly(st.binary(max_size=30), ODD_VALUES)),
+        st.tuples(st.just(b"id"), mostly(st.sampled_from([b"1", b"urn:x", b"2"]), ODD_VALUES)),
         st.tuples(st.just(b"type"), ODD_VALUES),
-        st.tuples(st.just(b"retry"), _mostly(st.sampled_from([b"1", b"86400000"]), ODD_VALUES)),
+        st.tuples(st.just(b"retry"), mostly(st.sampled_from([b"1", b"86400000"]), ODD_VALUES)),
         st.tuples(st.just(b"private"), ODD_VALUES),
         st.tuples(ODD_VALUES, ODD_VALUES),
     ),
@@ -141,14 +75,14 @@ def _joined(fields: Fields) -> bytes:
 
 # Characters that a field may hold (RFC 9110, section 5.5), and sometimes others; bytes that end a
 # field are put in by the mutations.
-FIELD_BYTES = _mostly(
+FIELD_BYTES = mostly(
     st.text(
         st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_categories=["Cc"]),
         max_size=20,
     ).map(lambda text: text.encode("latin-1")),
     st.binary(max_size=20).map(lambda value: value.translate(None, b"\r\n")),
 )
-FIELD_NAMES = _mostly(
+FIELD_NAMES = mostly(
     st.text("!#$%&'*+-.^_`|~09azAZ", min_size=1, max_size=8).map(str.encode),
     st.binary(min_size=1, max_size=8),
 )
@@ -185,7 +119,9 @@ COMMON_HEADERS = st.one_of(
     st.tuples(st.just(b"Referer"), ORIGINS | FIELD_BYTES),
     st.tuples(
         st.just(b"Cookie"),
-        TOKENS.map(lambda sent: b"a=b; mercureAuthorization=" + sent.translate(None, b"\r\n"))
+        st.tuples(
+            st.sampled_from([b"mercureAuthorization", b"__Secure-mercure_access_token"]), TOKENS
+        ).map(lambda sent: b"a=b; %b=%b" % (sent[0], sent[1].translate(None, b"\r\n")))
         | FIELD_BYTES,
     ),
     st.tuples(
@@ -267,19 +203,37 @@ def _mutated(draw: st.DrawFn, sent: bytes) -> bytes:
 
 
 @st.composite
+def _subscriptions(draw: st.DrawFn) -> Fields:
+    """Return the parameters of one version, and sometimes of both, or of none."""
+    name, others = draw(st.sampled_from([(b"topic", TOPIC_FIELDS), (b"match", MATCH_FIELDS)]))
+    fields = draw(QUERY_FIELDS)
+    if not draw(ONE_IN_EIGHT):
+        fields = [(name, TOPIC), *fields, *draw(others)]
+    if draw(ONE_IN_EIGHT):
+        fields += draw(MATCH_FIELDS)
+    return fields
+
+
+@st.composite
 def requests(draw: st.DrawFn, method: bytes) -> bytes:
     """Return the bytes of a request."""
     is_publish = method == b"POST"
-    target = draw(_mostly(st.just(PATH.encode()), PATHS))
-    fields = draw(QUERY_FIELDS)
-    if not is_publish and not draw(ONE_IN_EIGHT):
-        fields = [(b"topic", TOPIC), *fields]
+    target = draw(mostly(st.just(PATH.encode()), PATHS))
+    fields = draw(QUERY_FIELDS if is_publish else _subscriptions())
+    form: Fields = []
+    if method == b"QUERY":
+        at = draw(st.integers(0, len(fields)))
+        fields, form = fields[:at], fields[at:]
     if fields:
         target += b"?" + _joined(fields)
     headers: Fields = [(b"Host", b"hub.example")]
     if not draw(ONE_IN_EIGHT):
         headers.append((b"Authorization", b"Bearer " + draw(TOKENS).translate(None, b"\r\n")))
     body = b""
+    if form:
+        body = _joined(form)
+        if not draw(ONE_IN_EIGHT):
+            headers.append((b"Content-Type", FORM_TYPE))
     if is_publish:
         form = draw(FORM_FIELDS)
         if not draw(ONE_IN_EIGHT):
@@ -291,13 +245,13 @@ def requests(draw: st.DrawFn, method: bytes) -> bytes:
             body += b"&data=" + b"x" * draw(st.sampled_from([9_000, 20_000, 100_000]))
     headers += draw(MORE_HEADERS)
     framing: Fields = []
-    if is_publish or draw(ONE_IN_EIGHT):
+    if body or is_publish or draw(ONE_IN_EIGHT):
         framing, body = draw(_framed(body))
     first = b" ".join(
         (
-            draw(_mostly(st.just(method), METHODS)),
+            draw(mostly(st.just(method), METHODS)),
             target,
-            draw(_mostly(st.just(b"HTTP/1.1"), VERSIONS)),
+            draw(mostly(st.just(b"HTTP/1.1"), VERSIONS)),
         )
     )
     lines = [first, *(name + b": " + value for name, value in [*headers, *framing])]

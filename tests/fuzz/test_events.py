@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barestream.mercure.sse import Event, encode
+from barestream.mercure.topics import unseen_character
 from examples import share
 from exchange import ANSWER_SECONDS, HISTORY_EVENTS, Watched
 from parsers import PARSERS, Parsed, by_the_standard
@@ -30,8 +31,10 @@ IDS = st.builds(
     st.text(PRINTABLE, max_size=254),
 ).filter(lambda text: not text.startswith("#") and text != "earliest")
 TYPES = st.text(
-    CHARACTERS.filter(lambda character: character not in "\r\n"), min_size=1, max_size=255
-).filter(lambda text: not text.startswith("barestream."))
+    CHARACTERS.filter(lambda character: unseen_character(character) is None),
+    min_size=1,
+    max_size=255,
+).filter(lambda text: not text.startswith("barestream.") and text != "mercure")
 
 EVENTS = st.builds(
     Event,

@@ -22,21 +22,31 @@ def assert_answered(server: Watched, sent: bytes) -> None:
     server.assert_well()
 
 
-@share(0.25)
+@share(0.2)
 @given(requests(b"POST"))
 def test_any_publish_is_answered(server: Watched, sent: bytes) -> None:
     assert_answered(server, sent)
 
 
-@share(0.25)
+@share(0.2)
 @given(requests(b"GET"))
 def test_any_subscription_is_answered(server: Watched, sent: bytes) -> None:
     assert_answered(server, sent)
 
 
+@share(0.15)
+@given(requests(b"QUERY"))
+def test_any_subscription_with_a_body_is_answered(server: Watched, sent: bytes) -> None:
+    assert_answered(server, sent)
+
+
 @share(0.1)
 @given(
-    st.lists(requests(b"GET") | requests(b"POST") | st.binary(max_size=50), min_size=2, max_size=3)
+    st.lists(
+        requests(b"GET") | requests(b"QUERY") | requests(b"POST") | st.binary(max_size=50),
+        min_size=2,
+        max_size=3,
+    )
 )
 def test_requests_that_follow_others_on_a_connection_are_answered(
     server: Watched, sent: list[bytes]

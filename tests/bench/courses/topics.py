@@ -20,6 +20,7 @@ TEMPLATES = 100
 
 FEW = "100 topics"
 EXACT = "100 exact topics"
+MATCHED = "100 exact matchers"
 
 
 def course(stand: Stand, cache: Path) -> Course:  # noqa: ARG001 (ours needs no cache)
@@ -43,6 +44,26 @@ def course(stand: Stand, cache: Path) -> Course:  # noqa: ARG001 (ours needs no 
                     _job(stand, "100 URI templates", 100 * TEMPLATES, list(_templates())),
                 ],
                 _columns(EXACT),
+            ),
+            Table(
+                "URL Patterns: barestream alone, 5,000 streams of one matcher each, 50 want an "
+                "event",
+                [
+                    _job(stand, MATCHED, TEMPLATES, list(_one_topic_each("match"))),
+                    _job(
+                        stand,
+                        "100 URL Patterns of distinct prefixes",
+                        100 * TEMPLATES,
+                        list(_patterns("rooms")),
+                    ),
+                    _job(
+                        stand,
+                        "100 URL Patterns of one prefix",
+                        100 * TEMPLATES,
+                        list(_patterns(":kind")),
+                    ),
+                ],
+                _columns(MATCHED),
             ),
         ],
     )
@@ -97,9 +118,9 @@ def _many_topics() -> Iterator[Target]:
         yield _stream(_topics(first, SELECTORS), first, SELECTORS)
 
 
-def _one_topic_each() -> Iterator[Target]:
+def _one_topic_each(parameter: str = "topic") -> Iterator[Target]:
     for topic in range(TEMPLATES):
-        yield _stream(_topics(topic, 1), topic, 1)
+        yield _stream(_topics(topic, 1), topic, 1, parameter)
 
 
 def _templates() -> Iterator[Target]:
@@ -107,6 +128,15 @@ def _templates() -> Iterator[Target]:
     for nth in range(TEMPLATES):
         begin = _topic(f"{nth:05}")
         yield _stream([f"{begin}{{rest}}"], 100 * nth, 100)
+
+
+def _patterns(folder: str) -> Iterator[Target]:
+    """Yield patterns of the same topics as the templates; after a named folder no text is literal
+    for the index.
+    """
+    for nth in range(TEMPLATES):
+        pattern = f"https://bench.example/{folder}/{nth:05}*"
+        yield _stream([pattern], 100 * nth, 100, "match_urlpattern")
 
 
 def _topic(number: str) -> str:
@@ -117,6 +147,6 @@ def _topics(first: int, count: int) -> list[str]:
     return [_topic(f"{number:0{len(TOPIC)}}") for number in range(first, first + count)]
 
 
-def _stream(selectors: Iterable[str], first: int, count: int) -> Target:
-    query = urlencode([("topic", selector) for selector in selectors])
+def _stream(selectors: Iterable[str], first: int, count: int, parameter: str = "topic") -> Target:
+    query = urlencode([(parameter, selector) for selector in selectors])
     return Target(f"{PATH}?{query}", first, count)
