@@ -13,7 +13,7 @@ import pytest
 
 from support.clients.publisher import KEY, PATH, Publisher, token
 from support.clients.sse_client import SseClient
-from support.servers.served import following, until
+from support.servers.served import following, reading, until
 from support.servers.service import PATIENCE_SECONDS, Service, wait_for, whole_lines
 
 AUTHORIZATION = {"Authorization": f"Bearer {token()}"}
@@ -61,6 +61,18 @@ def test_the_largest_update_that_the_app_accepts_passes_nginx(hub: Service) -> N
     assert_problem(over, 413)
     far_over = httpx.post(hub.url + PATH, content=b"x" * 2_000_000, headers=headers, timeout=30)
     assert_problem(far_over, 413)
+
+
+def test_a_stream_that_is_asked_for_by_query_passes_nginx(hub: Service) -> None:
+    async def act() -> list[str]:
+        client = SseClient(hub.address, PATH, method="QUERY", form="match_urlpattern=/rooms/:id")
+        async with reading(client), Publisher(hub.url) as publisher:
+            assert client.status == 200
+            await publisher.publish("/rooms/1", data="1")
+            await until(lambda: client.events)
+        return [event.data for event in client.events]
+
+    assert asyncio.run(act()) == ["1"]
 
 
 def test_the_cors_headers_of_the_app_pass_nginx_once(hub: Service) -> None:

@@ -372,6 +372,12 @@ def test_with_the_app_away_streams_get_a_retry_delay_and_no_other_request_gets_a
         asked = [
             http.get("/events"),
             http.head("/events"),
+            http.request(
+                "QUERY",
+                "/.well-known/mercure",
+                content="match=a",
+                headers={"Content-Type": "application/x-www-form-urlencoded"},
+            ),
             http.get("/other", headers={"Accept": "text/event-stream"}),
         ]
         for answer in asked:
