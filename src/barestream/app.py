@@ -138,6 +138,7 @@ def create_app(settings: Settings | None = None) -> Application:
         for task in running:
             task.cancel()
         await asyncio.wait(running)
+        metrics.flush()
         await broker.close()
 
     info: dict[str, Any] = {STREAMS: streams}
@@ -161,8 +162,13 @@ def create_app(settings: Settings | None = None) -> Application:
     app.http_router.add({"POST"}, PATH, cors.allowing(publish))
     app.http_router.add({"QUERY"}, PATH, cors.allowing(subscribe))
     if Version.ONE in settings.versions:
-        metadata = ResourceMetadata(resource, verifying.advertised, settings.access_token_cookie)
-        app.http_router.add({"GET"}, resource.path, cors.allowing(metadata))
+        app.http_router.add(
+            {"GET"},
+            resource.path,
+            cors.allowing(
+                ResourceMetadata(resource, verifying.advertised, settings.access_token_cookie)
+            ),
+        )
     if not settings.bind:
         # Over TCP any client could send this request.
         app.http_router.add({"POST"}, END_STREAMS, EndStreams(streams))

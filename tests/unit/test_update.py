@@ -1,9 +1,12 @@
+import json
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from barestream.history.record import Place
-from barestream.history.update import Update
+from barestream.history.update import Update, topics_json
 from barestream.mercure.sse import Event, InvalidEventError
 
 
@@ -19,6 +22,12 @@ from barestream.mercure.sse import Event, InvalidEventError
 def test_text_that_utf_8_cannot_encode_is_refused(lone: Callable[[], Update]) -> None:
     with pytest.raises(InvalidEventError, match="UTF-8"):
         lone()
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))).map(tuple))
+def test_topics_are_written_as_json_without_spaces(topics: tuple[str, ...]) -> None:
+    written = json.dumps(topics, ensure_ascii=False, separators=(",", ":"))
+    assert topics_json(topics) == written.encode()
 
 
 def test_a_record_has_its_publishers_id_or_else_its_place() -> None:

@@ -29,6 +29,8 @@ class LoopLag:
         while True:
             due = self._now() + PERIOD_SECONDS
             await sleep(PERIOD_SECONDS)
+            # Other workers report the figures of this one too.
+            self._metrics.flush()
             # uvloop's timers count whole milliseconds, so one may fire early.
             self._note(max(0.0, self._now() - due))
 

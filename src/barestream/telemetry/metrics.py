@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from barestream.telemetry.metrics_folder import unchanging
+from barestream.telemetry.tally import Tally
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -26,7 +27,7 @@ class Metrics:
         streams: Open streams.
         paused: Those of them whose client reads more slowly than the stream sends.
         ended: Streams that ended, by reason.
-        published: Updates that the history accepted.
+        published: Updates that the history accepted; flushed by ``text`` and by ``flush``.
         refused: Publishes that were answered with an error, by status.
         failed: Publishes that the history did not accept, or may not have accepted, by the cause
             of the BrokerAwayError.
@@ -60,8 +61,12 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
-        self.published = Counter(
-            "barestream_updates_published", "Updates that the history accepted.", registry=registry
+        self.published = Tally(
+            Counter(
+                "barestream_updates_published",
+                "Updates that the history accepted.",
+                registry=registry,
+            )
         )
         self.refused = Counter(
             "barestream_publishes_refused",
@@ -151,12 +156,17 @@ class Metrics:
         self._delivered_events.inc(events)
         self._delivered_bytes.inc(size_bytes)
 
+    def flush(self) -> None:
+        """Have the figures of this process show all that it has counted."""
+        self.published.flush()
+
     def text(self) -> bytes:
         """Return the figures of all processes in Prometheus's text format.
 
         Raises:
             BusyFolderError: The counts of dead processes are being added up, for milliseconds.
         """
+        self.flush()
         folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         if folder is None:
             return generate_latest(self._registry)

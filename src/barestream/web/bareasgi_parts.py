@@ -36,8 +36,6 @@ PARTS = {
         "async _receive_request(self, receive)",
         "async _handle_request(self, receive, request_event)",
         "async _send_response(self, receive, send, response)",
-        # Called in place of _send_response, whose loop also waits for the client to leave.
-        "async _send_response_events(self, send, response)",
         "scope",
         # Set too: around each handler whose request has an unread body.
         "handler",
