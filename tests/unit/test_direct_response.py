@@ -19,8 +19,9 @@ class Flow:
 
 
 class Cycle:
-    def __init__(self, http_version: str) -> None:
+    def __init__(self, http_version: str, transport: Any) -> None:
         self.scope = {"http_version": http_version}
+        self.transport = transport
         self.chunked_encoding: bool | None = None
         self.disconnected = False
 
@@ -66,13 +67,15 @@ class Connection:
         self.client.setblocking(False)
         self.transport = Transport(self.ours)
         self.direct_response: DirectResponse | None = None
+        # What uvicorn writes the head to.
+        self.cycle: Any = None
         self.is_half_closed = False
 
     def response(self, http_version: str = "1.1", *, has_left: bool = False) -> DirectResponse:
-        cycle: Any = Cycle(http_version)
-        cycle.disconnected = has_left
+        self.cycle = Cycle(http_version, self.transport)
+        self.cycle.disconnected = has_left
         protocol: Any = self
-        return Protocol.open_response(protocol, cycle)
+        return Protocol.open_response(protocol, self.cycle)
 
     def arrived(self) -> bytes:
         """Return the bytes that have reached the client and that it has not read."""
@@ -109,6 +112,31 @@ def test_a_frame_reaches_the_client_at_once(connection: Connection) -> None:
     response.write(ONE)
     assert connection.arrived() == ONE.chunk
     assert response.pending_bytes == 0
+
+
+def test_the_head_goes_with_the_first_frame_by_one_write(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Any] = []
+    monkeypatch.setattr(os, "write", lambda _, data: written.append(data) or len(data))
+    response = connection.response()
+    connection.cycle.transport.write(b"head ")
+    for each in (ONE, TWO):
+        response.write(each)
+    connection.cycle.transport.write(b"end")
+    assert written == [b"head " + ONE.chunk, TWO.chunk]
+    assert connection.transport.held == [b"end"]
+
+
+def test_the_head_of_a_response_without_a_frame_is_written_before_its_end(
+    connection: Connection,
+) -> None:
+    response = connection.response()
+    connection.cycle.transport.write(b"head ")
+    response.close()
+    connection.loop.call_later(0, connection.transport.let_go)
+    connection.loop.run_until_complete(response.over())
+    assert connection.arrived() == b"head "
 
 
 def test_http_1_0_gets_bare_bodies(connection: Connection) -> None:

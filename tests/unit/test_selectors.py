@@ -307,6 +307,12 @@ def test_matching_any_needs_one_matched_topic_and_matching_all_needs_every_one()
     assert not done(selectors.matching_all(["a", "b"], UNBOUNDED))
 
 
+def test_topics_are_named_by_a_star_or_by_themselves() -> None:
+    assert Selectors(["*"]).names_all(["a", "b"])
+    assert Selectors(["a", "b", "{x}"]).names_all(["b", "a"])
+    assert not Selectors(["a", "{x}"]).names_all(["a", "b"])
+
+
 def test_without_selectors_or_without_topics_nothing_matches() -> None:
     assert not Selectors([]).match("")
     assert not done(Selectors(["*"]).matching_any([], UNBOUNDED))

@@ -1,12 +1,15 @@
 """The names that this project's server and an application use in ASGI's scopes."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import Protocol
 
 from barestream.delivery.writer import Writer
 
 # The key of the server's extension in an ASGI scope's "extensions".
 EXTENSION = "barestream.response"
+
+# The key of another one, which requests with a body have once it has come: a SendWhole.
+ANSWER = "barestream.answer"
 
 # The key in an ASGI scope's "extensions" that the server sets once the whole body has come.
 WHOLE_BODY = "barestream.whole_body"
@@ -27,6 +30,15 @@ class OpenResponse(Writer, Protocol):
         """Wait until the response may end: it was closed and its bytes have left, or the client
         has gone.
         """
+
+
+class SendWhole(Protocol):
+    """A coroutine function of the server, at ``scope["extensions"]["barestream.answer"]``."""
+
+    def __call__(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes
+    ) -> Awaitable[None]:
+        """Send an answer by one write, in place of the ASGI sends."""
 
 
 class Drain(Protocol):

@@ -119,6 +119,10 @@ class Selectors:
             or any(expression.match(topic) for expression in self.expressions)
         )
 
+    def names_all(self, topics: Sequence[str]) -> bool:
+        """Return whether every topic is matched without a trial of an expression."""
+        return bool(topics) and (self.everything or self.exact.keys() >= {*topics})
+
     def matching_any(self, topics: Sequence[str], budget: Budget) -> Generator[None, None, bool]:
         """Find out, in the budget's slices, whether at least one of the topics is matched."""
         if topics and (self.everything or not self.exact.keys().isdisjoint(topics)):

@@ -3,15 +3,17 @@
 nginx has the same limits; without nginx (BARESTREAM_BIND) clients connect here directly.
 """
 
+from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar
 
 import httptools
 
-from barestream.asgi.contract import WHOLE_BODY
+from barestream.asgi.contract import ANSWER, WHOLE_BODY
 from barestream.asgi.problem import CONTENT_TYPE, content
 from barestream.server import request_head
 from barestream.server.connections_state import ConnectionsState
+from barestream.server.held_transport import send_whole
 from barestream.server.request_head import RequestRefusedError
 from barestream.server.uvicorn_parts import HttpToolsProtocol, RequestResponseCycle
 
@@ -194,7 +196,9 @@ class BoundedProtocol(HttpToolsProtocol):
             if self.parser.should_upgrade():
                 # Its body is still to come.
                 return
-            self.cycle.scope.setdefault("extensions", {})[WHOLE_BODY] = {}
+            extensions: dict[str, Any] = self.cycle.scope.setdefault("extensions", {})
+            extensions[WHOLE_BODY] = {}
+            extensions[ANSWER] = partial(send_whole, self.cycle)
         super().on_message_complete()
         self._unparsed_bytes = 0
         self.server_state.awaited.end(self)

@@ -13,6 +13,7 @@ from barestream.asgi.contract import EXTENSION
 from barestream.delivery.writer import nothing
 from barestream.mercure.sse import Frame
 from barestream.server.bounded_protocol import BoundedProtocol
+from barestream.server.held_transport import HeldTransport
 from barestream.server.kernel_queue import untaken_bytes
 from barestream.server.uvicorn_parts import RequestResponseCycle
 
@@ -29,12 +30,14 @@ class DirectResponse:
     Args:
         transport: The transport of the connection.
         over: A future that is done once the response is over.
+        held: Has the response's head, which goes with the first frame.
         is_chunked: Whether the body is sent in chunks.
         paused: Whether more bytes than the transport's mark wait there.
     """
 
     __slots__ = (
         "_fd",
+        "_held",
         "_is_behind_transport",
         "_is_chunked",
         "_over",
@@ -47,6 +50,7 @@ class DirectResponse:
         self,
         transport: asyncio.Transport,
         over: asyncio.Future[None],
+        held: HeldTransport,
         *,
         is_chunked: bool,
         paused: bool,
@@ -61,6 +65,7 @@ class DirectResponse:
             self._fd = transport.get_extra_info("socket").fileno()
         self._is_chunked = is_chunked
         self._over = over
+        self._held: HeldTransport | None = held
 
     @property
     def pending_bytes(self) -> int:
@@ -76,6 +81,9 @@ class DirectResponse:
     def write(self, frame: Frame) -> bool:
         """Send a frame; return False if the connection is closing and nothing was sent."""
         data = frame.chunk if self._is_chunked else frame.body
+        if self._held is not None:
+            data = self._held.take() + data
+            self._held = None
         if self._is_behind_transport:
             if self._transport.is_closing() or self._over.done():
                 # uvloop raises on a transport that is closed, or has ended its output.
@@ -121,6 +129,9 @@ class DirectResponse:
 
     async def over(self) -> None:
         """Wait until the response was closed and its bytes have left, or the client has gone."""
+        if self._held is not None:
+            self._held.flush()
+            self._held = None
         await self._over
         # The stream stays open until its bytes have left, so that a client that does not read can
         # still be cut.
@@ -164,9 +175,12 @@ class Protocol(BoundedProtocol):
             # uvicorn would send chunks, which a client of HTTP/1.0 cannot read (RFC 9112, section
             # 6.1). The end of the connection ends this body.
             cycle.chunked_encoding = False
+        held = HeldTransport(cycle.transport)
+        cycle.transport = held  # type: ignore[assignment]
         response = self.direct_response = DirectResponse(
             self.transport,
             self.loop.create_future(),
+            held,
             is_chunked=is_chunked,
             paused=self.flow.write_paused,
         )

@@ -143,9 +143,9 @@ class TokenSettings(BaseModel):
         return name
 
     @property
-    def versions(self) -> frozenset[Version]:
+    def versions(self) -> tuple[Version, ...]:
         """The versions of ``protocols``."""
-        return frozenset(map(Version, split(self.protocols)))
+        return tuple(map(Version, split(self.protocols)))
 
     @property
     def public_origins(self) -> list[str]:

@@ -9,12 +9,13 @@ bareASGI also waits for the whole body before it answers, so a client without a 
 read megabytes. Only this module avoids both, by overriding methods of bareASGI that are not public.
 """
 
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
 from bareasgi import HttpRequest, HttpResponse
 
-from barestream.asgi.contract import WHOLE_BODY
+from barestream.asgi.contract import ANSWER, WHOLE_BODY
 from barestream.web import bareasgi_parts
 from barestream.web.bareasgi_parts import HttpDisconnectError, HttpInstance, HttpInternalError
 from barestream.web.event_stream import StreamResponse
@@ -48,7 +49,11 @@ class _Instance(HttpInstance):
 
     async def _handle_request(self, receive: Any, request_event: Any) -> Any:
         if not request_event["more_body"]:
-            return await super()._handle_request(receive, request_event)
+            # bareASGI would make a queue for the pieces of the body, which takes 5 % of a publish.
+            body_of_one = _once(request_event["body"])
+            return await self.handler(
+                HttpRequest(self.scope, self.info, {}, self.matches, body_of_one)
+            )
         body = UnreadBody(receive)
         handler = self.handler
 
@@ -60,14 +65,21 @@ class _Instance(HttpInstance):
 
     def _send_response(self, receive: Any, send: Any, response: Any) -> Any:
         if not isinstance(response, StreamResponse):
-            return _send(send, response)
+            return self._send_short(send, response)
         if response.is_direct:
             return response.respond(send)
         return super()._send_response(receive, send, response)
 
+    async def _send_short(self, send: Any, response: HttpResponse) -> None:
+        status, headers = response.status, response.headers or []
+        body = b"".join([piece async for piece in response.body]) if response.body else b""
+        extensions: Any = self.scope.get("extensions") or {}
+        if ANSWER in extensions:
+            await extensions[ANSWER](status, headers, body)
+            return
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
-async def _send(send: Any, response: HttpResponse) -> None:
-    headers = response.headers or []
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    body = b"".join([piece async for piece in response.body]) if response.body else b""
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body

@@ -36,7 +36,7 @@ PARTS = {
         "async _receive_request(self, receive)",
         "async _handle_request(self, receive, request_event)",
         "async _send_response(self, receive, send, response)",
-        "scope",
+        *("info", "matches", "scope"),
         # Set too: around each handler whose request has an unread body.
         "handler",
     ),

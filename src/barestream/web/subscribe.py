@@ -23,9 +23,8 @@ from barestream.web.refusals import Refused, bad_request
 from barestream.web.selector_reader import SelectorReader
 from barestream.web.stream_request import StreamRequest
 
-# The parameter, and the answer's header for the last event id, of each version.
+# The parameter of each version.
 _PARAMETERS = {Version.ZERO: "topic", Version.ONE: "match"}
-_ID_HEADERS = {Version.ZERO: b"last-event-id", Version.ONE: b"mercure-last-event-id"}
 
 
 class Subscribe:
@@ -74,7 +73,8 @@ class Subscribe:
         lasts_seconds = self._authorization.lasts_seconds(bearer, self._now())
         feed, heartbeat_events = self._tail.feed, asked.heartbeat_events
         following = Following(feed, start, heartbeat_events, subscription, lasts_seconds)
-        return follow(request, following, _ID_HEADERS[version])
+        is_zero = version is Version.ZERO
+        return follow(request, following, b"last-event-id" if is_zero else b"mercure-last-event-id")
 
     def _version(self, asked: StreamRequest) -> Version:
         version = asked.version
