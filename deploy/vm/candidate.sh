@@ -64,15 +64,21 @@ last_words() {
 socket() { echo "$(sockets)/$(other)/0.sock"; }
 
 # token KIND: print a token for the smoke test. KIND is TOKEN to publish or SUBSCRIBER_TOKEN to
-# subscribe; without that key it prints nothing.
+# subscribe. It prints nothing without that key; and in Mercure 1.0 alone without an issuer, or without
+# BARESTREAM_RESOURCE_IDENTIFIER, because the smoke test on the VM comes to no public URL.
 token() {
     docker exec "$(container "$(other)")" sh -euc '
         [ -n "${BARESTREAM_'"$1"'_KEY-}${BARESTREAM_'"$1"'_KEY_FILE-}" ] || exit 0
         export BARESTREAM_TOKEN_KEY="${BARESTREAM_'"$1"'_KEY-}"
         export BARESTREAM_TOKEN_KEY_FILE="${BARESTREAM_'"$1"'_KEY_FILE-}"
         export BARESTREAM_TOKEN_ALGORITHM="${BARESTREAM_'"$1"'_ALGORITHM:-HS256}"
-        exec barestream token --publish "barestream/smoke/{+any}" \
-            --subscribe "barestream/smoke/{+any}" --minutes 15'
+        case ${BARESTREAM_PROTOCOLS:-0.x} in
+            *0.x*) exec barestream token --publish "barestream/smoke/{+any}" \
+                --subscribe "barestream/smoke/{+any}" --minutes 15 ;;
+        esac
+        [ -n "${BARESTREAM_ISSUER-}" ] && [ -n "${BARESTREAM_RESOURCE_IDENTIFIER-}" ] || exit 0
+        exec barestream token --protocol 1.0 --publish-pattern "barestream/smoke/*" \
+            --subscribe-pattern "barestream/smoke/*" --minutes 15'
 }
 
 # End the streams of the app that does not serve, evenly over BARESTREAM_DRAIN_SECONDS, and remove it.

@@ -15,6 +15,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from barestream.mercure.access_tokens import sign_access_token
+from barestream.mercure.matchers import Matcher
 from support.clients.publisher import KEY, PATH, token
 from support.servers.service import PATIENCE_SECONDS, ROOT, Service, free_port, wait_for
 
@@ -79,6 +81,23 @@ def test_a_working_service_passes_within_3_s(hub: Service) -> None:
 def test_a_token_that_covers_only_the_topics_of_the_smoke_test_is_enough(hub: Service) -> None:
     narrow = token(("barestream/smoke/{run}",), ("barestream/smoke/{run}",))
     assert smoke(f"{hub.url}/", "--token", narrow).returncode == 0
+
+
+def test_a_service_of_mercure_1_0_alone_passes_with_an_access_token() -> None:
+    url = "https://example.com/.well-known/mercure"
+    with Service(
+        token_key=KEY,
+        workers=1,
+        protocols="1.0",
+        issuer="https://example.com",
+        resource_identifier=url,
+    ) as service:
+        claims = {"iss": "https://example.com", "aud": url, "exp": time.time() + 60}
+        covered = [Matcher("barestream/smoke/*", "urlpattern")]
+        access_token = sign_access_token(KEY, "HS256", claims, covered, covered)
+        done = smoke(service.url, token=access_token)
+        assert done.returncode == 0, done.stderr
+        assert steps(done)[-1] == f"all is well at {service.url}"
 
 
 def test_a_worker_is_tested_on_its_own_socket(hub: Service) -> None:
