@@ -1,6 +1,7 @@
 """The command ``barestream token``."""
 
 import asyncio
+import json
 import sys
 import time
 import uuid
@@ -10,10 +11,10 @@ from pathlib import Path
 
 import click
 
-from barestream.mercure.access_tokens import sign_access_token
+from barestream.mercure.access_tokens import MOST_TOKEN_PATTERNS, sign_access_token
 from barestream.mercure.bearer import Bearer
 from barestream.mercure.keys import InvalidKeyError
-from barestream.mercure.matchers import EXACT, URL_PATTERN, Matcher
+from barestream.mercure.matchers import EXACT, URL_PATTERN, InvalidMatcherError, Matcher, selectors
 from barestream.mercure.patterns import Patterns
 from barestream.mercure.signatures import InvalidTokenError, unverified, version_of
 from barestream.mercure.tokens import sign
@@ -24,6 +25,12 @@ from barestream.settings.settings import Settings, load
 from barestream.telemetry.metrics import Metrics
 from barestream.verifying import Verifying, hub_url
 from barestream.web.authorization import Verifiers
+
+# The settings that say what the aud of access tokens names.
+_AUDIENCE = ("resource_identifier", "public_urls")
+
+# The claims that are texts, beside the topics.
+_TEXTS = ("iss", "aud", "sub", "client_id", "jti")
 
 # An access token needs an end.
 _ACCESS_TOKEN_MINUTES = 60.0
@@ -105,8 +112,11 @@ def token(  # noqa: PLR0913, PLR0917 (one for each option)
         _explain(sys.stdin.read().strip() if explain == "-" else explain)
         return
     if protocol == Version.ZERO.value:
-        if publish_pattern or subscribe_pattern:
-            raise click.UsageError("URL Patterns are of Mercure 1.0: add --protocol 1.0.")
+        if publish_pattern or subscribe_pattern or issuer or audience or subject or client_id:
+            raise click.UsageError(
+                "--issuer, --audience, --subject, --client-id and URL Patterns are of Mercure 1.0: "
+                "add --protocol 1.0."
+            )
         click.echo(signed(publish, subscribe, minutes, key_file, "give --key-file"))
         return
     found = settings_or_exit("token_key", "token_algorithm", "issuer", *_AUDIENCE)
@@ -126,14 +136,14 @@ def token(  # noqa: PLR0913, PLR0917 (one for each option)
         "jti": str(uuid.uuid4()),
     }
     key = _signing_key(found, key_file, "give --key-file")
+    publishes = _matchers(publish, publish_pattern)
+    subscribes = _matchers(subscribe, subscribe_pattern)
     try:
-        made = sign_access_token(
-            key,
-            found.token_algorithm,
-            claims,
-            _matchers(publish, publish_pattern),
-            _matchers(subscribe, subscribe_pattern),
-        )
+        for matchers in (publishes, subscribes):
+            selectors(matchers, _patterns(found), MOST_TOKEN_PATTERNS)
+        made = sign_access_token(key, found.token_algorithm, claims, publishes, subscribes)
+    except InvalidMatcherError as error:
+        raise click.UsageError(f"The token's topics: {error}.") from None
     except InvalidKeyError as error:
         sys.exit(f"The key cannot sign a token: {error}")
     click.echo(made)
@@ -172,9 +182,6 @@ def settings_or_exit(*names: str) -> Settings:
         sys.exit(str(error))
 
 
-_AUDIENCE = ("resource_identifier", "public_urls")
-
-
 def _audiences(found: Settings) -> Iterator[str]:
     if found.resource_identifier:
         yield found.resource_identifier
@@ -189,6 +196,10 @@ def _matchers(exact: tuple[str, ...], patterns: tuple[str, ...]) -> list[Matcher
     ]
 
 
+def _patterns(found: Settings) -> Patterns:
+    return Patterns(hub_url(found), 2 * MOST_TOKEN_PATTERNS)
+
+
 def _signing_key(found: Settings, key_file: Path | None, otherwise: str) -> str:
     if key_file:
         return key_file.read_text().rstrip("\r\n")
@@ -198,28 +209,19 @@ def _signing_key(found: Settings, key_file: Path | None, otherwise: str) -> str:
 
 
 def _explain(token: str) -> None:
-    """Print what a token allows, by the settings of the environment; exit with 1 if nothing."""
+    """Print what a token allows by the environment's settings; exit with 1 if it is refused."""
     found = settings_or_exit()
     version = version_of(token)
-    try:
-        header, claims = unverified(token)
-    except InvalidTokenError as error:
-        sys.exit(str(error))
-    kind = header.get("typ")
-    click.echo(f"version: {version.value} (typ {'is not set' if kind is None else kind})")
-    click.echo(f"signed with: {header.get('alg')}, kid {header.get('kid', 'not set')}")
-    for name in ("iss", "aud", "sub", "client_id", "jti"):
-        if name in claims:
-            click.echo(f"{name}: {claims[name]}")
-    for name in ("iat", "nbf", "exp"):
-        if name in claims:
-            click.echo(f"{name}: {_readable_time(claims[name])}")
+    click.echo(f"version: {version.value}")
+    _show_content(token)
     if version not in found.versions:
         sys.exit(f"refused: tokens of Mercure {version.value} are off (BARESTREAM_PROTOCOLS)")
-    verifying = Verifying(found, Patterns(hub_url(found), found.url_patterns), Metrics())
+    verifying = Verifying(found, _patterns(found), Metrics())
     if version is Version.ONE:
         for keys in verifying.fetched:
             asyncio.run(keys.refresh())
+            if keys.why:
+                click.echo(f"the keys of {keys.issuer} cannot be read: {keys.why}")
     is_accepted = False
     for verifiers, does in ((verifying.publishers, "publish to"), (verifying.subscribers, "read")):
         try:
@@ -231,6 +233,21 @@ def _explain(token: str) -> None:
         click.echo(f"may {does}: {', '.join(topics) or 'nothing'}")
         is_accepted = True
     sys.exit(0 if is_accepted else 1)
+
+
+def _show_content(token: str) -> None:
+    """Print what a token contains; exit with the reason if it cannot be read."""
+    try:
+        header, claims = unverified(token)
+    except InvalidTokenError as error:
+        sys.exit(str(error))
+    for part, names in ((header, ("typ", "alg", "kid")), (claims, _TEXTS)):
+        for name in names:
+            if name in part:
+                click.echo(f"{name}: {_shown(part[name])}")
+    for name in ("iat", "nbf", "exp"):
+        if name in claims:
+            click.echo(f"{name}: {_readable_time(claims[name])}")
 
 
 def _verified(verifiers: Verifiers, version: Version, token: str, found: Settings) -> Bearer:
@@ -249,11 +266,16 @@ def _verified(verifiers: Verifiers, version: Version, token: str, found: Setting
     raise InvalidTokenError(why)
 
 
+def _shown(value: object) -> str:
+    """Return a claim as text. Nobody has checked it, so it may have control characters."""
+    return value if isinstance(value, str) and value.isprintable() else json.dumps(value)
+
+
 def _readable_time(seconds: object) -> str:
     try:
         moment = datetime.fromtimestamp(float(str(seconds)), UTC)
     except (ValueError, OverflowError, OSError):
-        return f"{seconds} (not a time)"
+        return f"{_shown(seconds)} (not a time)"
     away = moment.timestamp() - time.time()
     when = f"in {away:.0f} s" if away > 0 else f"{-away:.0f} s ago"
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC ({when})"

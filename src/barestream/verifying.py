@@ -76,12 +76,14 @@ class Verifying:
     def _of_settings(self) -> Iterator[_Source]:
         """Yield the issuer whose keys are those of 0.x."""
         issuer = self._settings.issuer
-        for role in ROLES if issuer else ():
+        if issuer is None:
+            return
+        for role in ROLES:
             if keys := self._keys(role):
-                yield _Source(issuer or "", frozenset({role}), StaticKeys(Keys(*keys)))
+                yield _Source(issuer, frozenset({role}), StaticKeys(Keys(*keys)))
 
     def _of_file(self, issuer: Issuer, metrics: Metrics) -> _Source:
-        if issuer.advertise:
+        if issuer.advertise and issuer.id not in self.advertised:
             self.advertised.append(issuer.id)
         keys: KeySource
         if issuer.jwks_uri is not None:

@@ -136,6 +136,11 @@ def test_an_issuer_that_is_not_there_is_named_as_the_cause() -> None:
         fetch(url)
 
 
+def test_an_address_that_cannot_be_encoded_is_no_answer() -> None:
+    with pytest.raises(NoKeysError, match="Unicode"):
+        fetch("http://a..b/")
+
+
 def test_a_hub_follows_its_issuers_keys_and_an_issuer_away_costs_only_its_own_tokens(
     issuer: Issuer, tmp_path: Path
 ) -> None:

@@ -248,7 +248,7 @@ def test_a_publisher_without_a_token_is_refused() -> None:
 def test_without_a_key_every_publisher_is_refused(headers: Headers) -> None:
     status, challenge, detail = refused(publishing(KEYLESS), request(headers))
     assert (status, challenge) == (403, None)
-    assert detail == "Publishing is off: BARESTREAM_TOKEN_KEY is not set."
+    assert detail.startswith("Publishing is off: the hub has no key")
 
 
 def test_without_a_key_a_token_of_a_subscriber_cannot_be_verified() -> None:
@@ -452,13 +452,13 @@ def test_the_identifier_is_that_of_the_requests_origin_if_that_is_a_public_one(
 
 def test_without_an_identifier_or_an_issuer_an_access_token_cannot_be_verified() -> None:
     for hub, told in (
-        (OPEN, "BARESTREAM_RESOURCE_IDENTIFIER"),
-        (authorization(keys=Verifiers(verifiers().zero)), "BARESTREAM_ISSUER"),
+        (OPEN, "BARESTREAM_RESOURCE_IDENTIFIER, or BARESTREAM_PUBLIC_URLS with this origin"),
+        (authorization(keys=Verifiers(verifiers().zero)), "BARESTREAM_ISSUER or"),
     ):
         for authorize in (publishing(hub), subscribing(hub, Version.ONE)):
             status, _, detail = refused(authorize, request([*OWN, bearer_header(D)]))
             assert status == 401
-            assert f"{told}" in detail
+            assert told in detail
 
 
 @pytest.mark.parametrize(("on", "off", "token"), [("0.x", "1.0", D), ("1.0", "0.x", A)])

@@ -75,6 +75,8 @@ def test_issuers_have_a_key_a_file_with_one_or_an_address(tmp_path: Path) -> Non
         ("[[issuer]]\nid = 'a'\njwks_uri = 'http://127.0.0.1@evil.example/'", "an https URI"),
         ("[[issuer]]\nid = 'a'\njwks_uri = 'file:///etc/passwd'", "expected an https URI"),
         ("[[issuer]]\nid = 'a'\njwks_uri = 'https://a'\nroles = ['admin']", "roles: expected an"),
+        ("[[issuer]]\nid = 'a'\njwks_uri = 'https://a'\nroles = []", "roles: expected an"),
+        ("[[issuer]]\nid = 'a'\njwks_uri = 'https://a/kéys'", "expected an https URI"),
         ("[[issuer]]\nid = 'a'\njwks_uri = 'https://a'\nadvertise = 'no'", "true or false"),
         ("[[issuer]]\nid = 'a'\njwks = 'https://a'", "jwks: expected only id, algorithm"),
         ("[[issuer]]\nid = 'a'\njwks_uri = 'https://a'\n" * 2, "two entries are for a"),

@@ -96,6 +96,14 @@ def test_requests_make_it_read_at_most_once_a_minute() -> None:
 
 def test_requests_at_the_same_time_wait_for_one_read() -> None:
     world = World()
+    fetch = world.fetch
+
+    def slow() -> str:
+        # By the end of the read another one would be due.
+        world.now += LEAST_SECONDS
+        return fetch()
+
+    world.keys._fetch = slow
 
     async def ask() -> list[bool]:
         return await asyncio.gather(*(world.keys.refresh() for _ in range(5)))
@@ -126,8 +134,13 @@ def test_while_an_issuer_is_away_its_earlier_keys_count(
     assert world.keys.keys is None
     assert not world.is_current
     assert world.pauses == [FIRST_RETRY_SECONDS, 2 * FIRST_RETRY_SECONDS, 4 * FIRST_RETRY_SECONDS]
-    world.run(key_set("first"), fault, key_set("second"))
-    assert world.keys.keys is not None
+    world.run(key_set("first"))
+    first = world.keys.keys
+    assert first is not None
+    world.run(fault)
+    assert world.keys.keys is first
+    world.run(key_set("second"))
+    assert world.keys.keys is not first
     assert world.is_current
     told = [record.message for record in caplog.records if record.levelno >= logging.INFO]
     assert told == [

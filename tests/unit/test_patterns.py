@@ -107,6 +107,11 @@ def test_the_index_finds_every_pattern_that_matches(pattern: str, topic: str) ->
         "/" + "/".join(f":a{n}" for n in range(MOST_PARTS + 1)),
         "/" + "(a)-" * (MOST_PARTS + 1),
         "/" + "a" * 2048,
+        "/:a(.{20}?{60})",
+        "/:a((?:.{15})+{100})",
+        r"/:a(\S{60}?{100})",
+        r"/(\S{255})",
+        r"/([\W\S]{255})",
         r"/(\p{L})",
         "/((?R))",
         "/([[:alpha:]])",
@@ -142,6 +147,14 @@ def test_beyond_the_bound_only_patterns_that_are_held_already_are_given() -> Non
     gc.collect()
     # Patterns that nobody holds make room.
     assert bounded.get("/c/:b")
+
+
+def test_a_cache_that_holds_patterns_is_cleared_before_one_is_refused() -> None:
+    bounded = patterns(2)
+    remembered = [bounded.get("/a/:b"), bounded.get("/b/:b")]
+    bounded.add_cache(remembered.clear)
+    assert bounded.get("/c/:b")
+    assert remembered == []
 
 
 def test_exact_matchers_are_neither_templates_nor_patterns() -> None:

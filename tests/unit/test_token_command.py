@@ -3,6 +3,7 @@
 import re
 import time
 
+import jwt
 import pytest
 from click.testing import CliRunner, Result
 
@@ -80,17 +81,30 @@ def test_what_an_access_token_lacks_is_said(
     assert told in result.output
 
 
-def test_a_token_of_0_x_has_no_url_patterns() -> None:
-    result = run("--publish-pattern", "/a/:b")
+@pytest.mark.parametrize("option", ["--publish-pattern", "--audience", "--client-id"])
+def test_the_options_of_1_0_need_that_protocol(option: str) -> None:
+    result = run(option, "/a/:b")
     assert result.exit_code == 2
     assert "add --protocol 1.0" in result.output
+
+
+def test_no_token_is_made_that_the_hub_would_refuse_for_its_topics() -> None:
+    result = run("--protocol", "1.0", "--publish-pattern", "(")
+    assert result.exit_code == 2
+    assert "not a valid URL Pattern" in result.output
+
+
+def test_claims_that_nobody_checked_are_shown_without_control_characters() -> None:
+    token = jwt.encode({"iss": "a\x1b[31m\ud800", "exp": "\x1b"}, KEY, "HS256")
+    output = run("--explain", token).output
+    assert 'iss: "a\\u001b[31m\\ud800"\nexp: "\\u001b" (not a time)\n' in output
 
 
 def test_a_token_is_explained() -> None:
     token = made("--protocol", "1.0", "--publish", "a", "--publish", "b", "--subscribe", "*")
     explained = run("--explain", token)
     assert explained.exit_code == 0
-    assert "version: 1.0 (typ at+jwt)\n" in explained.output
+    assert "version: 1.0\ntyp: at+jwt\nalg: HS256\n" in explained.output
     assert f"iss: {ISSUER}\naud: {RESOURCE}\n" in explained.output
     assert re.search(r"exp: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC \(in 3\d{3} s\)", explained.output)
     assert "may publish to: a, b\nmay read: *\n" in explained.output
@@ -100,7 +114,7 @@ def test_a_token_is_explained() -> None:
 def test_a_token_of_0_x_is_explained() -> None:
     explained = run("--explain", made("--publish", "a/{b}"))
     assert explained.exit_code == 0
-    assert "version: 0.x (typ JWT)\n" in explained.output
+    assert "version: 0.x\ntyp: JWT\n" in explained.output
     assert "may publish to: a/{b}\nmay read: nothing\n" in explained.output
 
 

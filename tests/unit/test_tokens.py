@@ -298,13 +298,13 @@ def test_a_signature_verifies_only_whole_and_only_for_its_own_payload(
         with pytest.raises(InvalidTokenError) as caught:
             verified(forged, public, algorithm)
         assert str(caught.value) in {
-            "The token's signature is not that of the hub's key.",
+            "The token's signature is not that of its key.",
             "The token is not a JWT.",
         }
 
 
 def test_a_token_signed_with_another_key_of_the_same_kind_is_refused() -> None:
-    with pytest.raises(InvalidTokenError, match="signature is not that of the hub's key"):
+    with pytest.raises(InvalidTokenError, match="signature is not that of its key"):
         verified(sign("t" * 64, "HS256", [], [], None))
 
 

@@ -28,6 +28,8 @@ RESERVED = [
     "https:?a",
     "HTTPS:#a",
     " ?a",
+    " ",
+    "https: ",
     "/.well-known/mercure?a#b",
 ]
 

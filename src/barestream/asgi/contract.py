@@ -8,7 +8,8 @@ from barestream.delivery.writer import Writer
 # The key of the server's extension in an ASGI scope's "extensions".
 EXTENSION = "barestream.response"
 
-# The key of another one, which requests with a body have once it has come: a SendWhole.
+# The key of a second extension, a SendWhole. Only a request with a body has it, once the whole body
+# has come: it is for the answers to publishes.
 ANSWER = "barestream.answer"
 
 # The key in an ASGI scope's "extensions" that the server sets once the whole body has come.

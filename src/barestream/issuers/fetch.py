@@ -28,7 +28,10 @@ _OPENER = urllib.request.build_opener(_NoRedirect)
 
 
 def fetch(uri: str) -> str:
-    """Return the text at a URI. This blocks, for little longer than ANSWER_SECONDS.
+    """Return the text at a URI.
+
+    This blocks, for at most ANSWER_SECONDS for the body, and before it for as long for the
+    connection to each address of the host, and for each line of the head.
 
     Args:
         uri: An https URI, or an http URI of this machine itself.
@@ -58,3 +61,6 @@ def fetch(uri: str) -> str:
         raise NoKeysError(f"{type(reason).__name__}: {reason}") from None
     except UnicodeDecodeError:
         raise NoKeysError("the answer is not UTF-8") from None
+    except ValueError as error:
+        # The address cannot be encoded, such as http://a..b/.
+        raise NoKeysError(f"{type(error).__name__}: {error}") from None

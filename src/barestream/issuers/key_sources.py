@@ -49,7 +49,9 @@ class FetchedKeys:
         metrics: Where the outcome of each read is shown.
 
     Attributes:
+        issuer: The issuer's identifier.
         keys: The issuer's keys; None as long as none were read.
+        why: Why the last read failed; empty if it did not.
     """
 
     def __init__(
@@ -61,14 +63,14 @@ class FetchedKeys:
         metrics: Metrics,
     ) -> None:
         self.keys: Keys | None = None
-        self._issuer = issuer
+        self.issuer = issuer
         self._algorithm = algorithm
         self._fetch = fetch
         self._now = now
         self._current = metrics.issuer_current.labels(issuer)
         self._current.set(0)
         self._text = ""
-        self._why = ""
+        self.why = ""
         self._asked_at = -LEAST_SECONDS
         self._asking = asyncio.Lock()
 
@@ -78,7 +80,7 @@ class FetchedKeys:
         while True:
             async with self._asking:
                 await self._read()
-            if self._why:
+            if self.why:
                 await sleep(retry_seconds)
                 retry_seconds = min(2 * retry_seconds, MOST_RETRY_SECONDS)
             else:
@@ -100,7 +102,7 @@ class FetchedKeys:
     async def _read(self) -> None:
         self._asked_at = self._now()
         try:
-            # The thread may go on for a moment longer: the fetch bounds its own time.
+            # The thread goes on until the fetch gives up. The next read waits for its pause.
             async with asyncio.timeout(2 * ANSWER_SECONDS):
                 text = await asyncio.to_thread(self._fetch)
             if text != self._text:
@@ -117,10 +119,10 @@ class FetchedKeys:
 
     def _note(self, why: str) -> None:
         self._current.set(0 if why else 1)
-        if why == self._why:
+        if why == self.why:
             return
-        self._why = why
-        about = {"issuer": self._issuer}
+        self.why = why
+        about = {"issuer": self.issuer}
         if not why:
             logger.info("the keys of an issuer were read", extra=about)
         elif self.keys is None:

@@ -17,7 +17,7 @@ from barestream.mercure.matchers import (
     Matcher,
     selectors,
 )
-from barestream.mercure.patterns import Patterns, TooManyPatternsError
+from barestream.mercure.patterns import Patterns
 from barestream.mercure.selectors import Selectors
 from barestream.mercure.signatures import (
     ACCESS_TOKEN_TYPE,
@@ -38,11 +38,12 @@ COOKIE = "__Secure-mercure_access_token"
 # A header has at most 32 KB in nginx; a token with the details of 100 topics has some 20 KB.
 MOST_TOKEN_CHARACTERS = 32_768
 
-# The most authorization details, and topics of all of them together.
+# The most authorization details, and topics of all of them together: more than fit into a token of
+# that length with topics as long as usual ones. Each is in the memory of every stream of the token.
 MOST_DETAILS = 100
 MOST_TOPICS = 500
 
-# The most URL Patterns of one token: each takes memory in the worker.
+# The most URL Patterns of one token: so many take 7 MB of the worker, and 15 ms to compile.
 MOST_TOKEN_PATTERNS = 100
 
 
@@ -61,7 +62,7 @@ class KeySource(Protocol):
 
 
 class KeysMayHaveChangedError(InvalidTokenError):
-    """A token that the issuer's keys do not verify; the issuer may have other keys by then.
+    """A token for which its issuer has no key, as far as is known; the issuer may have one by now.
 
     Attributes:
         source: Where the issuer's keys come from.
@@ -92,6 +93,8 @@ class AccessVerifier:
         self._issuers = issuers
         self._patterns = patterns
         self._remembered = Remembered(now, leeway_seconds)
+        # Remembered tokens hold patterns too, and can be verified again.
+        patterns.add_cache(self._remembered.clear)
 
     def verify(self, token: str, resource: str) -> Bearer:
         """Return what an access token allows.
@@ -103,7 +106,7 @@ class AccessVerifier:
         Raises:
             InvalidTokenError: It is no access token, its issuer did not sign it, it has expired, is
                 not valid yet, is for another hub, or has a detail that cannot be read.
-            KeysMayHaveChangedError: It names a key that its issuer did not have.
+            KeysMayHaveChangedError: Its issuer has no key that it names, or no keys that are known.
             TooManyPatternsError: The process may hold no more URL Patterns.
         """
         verified = self._remembered.get(token)
@@ -152,12 +155,7 @@ class AccessVerifier:
 
     def _selectors(self, matchers: list[Matcher]) -> Selectors:
         try:
-            try:
-                return selectors(matchers, self._patterns, MOST_TOKEN_PATTERNS)
-            except TooManyPatternsError:
-                # Remembered tokens hold patterns too, and can be verified again.
-                self._remembered.clear()
-                return selectors(matchers, self._patterns, MOST_TOKEN_PATTERNS)
+            return selectors(matchers, self._patterns, MOST_TOKEN_PATTERNS)
         except InvalidMatcherError as error:
             raise InvalidTokenError(f"The token's authorization_details: {error}.") from None
 
@@ -169,7 +167,7 @@ def sign_access_token(
     publish: Sequence[Matcher],
     subscribe: Sequence[Matcher],
 ) -> str:
-    """Return an access token that an ``AccessVerifier`` accepts.
+    """Return a signed access token; its claims and matchers are not checked.
 
     Args:
         key: A secret (HS*) or a private key in PEM.
@@ -218,6 +216,7 @@ def _granted(claims: dict[str, Any]) -> tuple[list[Matcher], list[Matcher]]:
         raise _unreadable(f"it has {len(details)} entries; at most {MOST_DETAILS} are allowed")
     publish: list[Matcher] = []
     subscribe: list[Matcher] = []
+    topics = 0
     for detail in details:
         if not isinstance(detail, dict) or not isinstance(detail.get("type"), str):
             raise _unreadable("an entry is not an object with a type")
@@ -230,7 +229,8 @@ def _granted(claims: dict[str, Any]) -> tuple[list[Matcher], list[Matcher]]:
             publish += matchers
         if "subscribe" in actions:
             subscribe += matchers
-        if len(publish) + len(subscribe) > MOST_TOPICS:
+        topics += len(matchers)
+        if topics > MOST_TOPICS:
             raise _unreadable(f"it has more than {MOST_TOPICS} topics")
     return publish, subscribe
 

@@ -5,6 +5,7 @@ Pure. Sources: https://mercure.rocks/spec#url-pattern and https://urlpattern.spe
 
 import re
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
@@ -17,8 +18,8 @@ from barestream.mercure.topics import MOST_CHARACTERS, URL_PARTS, HubUrl, canoni
 MOST_PARTS = 20
 
 # The size of the regular expressions of one pattern: a character or a class counts 1, or 8 where it
-# stands for most of Unicode, each time that it is repeated. With 256 a pattern takes at most 0.5 MB
-# and 0.7 ms to compile.
+# stands for most of Unicode, each time that it is repeated. With 256 a pattern takes at most 0.6
+# MB, and 5 ms to compile (tests/bench/patterns.py).
 MOST_REGEXP_SIZE = 256
 _WIDE_SIZE = 8
 
@@ -39,7 +40,7 @@ _CLASSES = {"d": "0-9", "w": "0-9A-Za-z_"}
 
 
 class InvalidPatternError(ValueError):
-    """A URL Pattern that is malformed or too large; the message says which."""
+    """A URL Pattern that the hub does not accept; the message says why."""
 
 
 class TooManyPatternsError(Exception):
@@ -87,9 +88,14 @@ class Patterns:
         self._most = most
         self._held: WeakValueDictionary[str, Pattern] = WeakValueDictionary()
         self._newest: deque[Pattern] = deque(maxlen=min(_MOST_IDLE, most))
+        self._let_go: list[Callable[[], None]] = [self._newest.clear]
 
     def __len__(self) -> int:
         return len(self._held)
+
+    def add_cache(self, clear: Callable[[], None]) -> None:
+        """Have a cache that holds patterns cleared before a pattern is refused for want of room."""
+        self._let_go.append(clear)
 
     def get(self, text: str) -> Pattern:
         """Return the pattern.
@@ -101,8 +107,9 @@ class Patterns:
         pattern = self._held.get(text)
         if pattern is None:
             checked = _checked(text)
-            if len(self._held) >= self._most:
-                self._newest.clear()
+            for let_go in self._let_go:
+                if len(self._held) >= self._most:
+                    let_go()
             if len(self._held) >= self._most:
                 raise TooManyPatternsError
             try:
@@ -143,7 +150,7 @@ def _checked(text: str) -> str:
     """Return the text for the library, once its size is known to be bounded.
 
     Raises:
-        InvalidPatternError: It is too large.
+        InvalidPatternError: It is too large, or has what ECMAScript or the hub does not know.
     """
     if len(text) > MOST_CHARACTERS:
         raise InvalidPatternError(
@@ -158,10 +165,9 @@ def _checked(text: str) -> str:
             end += 1
         elif text[at] == "(":
             regexp = _Regexp(text, at, budget)
-            end, budget = regexp.end, regexp.left
+            at, budget = regexp.end, regexp.left
             parts += 1
             written.append(regexp.written)
-            at = end
             continue
         elif text[at] in "*{" or _NAME.match(text, at):
             parts += 1
@@ -225,6 +231,9 @@ class _Regexp:
                 self._sizes[-1] += self._last
         elif character == ".":
             self._add(_WIDE_SIZE)
+        elif character in "*+?":
+            # What it repeats stays the last piece, which a count may repeat once more.
+            self._take(1)
         else:
             self._add(1)
 
@@ -234,8 +243,13 @@ class _Regexp:
             raise InvalidPatternError(
                 "it has a class of Unicode (\\p); a URL is ASCII, so write its characters"
             )
+        size = _WIDE_SIZE if name in {"D", "S", "W"} else 1
         if not in_class:
-            self._add(1)
+            self._add(size)
+        elif size > 1:
+            self._sizes[-1] += size
+            self._last += size
+            self._take(size)
         if name.lower() not in _CLASSES:
             return piece
         characters = _CLASSES[name.lower()]

@@ -93,6 +93,7 @@ class Keys:
 
         Raises:
             InvalidTokenError: The token is malformed, or not signed with one of the keys.
+            UnknownKeyError: It names no key of the set.
         """
         try:
             header = JWS.get_unverified_header(token)
@@ -102,11 +103,9 @@ class Keys:
             key = self._choose(header)
             payload = JWS.decode(token, key.material, algorithms=[key.algorithm])
         except jwt.InvalidSignatureError:
-            raise InvalidTokenError("The token's signature is not that of the hub's key.") from None
+            raise InvalidTokenError("The token's signature is not that of its key.") from None
         except jwt.InvalidAlgorithmError:
-            raise InvalidTokenError(
-                "The token's alg is not the algorithm of the hub's key."
-            ) from None
+            raise InvalidTokenError("The token's alg is not the algorithm of its key.") from None
         # PyJWT raises a ValueError for text that UTF-8 cannot encode.
         except (jwt.PyJWTError, ValueError):
             raise InvalidTokenError("The token is not a JWT.") from None
@@ -122,10 +121,11 @@ class Keys:
             if key.algorithm == algorithm and (name is None or key.id == name)
         ]
         if not fitting:
-            raise UnknownKeyError("No key of the hub's JWKS has the token's kid and alg.")
+            raise UnknownKeyError("No key of the JWKS has the token's kid and alg.")
         if len(fitting) > 1:
             raise InvalidTokenError(
-                "Several keys of the hub's JWKS have the token's alg; give it a kid that names one."
+                "Several keys of the JWKS have the token's kid and alg; give each key a kid of its "
+                "own, and name it in the token."
             )
         return fitting[0]
 

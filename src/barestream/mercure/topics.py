@@ -29,7 +29,7 @@ _MOST_REMEMBERED = 1024
 _ANY_URL = URLPattern({})
 
 # A topic that may resolve to the hub's own path although it does not contain that path's last word.
-_WITHOUT_A_PATH = re.compile(r" *(?:https?:)?(?:[?#].*)?", re.IGNORECASE | re.DOTALL)
+_WITHOUT_A_PATH = re.compile(r" *(?:https?:)? *(?:[?#].*)?", re.IGNORECASE | re.DOTALL)
 
 
 def unseen_character(text: str) -> str | None:
@@ -53,6 +53,7 @@ class HubUrl:
 
     Attributes:
         url: The URL.
+        path: Its path, which is reserved, with everything below it.
         canonical: Returns a topic's URL, as far as URL Patterns have literal prefixes of it:
             scheme, host, port and path. None for a topic that is not a URL reference.
 
@@ -65,7 +66,7 @@ class HubUrl:
         if found is None:
             raise ValueError(f"expected an absolute URL: {url!r}")
         self.url = url
-        self._path = found["pathname"]["input"]
+        self.path: str = found["pathname"]["input"]
         # Streams with patterns ask for the same topics again and again.
         self.canonical = lru_cache(_MOST_REMEMBERED)(self._canonical)
 
@@ -74,7 +75,7 @@ class HubUrl:
 
         That is the hub's path and everything below it, of any scheme and host.
         """
-        word = self._path.rpartition("/")[2]
+        word = self.path.rpartition("/")[2]
         may_be = word in topic or ("%" in topic and word in unquote(topic))
         if not may_be and not _WITHOUT_A_PATH.fullmatch(topic):
             return False
@@ -83,7 +84,7 @@ class HubUrl:
             return False
         # The parser has removed the dot segments, and keeps what is percent-encoded.
         path = unquote(found["pathname"]["input"])
-        return path == self._path or path.startswith(f"{self._path}/")
+        return path == self.path or path.startswith(f"{self.path}/")
 
     def _canonical(self, topic: str) -> str | None:
         found = _ANY_URL.exec(topic, self.url)

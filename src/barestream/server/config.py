@@ -18,6 +18,7 @@ from typing import Any
 from prometheus_client.multiprocess import mark_process_dead
 
 from barestream.delivery.streams import FLUSH_SECONDS
+from barestream.mercure.version import Version
 from barestream.server import open_files
 from barestream.server.server import ACCEPTED_GRACE_SECONDS, REQUEST_GRACE_SECONDS
 from barestream.server.socket_folder import SocketFolder
@@ -91,7 +92,8 @@ def on_starting(server: Any) -> None:
     """Log doubtful settings, and prepare the folder of the sockets."""
     for sentence in doubts(_settings, os.environ):
         server.log.warning(sentence)
-    if _settings.token_key and not (_settings.issuer or _settings.issuers):
+    speaks_both = len(_settings.versions) == len(Version)
+    if speaks_both and _settings.token_key and not (_settings.issuer or _settings.issuers):
         server.log.info(
             "tokens of Mercure 0.x are accepted; access tokens of 1.0 are refused, because neither "
             "BARESTREAM_ISSUER nor BARESTREAM_ISSUERS is set"

@@ -31,7 +31,7 @@ class HeldTransport:
             self._pieces.append(data)
 
     def take(self) -> bytes:
-        """Return what was kept; it is the caller's to write it."""
+        """Return what was kept; the caller writes it."""
         pieces, self._pieces = self._pieces, None
         return b"".join(pieces or ())
 

@@ -1,20 +1,13 @@
 """The settings of the hub itself, independent of its deployment."""
 
-import re
-
 from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
 
 from barestream.history.valkey.connections import connection_options
-from barestream.settings.setting import LOG_LEVELS, LogLevel, secret, setting, split
+from barestream.settings.setting import LOG_LEVELS, LogLevel, check_origin, secret, setting, split
 
 # The default of BARESTREAM_BROKER_URL: the worker's own memory.
 LOCAL_BROKER = "local"
 _BROKER_SCHEMES = ("redis://", "rediss://", "valkey://", "valkeys://", "unix://")
-
-# The form in which browsers serialize an origin. Apps in a web view have schemes of their own
-# (capacitor, ionic).
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
-_DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
 
 
 class HubSettings(BaseModel):
@@ -192,13 +185,7 @@ class HubSettings(BaseModel):
     def _are_origins(cls, listed: str) -> str:
         if listed != "*":
             for origin in split(listed):
-                if not _ORIGIN.fullmatch(origin):
-                    ends = "; remove the slash at its end" if origin.endswith("/") else ""
-                    raise ValueError(f"{origin!r} is not an origin{ends}")
-                if _DEFAULT_PORT.fullmatch(origin):
-                    raise ValueError(
-                        f"{origin!r} names the default port, which browsers leave out; remove it"
-                    )
+                check_origin(origin)
         # nginx refuses a map with a duplicate, and its file has one line for each setting.
         return ",".join(dict.fromkeys(split(listed)))
 

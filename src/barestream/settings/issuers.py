@@ -22,7 +22,7 @@ _EXPECTED = {
     "key": "a secret, a public key in PEM, or a JWKS",
     "key_file": "the path of a readable file with a key",
     "jwks_uri": "an https URI, or an http URI of this machine itself",
-    "roles": f"an array of {' and '.join(ROLES)}",
+    "roles": f"an array of {' or '.join(ROLES)}, or of both, each once",
     "advertise": "true or false",
 }
 
@@ -68,10 +68,19 @@ class Issuer(BaseModel):
             raise ValueError
         return name
 
+    @field_validator("roles")
+    @classmethod
+    def _are_some(cls, roles: Sequence[Role]) -> Sequence[Role]:
+        if not roles or len({*roles}) < len(roles):
+            raise ValueError
+        return roles
+
     @field_validator("jwks_uri")
     @classmethod
     def _is_safe(cls, uri: str) -> str:
         parts = urlsplit(uri)
+        if not uri.isascii() or not uri.isprintable() or " " in uri:
+            raise ValueError
         if not parts.hostname or not (
             parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
         ):

@@ -1,5 +1,6 @@
 """One setting: its variable, what is expected of it, and how the tables show it."""
 
+import re
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -10,6 +11,11 @@ PREFIX = "BARESTREAM_"
 
 # A secret may be in a file; the variable with this suffix then holds the path.
 FILE_SUFFIX = "_FILE"
+
+# The form in which browsers serialize an origin. Apps in a web view have schemes of their own
+# (capacitor, ionic).
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+_DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS = "debug, info, warning or error"
@@ -37,6 +43,19 @@ def secret(description: str, expected: str, default: SecretStr | None = None) ->
 def split(listed: str) -> list[str]:
     """Return the parts of a list that is separated by commas."""
     return [part.strip() for part in listed.split(",") if part.strip()]
+
+
+def check_origin(text: str) -> None:
+    """Check that a text is an origin as browsers serialize it.
+
+    Raises:
+        ValueError: It is not; the message says what is wrong.
+    """
+    if not _ORIGIN.fullmatch(text):
+        ends = "; remove the slash at its end" if text.endswith("/") else ""
+        raise ValueError(f"{text!r} is not an origin{ends}")
+    if _DEFAULT_PORT.fullmatch(text):
+        raise ValueError(f"{text!r} names the default port, which browsers leave out; remove it")
 
 
 def variable(name: str) -> str:

@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from barestream.mercure.keys import InvalidKeyError
 from barestream.mercure.signatures import Keys
+from barestream.mercure.version import Version
 from barestream.settings.deployment import DeploymentSettings, InstanceSettings
 from barestream.settings.hub import HubSettings
-from barestream.settings.issuers import InvalidIssuersError, read_issuers
+from barestream.settings.issuers import InvalidIssuersError, Issuer, read_issuers
 from barestream.settings.setting import FILE_SUFFIX, SettingsError, expected, is_secret, variable
 from barestream.settings.tokens import TokenSettings
 
@@ -74,10 +75,14 @@ def load(*names: str) -> Settings:
                 Keys(key.get_secret_value(), algorithm)
             except InvalidKeyError as error:
                 raise SettingsError(f"{variable(role)}_KEY={_SECRET}: {error}") from None
-    if found.issuers:
-        _check_issuers(found)
+    issuers = _issuers(found) if found.issuers else []
     shares_no_log = found.has_local_broker and "workers" in needed and found.workers > 1
-    publishing = [name for name in ("token_key", "issuers") if getattr(found, name)]
+    speaks_zero, speaks_one = (version in found.versions for version in Version)
+    publishing = []
+    if found.token_key and (speaks_zero or found.issuer):
+        publishing.append("token_key")
+    if speaks_one and any("publish" in issuer.roles for issuer in issuers):
+        publishing.append("issuers")
     if publishing and shares_no_log:
         raise SettingsError(
             f"{variable('workers')}={found.workers}: expected 1, because {variable(publishing[0])} "
@@ -87,7 +92,7 @@ def load(*names: str) -> Settings:
     return found
 
 
-def _check_issuers(found: Settings) -> None:
+def _issuers(found: Settings) -> list[Issuer]:
     assert found.issuers is not None  # noqa: S101 (the caller has checked it)
     try:
         issuers = read_issuers(found.issuers)
@@ -101,6 +106,7 @@ def _check_issuers(found: Settings) -> None:
             f"{variable('issuer')}={found.issuer!r}: expected an issuer that is not in "
             f"{variable('issuers')}"
         )
+    return issuers
 
 
 def of_nginx(found: Settings) -> str:

@@ -8,16 +8,14 @@ from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
 
 from barestream.mercure import access_tokens, tokens
 from barestream.mercure.keys import ALGORITHMS
+from barestream.mercure.topics import PATH, HubUrl
 from barestream.mercure.version import Version
-from barestream.settings.setting import secret, setting, split
+from barestream.settings.setting import check_origin, secret, setting, split
 
 _VERSIONS = [version.value for version in Version]
 
 # RFC 6265, section 4.1.1.
 _COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
-# An origin as browsers serialize it.
-_PUBLIC_URL = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
 class TokenSettings(BaseModel):
@@ -120,19 +118,21 @@ class TokenSettings(BaseModel):
     @classmethod
     def _is_a_url(cls, url: str) -> str:
         parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.fragment:
+        if parts.scheme not in {"http", "https"} or parts.query or parts.fragment:
             raise ValueError
         if not url.isascii() or not url.isprintable() or set(url) & set(' "\\'):
             raise ValueError
+        HubUrl(url)
         return url
 
     @field_validator("public_urls")
     @classmethod
-    def _are_origins(cls, listed: str) -> str:
+    def _are_public_origins(cls, listed: str) -> str:
         for origin in split(listed):
-            if not _PUBLIC_URL.fullmatch(origin):
-                ends = "; remove what follows the host and port" if origin.count("/") > 2 else ""
-                raise ValueError(f"{origin!r} is not an origin{ends}")
+            check_origin(origin)
+            if not origin.startswith(("http://", "https://")):
+                raise ValueError(f"{origin!r} is not a URL of HTTP")
+            HubUrl(f"{origin}{PATH}")
         return ",".join(dict.fromkeys(split(listed)))
 
     @field_validator("access_token_cookie")

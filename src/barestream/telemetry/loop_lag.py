@@ -29,7 +29,8 @@ class LoopLag:
         while True:
             due = self._now() + PERIOD_SECONDS
             await sleep(PERIOD_SECONDS)
-            # Other workers report the figures of this one too.
+            # Each worker reports the figures of all, so these must not wait for a scrape of this
+            # one. They are here because this loop runs ten times a second anyway.
             self._metrics.flush()
             # uvloop's timers count whole milliseconds, so one may fire early.
             self._note(max(0.0, self._now() - due))

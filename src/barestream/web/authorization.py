@@ -111,7 +111,9 @@ class Authorization:
         """
         if self._publishers == Verifiers():
             raise Refused(
-                HTTPStatus.FORBIDDEN, "Publishing is off: BARESTREAM_TOKEN_KEY is not set."
+                HTTPStatus.FORBIDDEN,
+                "Publishing is off: the hub has no key for the tokens of publishers. Set "
+                "BARESTREAM_TOKEN_KEY; for Mercure 1.0 alone set an issuer too.",
             )
         token = in_header(request)
         if token is not None:

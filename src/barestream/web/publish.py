@@ -20,7 +20,6 @@ from barestream.mercure.sse import Event, InvalidEventError, data_bytes
 from barestream.mercure.topics import (
     EVERYTHING,
     MOST_CHARACTERS,
-    PATH,
     HubUrl,
     unseen_character,
 )
@@ -195,10 +194,13 @@ class Publish:
             raise _too_large(f"A topic is longer than {MOST_CHARACTERS} characters.")
         _check_seen(topic, "A topic")
         if topic == EVERYTHING:
-            raise bad_request(f"A topic is {EVERYTHING}, which stands for every topic.")
+            raise bad_request(
+                f"A topic is {EVERYTHING}, which stands for every topic. Name the topics."
+            )
         if self._rules.hub_url.is_reserved(topic):
             raise bad_request(
-                f"A topic is reserved for the hub: as a URL, its path is {PATH}, or below it."
+                "A topic is reserved for the hub: as a URL, its path is "
+                f"{self._rules.hub_url.path}, or below it. Choose another topic."
             )
 
 

@@ -21,7 +21,8 @@ QUERY = "QUERY"
 
 FORM_TYPE = b"application/x-www-form-urlencoded"
 
-# Room for 100 matchers of 2,048 characters, as most are: a form triples the size of a few of them.
+# Room for 100 matchers of 2,048 characters. Percent-encoding triples a character, but few matchers
+# have many such characters.
 MOST_BODY_BYTES = 256 * 1024
 
 _MATCHER_TYPES: Mapping[str, str] = {

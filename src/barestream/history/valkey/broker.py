@@ -150,7 +150,7 @@ class ValkeyBroker:
         """Return what is known of the updates with this id (see Broker)."""
         arguments = (event_id.encode(errors="replace"), codec.stream_id(after), b"%d" % MOST_FOUND)
         (rows,) = self._checked(await self._reading.ask(scripts.call(scripts.FIND, *arguments)))
-        return [known for known in map(codec.known, rows) if known]
+        return list(map(codec.known, rows))
 
     async def trim(self) -> None:
         """Remove the updates that are beyond the bounds (see Broker)."""

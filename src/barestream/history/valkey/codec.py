@@ -6,8 +6,8 @@ entry has the number of its form:
 - A field may be added without a new number: every release ignores the fields that it does not know.
 - A change that older releases would misread gets a higher number.
 - An entry with a higher number than a release knows is unreadable to it: its streams are sent a gap
-  there, and its id is not found. Releases that refused an id that was used again do not check the
-  number. So a higher one may only be written once none of these can share the stream.
+  there, and nobody may resume from its id. Releases that refused an id that was used again do not
+  check the number. So a higher one may only be written once none of these can share the stream.
 
 An entry without ``v`` has the first form.
 """
@@ -70,18 +70,19 @@ def records(rows: Sequence[Any]) -> list[Record]:
     ]
 
 
-def known(answer: Sequence[bytes]) -> Known | None:
-    """Return what is known of an entry; None if it cannot be read.
+def known(answer: Sequence[bytes]) -> Known:
+    """Return what is known of an entry; one that cannot be read has no topic, and is private.
 
     Args:
         answer: The history's answer: place, topics, privacy and the number of its form.
     """
     stream_id, topics, private, form = answer
+    at = place(stream_id)
     try:
         _check_form(form)
-        return Known(place(stream_id), _topics(topics), private == b"1")
+        return Known(at, _topics(topics), private == b"1")
     except (TypeError, ValueError, RecursionError):
-        return None
+        return Known(at, (), private=True)
 
 
 def place(stream_id: bytes) -> Place:
