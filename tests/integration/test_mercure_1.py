@@ -139,7 +139,7 @@ def test_updates_of_publishers_of_one_version_reach_streams_of_the_other(
 
 
 REFUSED_STREAMS: list[tuple[Pairs, str]] = [
-    ([], "at least one topic or match"),
+    ([], "at least one parameter topic or match"),
     ([("topic", "a"), ("match", "a")], "both topic, a parameter of Mercure 0.x, and match"),
     ([("matchurlpattern", "a")], "names that begin with match are reserved"),
     ([("Match", "a")], "names that begin with match are reserved"),

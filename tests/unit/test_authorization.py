@@ -377,10 +377,10 @@ def test_a_publish_speaks_the_version_of_its_token_and_of_two_cookies_the_newer_
 @pytest.mark.parametrize(
     ("version", "headers", "told"),
     [
-        (Version.ONE, [bearer_header(A)], "it is one of Mercure 0.x"),
-        (Version.ZERO, [bearer_header(D)], "it is one of Mercure 1.0"),
-        (Version.ONE, [cookies(one=A)], "it is one of Mercure 0.x"),
-        (Version.ZERO, [cookies(zero=D)], "it is one of Mercure 1.0"),
+        (Version.ONE, [bearer_header(A)], "The token is one of Mercure 0.x"),
+        (Version.ZERO, [bearer_header(D)], "The token is one of Mercure 1.0"),
+        (Version.ONE, [cookies(one=A)], "The token is one of Mercure 0.x"),
+        (Version.ZERO, [cookies(zero=D)], "The token is one of Mercure 1.0"),
     ],
 )
 def test_a_token_of_the_other_version_is_refused_and_the_answer_says_so(
@@ -452,8 +452,8 @@ def test_the_identifier_is_that_of_the_requests_origin_if_that_is_a_public_one(
 
 def test_without_an_identifier_or_an_issuer_an_access_token_cannot_be_verified() -> None:
     for hub, told in (
-        (OPEN, "BARESTREAM_RESOURCE_IDENTIFIER, or BARESTREAM_PUBLIC_URLS with this origin"),
-        (authorization(keys=Verifiers(verifiers().zero)), "BARESTREAM_ISSUER or"),
+        (OPEN, "the origin https://hub.example is not in BARESTREAM_PUBLIC_URLS, and BARESTREAM_R"),
+        (authorization(keys=Verifiers(verifiers().zero)), "neither BARESTREAM_ISSUER nor"),
     ):
         for authorize in (publishing(hub), subscribing(hub, Version.ONE)):
             status, _, detail = refused(authorize, request([*OWN, bearer_header(D)]))

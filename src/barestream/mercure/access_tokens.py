@@ -125,9 +125,11 @@ class AccessVerifier:
 
     def _verify(self, token: str) -> Verified:
         if version_of(token) is not Version.ONE:
+            # A text that is no token at all is told so.
+            unverified(token)
             raise InvalidTokenError(
-                "The token's typ is not at+jwt: it is one of Mercure 0.x, and a subscription by "
-                "match and the cookie of access tokens are for tokens of 1.0."
+                "The token is one of Mercure 0.x, because its typ is not at+jwt, and this request "
+                "is one of 1.0: send an access token, or subscribe by topic."
             )
         if len(token) > MOST_TOKEN_CHARACTERS:
             raise InvalidTokenError(
@@ -138,7 +140,12 @@ class AccessVerifier:
         issuer = claimed.get("iss")
         source = self._issuers.get(issuer) if isinstance(issuer, str) else None
         if source is None:
-            raise InvalidTokenError("The token's iss is not one of the hub's issuers.")
+            raise InvalidTokenError(
+                "The token's iss is not one of the hub's issuers for this. It must be equal, and "
+                "the roles in BARESTREAM_ISSUERS must allow it."
+                if "iss" in claimed
+                else "The token has no iss claim."
+            )
         keys = source.keys
         if keys is None:
             raise KeysMayHaveChangedError("The keys of the token's issuer are not known.", source)
@@ -200,6 +207,8 @@ def _audience(claims: dict[str, Any]) -> tuple[str, ...]:
         return (audience,)
     if isinstance(audience, list) and all(isinstance(each, str) for each in audience):
         return tuple(audience)
+    if audience is None:
+        raise InvalidTokenError("The token has no aud claim.")
     raise InvalidTokenError("The token's aud claim is not a string or an array of strings.")
 
 

@@ -63,7 +63,7 @@ def selectors(matchers: Sequence[Matcher], patterns: Patterns, most_patterns: in
             try:
                 found.append(patterns.get(text))
             except InvalidPatternError as error:
-                raise InvalidMatcherError(f"the URL Pattern {text[:100]!r}: {error}") from None
+                raise InvalidMatcherError(f"the URL Pattern {text[:100]}: {error}") from None
     return Selectors.of_matchers(exact, found, everything=everything)
 
 

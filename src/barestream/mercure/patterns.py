@@ -275,5 +275,6 @@ class _Regexp:
         self.left -= size
         if self.left < 0:
             raise InvalidPatternError(
-                "its regular expressions are too large; use fewer characters, or a wildcard"
+                "its regular expressions are too large, repetitions included (at most "
+                f"{MOST_REGEXP_SIZE} characters); repeat less, or use a wildcard"
             )

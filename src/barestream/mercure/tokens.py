@@ -59,8 +59,8 @@ class Verifier:
     def _verify(self, token: str) -> Verified:
         if version_of(token) is not Version.ZERO:
             raise InvalidTokenError(
-                "The token's typ is at+jwt: it is one of Mercure 1.0, and a subscription by topic, "
-                "the query and the cookie mercureAuthorization are for tokens of 0.x."
+                "The token is one of Mercure 1.0, because its typ is at+jwt, and this request is "
+                "one of 0.x: send a token of 0.x, or subscribe by match."
             )
         claims = self._keys.claims(token)
         expires_at, valid_from = time_claim(claims, "exp"), time_claim(claims, "nbf")

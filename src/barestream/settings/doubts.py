@@ -21,8 +21,7 @@ _OF_KUBERNETES = re.compile(rf"{PREFIX}(\w+_)?(PORT_[0-9]+_.*|SERVICE_(HOST|PORT
 def doubts(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each variable that is valid, but probably a mistake."""
     yield from unknown(environment)
-    if Version.ONE in settings.versions:
-        yield from _incomplete(settings)
+    yield from _incomplete(settings)
     for name in secrets():
         secret: SecretStr | None = getattr(settings, name)
         value = secret.get_secret_value() if secret else ""
@@ -43,12 +42,21 @@ def doubts(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
 def _incomplete(settings: Settings) -> Iterator[str]:
     """Yield why access tokens are refused, if only a part of their settings is set."""
     has_issuer = bool(settings.issuer or settings.issuers)
-    if has_issuer and not (settings.resource_identifier or settings.public_urls):
+    if Version.ONE not in settings.versions:
+        if has_issuer:
+            yield f"the issuers have no effect: {variable('protocols')} leaves Mercure 1.0 out"
+        return
+    if Version.ZERO not in settings.versions and not has_issuer:
+        yield (
+            f"no token is accepted: {variable('protocols')} leaves Mercure 0.x out, and no issuer "
+            f"is set ({variable('issuer')})"
+        )
+    elif has_issuer and not (settings.resource_identifier or settings.public_urls):
         yield (
             f"access tokens of Mercure 1.0 are refused: set {variable('resource_identifier')} or "
             f"{variable('public_urls')}, which say what their aud must name"
         )
-    elif settings.resource_identifier and not has_issuer:
+    elif (settings.resource_identifier or settings.public_urls) and not has_issuer:
         yield (
             f"access tokens of Mercure 1.0 are refused: set {variable('issuer')} or "
             f"{variable('issuers')}, which say whose tokens are accepted"

@@ -179,18 +179,18 @@ class Authorization:
             if version is Version.ZERO:
                 if verifiers.zero is not None:
                     return verifiers.zero.verify(token)
-                key = "BARESTREAM_TOKEN_KEY"
+                why = "BARESTREAM_TOKEN_KEY is not set."
             elif verifiers.one is not None:
                 identifier = self._resource.identifier(request)
                 if identifier is not None:
                     return await _verified_access(verifiers.one, token, identifier)
-                key = "BARESTREAM_RESOURCE_IDENTIFIER, or BARESTREAM_PUBLIC_URLS with this origin,"
+                why = self._resource.why_none(request)
             else:
-                key = "BARESTREAM_ISSUER or BARESTREAM_ISSUERS"
+                why = "neither BARESTREAM_ISSUER nor BARESTREAM_ISSUERS has a key for them."
         except InvalidTokenError as error:
             raise self._invalid(request, str(error)) from None
         raise self._invalid(
-            request, f"Such tokens of Mercure {version.value} cannot be verified: {key} is not set."
+            request, f"Such tokens of Mercure {version.value} cannot be verified: {why}"
         )
 
     def _missing(self, request: HttpRequest, detail: str) -> Refused:

@@ -48,6 +48,13 @@ class Resource:
         origin = own_origin(request) if self._origins else None
         return f"{origin}{PATH}" if origin in self._origins else None
 
+    def why_none(self, request: HttpRequest) -> str:
+        """Return why there is no identifier for the request's origin, as the end of a sentence."""
+        return (
+            f"the origin {own_origin(request)} is not in BARESTREAM_PUBLIC_URLS, and "
+            "BARESTREAM_RESOURCE_IDENTIFIER is not set."
+        )
+
     def challenge(self, request: HttpRequest, error: str | None = None) -> tuple[bytes, bytes]:
         """Return the header of an answer to a request whose token is missing or not enough.
 
@@ -92,8 +99,7 @@ class ResourceMetadata:
         if identifier is None:
             return problem(
                 HTTPStatus.NOT_FOUND,
-                "The hub has no resource identifier here: neither BARESTREAM_RESOURCE_IDENTIFIER "
-                "nor BARESTREAM_PUBLIC_URLS names this origin.",
+                f"The hub has no resource identifier here: {self._resource.why_none(request)}",
             )
         body = json.dumps({"resource": identifier, **self._metadata}).encode()
         return HttpResponse(

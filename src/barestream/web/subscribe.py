@@ -80,7 +80,7 @@ class Subscribe:
         version = asked.version
         if version is None:
             names = [_PARAMETERS[each] for each in Version if self._authorization.speaks(each)]
-            raise bad_request(f"Expected at least one {' or '.join(names)}.")
+            raise bad_request(f"Expected at least one parameter {' or '.join(names)}.")
         if not self._authorization.speaks(version):
             raise bad_request(
                 f"{_PARAMETERS[version]} is a parameter of Mercure {version.value}, which is off: "
