@@ -80,8 +80,8 @@ def create_app(settings: Settings | None = None) -> Application:
     tail = Tail(broker, feed, settings.ring_events, settings.ring_bytes, slices)
     intake = Intake(broker, metrics, time.monotonic)
     base = hub_url(settings)
-    patterns = Patterns(base, settings.url_patterns)
-    verifying = Verifying(settings, patterns, metrics)
+    # Those of tokens have room of their own, which streams without a token cannot take.
+    verifying = Verifying(settings, Patterns(base, settings.url_patterns), metrics)
     resource = Resource(settings.resource_identifier, settings.public_origins)
     authorization = Authorization(
         verifying.publishers,
@@ -107,7 +107,7 @@ def create_app(settings: Settings | None = None) -> Application:
         tail,
         streams,
         authorization,
-        SelectorReader(settings.topics_per_stream, patterns),
+        SelectorReader(settings.topics_per_stream, Patterns(base, settings.url_patterns)),
         time.time,
     )
     health = Health(streams, tail, intake)

@@ -75,6 +75,18 @@ def hostile() -> Iterator[str]:
             yield f"{HOST}({atom}{{{times}}})"
             yield f"{HOST}(.*a{atom}{{{times}}})"
             yield f"{HOST}((?:{atom}*){{{times}}}b)"
+    # What the library could read otherwise than it was counted.
+    for odd in (
+        "([+-[])?((?:[a-z]?){60000}!)",
+        "((?:a?){ 60000 }!)",
+        "(]{60000})",
+        "([[^a]]{250})",
+    ):
+        yield HOST + odd
+    yield HOST + "".join(f":${chr(0x4E00 + n)}-" for n in range(400))
+    for atom in (".", "[^a]", r"\S", r"\s"):
+        for times in (31, 255):
+            yield f"{HOST}({atom}{{{times}}})"
     # The same with whatever a fixed generator thinks of.
     chance = random.Random(15)
     pieces = ["*a", "(.*)", "([^a]+)", "{a*}?", "(a|b*)", "(.{9})", r"(\w{20})", r"(\D*)-", "{ab}+"]

@@ -1,6 +1,7 @@
 """Mercure 1.0 through the hub: what streams get, and what requests are refused."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -151,7 +152,8 @@ REFUSED_STREAMS: list[tuple[Pairs, str]] = [
     ([("match", "a\u200b")], "character U+200B"),
     ([("match_urlpattern", "/a\x85")], "character U+0085"),
     ([("match", "a" * 2049)], "at most 2048"),
-    ([("match_urlpattern", "(")], "not a valid URL Pattern"),
+    ([("match_urlpattern", "(")], "has no end"),
+    ([("match_urlpattern", "{")], "not a valid URL Pattern"),
     ([("match_urlpattern", r"/(\w{500})")], "too large"),
     ([("match", "a")] * 101, "101 topics; at most 100"),
     ([("match_urlpattern", f"/{n}/:a") for n in range(11)], "11 URL Patterns; at most 10"),
@@ -314,7 +316,7 @@ def test_a_stream_ends_with_its_token_or_after_the_longest_life(
         assert client.clean
 
 
-def test_streams_beyond_the_patterns_of_a_worker_come_back_and_publishers_are_told() -> None:
+def test_streams_beyond_the_patterns_of_a_worker_come_back_and_leave_room_for_tokens() -> None:
     settings = SETTINGS.model_copy(update={"url_patterns": 1})
     with Served(create_app(settings), ours=True) as server:
         url = server.url + PATH
@@ -335,7 +337,59 @@ def test_streams_beyond_the_patterns_of_a_worker_come_back_and_publishers_are_to
                 answer = await asyncio.to_thread(
                     httpx.post, url, data={"topic": "/c/1"}, headers=bearing(bearer)
                 )
-                assert answer.status_code == 503
-                assert answer.headers["retry-after"] == "1"
+                assert answer.status_code == 200
 
         asyncio.run(act())
+
+
+def test_a_token_with_more_patterns_than_a_worker_may_hold_is_told_to_come_back() -> None:
+    settings = SETTINGS.model_copy(update={"url_patterns": 1})
+    claims = {"iss": ISSUER, "aud": RESOURCE, "exp": time.time() + 60}
+    matchers = [Matcher(f"/{name}/:x", "urlpattern") for name in "ab"]
+    bearer = bearing(sign_access_token(KEY, "HS256", claims, matchers, matchers))
+    with Served(create_app(settings), ours=True) as server:
+        answer = httpx.post(server.url + PATH, data={"topic": "/a/1"}, headers=bearer)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        stream = httpx.get(f"{server.url}{PATH}?match=a", headers=bearer)
+        assert stream.headers["barestream-turned-away"]
+
+
+def form_request(body: str, *fields: str) -> bytes:
+    lines = (
+        *(f"POST {PATH} HTTP/1.1", "Host: test"),
+        *("Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(body)}"),
+        *fields,
+    )
+    return "\r\n".join([*lines, "", body]).encode()
+
+
+def whole_answer(server: Served, sent: bytes) -> bytes:
+    """Return all that comes after the bytes were sent and the sending half was closed."""
+    with socket.create_connection(server.address, timeout=20) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_the_head_of_a_stream_whose_client_sends_no_more_is_not_lost() -> None:
+    with Served(create_app(SETTINGS), ours=True) as server:
+        authorization = f"Authorization: Bearer {access_token('a')}"
+        stream = f"GET {PATH}?match=a HTTP/1.1\r\nHost: test\r\n\r\n".encode()
+        answer = whole_answer(server, form_request("topic=a", authorization) + stream)
+        assert answer.count(b"HTTP/1.1 200 ") == 2
+        assert answer.endswith(b"\r\n\r\n0\r\n\r\n")
+
+
+def test_the_body_behind_an_upgrade_ends_where_its_length_says() -> None:
+    with Served(create_app(SETTINGS), ours=True) as server:
+        bearer = f"Authorization: Bearer {access_token('*')}"
+        upgrade = ("Connection: upgrade", "Upgrade: h2c")
+        first = form_request("topic=a", bearer, *upgrade)
+
+        async def act() -> list[str]:
+            async with streaming(server, [("match", "b"), ("match", "last")]) as client:
+                await asyncio.to_thread(whole_answer, server, first + form_request("&topic=b"))
+                with httpx.Client(base_url=server.url) as http:
+                    return await data_after(client, http)
+
+        assert asyncio.run(act()) == []

@@ -43,9 +43,12 @@ def patterns(most: int = 100) -> Patterns:
         (r"/orders/(\d{4})", "/orders/2026", True),
         (r"/orders/(\d{4})", "/orders/20266", False),
         (r"/orders/([\w-]+)", "/orders/a-b_1", True),
+        (r"/orders/(\S+)", "/orders/a-b", True),
+        (r"https://example.com:8080/(a{2}[\]]?)", "https://example.com:8080/aa", True),
         (r"/orders/([\D]+)", "/orders/12", False),
         # ECMAScript's digits are those of ASCII.
         (r"?(\d)", "?\u0663", False),
+        ("https://*/a", "///example.com/a", True),
         # A topic that is not a URL matches no pattern.
         ("*://*/*", "http://[", False),
         # A pattern does not match itself as a text.
@@ -111,6 +114,15 @@ def test_the_index_finds_every_pattern_that_matches(pattern: str, topic: str) ->
         "/:a((?:.{15})+{100})",
         r"/:a(\S{60}?{100})",
         r"/(\S{255})",
+        r"/(\s{257})",
+        # What the library would read otherwise than it was counted.
+        r"/([+-[])?((?:[a-z]?){60000}!)",
+        "/((?:a?){ 60000 }!)",
+        "/((?:a?){1, 3000}!)",
+        "/(]{60000})",
+        "/([[^a]]{250})",
+        r"/([!-\u{10ffff}]{250})",
+        "/" + "".join(f":${chr(0x4E00 + n)}-" for n in range(MOST_PARTS + 1)),
         r"/([\W\S]{255})",
         r"/(\p{L})",
         "/((?R))",

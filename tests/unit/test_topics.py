@@ -27,6 +27,8 @@ RESERVED = [
     "?a",
     "https:?a",
     "HTTPS:#a",
+    "///another.example/.well-known/mercure/x",
+    " \\//another.example/.well-known/mercure",
     " ?a",
     " ",
     "https: ",

@@ -24,14 +24,18 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-_OPENER = urllib.request.build_opener(_NoRedirect)
+# An http URI is of this machine itself. A proxy of the environment would answer in its place.
+_OPENERS = {
+    "http": urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect),
+    "https": urllib.request.build_opener(_NoRedirect),
+}
 
 
 def fetch(uri: str) -> str:
     """Return the text at a URI.
 
-    This blocks, for at most ANSWER_SECONDS for the body, and before it for as long for the
-    connection to each address of the host, and for each line of the head.
+    This blocks. ANSWER_SECONDS bounds the body, and before it each read from the connection, so an
+    issuer that sends its head byte by byte holds it for longer.
 
     Args:
         uri: An https URI, or an http URI of this machine itself.
@@ -44,7 +48,7 @@ def fetch(uri: str) -> str:
     ends_at = time.monotonic() + ANSWER_SECONDS
     body = bytearray()
     try:
-        with _OPENER.open(request, timeout=ANSWER_SECONDS) as response:
+        with _OPENERS[request.type].open(request, timeout=ANSWER_SECONDS) as response:
             # The timeout is that of one read; an issuer may send a byte now and then.
             while piece := response.read1(_PIECE_BYTES):
                 body += piece

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import random
+import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from barestream.issuers.fetch import ANSWER_SECONDS, NoKeysError
@@ -73,6 +75,7 @@ class FetchedKeys:
         self.why = ""
         self._asked_at = -LEAST_SECONDS
         self._asking = asyncio.Lock()
+        self._is_fetching = False
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Read the keys again and again until cancelled."""
@@ -102,9 +105,8 @@ class FetchedKeys:
     async def _read(self) -> None:
         self._asked_at = self._now()
         try:
-            # The thread goes on until the fetch gives up. The next read waits for its pause.
             async with asyncio.timeout(2 * ANSWER_SECONDS):
-                text = await asyncio.to_thread(self._fetch)
+                text = await self._fetched()
             if text != self._text:
                 # Equal keys stay one object, so that the tokens that they verified stay remembered.
                 self.keys, self._text = Keys.public_set(text, self._algorithm), text
@@ -116,6 +118,36 @@ class FetchedKeys:
             self._note(f"the answer is no set of keys: {error}")
         else:
             self._note("")
+
+    async def _fetched(self) -> str:
+        """Return the text, fetched by a thread that does not keep the process from its end."""
+        if self._is_fetching:
+            raise NoKeysError("the read before has not ended")
+        self._is_fetching = True
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[str] = loop.create_future()
+
+        def settle(text: str, error: Exception | None) -> None:
+            self._is_fetching = False
+            if answer.done():
+                # It came too late.
+                return
+            if error is None:
+                answer.set_result(text)
+            else:
+                answer.set_exception(error)
+
+        def work() -> None:
+            text, error = "", None
+            try:
+                text = self._fetch()
+            except NoKeysError as failed:
+                error = failed
+            with suppress(RuntimeError):  # The loop has ended meanwhile.
+                loop.call_soon_threadsafe(settle, text, error)
+
+        threading.Thread(target=work, daemon=True).start()
+        return await answer
 
     def _note(self, why: str) -> None:
         self._current.set(0 if why else 1)

@@ -25,10 +25,10 @@ class Bearer:
 
 ANONYMOUS = Bearer(Selectors(()), Selectors(()), None)
 
-# So many verified tokens are remembered, because verifying a publisher's token for each update took
-# 30 % of a publish. With at most 4 KB each, as much as most requests' headers, they take 4 MB.
+# So many verified tokens are remembered, and of so many characters together, because verifying a
+# publisher's token for each update took 30 % of a publish.
 MOST_REMEMBERED = 1000
-MOST_REMEMBERED_CHARACTERS = 4096
+MOST_REMEMBERED_CHARACTERS = 4 * 1024 * 1024
 
 
 class Verified(NamedTuple):
@@ -59,6 +59,7 @@ class Remembered:
         self._now = now
         self._leeway_seconds = leeway_seconds
         self._verified: dict[str, Verified] = {}
+        self._characters = 0
 
     def __len__(self) -> int:
         return len(self._verified)
@@ -83,18 +84,23 @@ class Remembered:
         self._check_time(token, verified)
         if len(token) > MOST_REMEMBERED_CHARACTERS:
             return
-        if len(self._verified) >= MOST_REMEMBERED:
-            # The oldest token: dicts keep the order of insertion.
-            del self._verified[next(iter(self._verified))]
         self._verified[token] = verified
+        self._characters += len(token)
+        while len(self._verified) > MOST_REMEMBERED or (
+            self._characters > MOST_REMEMBERED_CHARACTERS
+        ):
+            # The oldest token: dicts keep the order of insertion.
+            self.forget(next(iter(self._verified)))
 
     def forget(self, token: str) -> None:
         """Remove a token."""
-        self._verified.pop(token, None)
+        if self._verified.pop(token, None) is not None:
+            self._characters -= len(token)
 
     def clear(self) -> None:
         """Remove every token, and what only they hold."""
         self._verified.clear()
+        self._characters = 0
 
     def _check_time(self, token: str, verified: Verified) -> None:
         now = self._now()

@@ -74,6 +74,10 @@ def _check(text: str) -> None:
         raise InvalidMatcherError(
             f"a matcher has {len(text)} characters; at most {MOST_CHARACTERS} are allowed"
         )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidMatcherError("a matcher has a lone surrogate") from None
     unseen = unseen_character(text)
     if unseen is not None:
         raise InvalidMatcherError(

@@ -28,6 +28,8 @@ _MOST_REMEMBERED = 1024
 # A pattern of everything: it only divides a URL into its components. Its base URL is the topic's.
 _ANY_URL = URLPattern({})
 
+_SLASHES = re.compile(r" *[/\\]{3,}")
+
 # A topic that may resolve to the hub's own path although it does not contain that path's last word.
 _WITHOUT_A_PATH = re.compile(r" *(?:https?:)? *(?:[?#].*)?", re.IGNORECASE | re.DOTALL)
 
@@ -43,6 +45,14 @@ def unseen_character(text: str) -> str | None:
         if unicodedata.category(character) in {"Cc", "Cf"}:
             return character
     return None
+
+
+def reference(topic: str) -> str:
+    """Return a topic as the library's parser reads it: with three slashes it fails, where the
+    standard ignores the third.
+    """
+    slashes = _SLASHES.match(topic)
+    return f"//{topic[slashes.end() :]}" if slashes else topic
 
 
 class HubUrl:
@@ -79,7 +89,7 @@ class HubUrl:
         may_be = word in topic or ("%" in topic and word in unquote(topic))
         if not may_be and not _WITHOUT_A_PATH.fullmatch(topic):
             return False
-        found = _ANY_URL.exec(topic, self.url)
+        found = _ANY_URL.exec(reference(topic), self.url)
         if found is None:
             return False
         # The parser has removed the dot segments, and keeps what is percent-encoded.
@@ -87,7 +97,7 @@ class HubUrl:
         return path == self.path or path.startswith(f"{self.path}/")
 
     def _canonical(self, topic: str) -> str | None:
-        found = _ANY_URL.exec(topic, self.url)
+        found = _ANY_URL.exec(reference(topic), self.url)
         if found is None:
             return None
         return canonical_prefix(*(found[name]["input"] for name in URL_PARTS))

@@ -35,18 +35,24 @@ class _LingeringTransport:
 
 
 class _BodyBehindUpgrade:
-    """The callbacks of a parser that reads only the body of a request with an Upgrade.
-
-    The parser of the head treats everything after such a head as another protocol.
+    """The callbacks of a parser of the body behind an Upgrade: to the parser of the head,
+    all that follows is another protocol.
     """
 
     def __init__(self, protocol: "BoundedProtocol") -> None:
         self._protocol = protocol
-        self.on_body = protocol.on_body
+        self._is_over = False
+
+    def on_body(self, body: bytes) -> None:
+        # The same bytes may hold another request, whose body must not be added to this one.
+        if not self._is_over:
+            self._protocol.on_body(body)
 
     def on_message_complete(self) -> None:
-        self._protocol.on_message_complete()
-        self._protocol.ignore_input()
+        if not self._is_over:
+            self._is_over = True
+            self._protocol.on_message_complete()
+            self._protocol.ignore_input()
 
 
 class BoundedProtocol(HttpToolsProtocol):

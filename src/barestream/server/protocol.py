@@ -82,6 +82,9 @@ class DirectResponse:
         """Send a frame; return False if the connection is closing and nothing was sent."""
         data = frame.chunk if self._is_chunked else frame.body
         if self._held is not None:
+            if self._transport.is_closing() or self._over.done():
+                # The end of the response writes the head, if that is still possible.
+                return False
             data = self._held.take() + data
             self._held = None
         if self._is_behind_transport:
@@ -130,7 +133,8 @@ class DirectResponse:
     async def over(self) -> None:
         """Wait until the response was closed and its bytes have left, or the client has gone."""
         if self._held is not None:
-            self._held.flush()
+            if not self._transport.is_closing():
+                self._held.flush()
             self._held = None
         await self._over
         # The stream stays open until its bytes have left, so that a client that does not read can

@@ -149,8 +149,9 @@ class HubSettings(BaseModel):
     )
     url_patterns: int = setting(
         1000,
-        "How many different URL Patterns (Mercure 1.0) a worker holds for its streams; each takes "
-        "some 75 KB. Streams with further ones are sent away with a reconnection delay.",
+        "How many different URL Patterns (Mercure 1.0) a worker holds for its streams, and as many "
+        "for its tokens; each takes some 75 KB, at most 250 KB. Streams with further ones are sent "
+        "away with a reconnection delay.",
         "a whole number from 1 to 100000",
         "patterns",
         ge=1,
