@@ -24,8 +24,8 @@ from barestream.mercure.topics import (
 MOST_PARTS = 20
 
 # The size of the regular expressions of one pattern: a character or a class counts 1, or 8 where it
-# stands for most of Unicode, each time that it is repeated. With 256 a pattern takes at most 0.6
-# MB, and 5 ms to compile (tests/bench/patterns.py).
+# stands for most of Unicode, each time that it is repeated. With 256 a pattern takes at most 0.25
+# MB, and some ms to compile (tests/bench/patterns.py).
 MOST_REGEXP_SIZE = 256
 _WIDE_SIZE = 8
 
