@@ -36,7 +36,7 @@ _MOST_IDLE = 100
 _SPECIAL = re.compile(r"[*(){}:?+\\]")
 # Not "://" or a port. Names may begin with any letter of Unicode, and with more.
 _NAME = re.compile(r":[^/0-9]")
-_COUNT = re.compile(r"\{(\d+)(,?)(\d*)\}")
+_COUNT = re.compile(r"\{([0-9]+)(,?)([0-9]*)\}")
 
 # The library's own regular expressions have more than ECMAScript's: flags, and POSIX classes.
 _FOREIGN = re.compile(r"\(\?[^:<=!]|\[\[:")

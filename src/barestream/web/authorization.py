@@ -5,7 +5,7 @@ dunglas/mercure
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -17,7 +17,7 @@ from barestream.mercure.bearer import ANONYMOUS, Bearer
 from barestream.mercure.signatures import InvalidTokenError, version_of
 from barestream.mercure.tokens import COOKIE, Verifier
 from barestream.mercure.version import Version
-from barestream.web.credentials import in_cookie, in_header, in_query
+from barestream.web.credentials import UnreadableTokenError, in_cookie, in_header, in_query
 from barestream.web.form import query
 from barestream.web.origins import PublishingOrigins
 from barestream.web.refusals import Refused
@@ -115,10 +115,10 @@ class Authorization:
                 "Publishing is off: the hub has no key for the tokens of publishers. Set "
                 "BARESTREAM_TOKEN_KEY; for Mercure 1.0 alone set an issuer too.",
             )
-        token = in_header(request)
+        token = self._read(in_header, request)
         if token is not None:
             return await self._verified(self._publishers, token, version_of(token), request)
-        if self.speaks(Version.ZERO) and (token := in_query(request)) is not None:
+        if self.speaks(Version.ZERO) and (token := self._read(in_query, request)) is not None:
             return await self._verified(self._publishers, token, Version.ZERO, request)
         for version in (Version.ONE, Version.ZERO):
             token = self._in_cookie(request, version)
@@ -139,10 +139,10 @@ class Authorization:
                 query that cannot be read, or that has a token in 1.0.
             TooManyPatternsError: The process may hold no more URL Patterns.
         """
-        token = in_header(request)
+        token = self._read(in_header, request)
         if version is Version.ZERO:
             if token is None:
-                token = in_query(request)
+                token = self._read(in_query, request)
         elif found := query(request).keys() & _TOKEN_PARAMETERS:
             raise Refused(
                 HTTPStatus.BAD_REQUEST,
@@ -162,6 +162,13 @@ class Authorization:
         """Return the refusal of a request whose token is valid, but does not allow it."""
         challenge = self._resource.challenge(request, "insufficient_scope")
         return Refused(HTTPStatus.FORBIDDEN, detail, [challenge])
+
+    def _read(self, read: Callable[[HttpRequest], str | None], request: HttpRequest) -> str | None:
+        try:
+            return read(request)
+        except UnreadableTokenError as error:
+            challenge = self._resource.challenge(request, error.error)
+            raise Refused(HTTPStatus.UNAUTHORIZED, str(error), [challenge]) from None
 
     def _in_cookie(self, request: HttpRequest, version: Version) -> str | None:
         if not self.speaks(version):

@@ -4,23 +4,34 @@ Source: https://mercure.rocks/spec#presenting-the-access-token
 """
 
 from collections.abc import Iterator
-from http import HTTPStatus
 
 from bareasgi import HttpRequest
 
 from barestream.web.form import query
-from barestream.web.refusals import Refused
 
 # Schemes by which a proxy in front of the hub may ask browsers for a password. The browsers then
 # send the password to the hub too.
 _FOREIGN_SCHEMES = {"basic", "digest", "negotiate", "ntlm"}
 
 
+class UnreadableTokenError(ValueError):
+    """A token in a form that the hub does not read.
+
+    Args:
+        detail: What is wrong, for the client.
+        error: The error's code in RFC 6750; None without one.
+    """
+
+    def __init__(self, detail: str, error: str | None = None) -> None:
+        super().__init__(detail)
+        self.error = error
+
+
 def in_header(request: HttpRequest) -> str | None:
     """Return the token of the Authorization header; None without one.
 
     Raises:
-        Refused: 401 for a header of an unknown scheme.
+        UnreadableTokenError: The header is of an unknown scheme.
     """
     sent = header(request, b"authorization")
     if sent is not None:
@@ -28,10 +39,8 @@ def in_header(request: HttpRequest) -> str | None:
         if scheme.lower() == "bearer":
             return token.strip()
         if scheme.lower() not in _FOREIGN_SCHEMES:
-            raise Refused(
-                HTTPStatus.UNAUTHORIZED,
-                "The Authorization header is not of the form: Bearer <token>.",
-                [(b"www-authenticate", b"Bearer")],
+            raise UnreadableTokenError(
+                "The Authorization header is not of the form: Bearer <token>."
             )
     return None
 
@@ -40,14 +49,13 @@ def in_query(request: HttpRequest) -> str | None:
     """Return the token of the query, which only 0.x allows; None without one.
 
     Raises:
-        Refused: 401 for several of them, 400 for a query that cannot be read.
+        UnreadableTokenError: There are several.
+        Refused: 400 for a query that cannot be read.
     """
     tokens = query(request).get("authorization", [])
     if len(tokens) > 1:
-        raise Refused(
-            HTTPStatus.UNAUTHORIZED,
-            "The query has more than one authorization parameter.",
-            [(b"www-authenticate", b'Bearer error="invalid_token"')],
+        raise UnreadableTokenError(
+            "The query has more than one authorization parameter.", "invalid_token"
         )
     return tokens[0] if tokens else None
 
