@@ -107,7 +107,7 @@ def create_app(settings: Settings | None = None) -> Application:
         tail,
         streams,
         authorization,
-        SelectorReader(settings.topics_per_stream, Patterns(base, settings.url_patterns)),
+        SelectorReader(settings.topics_per_stream, Patterns(base, settings.url_patterns), slices),
         time.time,
     )
     health = Health(streams, tail, intake)

@@ -17,6 +17,7 @@ from barestream.mercure.keys import InvalidKeyError
 from barestream.mercure.matchers import EXACT, URL_PATTERN, InvalidMatcherError, Matcher, selectors
 from barestream.mercure.patterns import Patterns
 from barestream.mercure.signatures import InvalidTokenError, unverified, version_of
+from barestream.mercure.time_budget import at_once
 from barestream.mercure.tokens import sign
 from barestream.mercure.topics import PATH
 from barestream.mercure.version import Version
@@ -140,7 +141,7 @@ def token(  # noqa: PLR0913, PLR0917 (one for each option)
     subscribes = _matchers(subscribe, subscribe_pattern)
     try:
         for matchers in (publishes, subscribes):
-            selectors(matchers, _patterns(found), MOST_TOKEN_PATTERNS)
+            at_once(selectors(matchers, _patterns(found), MOST_TOKEN_PATTERNS))
         made = sign_access_token(key, found.token_algorithm, claims, publishes, subscribes)
     except InvalidMatcherError as error:
         raise click.UsageError(f"The token's topics: {error}.") from None

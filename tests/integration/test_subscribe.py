@@ -60,8 +60,8 @@ def gap_of(event: Received) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("query", "detail"),
     [
-        ("", "at least one topic"),
-        ("Topic=a", "at least one topic"),
+        ("", "at least one parameter topic"),
+        ("Topic=a", "at least one parameter topic"),
         (urlencode([("topic", str(n)) for n in range(101)]), "101 topics; at most 100 are allowed"),
         (urlencode([("topic", "a" * 2049)]), "2049 characters"),
         (urlencode([("topic", "{a}" * 700)]), "2100 characters"),

@@ -29,6 +29,7 @@ from barestream.mercure.signatures import (
     unverified,
     version_of,
 )
+from barestream.mercure.time_budget import at_once
 from barestream.mercure.version import Version
 
 DETAIL_TYPE = "https://mercure.rocks/authorization-detail"
@@ -163,7 +164,7 @@ class AccessVerifier:
 
     def _selectors(self, matchers: list[Matcher]) -> Selectors:
         try:
-            return selectors(matchers, self._patterns, MOST_TOKEN_PATTERNS)
+            return at_once(selectors(matchers, self._patterns, MOST_TOKEN_PATTERNS))
         except InvalidMatcherError as error:
             raise InvalidTokenError(f"The token's authorization_details: {error}.") from None
 

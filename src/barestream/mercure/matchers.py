@@ -3,11 +3,12 @@
 Pure. Source: https://mercure.rocks/spec#matcher-types
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import NamedTuple
 
 from barestream.mercure.patterns import InvalidPatternError, Pattern, Patterns
 from barestream.mercure.selectors import Selectors
+from barestream.mercure.time_budget import UNBOUNDED, Budget
 from barestream.mercure.topics import EVERYTHING, MOST_CHARACTERS, unseen_character
 
 EXACT = "exact"
@@ -31,13 +32,19 @@ class Matcher(NamedTuple):
     match_type: str = EXACT
 
 
-def selectors(matchers: Sequence[Matcher], patterns: Patterns, most_patterns: int) -> Selectors:
-    """Return what the matchers match.
+def selectors(
+    matchers: Sequence[Matcher],
+    patterns: Patterns,
+    most_patterns: int,
+    budget: Budget = UNBOUNDED,
+) -> Generator[None, None, Selectors]:
+    """Find out, in the budget's slices, what the matchers match.
 
     Args:
         matchers: The matchers.
         patterns: The compiled patterns of the process.
         most_patterns: How many of the matchers may be URL Patterns.
+        budget: The slices of the work: compiling a pattern takes up to 1 ms.
 
     Raises:
         InvalidMatcherError: One of them is malformed or too large, or too many are URL Patterns.
@@ -64,6 +71,8 @@ def selectors(matchers: Sequence[Matcher], patterns: Patterns, most_patterns: in
                 found.append(patterns.get(text))
             except InvalidPatternError as error:
                 raise InvalidMatcherError(f"the URL Pattern {text[:100]}: {error}") from None
+            if budget.is_over():
+                yield
     return Selectors.of_matchers(exact, found, everything=everything)
 
 

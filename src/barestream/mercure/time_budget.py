@@ -1,7 +1,10 @@
 """How long work finds out that it must let other work run. Pure."""
 
 import math
-from typing import Protocol
+from collections.abc import Generator
+from typing import Protocol, TypeVar
+
+Result = TypeVar("Result")
 
 
 class Budget(Protocol):
@@ -30,3 +33,13 @@ class Unbounded:
 
 
 UNBOUNDED = Unbounded()
+
+
+def at_once(steps: Generator[None, None, Result]) -> Result:
+    """Return the result of work that an unbounded budget does not divide."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result

@@ -1,5 +1,6 @@
 """What a request for a stream subscribes to."""
 
+from barestream.delivery.time_slices import Slices
 from barestream.mercure.matchers import InvalidMatcherError, selectors
 from barestream.mercure.patterns import Patterns
 from barestream.mercure.selectors import InvalidSelectorError, Selectors
@@ -22,13 +23,15 @@ class SelectorReader:
     Args:
         most_topics: How many of them a stream may have.
         patterns: The compiled URL Patterns of the process.
+        slices: The slices in which patterns are compiled.
     """
 
-    def __init__(self, most_topics: int, patterns: Patterns) -> None:
+    def __init__(self, most_topics: int, patterns: Patterns, slices: Slices) -> None:
         self._most_topics = most_topics
         self._patterns = patterns
+        self._slices = slices
 
-    def read(self, asked: StreamRequest) -> Selectors:
+    async def read(self, asked: StreamRequest) -> Selectors:
         """Return what the request subscribes to.
 
         Raises:
@@ -39,7 +42,9 @@ class SelectorReader:
         _check_number(len(asked.topics) or len(asked.matchers), self._most_topics, "topics")
         if asked.matchers:
             try:
-                return selectors(asked.matchers, self._patterns, MOST_PATTERNS)
+                return await self._slices.work(
+                    selectors(asked.matchers, self._patterns, MOST_PATTERNS, self._slices)
+                )
             except InvalidMatcherError as error:
                 raise bad_request(f"The request's matchers: {error}.") from None
         templates = sum("{" in topic for topic in asked.topics)

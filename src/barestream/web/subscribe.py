@@ -62,7 +62,7 @@ class Subscribe:
             asked = await StreamRequest.read(request)
             version = self._version(asked)
             bearer = await self._authorization.subscriber(request, version)
-            subscription = Subscription(self._reader.read(asked), bearer.subscribe)
+            subscription = Subscription(await self._reader.read(asked), bearer.subscribe)
             if not self._tail.filled:
                 return self._come_back(request)
             start = await resumption(self._tail, subscription, asked.last_event_ids)
