@@ -11,7 +11,12 @@ from pathlib import Path
 
 import click
 
-from barestream.mercure.access_tokens import MOST_TOKEN_PATTERNS, sign_access_token
+from barestream.mercure.access_tokens import (
+    MOST_TOKEN_PATTERNS,
+    check_length,
+    granted,
+    sign_access_token,
+)
 from barestream.mercure.bearer import Bearer
 from barestream.mercure.keys import InvalidKeyError
 from barestream.mercure.matchers import EXACT, URL_PATTERN, InvalidMatcherError, Matcher, selectors
@@ -143,8 +148,12 @@ def token(  # noqa: PLR0913, PLR0917 (one for each option)
         for matchers in (publishes, subscribes):
             at_once(selectors(matchers, _patterns(found), MOST_TOKEN_PATTERNS))
         made = sign_access_token(key, found.token_algorithm, claims, publishes, subscribes)
+        check_length(made)
+        granted(unverified(made)[1])
     except InvalidMatcherError as error:
         raise click.UsageError(f"The token's topics: {error}.") from None
+    except InvalidTokenError as error:
+        raise click.UsageError(str(error)) from None
     except InvalidKeyError as error:
         sys.exit(f"The key cannot sign a token: {error}")
     click.echo(made)
@@ -231,7 +240,7 @@ def _explain(token: str) -> None:
             click.echo(f"may {does}: nothing, it is refused: {error}")
             continue
         topics = [*(bearer.publish if does == "publish to" else bearer.subscribe)]
-        click.echo(f"may {does}: {', '.join(topics) or 'nothing'}")
+        click.echo(f"may {does}: {', '.join(map(_shown, topics)) or 'nothing'}")
         is_accepted = True
     sys.exit(0 if is_accepted else 1)
 

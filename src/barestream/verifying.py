@@ -87,8 +87,10 @@ class Verifying:
             self.advertised.append(issuer.id)
         keys: KeySource
         if issuer.jwks_uri is not None:
+            # An issuer may have an entry for each role.
+            name = issuer.id if len(issuer.roles) > 1 else f"{issuer.id} ({issuer.roles[0]})"
             keys = FetchedKeys(
-                issuer.id,
+                name,
                 issuer.algorithm,
                 partial(fetch, issuer.jwks_uri),
                 time.monotonic,

@@ -83,6 +83,8 @@ def hostile() -> Iterator[str]:
         "([[^a]]{250})",
     ):
         yield HOST + odd
+    yield HOST + "users/([(?:]?)[a-z0-9/]?{60000}(?:[)]?!)"
+    yield HOST + "([(?:])[^a]{2000}(?:b[)])"
     yield HOST + "".join(f":${chr(0x4E00 + n)}-" for n in range(400))
     for atom in (".", "[^a]", r"\S", r"\s"):
         for times in (31, 255):

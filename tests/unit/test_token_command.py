@@ -94,6 +94,17 @@ def test_no_token_is_made_that_the_hub_would_refuse_for_its_topics() -> None:
     assert "has no end" in result.output
 
 
+def test_no_token_is_made_that_the_hub_would_refuse_for_its_size() -> None:
+    patterns = [f"/{number}/:x" for number in range(30)]
+    options = [part for each in patterns for part in ("--publish-pattern", each)]
+    options += [part for each in patterns for part in ("--subscribe-pattern", each)]
+    many = run("--protocol", "1.0", *options)
+    assert (many.exit_code, "more than 50 URL Patterns" in many.output) == (2, True)
+    long = [part for n in range(20) for part in ("--publish", f"{n}" + "x" * 2000)]
+    large = run("--protocol", "1.0", *long)
+    assert (large.exit_code, "characters; at most" in large.output) == (2, True)
+
+
 def test_claims_that_nobody_checked_are_shown_without_control_characters() -> None:
     token = jwt.encode({"iss": "a\x1b[31m\ud800", "exp": "\x1b"}, KEY, "HS256")
     output = run("--explain", token).output

@@ -22,6 +22,10 @@ REFRESH_SECONDS = 300.0
 # A client that sends ever new key ids must not make the hub send as many requests.
 LEAST_SECONDS = 60.0
 
+# How many reads of one issuer may be under way: one that never ends must not stop the later ones,
+# and an issuer that never ends any must not hold ever more threads.
+MOST_THREADS = 3
+
 # The pause after a failure; it doubles from the first to the longest one.
 FIRST_RETRY_SECONDS = 1.0
 MOST_RETRY_SECONDS = 60.0
@@ -44,14 +48,14 @@ class FetchedKeys:
     As long as a read fails, the keys of the last one count.
 
     Args:
-        issuer: The issuer's identifier, for the log and the metrics.
+        issuer: The issuer's name in the log and the metrics.
         algorithm: The algorithm of the keys that name none of their own.
         fetch: Returns the JWKS's text, and blocks meanwhile; raises NoKeysError.
         now: A monotonic clock, in seconds.
         metrics: Where the outcome of each read is shown.
 
     Attributes:
-        issuer: The issuer's identifier.
+        issuer: The issuer's name.
         keys: The issuer's keys; None as long as none were read.
         why: Why the last read failed; empty if it did not.
     """
@@ -75,7 +79,7 @@ class FetchedKeys:
         self.why = ""
         self._asked_at = -LEAST_SECONDS
         self._asking = asyncio.Lock()
-        self._is_fetching = False
+        self._fetching = 0
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Read the keys again and again until cancelled."""
@@ -121,14 +125,14 @@ class FetchedKeys:
 
     async def _fetched(self) -> str:
         """Return the text, fetched by a thread that does not keep the process from its end."""
-        if self._is_fetching:
-            raise NoKeysError("the read before has not ended")
-        self._is_fetching = True
+        if self._fetching == MOST_THREADS:
+            raise NoKeysError(f"{MOST_THREADS} earlier reads have not ended")
+        self._fetching += 1
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[str] = loop.create_future()
 
         def settle(text: str, error: Exception | None) -> None:
-            self._is_fetching = False
+            self._fetching -= 1
             if answer.done():
                 # It came too late.
                 return
@@ -143,6 +147,8 @@ class FetchedKeys:
                 text = self._fetch()
             except NoKeysError as failed:
                 error = failed
+            except Exception as failed:
+                error = NoKeysError(repr(failed))
             with suppress(RuntimeError):  # The loop has ended meanwhile.
                 loop.call_soon_threadsafe(settle, text, error)
 

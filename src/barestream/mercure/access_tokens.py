@@ -133,11 +133,7 @@ class AccessVerifier:
                 "The token is one of Mercure 0.x, because its typ is not at+jwt, and this request "
                 "is one of 1.0: send an access token, or subscribe by topic."
             )
-        if len(token) > MOST_TOKEN_CHARACTERS:
-            raise InvalidTokenError(
-                f"The token has {len(token)} characters; at most {MOST_TOKEN_CHARACTERS} are "
-                "allowed."
-            )
+        check_length(token)
         _, claimed = unverified(token)
         issuer = claimed.get("iss")
         source = self._issuers.get(issuer) if isinstance(issuer, str) else None
@@ -158,7 +154,7 @@ class AccessVerifier:
         expires_at, valid_from = time_claim(claims, "exp"), time_claim(claims, "nbf")
         if expires_at is None:
             raise InvalidTokenError("The token has no exp claim.")
-        publish, subscribe = _granted(claims)
+        publish, subscribe = granted(claims)
         bearer = Bearer(self._selectors(publish), self._selectors(subscribe), expires_at)
         return Verified(bearer, valid_from, keys, _audience(claims))
 
@@ -167,6 +163,18 @@ class AccessVerifier:
             return at_once(selectors(matchers, self._patterns, MOST_TOKEN_PATTERNS))
         except InvalidMatcherError as error:
             raise InvalidTokenError(f"The token's authorization_details: {error}.") from None
+
+
+def check_length(token: str) -> None:
+    """Refuse a token that is too long.
+
+    Raises:
+        InvalidTokenError: It has more than MOST_TOKEN_CHARACTERS.
+    """
+    if len(token) > MOST_TOKEN_CHARACTERS:
+        raise InvalidTokenError(
+            f"The token has {len(token)} characters; at most {MOST_TOKEN_CHARACTERS} are allowed."
+        )
 
 
 def sign_access_token(
@@ -214,11 +222,14 @@ def _audience(claims: dict[str, Any]) -> tuple[str, ...]:
     raise InvalidTokenError("The token's aud claim is not a string or an array of strings.")
 
 
-def _granted(claims: dict[str, Any]) -> tuple[list[Matcher], list[Matcher]]:
+def granted(claims: dict[str, Any]) -> tuple[list[Matcher], list[Matcher]]:
     """Return the matchers of the topics that the token may publish to, and of those it may read.
 
     One detail that cannot be read refuses the whole token, because without it the token would mean
     something else. An action that is not known grants nothing.
+
+    Raises:
+        InvalidTokenError: A detail cannot be read, or there are too many details or topics.
     """
     details = claims.get("authorization_details", [])
     if not isinstance(details, list):

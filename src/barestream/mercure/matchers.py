@@ -67,12 +67,12 @@ def selectors(
         if match_type == EXACT:
             exact.append(text)
         else:
+            if budget.is_over():
+                yield
             try:
                 found.append(patterns.get(text))
             except InvalidPatternError as error:
                 raise InvalidMatcherError(f"the URL Pattern {text[:100]}: {error}") from None
-            if budget.is_over():
-                yield
     return Selectors.of_matchers(exact, found, everything=everything)
 
 

@@ -38,8 +38,13 @@ _SPECIAL = re.compile(r"[*(){}:?+\\]")
 _NAME = re.compile(r":[^/0-9]")
 _COUNT = re.compile(r"\{([0-9]+)(,?)([0-9]*)\}")
 
-# The library's own regular expressions have more than ECMAScript's: flags, and POSIX classes.
-_FOREIGN = re.compile(r"\(\?[^:<=!]|\[\[:")
+# The library's expressions have flags and POSIX classes, which ECMAScript's do not have, and no
+# lookaround, which those have.
+_FOREIGN = re.compile(r"\(\?(?:<?[=!]|[^:<])|\[\[:")
+
+# From two characters before an escape: a class of characters that begins or ends a range, which
+# written out would be another range.
+_RANGE_OF_CLASS = re.compile(r"[^[^]-\\[dDsSwW]|..\\[dDsSwW]-[^]]", re.DOTALL)
 
 # ECMAScript's classes are those of ASCII, also in Unicode mode. The library's are those of Unicode,
 # which take 700 KB each, although a URL's components are ASCII.
@@ -204,11 +209,15 @@ class _Regexp:
         in_class = False
         while at < len(text):
             if foreign := _FOREIGN.match(text, at):
-                raise InvalidPatternError(f"{foreign[0]} is not part of ECMAScript's expressions")
+                raise InvalidPatternError(f"{foreign[0]} is not supported in regular expressions")
             character = text[at]
+            if not character.isascii():
+                raise _not_ascii(character)
             piece = character
             if character == "\\":
                 piece = text[at : at + 2]
+                if in_class and _RANGE_OF_CLASS.match(text, at - 2):
+                    raise InvalidPatternError(f"it has a range with {piece} at an end; write \\-")
                 written.append(self._escaped(piece, in_class=in_class))
             else:
                 if count := None if in_class else _COUNT.match(text, at):
@@ -218,6 +227,9 @@ class _Regexp:
                     in_class = self._bracket(text, at, in_class=in_class)
                 elif not in_class:
                     self._outside_class(character)
+                elif character in "(){}":
+                    # The library ends a group by its brackets, also by those in a class.
+                    raise InvalidPatternError(f"it has {piece} in a class; write \\{piece}")
                 written.append(piece)
             at += len(piece)
             if not self._sizes:
@@ -246,7 +258,8 @@ class _Regexp:
         if character == "(":
             self._sizes.append(0)
         elif character == ")":
-            self._last = self._sizes.pop()
+            # An empty group counts too, because it can be repeated.
+            self._last = max(1, self._sizes.pop())
             if self._sizes:
                 self._sizes[-1] += self._last
         elif character == ".":
@@ -259,10 +272,8 @@ class _Regexp:
 
     def _escaped(self, piece: str, *, in_class: bool) -> str:
         name = piece[1:]
-        if name in {"p", "P", "u", "U", "x"}:
-            raise InvalidPatternError(
-                f"it has characters of Unicode by \\{name}; a URL is ASCII, so write them"
-            )
+        if name.isalnum() and name.lower() not in _CLASSES:
+            raise _not_ascii(piece)
         size = _WIDE_SIZE if name in {"D", "S", "W"} else 1
         if not in_class:
             self._add(size)
@@ -298,3 +309,9 @@ class _Regexp:
                 "its regular expressions are too large, repetitions included (at most "
                 f"{MOST_REGEXP_SIZE} characters); repeat less, or use a wildcard"
             )
+
+
+def _not_ascii(piece: str) -> InvalidPatternError:
+    return InvalidPatternError(
+        f"it has {piece} in a regular expression; a URL is ASCII, so write its characters"
+    )

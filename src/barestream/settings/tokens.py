@@ -118,9 +118,9 @@ class TokenSettings(BaseModel):
     @classmethod
     def _is_a_url(cls, url: str) -> str:
         parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or parts.query or parts.fragment:
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
             raise ValueError
-        if not url.isascii() or not url.isprintable() or set(url) & set(' "\\'):
+        if not url.isascii() or not url.isprintable() or set(url) & set(' "\\?#'):
             raise ValueError
         HubUrl(url)
         return url

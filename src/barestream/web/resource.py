@@ -51,7 +51,8 @@ class Resource:
     def why_none(self, request: HttpRequest) -> str:
         """Return why there is no identifier for the request's origin, as the end of a sentence."""
         return (
-            f"the origin {own_origin(request)} is not in BARESTREAM_PUBLIC_URLS, and "
+            f"the origin {own_origin(request) or 'of the Host header'} is not in "
+            "BARESTREAM_PUBLIC_URLS, and "
             "BARESTREAM_RESOURCE_IDENTIFIER is not set."
         )
 
