@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from barestream.mercure.access_tokens import (
+    DETAIL_TYPE,
     MOST_TOKEN_PATTERNS,
     check_length,
     granted,
@@ -37,6 +38,12 @@ _AUDIENCE = ("resource_identifier", "public_urls")
 
 # The claims that are texts, beside the topics.
 _TEXTS = ("iss", "aud", "sub", "client_id", "jti")
+
+# Why a token of each version may grant nothing.
+_NOTHING = {
+    Version.ZERO: "nothing: its claim mercure has no list for this",
+    Version.ONE: f"nothing: it has no detail of the type {DETAIL_TYPE} with this action",
+}
 
 # An access token needs an end.
 _ACCESS_TOKEN_MINUTES = 60.0
@@ -240,7 +247,7 @@ def _explain(token: str) -> None:
             click.echo(f"may {does}: nothing, it is refused: {error}")
             continue
         topics = [*(bearer.publish if does == "publish to" else bearer.subscribe)]
-        click.echo(f"may {does}: {', '.join(map(_shown, topics)) or 'nothing'}")
+        click.echo(f"may {does}: {', '.join(map(_shown, topics)) or _NOTHING[version]}")
         is_accepted = True
     sys.exit(0 if is_accepted else 1)
 

@@ -122,11 +122,19 @@ def test_a_token_is_explained() -> None:
     assert run("--explain", "-", given=f"{token}\n").output == explained.output
 
 
+def test_an_access_token_that_grants_nothing_is_explained() -> None:
+    explained = run("--explain", made("--protocol", "1.0", "--publish", "a"))
+    assert "may read: nothing: it has no detail of the type https://" in explained.output
+
+
 def test_a_token_of_0_x_is_explained() -> None:
     explained = run("--explain", made("--publish", "a/{b}"))
     assert explained.exit_code == 0
     assert "version: 0.x\ntyp: JWT\n" in explained.output
-    assert "may publish to: a/{b}\nmay read: nothing\n" in explained.output
+    assert (
+        "may publish to: a/{b}\nmay read: nothing: its claim mercure has no list"
+        in explained.output
+    )
 
 
 @pytest.mark.parametrize(
