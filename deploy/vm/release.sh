@@ -86,17 +86,19 @@ set_restart() {
 
 # Switch nginx back to the version that serves.
 restore() {
+    local has_other_files=false
     lead_to "$serving"
     if [ -d "nginx.$serving" ]; then
+        has_other_files=true
         put_nginx "nginx.$serving"
-        if [ "${BARESTREAM_TLS:-}" = off ] && has_tls_port; then
-            # nginx was replaced to turn TLS on, and would redirect all clients to it.
-            replace_nginx "$version" "$PWD/compose" --progress quiet
-        elif is_running nginx; then
-            reload_nginx
-        fi
-        rm -rf "nginx.$serving"
     fi
+    if [ "${BARESTREAM_TLS:-}" = off ] && has_tls_port; then
+        # nginx was replaced to turn TLS on, and would redirect all clients to it.
+        replace_nginx "$version" "$PWD/compose" --progress quiet
+    elif $has_other_files && is_running nginx; then
+        reload_nginx
+    fi
+    rm -rf "nginx.$serving"
 }
 
 # Remove the version that was tested, and all that was made for it.
