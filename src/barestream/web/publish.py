@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from bareasgi import HttpRequest, HttpResponse
-from bareutils import header, text_writer
+from bareutils import text_writer
 
 from barestream.delivery.resume import EARLIEST
 from barestream.delivery.time_slices import Slices
@@ -25,9 +25,8 @@ from barestream.mercure.topics import (
 )
 from barestream.telemetry.metrics import Metrics
 from barestream.web.authorization import Authorization
-from barestream.web.form import Form, MalformedFormError, body
-from barestream.web.refusals import Refused, bad_request
-from barestream.web.stream_request import FORM_TYPE, is_form
+from barestream.web.form import Form, read_body
+from barestream.web.refusals import Refused, bad_request, too_large
 
 # Every client sends an id back in its Last-Event-ID header. All of them leave printable ASCII
 # without spaces at its ends unchanged. 255 bytes hold a UUID's IRI five times.
@@ -127,7 +126,8 @@ class Publish:
                 + _NOT_TAKEN,
                 [_RETRY_AFTER],
             ) from None
-        update = self._update(_form(await self._body(request)))
+        form = await read_body(request, self._rules.body_bytes, may_be_empty=False)
+        update = self._update(form)
         allowed = bearer.publish
         if not allowed.names_all(update.topics) and not await self._slices.work(
             allowed.matching_all(update.topics, self._slices)
@@ -145,40 +145,19 @@ class Publish:
                 [_RETRY_AFTER],
             ) from None
 
-    async def _body(self, request: HttpRequest) -> bytes:
-        headers = request.scope["headers"]
-        if not is_form(header.find(b"content-type", headers)):
-            raise Refused(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                f"Expected the Content-Type {FORM_TYPE.decode()}.",
-            )
-        # A form whose announced size is too large is refused before it comes. The server has
-        # checked the header.
-        if int(header.find(b"content-length", headers) or 0) > self._rules.body_bytes:
-            raise self._form_too_large()
-        encoded = bytearray()
-        async for chunk in request.body:
-            encoded += chunk
-            if len(encoded) > self._rules.body_bytes:
-                raise self._form_too_large()
-        return bytes(encoded)
-
-    def _form_too_large(self) -> Refused:
-        return _too_large(f"The form is larger than {self._rules.body_bytes} bytes.")
-
     def _update(self, form: Form) -> Update:
         topics = tuple(dict.fromkeys(form.get("topic", ())))
         if not topics or not all(topics):
             raise bad_request("Expected at least one topic, and no empty one.")
         if len(topics) > self._rules.topics:
-            raise _too_large(
+            raise too_large(
                 f"The update has {len(topics)} topics; at most {self._rules.topics} are allowed."
             )
         for topic in topics:
             self._check_topic(topic)
         data = _only(form, "data") or ""
         if data_bytes(data) > self._rules.data_bytes:
-            raise _too_large(
+            raise too_large(
                 f"The data is larger than {self._rules.data_bytes} bytes; each line end counts as "
                 "7 bytes, as on the wire."
             )
@@ -191,7 +170,7 @@ class Publish:
 
     def _check_topic(self, topic: str) -> None:
         if len(topic) > MOST_CHARACTERS:
-            raise _too_large(f"A topic is longer than {MOST_CHARACTERS} characters.")
+            raise too_large(f"A topic is longer than {MOST_CHARACTERS} characters.")
         _check_seen(topic, "A topic")
         if topic == EVERYTHING:
             raise bad_request(
@@ -204,21 +183,10 @@ class Publish:
             )
 
 
-def _too_large(detail: str) -> Refused:
-    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
-
-
 def _check_seen(text: str, name: str) -> None:
     unseen = unseen_character(text)
     if unseen is not None:
         raise bad_request(f"{name} has the control or format character U+{ord(unseen):04X}.")
-
-
-def _form(encoded: bytes) -> Form:
-    try:
-        return body(encoded)
-    except MalformedFormError as error:
-        raise bad_request(f"The form cannot be read: {error}.") from None
 
 
 def _only(form: Form, name: str) -> str | None:
@@ -237,7 +205,7 @@ def _own_id(form: Form) -> str | None:
         if own_id == EARLIEST:
             raise bad_request(f"id is {EARLIEST}: that word is reserved.")
         if len(own_id) > _MOST_ID_CHARACTERS:
-            raise _too_large(f"id is longer than {_MOST_ID_CHARACTERS} characters.")
+            raise too_large(f"id is longer than {_MOST_ID_CHARACTERS} characters.")
         if not _ID.fullmatch(own_id):
             raise bad_request(f"id: expected {_ID_FORM}.")
     return own_id
@@ -247,7 +215,7 @@ def _type(form: Form) -> str | None:
     kind = _only(form, "type")
     if kind is not None:
         if len(kind) > _MOST_TYPE_CHARACTERS:
-            raise _too_large(f"type is longer than {_MOST_TYPE_CHARACTERS} characters.")
+            raise too_large(f"type is longer than {_MOST_TYPE_CHARACTERS} characters.")
         _check_seen(kind, "type")
         if kind == _MERCURE_TYPE:
             raise bad_request(f"type is {_MERCURE_TYPE}, which is reserved for the hub.")

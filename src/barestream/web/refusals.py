@@ -51,3 +51,8 @@ class Refused(Exception):  # noqa: N818 (an answer, not a fault of this program)
 def bad_request(detail: str) -> Refused:
     """Return the refusal of malformed input."""
     return Refused(HTTPStatus.BAD_REQUEST, detail)
+
+
+def too_large(detail: str) -> Refused:
+    """Return the refusal of input that is too large."""
+    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)

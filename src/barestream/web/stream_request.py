@@ -4,22 +4,18 @@ Source: https://mercure.rocks/spec#subscription
 """
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import NamedTuple
 
 from bareasgi import HttpRequest
-from bareutils import header
 
 from barestream.mercure.matchers import EXACT, URL_PATTERN, Matcher
 from barestream.mercure.version import Version
 from barestream.web.cursor import last_event_ids
-from barestream.web.form import Form, MalformedFormError, body, query
-from barestream.web.refusals import Refused, bad_request
+from barestream.web.form import Form, query, read_body
+from barestream.web.refusals import bad_request
 
 # The method whose parameters may be in its body (RFC 10008).
 QUERY = "QUERY"
-
-FORM_TYPE = b"application/x-www-form-urlencoded"
 
 # Room for 100 matchers of 2,048 characters. Percent-encoding triples a character, but few matchers
 # have many such characters.
@@ -62,7 +58,7 @@ class StreamRequest(NamedTuple):
         form = query(request)
         ids = last_event_ids(request)
         if request.scope["method"] == QUERY:
-            sent = await _body(request)
+            sent = await read_body(request, MOST_BODY_BYTES, may_be_empty=True)
             # An id of the query has precedence over one of the body.
             ids = ids or sent.get("last_event_id", [])
             names = dict.fromkeys([*form, *sent])
@@ -103,29 +99,3 @@ def _matchers(form: Form) -> list[Matcher]:
                 f"these exist: {', '.join(_MATCHER_TYPES)}."
             )
     return found
-
-
-async def _body(request: HttpRequest) -> Form:
-    kind = header.find(b"content-type", request.scope["headers"])
-    encoded = bytearray()
-    async for chunk in request.body:
-        encoded += chunk
-        if len(encoded) > MOST_BODY_BYTES:
-            raise Refused(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"The body is larger than {MOST_BODY_BYTES} bytes.",
-            )
-    if encoded and not is_form(kind):
-        raise Refused(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"Expected the Content-Type {FORM_TYPE.decode()}.",
-        )
-    try:
-        return body(bytes(encoded))
-    except MalformedFormError as error:
-        raise bad_request(f"The body cannot be read: {error}.") from None
-
-
-def is_form(content_type: bytes | None) -> bool:
-    """Return whether a Content-Type header is that of a form."""
-    return (content_type or b"").partition(b";")[0].strip().lower() == FORM_TYPE
