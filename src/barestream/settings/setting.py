@@ -2,10 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
+
+from barestream.mercure.keys import ALGORITHMS
 
 PREFIX = "BARESTREAM_"
 
@@ -19,6 +21,17 @@ _DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS = "debug, info, warning or error"
+
+
+def _check_algorithm(name: str) -> str:
+    if name not in ALGORITHMS:
+        raise ValueError
+    return name
+
+
+# An algorithm of a key, and what is expected of it.
+Algorithm = Annotated[str, AfterValidator(_check_algorithm)]
+AN_ALGORITHM = f"one of {', '.join(ALGORITHMS)}"
 
 
 class SettingsError(ValueError):
