@@ -81,16 +81,14 @@ class DirectResponse:
     def write(self, frame: Frame) -> bool:
         """Send a frame; return False if the connection is closing and nothing was sent."""
         data = frame.chunk if self._is_chunked else frame.body
-        if self._held is not None:
-            if self._transport.is_closing() or self._over.done():
-                # The end of the response writes the head, if that is still possible.
-                return False
-            data = self._held.take() + data
-            self._held = None
         if self._is_behind_transport:
             if self._transport.is_closing() or self._over.done():
-                # uvloop raises on a transport that is closed, or has ended its output.
+                # uvloop raises on a transport that is closed, or has ended its output. The end of
+                # the response writes a held head, if that is still possible.
                 return False
+            if self._held is not None:
+                data = self._held.take() + data
+                self._held = None
             if self._fd is None or self._transport.get_write_buffer_size():
                 self._transport.write(data)
                 return True
