@@ -219,7 +219,13 @@ def _patterns(found: Settings) -> Patterns:
 
 def _signing_key(found: Settings, key_file: Path | None, otherwise: str) -> str:
     if key_file:
-        return key_file.read_text().rstrip("\r\n")
+        try:
+            return key_file.read_text().rstrip("\r\n")
+        except UnicodeDecodeError:
+            sys.exit(
+                f"The key cannot sign a token: {key_file} is not text. Convert a key in DER to "
+                f"PEM: openssl pkey -inform der -in {key_file} -out key.pem"
+            )
     if found.token_key:
         return found.token_key.get_secret_value()
     sys.exit(f"There is no key to sign a token with: set BARESTREAM_TOKEN_KEY, or {otherwise}.")

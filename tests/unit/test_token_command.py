@@ -2,6 +2,7 @@
 
 import re
 import time
+from pathlib import Path
 
 import jwt
 import pytest
@@ -163,3 +164,13 @@ def test_a_text_that_is_no_token_is_not_explained(text: str) -> None:
     explained = run("--explain", text)
     assert explained.exit_code == 1
     assert "The token is not a JWT." in explained.output
+
+
+@pytest.mark.parametrize("protocol", ["0.x", "1.0"])
+def test_a_key_in_der_is_told_how_to_become_pem(tmp_path: Path, protocol: str) -> None:
+    key = tmp_path / "key.der"
+    # How the DER of each EC key in PKCS #8 begins; UTF-8 has no such byte there.
+    key.write_bytes(b"\x30\x81\x87\x02\x01\x00")
+    result = run("--protocol", protocol, "--publish", "a", "--key-file", str(key))
+    assert result.exit_code == 1
+    assert f"openssl pkey -inform der -in {key} -out key.pem" in result.output
