@@ -50,7 +50,7 @@ class Verifying:
 
     Args:
         settings: The settings.
-        patterns: The compiled URL Patterns of the process.
+        patterns: Where the compiled URL Patterns of tokens are held.
         metrics: Where reads of issuers' keys are shown.
 
     Attributes:

@@ -80,7 +80,7 @@ class AccessVerifier:
 
     Args:
         issuers: The keys of each issuer; a token is verified by the keys of its own issuer alone.
-        patterns: The compiled patterns of the process.
+        patterns: Where the compiled patterns of tokens are held.
         now: The wall clock, in seconds.
         leeway_seconds: How far a token's ``nbf`` may be ahead of the clock.
     """
@@ -109,7 +109,7 @@ class AccessVerifier:
             InvalidTokenError: It is no access token, its issuer did not sign it, it has expired, is
                 not valid yet, is for another hub, or has a detail that cannot be read.
             KeysMayHaveChangedError: Its issuer has no key that it names, or no keys that are known.
-            TooManyPatternsError: The process may hold no more URL Patterns.
+            TooManyPatternsError: There is no room for further URL Patterns.
         """
         verified = self._remembered.get(token)
         if verified is not None and not self._is_current(verified.keys):

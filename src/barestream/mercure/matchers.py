@@ -42,13 +42,13 @@ def selectors(
 
     Args:
         matchers: The matchers.
-        patterns: The compiled patterns of the process.
+        patterns: Where compiled patterns are held.
         most_patterns: How many of the matchers may be URL Patterns.
         budget: The slices of the work: compiling a pattern takes up to 1 ms.
 
     Raises:
         InvalidMatcherError: One of them is malformed or too large, or too many are URL Patterns.
-        TooManyPatternsError: The process may hold no more URL Patterns.
+        TooManyPatternsError: There is no room for further URL Patterns.
     """
     # The number is checked first, because compiling patterns takes time.
     count = sum(matcher.match_type == URL_PATTERN for matcher in matchers)

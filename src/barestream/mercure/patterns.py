@@ -56,7 +56,7 @@ class InvalidPatternError(ValueError):
 
 
 class TooManyPatternsError(Exception):
-    """The process holds as many URL Patterns as it may."""
+    """There is no room for another URL Pattern."""
 
 
 class Pattern:
@@ -88,11 +88,11 @@ class Pattern:
 
 
 class Patterns:
-    """The compiled patterns of a process; streams and tokens share them.
+    """Compiled patterns, in a bounded number; all that use them share each.
 
     Args:
         hub_url: The URL that relative patterns and topics are resolved against.
-        most: How many different ones the process may hold: each takes some 75 KB.
+        most: How many different ones are held at most: each takes some 75 KB.
     """
 
     def __init__(self, hub_url: HubUrl, most: int) -> None:
@@ -114,7 +114,7 @@ class Patterns:
 
         Raises:
             InvalidPatternError: It is malformed or too large.
-            TooManyPatternsError: It is another one, and the process may hold no more.
+            TooManyPatternsError: It is another one, and there is no room for it.
         """
         pattern = self._held.get(text)
         if pattern is None:

@@ -107,7 +107,7 @@ class Authorization:
         Raises:
             Refused: 401 for a token that is missing or invalid, 403 for a cookie from an origin
                 that is not allowed and if publishing is off, 400 for a query that cannot be read.
-            TooManyPatternsError: The process may hold no more URL Patterns.
+            TooManyPatternsError: There is no room for further URL Patterns.
         """
         if self._publishers == Verifiers():
             raise Refused(
@@ -137,7 +137,7 @@ class Authorization:
         Raises:
             Refused: 401 for a token that is invalid, or missing although one is needed; 400 for a
                 query that cannot be read, or that has a token in 1.0.
-            TooManyPatternsError: The process may hold no more URL Patterns.
+            TooManyPatternsError: There is no room for further URL Patterns.
         """
         token = self._read(in_header, request)
         if version is Version.ZERO:
@@ -147,7 +147,7 @@ class Authorization:
             raise Refused(
                 HTTPStatus.BAD_REQUEST,
                 f"The query has a token ({', '.join(sorted(found))}): Mercure 1.0 reads none "
-                f"there; send it in the Authorization header, or in a cookie.",
+                "there; send it in the Authorization header, or in a cookie.",
                 [self._resource.challenge(request, "invalid_request")],
             )
         if token is None:

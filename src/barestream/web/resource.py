@@ -52,8 +52,7 @@ class Resource:
         """Return why there is no identifier for the request's origin, as the end of a sentence."""
         return (
             f"the origin {own_origin(request) or 'of the Host header'} is not in "
-            "BARESTREAM_PUBLIC_URLS, and "
-            "BARESTREAM_RESOURCE_IDENTIFIER is not set."
+            "BARESTREAM_PUBLIC_URLS, and BARESTREAM_RESOURCE_IDENTIFIER is not set."
         )
 
     def challenge(self, request: HttpRequest, error: str | None = None) -> tuple[bytes, bytes]:

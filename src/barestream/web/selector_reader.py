@@ -22,7 +22,7 @@ class SelectorReader:
 
     Args:
         most_topics: How many of them a stream may have.
-        patterns: The compiled URL Patterns of the process.
+        patterns: Where the compiled URL Patterns of streams are held.
         slices: The slices in which patterns are compiled.
     """
 
@@ -36,7 +36,7 @@ class SelectorReader:
 
         Raises:
             Refused: 400 for a selector or matcher that is malformed or too large, and for too many.
-            TooManyPatternsError: The process may hold no more URL Patterns.
+            TooManyPatternsError: There is no room for further URL Patterns.
         """
         # The numbers are checked first, because parsing templates takes time too.
         _check_number(len(asked.topics) or len(asked.matchers), self._most_topics, "topics")
