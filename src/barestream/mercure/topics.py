@@ -77,6 +77,7 @@ class HubUrl:
             raise ValueError(f"expected an absolute URL: {url!r}")
         self.url = url
         self.path: str = found["pathname"]["input"]
+        self._last_word = self.path.rpartition("/")[2]
         # Streams with patterns ask for the same topics again and again.
         self.canonical = lru_cache(_MOST_REMEMBERED)(self._canonical)
 
@@ -85,7 +86,7 @@ class HubUrl:
 
         That is the hub's path and everything below it, of any scheme and host.
         """
-        word = self.path.rpartition("/")[2]
+        word = self._last_word
         may_be = word in topic or ("%" in topic and word in unquote(topic))
         if not may_be and not _WITHOUT_A_PATH.fullmatch(topic):
             return False
