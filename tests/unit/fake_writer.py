@@ -1,14 +1,11 @@
 """A client's end of a stream, without a network."""
 
 import math
-from collections.abc import Callable, Generator
-from typing import TypeVar
+from collections.abc import Callable
 
 from barestream.delivery.feed import Feed
 from barestream.delivery.stream import Stream
 from barestream.mercure.sse import Frame
-
-Result = TypeVar("Result")
 
 
 class FakeWriter:
@@ -91,13 +88,3 @@ def flush(feed: Feed) -> None:
     """Send what is pending, however long it takes."""
     for _ in feed.flush():
         pass
-
-
-def done(steps: Generator[None, None, Result]) -> Result:
-    """Return what a work returns; run its steps without a pause."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: Result = end.value
-            return result

@@ -1,4 +1,4 @@
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import given
@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from barestream.delivery.index import Index
 from barestream.mercure.selectors import Selectors
-from fake_writer import SPENT, done
+from barestream.mercure.time_budget import at_once
+from fake_writer import SPENT
 
 
 def index_of(*members: tuple[str, list[str]]) -> Index[str]:
@@ -16,16 +17,8 @@ def index_of(*members: tuple[str, list[str]]) -> Index[str]:
     return index
 
 
-def found(finding: Generator[None, None, list[Any]]) -> list[Any]:
-    while True:
-        try:
-            next(finding)
-        except StopIteration as end:
-            return list(end.value)
-
-
 def wanting(index: Index[Any], topics: Sequence[str]) -> list[Any]:
-    return found(index.wanting(topics))
+    return at_once(index.wanting(topics))
 
 
 def test_an_empty_index_finds_no_member() -> None:
@@ -82,7 +75,7 @@ def test_members_may_be_added_and_discarded_during_a_search() -> None:
     for selector in templates[1:]:
         index.discard(selector, Selectors([selector]))
     index.add("late", Selectors(["any/0"]))
-    assert "{x}/0" in found(finding)
+    assert "{x}/0" in at_once(finding)
 
 
 def test_members_may_be_added_and_discarded_while_the_result_is_iterated() -> None:
@@ -149,5 +142,5 @@ def test_the_index_finds_exactly_the_members_whose_selectors_match_a_topic(
     assert sorted(wanting(index, topics)) == [
         member
         for member, (_, leaves) in enumerate(members)
-        if not leaves and done(subscriptions[member].matching_any(topics, SPENT))
+        if not leaves and at_once(subscriptions[member].matching_any(topics, SPENT))
     ]

@@ -14,9 +14,8 @@ from barestream.mercure.patterns import (
     TooManyPatternsError,
 )
 from barestream.mercure.selectors import Selectors
-from barestream.mercure.time_budget import UNBOUNDED
+from barestream.mercure.time_budget import UNBOUNDED, at_once
 from barestream.mercure.topics import HubUrl
-from fake_writer import done
 
 HUB = HubUrl("https://hub.example/.well-known/mercure")
 
@@ -93,9 +92,9 @@ def test_the_index_finds_every_pattern_that_matches(pattern: str, topic: str) ->
     index: Index[str] = Index()
     selectors = Selectors.of_matchers([], [found], everything=False)
     index.add("member", selectors)
-    assert done(index.wanting([topic])) == (["member"] if found.match(topic) else [])
+    assert at_once(index.wanting([topic])) == (["member"] if found.match(topic) else [])
     index.discard("member", selectors)
-    assert done(index.wanting([topic])) == []
+    assert at_once(index.wanting([topic])) == []
 
 
 @pytest.mark.parametrize(
@@ -191,4 +190,4 @@ def test_exact_matchers_are_neither_templates_nor_patterns() -> None:
     assert selectors.match("a/{b}")
     assert selectors.match("/:c")
     assert not selectors.match("a/1")
-    assert not done(selectors.matching_any(["/1"], UNBOUNDED))
+    assert not at_once(selectors.matching_any(["/1"], UNBOUNDED))

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 
 from barestream.mercure.selectors import InvalidSelectorError, Selectors
 from barestream.mercure.templates import Template
-from barestream.mercure.time_budget import UNBOUNDED
+from barestream.mercure.time_budget import UNBOUNDED, at_once
 from barestream.mercure.topics import MOST_CHARACTERS
-from fake_writer import done
 
 # The examples of RFC 6570, sections 3.2.1 to 3.2.9. Their variables stand in section 3.2.
 EXAMPLES = """
@@ -301,10 +300,10 @@ def test_equal_templates_are_one_object() -> None:
 
 def test_matching_any_needs_one_matched_topic_and_matching_all_needs_every_one() -> None:
     selectors = Selectors(["a", "x/{y}"])
-    assert done(selectors.matching_any(["b", "x/1"], UNBOUNDED))
-    assert not done(selectors.matching_any(["b", "c"], UNBOUNDED))
-    assert done(selectors.matching_all(["a", "x/1"], UNBOUNDED))
-    assert not done(selectors.matching_all(["a", "b"], UNBOUNDED))
+    assert at_once(selectors.matching_any(["b", "x/1"], UNBOUNDED))
+    assert not at_once(selectors.matching_any(["b", "c"], UNBOUNDED))
+    assert at_once(selectors.matching_all(["a", "x/1"], UNBOUNDED))
+    assert not at_once(selectors.matching_all(["a", "b"], UNBOUNDED))
 
 
 def test_topics_are_named_by_a_star_or_by_themselves() -> None:
@@ -315,8 +314,8 @@ def test_topics_are_named_by_a_star_or_by_themselves() -> None:
 
 def test_without_selectors_or_without_topics_nothing_matches() -> None:
     assert not Selectors([]).match("")
-    assert not done(Selectors(["*"]).matching_any([], UNBOUNDED))
-    assert not done(Selectors(["*"]).matching_all([], UNBOUNDED))
+    assert not at_once(Selectors(["*"]).matching_any([], UNBOUNDED))
+    assert not at_once(Selectors(["*"]).matching_all([], UNBOUNDED))
 
 
 hostile_text = st.one_of(
@@ -330,9 +329,9 @@ def test_any_text_is_accepted_as_a_selector_and_matches_itself(
     texts: list[str], topic: str
 ) -> None:
     selectors = Selectors(texts)
-    assert done(selectors.matching_any([topic], UNBOUNDED)) == selectors.match(topic)
+    assert at_once(selectors.matching_any([topic], UNBOUNDED)) == selectors.match(topic)
     assert all(map(selectors.match, texts))
-    assert not texts or done(selectors.matching_all(texts, UNBOUNDED))
+    assert not texts or at_once(selectors.matching_all(texts, UNBOUNDED))
 
 
 Value = str | list[str] | dict[str, str] | None

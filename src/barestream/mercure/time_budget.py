@@ -36,7 +36,7 @@ UNBOUNDED = Unbounded()
 
 
 def at_once(steps: Generator[None, None, Result]) -> Result:
-    """Return the result of work that an unbounded budget does not divide."""
+    """Return the result of work, without a pause between its slices."""
     while True:
         try:
             next(steps)
