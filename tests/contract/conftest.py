@@ -1,6 +1,5 @@
 """The two brokers: the memory of a worker, and a real Valkey on this machine."""
 
-import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,6 +12,7 @@ from barestream.history.local import LocalBroker
 from barestream.history.update import Update
 from barestream.history.valkey import scripts
 from barestream.history.valkey.broker import ValkeyBroker
+from scenarios import run_on
 from support.servers.service import wait_for
 from support.servers.valkey_server import ValkeyServer
 
@@ -70,17 +70,6 @@ def run(home: str, request: pytest.FixtureRequest) -> Callable[..., None]:
     """
     server: ValkeyServer | None = request.getfixturevalue("server") if home == "valkey" else None
 
-    async def act(scenario: Callable[[Broker], Awaitable[None]], bounds: HistoryBounds) -> None:
-        broker: Broker
-        if server is None:
-            broker = LocalBroker(bounds, time.time)
-        else:
-            broker = ValkeyBroker(server.url, bounds, server.password)
-        try:
-            await scenario(broker)
-        finally:
-            await broker.close()
-
     def run_scenario(
         scenario: Callable[[Broker], Awaitable[None]],
         *,
@@ -88,8 +77,15 @@ def run(home: str, request: pytest.FixtureRequest) -> Callable[..., None]:
         seconds: float = 3600,
         size: int = 1_000_000,
     ) -> None:
+        bounds = HistoryBounds(events, seconds, size)
+
+        def make() -> Broker:
+            if server is None:
+                return LocalBroker(bounds, time.time)
+            return ValkeyBroker(server.url, bounds, server.password)
+
         if server is not None:
             server.ask("FLUSHALL")
-        asyncio.run(act(scenario, HistoryBounds(events, seconds, size)))
+        run_on(make, scenario)
 
     return run_scenario

@@ -24,6 +24,7 @@ from barestream.history.valkey.broker import ValkeyBroker
 from barestream.mercure.sse import Event
 from barestream.telemetry.metrics import Metrics
 from barestream.web.buffered_writer import BufferedWriter
+from scenarios import run_on
 from support.servers.served import until
 from support.servers.valkey_server import ValkeyServer
 
@@ -131,14 +132,7 @@ class Reader:
 
 
 def run(server: ValkeyServer, scenario: Callable[[ValkeyBroker], Awaitable[None]]) -> None:
-    async def act() -> None:
-        broker = ValkeyBroker(server.url, BOUNDS, server.password)
-        try:
-            await scenario(broker)
-        finally:
-            await broker.close()
-
-    asyncio.run(act())
+    run_on(lambda: ValkeyBroker(server.url, BOUNDS, server.password), scenario)
 
 
 def test_the_loss_of_a_history_while_the_clock_is_behind_is_reported_and_the_next_one_followed(

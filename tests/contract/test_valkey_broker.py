@@ -20,6 +20,7 @@ from barestream.history.valkey import broker as valkey
 from barestream.history.valkey import publishing
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.mercure.sse import Event
+from scenarios import run_on
 from support.judges.published import data_of, id_of, update_of
 from support.servers.served import until
 from support.servers.valkey_server import ValkeyServer
@@ -39,14 +40,7 @@ def run(
     bounds: HistoryBounds = FAR_BOUNDS,
     url: str | None = None,
 ) -> None:
-    async def act() -> None:
-        broker = ValkeyBroker(url or server.url, bounds, server.password)
-        try:
-            await scenario(broker)
-        finally:
-            await broker.close()
-
-    asyncio.run(act())
+    run_on(lambda: ValkeyBroker(url or server.url, bounds, server.password), scenario)
 
 
 async def all_records(broker: Broker) -> list[Record]:

@@ -5,7 +5,6 @@ the hash with any of its updates that it trims, puts one in with an update whose
 find there, and leaves the sorted set as it is.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from barestream.history.broker import MOST_FOUND, HistoryBounds
@@ -14,6 +13,7 @@ from barestream.history.update import Update
 from barestream.history.valkey import scripts
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.mercure.sse import Event
+from scenarios import run_on
 from support.judges.published import data_of
 from support.servers.valkey_server import ValkeyServer
 
@@ -30,15 +30,8 @@ def update(data: str, event_id: str | None = None) -> Update:
 def run(
     server: ValkeyServer, scenario: Callable[[ValkeyBroker], Awaitable[None]], events: int = 1000
 ) -> None:
-    async def act() -> None:
-        bounds = HistoryBounds(events, 3600, 10_000_000)
-        broker = ValkeyBroker(server.url, bounds, server.password)
-        try:
-            await scenario(broker)
-        finally:
-            await broker.close()
-
-    asyncio.run(act())
+    bounds = HistoryBounds(events, 3600, 10_000_000)
+    run_on(lambda: ValkeyBroker(server.url, bounds, server.password), scenario)
 
 
 async def publish_all(broker: ValkeyBroker, texts: str, event_id: str | None = "id") -> None:
