@@ -11,14 +11,10 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Browser
 
-from barestream.mercure.access_tokens import sign_access_token
-from barestream.mercure.matchers import Matcher
 from support.clients.firefox import Firefox
-from support.clients.publisher import KEY, token
+from support.clients.publisher import ISSUER, KEY, RESOURCE, access_token, token
 from support.servers.service import Service, wait_for
 
-ISSUER = "https://localhost"
-RESOURCE = "https://localhost/.well-known/mercure"
 BOOK = "https://example.net/foo/bar"
 
 # The page opens a stream; once it is open, it publishes the updates one after another, each with
@@ -76,10 +72,7 @@ def evaluate(request: pytest.FixtureRequest, hub: Service) -> Iterator[Evaluate]
 
 
 def bearer_of(version: str) -> str:
-    if version == "0.x":
-        return token()
-    claims = {"iss": ISSUER, "aud": RESOURCE, "exp": time.time() + 300}
-    return sign_access_token(KEY, "HS256", claims, [Matcher("*")], [Matcher("*")])
+    return token() if version == "0.x" else access_token("*")
 
 
 CASES = [

@@ -11,11 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from barestream.mercure.access_tokens import sign_access_token
-from barestream.mercure.matchers import Matcher
 from compose import Stack
 from support.clients import event_parser
-from support.clients.publisher import KEY, PATH, Publisher, token
+from support.clients.publisher import ISSUER, KEY, PATH, RESOURCE, Publisher, access_token, token
 from support.clients.sse_client import SseClient
 from support.servers.docker_cli import docker
 from support.servers.served import reading, until
@@ -23,11 +21,7 @@ from support.servers.service import wait_for
 
 FOLDER = Path(__file__).parent
 TOPIC = f"{PATH}?topic=news"
-
-
-ISSUER = "https://issuer.example"
 ISSUERS_KEY = "the key of an issuer, as long as HS256 asks for"
-RESOURCE = "https://hub.example/.well-known/mercure"
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +36,12 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def test_the_tokens_of_an_issuer_in_the_mounted_file_are_accepted(hub: Stack) -> None:
-    claims = {"iss": ISSUER, "aud": RESOURCE, "exp": time.time() + 60}
-    anything = [Matcher("*")]
-    access_token = sign_access_token(ISSUERS_KEY, "HS256", claims, anything, anything)
+    bearer = access_token("*", key=ISSUERS_KEY)
 
     async def act() -> list[str]:
-        headers = {"Authorization": f"Bearer {access_token}"}
+        headers = {"Authorization": f"Bearer {bearer}"}
         client = SseClient(hub.address, f"{PATH}?match_urlpattern=/rooms/:id", headers)
-        async with reading(client), Publisher(hub.url, access_token) as publisher:
+        async with reading(client), Publisher(hub.url, bearer) as publisher:
             assert client.status == 200
             await publisher.publish("/rooms/1", data="secret", private="on")
             await until(lambda: client.events)

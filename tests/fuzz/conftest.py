@@ -8,8 +8,7 @@ import pytest
 from barestream.app import create_app
 from barestream.settings.settings import Settings
 from exchange import HISTORY_EVENTS, Watched
-from odd_tokens import ISSUER, RESOURCE
-from support.clients.publisher import KEY
+from support.clients.publisher import ISSUER, KEY, RESOURCE
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,7 @@ import time
 from hypothesis import strategies as st
 
 from barestream.mercure.access_tokens import DETAIL_TYPE
-from support.clients.publisher import KEY, token
-
-ISSUER = "https://issuer.example"
-RESOURCE = "https://hub.example/.well-known/mercure"
-
+from support.clients.publisher import ISSUER, KEY, RESOURCE, token
 
 # Not an end of the range, which Hypothesis tries more often.
 ONE_IN_EIGHT = st.integers(0, 7).map(lambda die: die == 5)

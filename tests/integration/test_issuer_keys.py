@@ -22,12 +22,9 @@ from barestream.issuers import fetch as fetching
 from barestream.issuers.fetch import MOST_BYTES, NoKeysError, fetch
 from barestream.mercure.access_tokens import DETAIL_TYPE
 from barestream.settings.settings import Settings
-from support.clients.publisher import KEY, PATH, token
+from support.clients.publisher import ISSUER, KEY, PATH, RESOURCE, token
 from support.servers.served import Served
 from support.servers.service import wait_for
-
-ISSUER = "https://issuer.example"
-RESOURCE = "https://hub.example/.well-known/mercure"
 
 
 class Issuer:

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,15 +11,11 @@ import httpx
 import pytest
 
 from barestream.app import create_app
-from barestream.mercure.access_tokens import sign_access_token
-from barestream.mercure.matchers import Matcher
 from barestream.settings.settings import Settings
-from support.clients.publisher import KEY, PATH, token
+from support.clients.publisher import ISSUER, KEY, PATH, RESOURCE, access_token, token
 from support.clients.sse_client import SseClient
 from support.servers.served import Served, reading, until
 
-ISSUER = "https://issuer.example"
-RESOURCE = "https://hub.example/.well-known/mercure"
 METADATA = "/.well-known/oauth-protected-resource/.well-known/mercure"
 COOKIE = "__Secure-mercure_access_token"
 BOOK = "https://example.com/books/1"
@@ -28,13 +23,6 @@ BOOKS = "https://example.com/books/:id"
 TOPICS = [BOOK, "news", "/shelf/1", "https://hub.example/shelf/2", "a/{b}", "é ☃", "a&b=c+d%"]
 
 Pairs = list[tuple[str, str]]
-
-
-def access_token(*topics: str, seconds: float = 300, **changed: Any) -> str:
-    """Return a token that may publish to topics and read them."""
-    claims = {"iss": ISSUER, "aud": RESOURCE, "exp": time.time() + seconds, **changed}
-    matchers = list(map(Matcher, topics))
-    return sign_access_token(KEY, "HS256", claims, matchers, matchers)
 
 
 def bearing(token: str) -> dict[str, str]:
@@ -331,9 +319,7 @@ def test_streams_beyond_the_patterns_of_a_worker_come_back_and_leave_room_for_to
                 assert other.status_code == 200
                 assert other.headers["barestream-turned-away"]
                 assert other.text.startswith("retry: ")
-                claims = {"iss": ISSUER, "aud": RESOURCE, "exp": time.time() + 60}
-                matchers = [Matcher("/c/:d", "urlpattern")]
-                bearer = sign_access_token(KEY, "HS256", claims, matchers, matchers)
+                bearer = access_token(patterns=["/c/:d"])
                 answer = await asyncio.to_thread(
                     httpx.post, url, data={"topic": "/c/1"}, headers=bearing(bearer)
                 )
@@ -344,9 +330,7 @@ def test_streams_beyond_the_patterns_of_a_worker_come_back_and_leave_room_for_to
 
 def test_a_token_with_more_patterns_than_a_worker_may_hold_is_told_to_come_back() -> None:
     settings = SETTINGS.model_copy(update={"url_patterns": 1})
-    claims = {"iss": ISSUER, "aud": RESOURCE, "exp": time.time() + 60}
-    matchers = [Matcher(f"/{name}/:x", "urlpattern") for name in "ab"]
-    bearer = bearing(sign_access_token(KEY, "HS256", claims, matchers, matchers))
+    bearer = bearing(access_token(patterns=["/a/:x", "/b/:x"]))
     with Served(create_app(settings), ours=True) as server:
         answer = httpx.post(server.url + PATH, data={"topic": "/a/1"}, headers=bearer)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")

@@ -1,6 +1,5 @@
 """The description of the HTTP interface, against the service: each answer that it names, once."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,23 +8,17 @@ import jsonschema
 import pytest
 
 from barestream.app import create_app
-from barestream.mercure.access_tokens import sign_access_token
-from barestream.mercure.matchers import Matcher
 from barestream.settings.settings import Settings
-from support.clients.publisher import KEY, PATH
+from support.clients.publisher import ISSUER, KEY, PATH, RESOURCE, access_token
 from support.servers.served import Served
 from support.servers.service import wait_for
 
-ISSUER, RESOURCE = "https://issuer.example", "https://hub.example/.well-known/mercure"
 METADATA = "/.well-known/oauth-protected-resource/.well-known/mercure"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 def bearer(*topics: str) -> dict[str, str]:
-    claims = {"iss": ISSUER, "aud": RESOURCE, "exp": time.time() + 300}
-    matchers = [*map(Matcher, topics)]
-    token = sign_access_token(KEY, "HS256", claims, matchers, matchers)
-    return {"Authorization": f"Bearer {token}"}
+    return {"Authorization": f"Bearer {access_token(*topics)}"}
 
 
 # Without a Valkey the history accepts nothing; without an identifier there are no metadata.

@@ -15,9 +15,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from barestream.mercure.access_tokens import sign_access_token
-from barestream.mercure.matchers import Matcher
-from support.clients.publisher import KEY, PATH, token
+from support.clients.publisher import ISSUER, KEY, PATH, RESOURCE, access_token, token
 from support.servers.service import PATIENCE_SECONDS, ROOT, Service, free_port, wait_for
 
 SMOKE = ROOT / "deploy/smoke"
@@ -84,18 +82,14 @@ def test_a_token_that_covers_only_the_topics_of_the_smoke_test_is_enough(hub: Se
 
 
 def test_a_service_of_mercure_1_0_alone_passes_with_an_access_token() -> None:
-    url = "https://example.com/.well-known/mercure"
     with Service(
         token_key=KEY,
         workers=1,
         protocols="1.0",
-        issuer="https://example.com",
-        resource_identifier=url,
+        issuer=ISSUER,
+        resource_identifier=RESOURCE,
     ) as service:
-        claims = {"iss": "https://example.com", "aud": url, "exp": time.time() + 60}
-        covered = [Matcher("barestream/smoke/*", "urlpattern")]
-        access_token = sign_access_token(KEY, "HS256", claims, covered, covered)
-        done = smoke(service.url, token=access_token)
+        done = smoke(service.url, token=access_token(patterns=["barestream/smoke/*"]))
         assert done.returncode == 0, done.stderr
         assert steps(done)[-1] == f"all is well at {service.url}"
 

@@ -15,12 +15,11 @@ import pytest
 from barestream.app import create_app
 from barestream.mercure.access_tokens import DETAIL_TYPE
 from barestream.settings.settings import Settings
-from support.clients.publisher import KEY, PATH
+from support.clients.publisher import ISSUER, KEY, PATH, RESOURCE
 from support.clients.sse_client import SseClient
 from support.servers.served import Served, reading, until
 
-ISSUER, OTHER = "https://issuer.example", "https://other.example"
-RESOURCE = "https://hub.example/.well-known/mercure"
+OTHER = "https://other.example"
 OTHER_KEY = "the key of another issuer, as long as HS256 asks"
 COOKIES = {"0.x": "mercureAuthorization", "1.0": "__Secure-mercure_access_token"}
 TOPIC, ELSEWHERE = "https://example.com/books/1", "https://example.com/elsewhere"

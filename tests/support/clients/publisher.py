@@ -1,7 +1,13 @@
 """A publisher, as a backend is one: it posts forms with a token."""
 
+import time
+from collections.abc import Iterable
+from typing import Any
+
 import httpx
 
+from barestream.mercure.access_tokens import sign_access_token
+from barestream.mercure.matchers import Matcher
 from barestream.mercure.tokens import sign
 
 PATH = "/.well-known/mercure"
@@ -9,10 +15,35 @@ PATH = "/.well-known/mercure"
 # A key for tests alone, as long as HS256 asks for.
 KEY = "a key that only the tests sign with"
 
+# The issuer of access tokens, and the hub that they are for.
+ISSUER = "https://issuer.example"
+RESOURCE = "https://hub.example/.well-known/mercure"
+
 
 def token(publish: tuple[str, ...] = ("*",), subscribe: tuple[str, ...] = ("*",)) -> str:
     """Return a token under the tests' key."""
     return sign(KEY, "HS256", publish, subscribe, None)
+
+
+def access_token(
+    *topics: str,
+    patterns: Iterable[str] = (),
+    seconds: float = 300,
+    key: str = KEY,
+    **changed: Any,
+) -> str:
+    """Return an access token that may publish to some topics and read them.
+
+    Args:
+        topics: The topics; ``*`` stands for all.
+        patterns: URL Patterns of further topics.
+        seconds: How long it is valid.
+        key: The issuer's key, for HS256.
+        changed: Claims in place of the usual ones.
+    """
+    claims = {"iss": ISSUER, "aud": RESOURCE, "exp": time.time() + seconds, **changed}
+    matchers = [*map(Matcher, topics), *(Matcher(each, "urlpattern") for each in patterns)]
+    return sign_access_token(key, "HS256", claims, matchers, matchers)
 
 
 class Publisher:
