@@ -145,6 +145,8 @@ REFUSED_STREAMS: list[tuple[Pairs, str]] = [
     ([("match_urlpattern", r"/(\w{500})")], "too large"),
     ([("match", "a")] * 101, "101 topics; at most 100"),
     ([("match_urlpattern", f"/{n}/:a") for n in range(11)], "11 URL Patterns; at most 10"),
+    ([("match", "a"), ("access_token", "x")], "Mercure 1.0 reads none there"),
+    ([("match", "a"), ("authorization", "x")], "Mercure 1.0 reads none there"),
 ]
 
 
@@ -204,6 +206,29 @@ def test_a_query_resumes_from_the_header_else_its_url_else_its_body(
     assert asyncio.run(act(url, body, {})) == (["2", "3"], ids[1])
     headers = {"Last-Event-ID": ids[0]}
     assert asyncio.run(act(url, body, headers)) == (["1", "2", "3"], ids[0])
+    for spelling in ("lastEventID", "lastEventId", "Last-Event-ID"):
+        body = [("match", "row"), ("last_event_id", ""), (spelling, ids[2])]
+        assert asyncio.run(act([], body, {})) == (["3"], ids[2])
+
+
+def test_an_empty_id_in_the_body_of_a_query_is_none(server: Served, http: httpx.Client) -> None:
+    async def act() -> list[str]:
+        form = urlencode([("match", "last"), ("last_event_id", "")])
+        async with streaming(server, [], method="QUERY", form=form) as client:
+            assert "mercure-last-event-id" not in client.response_headers
+            return await data_after(client, http)
+
+    assert asyncio.run(act()) == []
+
+
+def test_a_token_of_0_x_may_be_in_the_body_of_a_query(server: Served, http: httpx.Client) -> None:
+    async def act(bearer: str) -> list[str]:
+        form = urlencode([("topic", BOOK), ("topic", "last"), ("authorization", bearer)])
+        async with streaming(server, [], method="QUERY", form=form) as client:
+            return await data_after(client, http, {"topic": BOOK, "private": "on"})
+
+    assert asyncio.run(act(token())) == [BOOK]
+    assert asyncio.run(act(token(subscribe=()))) == []
 
 
 def test_a_query_with_a_body_that_is_no_form_or_too_large_is_refused(http: httpx.Client) -> None:

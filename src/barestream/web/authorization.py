@@ -146,7 +146,7 @@ class Authorization:
         elif found := query(request).keys() & _TOKEN_PARAMETERS:
             raise Refused(
                 HTTPStatus.BAD_REQUEST,
-                f"The query has a token ({', '.join(sorted(found))}): Mercure 1.0 reads none "
+                f"A parameter has a token ({', '.join(sorted(found))}): Mercure 1.0 reads none "
                 "there; send it in the Authorization header, or in a cookie.",
                 [self._resource.challenge(request, "invalid_request")],
             )

@@ -55,7 +55,7 @@ def in_query(request: HttpRequest) -> str | None:
     tokens = query(request).get("authorization", [])
     if len(tokens) > 1:
         raise UnreadableTokenError(
-            "The query has more than one authorization parameter.", "invalid_token"
+            "The request has more than one authorization parameter.", "invalid_token"
         )
     return tokens[0] if tokens else None
 

@@ -3,7 +3,7 @@
 from bareasgi import HttpRequest
 from bareutils import header
 
-from barestream.web.form import query
+from barestream.web.form import Form, query
 
 # The names in the query are those of Mercure's versions, that of event-source-polyfill
 # (lastEventId), and that of the header, for pages that cannot send headers.
@@ -25,9 +25,13 @@ def last_event_ids(request: HttpRequest) -> list[str]:
     sent = header.find(_HEADER, request.scope["headers"])
     if sent:
         return [sent.decode(errors="replace")]
-    named = query(request)
+    return ids_of(query(request))
+
+
+def ids_of(form: Form) -> list[str]:
+    """Return the ids that a query or a form names, without empty ones."""
     found: list[str] = []
     for spelling in _IN_QUERY:
-        if spelling in named:
-            found += filter(None, named[spelling])
+        if spelling in form:
+            found += filter(None, form[spelling])
     return found

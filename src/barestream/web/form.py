@@ -86,8 +86,15 @@ async def read_body(request: HttpRequest, most_bytes: int, *, may_be_empty: bool
         raise bad_request(f"The form cannot be read: {error}.") from None
 
 
+def add_to_query(request: HttpRequest, added: Form) -> None:
+    """Have ``query`` return further values beside those of a request's query."""
+    form = query(request)
+    names = dict.fromkeys([*form, *added])
+    request.context[_QUERY] = {name: [*form.get(name, ()), *added.get(name, ())] for name in names}
+
+
 def query(request: HttpRequest) -> Form:
-    """Return the values of a request's query.
+    """Return the values of a request's query, and those that were added to them.
 
     Raises:
         Refused: It is not UTF-8, or has too many bare percent signs.

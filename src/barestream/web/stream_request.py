@@ -10,8 +10,8 @@ from bareasgi import HttpRequest
 
 from barestream.mercure.matchers import EXACT, URL_PATTERN, Matcher
 from barestream.mercure.version import Version
-from barestream.web.cursor import last_event_ids
-from barestream.web.form import Form, query, read_body
+from barestream.web.cursor import ids_of, last_event_ids
+from barestream.web.form import Form, add_to_query, query, read_body
 from barestream.web.refusals import bad_request
 
 # The method whose parameters may be in its body (RFC 10008).
@@ -55,14 +55,13 @@ class StreamRequest(NamedTuple):
             Refused: 400 for parameters that are malformed, 413 for a body that is too large, 415
                 for one that is not a form.
         """
-        form = query(request)
         ids = last_event_ids(request)
         if request.scope["method"] == QUERY:
             sent = await read_body(request, MOST_BODY_BYTES, may_be_empty=True)
             # An id of the query has precedence over one of the body.
-            ids = ids or sent.get("last_event_id", [])
-            names = dict.fromkeys([*form, *sent])
-            form = {name: [*form.get(name, ()), *sent.get(name, ())] for name in names}
+            ids = ids or ids_of(sent)
+            add_to_query(request, sent)
+        form = query(request)
         return cls(form.get("topic", []), _matchers(form), ids, wants_heartbeat_events(form))
 
     @property
