@@ -279,7 +279,8 @@ def _verified(verifiers: Verifiers, version: Version, token: str, found: Setting
             raise InvalidTokenError("BARESTREAM_TOKEN_KEY is not set.")
         return verifiers.zero.verify(token)
     if verifiers.one is None:
-        raise InvalidTokenError("Neither BARESTREAM_ISSUER nor BARESTREAM_ISSUERS is set.")
+        lack = "has a key for this" if found.issuer or found.issuers else "is set"
+        raise InvalidTokenError(f"Neither BARESTREAM_ISSUER nor BARESTREAM_ISSUERS {lack}.")
     why = "Neither BARESTREAM_RESOURCE_IDENTIFIER nor BARESTREAM_PUBLIC_URLS is set."
     for audience in _audiences(found):
         try:

@@ -159,6 +159,24 @@ def test_why_a_token_is_refused_is_said(
     assert told in explained.output
 
 
+def test_an_issuer_without_a_key_for_one_use_is_not_said_to_be_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    token = made("--protocol", "1.0", "--publish", "a")
+    issuers = tmp_path / "issuers.toml"
+    issuers.write_text(
+        f'[[issuer]]\nid = "{ISSUER}"\nalgorithm = "HS256"\nkey = "{KEY}"\nroles = ["publish"]\n'
+    )
+    monkeypatch.delenv("BARESTREAM_ISSUER")
+    monkeypatch.setenv("BARESTREAM_ISSUERS", str(issuers))
+    explained = run("--explain", token)
+    assert explained.exit_code == 0
+    assert "may publish to: a\n" in explained.output
+    assert (
+        "Neither BARESTREAM_ISSUER nor BARESTREAM_ISSUERS has a key for this." in explained.output
+    )
+
+
 @pytest.mark.parametrize("text", ["", "a.b.c", "é"])
 def test_a_text_that_is_no_token_is_not_explained(text: str) -> None:
     explained = run("--explain", text)
