@@ -290,7 +290,7 @@ def test_equal_selectors_count_once_and_the_order_stays() -> None:
     selectors = Selectors(["b", "{a}", "*", "b", "a", "{a}"])
     assert selectors.everything
     assert list(selectors.exact) == ["b", "a"]
-    assert [template.key for template in selectors.expressions] == ["{a}"]
+    assert [template.selector for template in selectors.expressions] == ["{a}"]
 
 
 def test_equal_templates_are_one_object() -> None:

@@ -9,8 +9,8 @@ from barestream.mercure.time_budget import UNBOUNDED, Budget
 
 Member = TypeVar("Member", bound=Hashable)
 
-# The expressions with the same prefix, by their keys, each with its members.
-_Alike = dict[Hashable, tuple[Expression, dict[Member, None]]]
+# The expressions with the same prefix, by their selectors, each with its members.
+_Alike = dict[str, tuple[Expression, dict[Member, None]]]
 
 
 class Index(Generic[Member]):
@@ -37,7 +37,7 @@ class Index(Generic[Member]):
             tree = self._trees.setdefault(expression.reading, PrefixTree())
             for prefix in expression.prefixes:
                 alike = tree.setdefault(prefix, dict)
-                alike.setdefault(expression.key, (expression, {}))[1][member] = None
+                alike.setdefault(expression.selector, (expression, {}))[1][member] = None
 
     def discard(self, member: Member, selectors: Selectors) -> None:
         """Remove the member; nothing happens if it is not in the index."""
@@ -56,11 +56,11 @@ class Index(Generic[Member]):
         tree = self._trees[expression.reading]
         for prefix in expression.prefixes:
             alike = tree.get(prefix)
-            if alike is not None and expression.key in alike:
-                _, members = alike[expression.key]
+            if alike is not None and expression.selector in alike:
+                _, members = alike[expression.selector]
                 members.pop(member, None)
                 if not members:
-                    del alike[expression.key]
+                    del alike[expression.selector]
                 if not alike:
                     tree.discard(prefix)
         if not tree:

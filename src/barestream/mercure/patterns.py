@@ -63,24 +63,19 @@ class Pattern:
     """A URL Pattern, ready to be matched.
 
     Attributes:
-        key: What distinguishes it from every other expression.
+        selector: Its text.
         prefixes: The literal text that the canonical form of every topic that matches starts with.
         reading: Returns a topic's canonical form; None for a topic that cannot match.
     """
 
-    __slots__ = ("__weakref__", "_base", "_compiled", "key", "prefixes", "reading")
+    __slots__ = ("__weakref__", "_base", "_compiled", "prefixes", "reading", "selector")
 
     def __init__(self, text: str, compiled: URLPattern, hub_url: HubUrl) -> None:
-        self.key = ("urlpattern", text)
+        self.selector = text
         self.prefixes = (_prefix(compiled),)
         self.reading = hub_url.canonical
         self._base = hub_url.url
         self._compiled = compiled
-
-    @property
-    def selector(self) -> str:
-        """The pattern as it was written."""
-        return self.key[1]
 
     def match(self, topic: str) -> bool:
         """Return whether the topic, resolved against the hub's URL, matches."""

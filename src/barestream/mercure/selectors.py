@@ -4,7 +4,7 @@ Pure. Sources: https://mercure.rocks/spec#matcher-types; for 0.x the tag v0.24.2
 """
 
 import math
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Protocol, Self
 
 from barestream.mercure.templates import Template, template
@@ -20,8 +20,7 @@ class Expression(Protocol):
     """A selector or a matcher of more than one topic.
 
     Attributes:
-        selector: It as it was written.
-        key: What distinguishes it from every other expression.
+        selector: Its text. Expressions of one reading with the same text are equal.
         prefixes: Every topic that matches, as ``reading`` returns it, starts with one of them.
         reading: Returns the form of a topic that the prefixes are of; None for a topic that cannot
             match.
@@ -29,8 +28,6 @@ class Expression(Protocol):
 
     @property
     def selector(self) -> str: ...
-    @property
-    def key(self) -> Hashable: ...
     @property
     def prefixes(self) -> tuple[str, ...]: ...
     @property

@@ -131,11 +131,6 @@ class Template:
         self.prefixes = prefixes
         self._pattern = pattern
 
-    @property
-    def key(self) -> str:
-        """What distinguishes it from every other expression."""
-        return self.selector
-
     @staticmethod
     def reading(topic: str) -> str:
         """Return the form of a topic that the prefixes are of: the topic as it is."""
