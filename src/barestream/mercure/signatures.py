@@ -23,7 +23,10 @@ _MOST_HEADERS = 256
 
 
 class InvalidTokenError(Exception):
-    """An invalid token; the message is for the client and quotes nothing of the token."""
+    """An invalid token; the message is for the client.
+
+    It quotes nothing of a token that was not verified.
+    """
 
 
 class UnknownKeyError(InvalidTokenError):

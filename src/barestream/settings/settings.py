@@ -75,17 +75,17 @@ def load(*names: str) -> Settings:
                 Keys(key.get_secret_value(), algorithm)
             except InvalidKeyError as error:
                 raise SettingsError(f"{variable(role)}_KEY={_SECRET}: {error}") from None
-    issuers = _issuers(found) if found.issuers else []
+    issuers = _issuers(found)
     shares_no_log = found.has_local_broker and "workers" in needed and found.workers > 1
     speaks_zero, speaks_one = (version in found.versions for version in Version)
-    publishing = []
+    turned_on_by = None
     if found.token_key and (speaks_zero or found.issuer):
-        publishing.append("token_key")
-    if speaks_one and any("publish" in issuer.roles for issuer in issuers):
-        publishing.append("issuers")
-    if publishing and shares_no_log:
+        turned_on_by = "token_key"
+    elif speaks_one and any("publish" in issuer.roles for issuer in issuers):
+        turned_on_by = "issuers"
+    if turned_on_by and shares_no_log:
         raise SettingsError(
-            f"{variable('workers')}={found.workers}: expected 1, because {variable(publishing[0])} "
+            f"{variable('workers')}={found.workers}: expected 1, because {variable(turned_on_by)} "
             "turns publishing on, and without Valkey each worker would keep a history of its own. "
             f"For more workers, set {variable('broker_url')} to a Valkey that they share."
         )
@@ -93,7 +93,8 @@ def load(*names: str) -> Settings:
 
 
 def _issuers(found: Settings) -> list[Issuer]:
-    assert found.issuers is not None  # noqa: S101 (the caller has checked it)
+    if found.issuers is None:
+        return []
     try:
         issuers = read_issuers(found.issuers)
     except InvalidIssuersError as error:

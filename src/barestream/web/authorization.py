@@ -144,11 +144,12 @@ class Authorization:
             if token is None:
                 token = self._read(in_query, request)
         elif found := query(request).keys() & _TOKEN_PARAMETERS:
-            raise Refused(
+            raise self._refused(
+                request,
                 HTTPStatus.BAD_REQUEST,
                 f"A parameter has a token ({', '.join(sorted(found))}): Mercure 1.0 reads none "
                 "there; send it in the Authorization header, or in a cookie.",
-                [self._resource.challenge(request, "invalid_request")],
+                "invalid_request",
             )
         if token is None:
             token = self._in_cookie(request, version)
@@ -160,15 +161,13 @@ class Authorization:
 
     def insufficient(self, request: HttpRequest, detail: str) -> Refused:
         """Return the refusal of a request whose token is valid, but does not allow it."""
-        challenge = self._resource.challenge(request, "insufficient_scope")
-        return Refused(HTTPStatus.FORBIDDEN, detail, [challenge])
+        return self._refused(request, HTTPStatus.FORBIDDEN, detail, "insufficient_scope")
 
     def _read(self, read: Callable[[HttpRequest], str | None], request: HttpRequest) -> str | None:
         try:
             return read(request)
         except UnreadableTokenError as error:
-            challenge = self._resource.challenge(request, error.error)
-            raise Refused(HTTPStatus.UNAUTHORIZED, str(error), [challenge]) from None
+            raise self._refused(request, HTTPStatus.UNAUTHORIZED, str(error), error.error) from None
 
     def _in_cookie(self, request: HttpRequest, version: Version) -> str | None:
         if not self.speaks(version):
@@ -201,11 +200,15 @@ class Authorization:
         )
 
     def _missing(self, request: HttpRequest, detail: str) -> Refused:
-        return Refused(HTTPStatus.UNAUTHORIZED, detail, [self._resource.challenge(request)])
+        return self._refused(request, HTTPStatus.UNAUTHORIZED, detail)
 
     def _invalid(self, request: HttpRequest, detail: str) -> Refused:
-        challenge = self._resource.challenge(request, "invalid_token")
-        return Refused(HTTPStatus.UNAUTHORIZED, detail, [challenge])
+        return self._refused(request, HTTPStatus.UNAUTHORIZED, detail, "invalid_token")
+
+    def _refused(
+        self, request: HttpRequest, status: HTTPStatus, detail: str, error: str | None = None
+    ) -> Refused:
+        return Refused(status, detail, [self._resource.challenge(request, error)])
 
 
 async def _verified_access(verifier: AccessVerifier, token: str, identifier: str) -> Bearer:
