@@ -5,6 +5,7 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-str
 
 import codecs
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 # Not a CR that ends what came so far: an LF may follow.
@@ -46,17 +47,18 @@ class EventParser:
         self._rest = ""
         self._begin()
 
-    def feed(self, received: bytes) -> list[ParsedEvent]:
-        """Return the events that these bytes complete."""
+    def feed(self, received: bytes) -> Iterator[ParsedEvent]:
+        """Yield the events that these bytes complete.
+
+        The attributes are those of the moment of each event, also where more came with it.
+        """
         text = self._rest + self._decoder.decode(received)
         *lines, self._rest = _LINE_END.split(text) if "\r" in text else text.split("\n")
-        events = []
         for line in lines:
             if line:
                 self._process(line)
             elif event := self._dispatch():
-                events.append(event)
-        return events
+                yield event
 
     def _begin(self) -> None:
         self._type = ""
