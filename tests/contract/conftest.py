@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from barestream.history import local
+from barestream.history import local_log
 from barestream.history.broker import Broker, HistoryBounds
 from barestream.history.local import LocalBroker
 from barestream.history.update import Update
@@ -51,13 +51,13 @@ def home(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def weigh(home: str) -> Callable[..., int]:
     """Return a function that returns how much memory updates take there, in bytes."""
-    weights = local.WEIGHTS if home == "local" else scripts.WEIGHTS
+    weights = local_log.WEIGHTS if home == "local" else scripts.WEIGHTS
 
     def weigh_together(*updates: Update) -> int:
+        size_bytes = sum(update.size_bytes for update in updates)
         ids = sum(update.event.id is not None for update in updates)
-        return math.ceil(
-            weights.total(sum(update.size_bytes for update in updates), len(updates), ids)
-        )
+        places = [(topic, update.private) for update in updates for topic in {*update.topics}]
+        return math.ceil(weights.total(size_bytes, len(updates), ids, len({*places}), len(places)))
 
     return weigh_together
 
@@ -66,7 +66,8 @@ def weigh(home: str) -> Callable[..., int]:
 def run(home: str, request: pytest.FixtureRequest) -> Callable[..., None]:
     """Return a function that runs a scenario on a broker with an empty history.
 
-    The bounds are given by name; bounds that are not given are too large to matter.
+    The bounds are given by name, those of topics as HistoryBounds has them; bounds that are not
+    given are too large to matter. The clock is that of the broker in memory; Valkey has its own.
     """
     server: ValkeyServer | None = request.getfixturevalue("server") if home == "valkey" else None
 
@@ -76,12 +77,14 @@ def run(home: str, request: pytest.FixtureRequest) -> Callable[..., None]:
         events: int = 1000,
         seconds: float = 3600,
         size: int = 1_000_000,
+        now: Callable[[], float] = time.time,
+        **of_topics: int,
     ) -> None:
-        bounds = HistoryBounds(events, seconds, size)
+        bounds = HistoryBounds(events, seconds, size, **of_topics)
 
         def make() -> Broker:
             if server is None:
-                return LocalBroker(bounds, time.time)
+                return LocalBroker(bounds, now)
             return ValkeyBroker(server.url, bounds, server.password)
 
         if server is not None:

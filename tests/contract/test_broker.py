@@ -245,7 +245,7 @@ def test_a_page_read_from_a_place_after_the_floor_has_that_place_as_its_floor(ru
         assert texts(page.records) == ["c", "d"]
         page = await broker.read(places[0], 2)
         assert texts(page.records) == ["b", "c"]
-        assert await broker.read(places[3], 10) == (places[3], [], True)
+        assert await broker.read(places[3], 10) == (places[3], [], True, places[3])
 
     run(scenario)
 
@@ -258,7 +258,7 @@ def test_a_place_is_known_if_it_is_that_of_an_update_or_before_the_history(run: 
         for place in (BEGIN, begin, first, Place(floor.ms - 1, 2**64 - 1), floor, last):
             assert (await broker.read(place, 10)).is_known
         for place in (Place(last.ms, last.seq + 1), Place(last.ms + 60_000, 0)):
-            assert await broker.read(place, 10) == (place, [], False)
+            assert await broker.read(place, 10) == (place, [], False, place)
         await broker.move_on(Place(last.ms + 60_000, 0))
         await publish_all(broker, "e")
         page = await broker.read(Place(last.ms + 30_000, 0), 10)
@@ -362,7 +362,7 @@ def test_a_wait_without_a_new_update_ends_empty_and_can_be_cancelled(run: Run) -
         start = time.monotonic()
         await asyncio.sleep(0.1)
         cancelled.cancel()
-        assert await broker.wait(place, 10) == (place, [], True)
+        assert await broker.wait(place, 10) == (place, [], True, place)
         assert 4 < time.monotonic() - start < 7
         assert cancelled.cancelled()
 

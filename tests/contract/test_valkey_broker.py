@@ -17,7 +17,7 @@ from barestream.history.gap import lost
 from barestream.history.record import Place, Record
 from barestream.history.update import Update
 from barestream.history.valkey import broker as valkey
-from barestream.history.valkey import publishing
+from barestream.history.valkey import pages, publishing
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.mercure.sse import Event
 from scenarios import run_on
@@ -391,7 +391,7 @@ def test_the_newest_updates_have_no_hole_when_the_history_is_trimmed_between_pag
         publisher.cancel()
         assert 0 < min(lengths) < 50
 
-    monkeypatch.setattr(valkey, "NEWEST_PAGE_EVENTS", 1)
+    monkeypatch.setattr(pages, "NEWEST_PAGE_EVENTS", 1)
     run(server, scenario, HistoryBounds(events=50, seconds=3600, bytes=1_000_000))
 
 
@@ -403,7 +403,7 @@ def test_publishes_that_arrive_together_are_sent_together(server: ValkeyServer) 
         await broker.publish(update())
         server.ask("CONFIG", "RESETSTAT")
         await asyncio.gather(*(broker.publish(update()) for _ in range(500)))
-        assert calls(server, "exec") == 2
+        assert calls(server, "evalsha") == 4
         assert len(await all_records(broker)) == 501
 
     run(server, scenario)
@@ -414,7 +414,7 @@ def test_large_publishes_are_sent_in_batches_of_bounded_bytes(server: ValkeyServ
         await broker.publish(update())
         server.ask("CONFIG", "RESETSTAT")
         await asyncio.gather(*(broker.publish(update("x" * 400_000)) for _ in range(6)))
-        assert calls(server, "exec") == 3
+        assert calls(server, "evalsha") == 3
 
     run(server, scenario)
 

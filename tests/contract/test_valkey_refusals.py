@@ -196,7 +196,7 @@ def test_a_script_that_fails_after_it_added_an_update_leaves_its_fate_open(
     async def scenario() -> None:
         async with broker_of(fresh_valkey) as broker:
             await broker.publish(update("before"))
-            fresh_valkey.ask("ACL", "SETUSER", "default", "-hincrby")
+            fresh_valkey.ask("ACL", "SETUSER", "default", "-rpush")
             with pytest.raises(BrokerAwayError) as caught:
                 await broker.publish(update("added"))
             assert not caught.value.nothing_taken

@@ -304,7 +304,7 @@ def test_members_count_towards_the_byte_limit(server: ValkeyServer) -> None:
             await broker.publish(update(f"{n % 2}", "id"))
         sizes = sum(update("0", "id").size_bytes for _ in range(100))
         # One more than the id and the members of all, and one less.
-        held = int(scripts.WEIGHTS.total(sizes, 100, 1 + 100))
+        held = int(scripts.WEIGHTS.total(sizes, 100, 1 + 100, 1, 100))
         for size_bytes, kept in ((held + 1, 100), (held - 1, 99)):
             bounds = HistoryBounds(1000, 3600, size_bytes)
             smaller = ValkeyBroker(server.url, bounds, server.password)

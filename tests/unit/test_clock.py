@@ -259,9 +259,11 @@ def test_a_client_with_a_place_from_before_the_clock_was_set_back_is_sent_a_gap(
     clocks.wall.seconds -= 3600
     look(clock)
     last_id = f"#{THEN}000-0"
-    assert clock.resumption([last_id]).missed_after == last_id
+    start = clock.resumption([last_id])
+    assert start.missed is not None
+    assert start.missed.after == last_id
     stream, writer = fake_stream()
-    with clock.feed.follow(stream, clock.resumption([last_id]).place, missed_after=last_id):
+    with clock.feed.follow(stream, start.place, missed=start.missed):
         pass
     assert seconds_of(writer.body) == [None, -3600]
 
@@ -270,7 +272,7 @@ def test_a_client_with_a_place_from_before_the_clock_was_set_back_is_sent_a_gap(
 def test_an_id_of_a_machine_that_is_slightly_ahead_is_accepted(
     clock: Clock, known: list[str]
 ) -> None:
-    assert clock.resumption(known).missed_after is None
+    assert clock.resumption(known).missed is None
 
 
 def test_a_clock_that_ticks_rarely_checks_the_time_every_second(clocks: Clocks) -> None:

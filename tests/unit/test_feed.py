@@ -5,8 +5,9 @@ from itertools import pairwise
 import pytest
 
 from barestream.delivery.feed import Feed
+from barestream.delivery.ready import Ready
 from barestream.delivery.stream import EndReason
-from barestream.delivery.subscriber import Subscriber
+from barestream.delivery.subscriber import Missed, Subscriber
 from barestream.delivery.subscription import Subscription
 from barestream.delivery.writer import MARK_BYTES
 from barestream.history.gap import lost
@@ -162,7 +163,7 @@ def test_a_client_that_resumes_from_the_id_of_a_gap_is_not_sent_it_again() -> No
 def test_an_unknown_id_is_answered_with_a_gap_and_then_the_whole_ring() -> None:
     feed = feed_of(101, 102)
     stream, writer = fake_stream()
-    with feed.follow(stream, FLOOR, missed_after="urn:gone"):
+    with feed.follow(stream, FLOOR, missed=Missed("urn:gone", FLOOR)):
         pass
     assert gaps(writer) == [{"from": "urn:gone", "to": "#100-0", "missed": None}]
     assert writer.body.endswith(b"\n\n<101><102>")
@@ -253,7 +254,7 @@ def test_a_gap_that_was_not_sent_does_not_count(ends_by: str) -> None:
     else:
         # The stream has not learnt of it yet.
         writer.aborted = True
-    with feed.follow(stream, FLOOR, missed_after="urn:gone"):
+    with feed.follow(stream, FLOOR, missed=Missed("urn:gone", FLOOR)):
         restart(feed, place(500))
         send(feed, record(501))
     assert b"".join(writer.body.split()) == b""
@@ -335,3 +336,25 @@ def test_an_ended_stream_is_freed_without_a_garbage_collection() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_a_topic_whose_event_was_not_written_counts_as_one_that_had_nothing() -> None:
+    handed = Handed()
+    feed = spent_feed(handed)
+    stream, writer = fake_stream()
+    stream.ready = Ready(["a"])
+    send(feed, record(101, private=True))
+    # Until it is known that the client may read the event, the work is interrupted.
+    reads_late = Subscription(Selectors(["a"]), Selectors(["x/{id}", "{id}"]))
+    with feed.follow(stream, FLOOR, reads_late):
+        steps = feed.steps(handed[0])
+        next(steps)
+        next(steps)
+        writer.take_bytes, writer.pending_bytes = 0, 1
+        assert next(steps, None) is None
+        # The event leaves before the client is ready for it.
+        restart(feed, place(101))
+        writer.drain()
+        feed.miss(handed[0], str(FLOOR), place(101))
+    assert b"<101>" not in writer.body
+    assert b'{"empty": ["a"]}' in writer.body

@@ -108,6 +108,7 @@ class Halfway:
     """A subscription to everything that takes a step before it accepts an event."""
 
     topics = EVERYTHING_PUBLIC.topics
+    names_topics = False
 
     def covers(self, record: Record, _: Budget) -> Generator[None, None, bool]:
         if record.place == place(103):

@@ -31,9 +31,13 @@ PURE = {
         ),
         *("templates", "time_budget", "tokens", "topics", "version"),
     ],
-    "barestream.history": ["gap", "record", "ring", "update"],
+    "barestream.history": [
+        *("entry", "gap", "kept_values", "lane_index", "local_log", "own_ids", "record", "ring"),
+        *("sorted_list", "topic_ends", "topic_state", "update"),
+    ],
     "barestream.delivery": [
-        *("broadcast", "feed", "index", "prefix_tree", "stall", "stream"),
+        *("broadcast", "catching_up", "cursor", "ends", "feed", "heartbeat", "index", "named"),
+        *("prefix_tree", "ready", "stall", "stream"),
         *("subscriber", "subscriber_state", "subscription"),
     ],
 }

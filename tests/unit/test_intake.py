@@ -1,11 +1,17 @@
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
 
-from barestream.history.broker import BrokerAwayError, HistoryBounds, Misfit
+from barestream.history.broker import (
+    BrokerAwayError,
+    HistoryBounds,
+    Misfit,
+    TooMuchKeptError,
+    TopicEndedError,
+)
 from barestream.history.intake import REMIND_SECONDS, Intake
 from barestream.history.local import LocalBroker
 from barestream.history.update import Update
@@ -26,6 +32,10 @@ class RefusingBroker(LocalBroker):
     async def publish(self, update: Update) -> str:
         self._answer()
         return await super().publish(update)
+
+    async def publish_all(self, updates: Sequence[Update]) -> list[str]:
+        self._answer()
+        return await super().publish_all(updates)
 
     async def probe(self) -> None:
         self.probes += 1
@@ -202,3 +212,42 @@ def test_settings_that_do_not_fit_are_logged_each_time_that_the_broker_becomes_w
     ]
     warning = vars(caplog.records[1])
     assert (warning["maxmemory_bytes"], warning["remedy"]) == (5, "set it")
+
+
+def test_updates_that_are_given_together_count_as_one_publish(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    updates = [Update(("t",), Event(str(number), f"id {number}")) for number in range(3)]
+
+    async def scenario(world: World) -> None:
+        await settle()
+        assert await world.intake.publish_all(updates) == ["id 0", "id 1", "id 2"]
+        world.broker.cause = "OOM"
+        with pytest.raises(BrokerAwayError):
+            await world.intake.publish_all(updates)
+        assert not world.intake.ready
+        assert world.figure('barestream_publishes_failed_total{cause="OOM"} 1.0')
+
+    assert run(scenario, caplog) == [OPEN, closed("OOM")]
+
+
+@pytest.mark.parametrize("error", [TopicEndedError("t"), TooMuchKeptError("full")])
+def test_an_update_that_is_refused_for_its_content_is_no_failure_of_the_history(
+    error: Exception, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> str:
+        raise error
+
+    async def scenario(world: World) -> None:
+        await settle()
+        monkeypatch.setattr(world.broker, "publish", refuse)
+        monkeypatch.setattr(world.broker, "publish_all", refuse)
+        update = Update(("t",), Event("data"))
+        for giving in (world.intake.publish(update), world.intake.publish_all([update])):
+            with pytest.raises(type(error)):
+                await giving
+        await world.look()
+        assert world.intake.ready
+        assert not world.figure("barestream_publishes_failed_total")
+
+    assert run(scenario, caplog) == [OPEN]

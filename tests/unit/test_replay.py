@@ -1,5 +1,6 @@
 import asyncio
 from contextlib import ExitStack
+from typing import Any
 
 from barestream.delivery.feed import Feed
 from barestream.delivery.replay import MOST_READS, Replay
@@ -10,6 +11,7 @@ from barestream.history.broker import MOST_PAGE_BYTES, BrokerAwayError, HistoryB
 from barestream.history.local import LocalBroker
 from barestream.history.record import Place
 from barestream.history.ring import Ring
+from barestream.history.topic_state import Reader
 from barestream.history.update import Update
 from barestream.mercure.selectors import Selectors
 from barestream.mercure.sse import Event
@@ -28,7 +30,13 @@ class SlowBroker(LocalBroker):
         self.failure: Exception = BrokerAwayError("away")
         self.reads = self.at_once = self.most_at_once = 0
 
-    async def read(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
+    async def read(
+        self,
+        after: Place,
+        most_events: int,
+        most_bytes: int = MOST_PAGE_BYTES,
+        reader: Reader | None = None,
+    ) -> Page:
         self.reads += 1
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -37,7 +45,7 @@ class SlowBroker(LocalBroker):
         if self.failures:
             self.failures -= 1
             raise self.failure
-        return await super().read(after, most_events, most_bytes)
+        return await super().read(after, most_events, most_bytes, reader)
 
 
 async def fill(broker: LocalBroker, feed: Feed, numbers: range, topic: str = "a") -> None:
@@ -103,8 +111,14 @@ class LateBroker(LocalBroker):
 
     reads = 0
 
-    async def read(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
-        page = await super().read(after, most_events, most_bytes)
+    async def read(
+        self,
+        after: Place,
+        most_events: int,
+        most_bytes: int = MOST_PAGE_BYTES,
+        reader: Reader | None = None,
+    ) -> Page:
+        page = await super().read(after, most_events, most_bytes, reader)
         self.reads += 1
         await settle()
         return page
@@ -182,6 +196,56 @@ def test_clients_that_return_together_share_the_same_reads() -> None:
             assert numbers(writer) == list(range(number, 3000))
         # A stream alone takes 6 pages of 500.
         assert broker.reads < 30
+
+    asyncio.run(main())
+
+
+def test_clients_that_return_together_each_with_an_own_topic_read_it_once() -> None:
+    async def main() -> None:
+        broker = LocalBroker(HistoryBounds(1000, 1e9, 10**9), FakeClock(1.0))
+        reads = 0
+        whole_read = broker.read
+
+        async def read(*args: Any, **named: Any) -> Page:
+            nonlocal reads
+            reads += 1
+            return await whole_read(*args, **named)
+
+        broker.__dict__["read"] = read
+        # Each step of the replay has a turn of its own; the history answers several in one.
+        slices = Slices(FakeClock(), slice_seconds=0)
+        feed = Feed(Ring(10, BEGIN), Metrics(), FakeClock(), replay=Replay(broker, slices))
+        for number in range(300):
+            await fill(broker, feed, range(number, number + 1), str(number % 100))
+        streams = [fake_stream() for _ in range(100)]
+        with ExitStack() as following:
+            for number, (stream, _) in enumerate(streams):
+                wanted = Subscription(Selectors([str(number)]), Selectors(()))
+                following.enter_context(feed.follow(stream, BEGIN, wanted))
+            for _ in range(20):
+                await settle()
+        for number, (_, writer) in enumerate(streams):
+            assert numbers(writer) == list(range(number, 300, 100))
+        assert reads == 100
+
+    asyncio.run(main())
+
+
+def test_a_client_whose_next_event_the_worker_has_not_read_yet_gets_it_once() -> None:
+    async def main() -> None:
+        broker = SlowBroker()
+        feed = feed_on(broker, 10)
+        await fill(broker, feed, range(100), "b")
+        # Another worker's event: this one's tail comes to it later.
+        place = Place.parse(await broker.publish(Update(("a",), Event("100"))))
+        stream, writer = fake_stream()
+        with feed.follow(stream, BEGIN, Subscription(Selectors(["a"]), Selectors(()))):
+            await settle()
+            assert numbers(writer) == []
+            feed.append(Update(("a",), Event("100")).at(place))
+            flush(feed)
+            await settle()
+        assert numbers(writer) == [100]
 
     asyncio.run(main())
 

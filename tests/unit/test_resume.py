@@ -2,9 +2,11 @@ import asyncio
 
 import pytest
 
+from barestream.delivery.cursor import just_before
 from barestream.delivery.feed import Feed
 from barestream.delivery.replay import Replay
 from barestream.delivery.resume import LIVE, MOST_IDS, MOST_SEARCHES, Resumption, resumption
+from barestream.delivery.subscriber import Missed
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.delivery.tail import Tail
 from barestream.delivery.time_slices import Slices
@@ -55,7 +57,30 @@ def test_without_an_id_a_client_starts_at_the_end() -> None:
 
 
 def test_earliest_replays_the_whole_history() -> None:
-    assert resumed("earliest") == Resumption(Place(1000, 1), "earliest")
+    assert resumed("earliest") == Resumption(
+        Place(1000, 1), "earliest", Missed(None, Place(1000, 1))
+    )
+
+
+def test_all_that_is_left_begins_just_before_it_also_where_later_updates_have_left() -> None:
+    async def main() -> Resumption:
+        clock = FakeClock(1.0)
+        bounds = HistoryBounds(100, 1e9, 10**9, topic_events=1, topic_seconds=0)
+        broker = LocalBroker(bounds, clock)
+        feed = Feed(Ring(1, FLOOR), Metrics(), clock, replay=Replay(broker, SLICES))
+        for topic in "abb":
+            clock.seconds += 1
+            update = Update((topic,), Event(topic))
+            await broker.publish(update)
+            feed.append(update.at(Place(int(clock() * 1000), 0)))
+        return await resumption(
+            Tail(broker, feed, 1, 10**6, SLICES), EVERYTHING_PUBLIC, ["earliest"]
+        )
+
+    # From the beginning of all places a client would come back as one that asks for the earliest,
+    # and would not be told of what has left since.
+    before_all = just_before(Place(2000, 0))
+    assert asyncio.run(main()) == Resumption(before_all, "earliest", Missed(None, Place(3000, 0)))
 
 
 @pytest.mark.parametrize("place", ["#1000-11", "#1000-7", "#1000-3", "#1000-1"])
@@ -64,7 +89,8 @@ def test_a_client_resumes_from_a_place_in_the_history(place: str) -> None:
 
 
 def test_a_client_resumes_from_a_place_before_the_history_with_a_gap() -> None:
-    assert resumed("#900-0") == Resumption(Place(900, 0), "earliest")
+    left = Place(1000, 1)
+    assert resumed("#900-0") == Resumption(Place(900, 0), "earliest", left_upto=left)
 
 
 def test_a_place_that_only_another_worker_has_reached_is_waited_for() -> None:
@@ -72,8 +98,9 @@ def test_a_place_that_only_another_worker_has_reached_is_waited_for() -> None:
 
 
 def test_a_client_resumes_from_a_place_that_this_history_never_gave_with_a_gap() -> None:
-    assert resumed("#999-5") == Resumption(Place(999, 5), "earliest")
-    assert resumed("#1000-0") == Resumption(Place(1000, 0), "earliest")
+    left = Place(1000, 1)
+    assert resumed("#999-5") == Resumption(Place(999, 5), "earliest", left_upto=left)
+    assert resumed("#1000-0") == Resumption(Place(1000, 0), "earliest", left_upto=left)
 
 
 @pytest.mark.parametrize(("own_id", "place"), [(OLD, Place(1000, 2)), (NEWEST, Place(1000, 11))])
@@ -85,7 +112,9 @@ def test_a_client_resumes_from_a_publishers_id_wherever_it_is_kept(
 
 @pytest.mark.parametrize("unknown", ["never", "#", "#1000-13", "#2000-0", "#99999999999999-0"])
 def test_an_unknown_id_is_answered_with_a_gap_and_the_whole_history(unknown: str) -> None:
-    assert resumed(unknown) == Resumption(Place(1000, 1), "earliest", unknown)
+    assert resumed(unknown) == Resumption(
+        Place(1000, 1), "earliest", Missed(unknown, Place(1000, 1))
+    )
 
 
 def resumed_from_one_of(*privates: bool, kept_in_ring: int, readable: bool) -> Resumption:
@@ -144,11 +173,11 @@ def test_the_event_that_a_client_may_read_is_found_after_many_that_it_may_not(
 def test_the_search_for_an_event_that_a_client_may_read_is_bounded() -> None:
     privates = [*[True] * (MOST_SEARCHES * MOST_FOUND), False]
     found = resumed_from_one_of(*privates, kept_in_ring=1, readable=False)
-    assert found == Resumption(FLOOR, "earliest", "id")
+    assert found == Resumption(FLOOR, "earliest", Missed("id", FLOOR))
 
 
 def test_the_id_of_a_private_event_is_known_only_to_clients_that_may_read_it() -> None:
-    assert resumed(SECRET) == Resumption(Place(1000, 1), "earliest", SECRET)
+    assert resumed(SECRET) == Resumption(Place(1000, 1), "earliest", Missed(SECRET, Place(1000, 1)))
     assert resumed(SECRET, readable=("a",)) == Resumption(Place(1000, 8), SECRET)
 
 

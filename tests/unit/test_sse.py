@@ -7,10 +7,12 @@ from barestream.mercure.sse import (
     Event,
     InvalidEventError,
     data_bytes,
+    decode,
     encode,
     frame,
     retry,
 )
+from support.clients.event_parser import EventParser
 
 
 def test_an_event_is_a_line_for_each_field_and_a_blank_line() -> None:
@@ -84,3 +86,32 @@ def test_any_text_is_restored_by_the_parsing_rules_of_the_specification(text: st
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 def test_data_counts_with_its_size_on_the_wire(text: str) -> None:
     assert data_bytes(text) == len(encode(Event(text))) - len(encode(Event("")))
+
+
+_LINES = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]))
+_EVENTS = st.builds(
+    Event,
+    st.text(st.characters(exclude_characters="\r\0", exclude_categories=["Cs"])),
+    st.none() | _LINES.filter(bool),
+    st.none() | _LINES,
+    st.none() | st.integers(0, 10**12),
+)
+
+
+@given(st.lists(_EVENTS))
+def test_events_are_restored_from_their_bytes(events: list[Event]) -> None:
+    assert decode(b"".join(map(encode, events))) == events
+
+
+@given(_EVENTS)
+def test_the_restored_event_is_the_one_that_a_client_dispatches(event: Event) -> None:
+    [parsed] = EventParser().feed(encode(event))
+    [restored] = decode(encode(event))
+    assert (restored.data, restored.id, restored.type or "message", restored.retry_ms) == (
+        (parsed.data, parsed.own_id, parsed.type, parsed.retry_ms)
+    )
+
+
+def test_line_ends_are_restored_as_a_client_sees_them() -> None:
+    [event] = decode(encode(Event("a\r\nb\rc\n\nd\n", id="1")))
+    assert event == Event("a\nb\nc\n\nd\n", id="1")

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator, Sequence
 
 from barestream.delivery.index import Index
+from barestream.delivery.named import named
 from barestream.delivery.stream import write_to_many
 from barestream.delivery.subscriber import Subscriber
 from barestream.history.record import Place, Record
@@ -20,6 +21,7 @@ class Broadcast:
         index: The subscribers.
         start: The place of the live subscribers.
         budget: The slices of the work; its clock is that of the subscribers' streams.
+        has_named: Whether some subscribers get the topic of each event in its id.
 
     Attributes:
         end: The place of the live subscribers after it.
@@ -33,6 +35,8 @@ class Broadcast:
         index: Index[Subscriber],
         start: Place,
         budget: Budget,
+        *,
+        has_named: bool = False,
     ) -> None:
         self.records = records
         self.start = start
@@ -41,6 +45,7 @@ class Broadcast:
         self.sent_bytes = 0
         self._index = index
         self._budget = budget
+        self._has_named = has_named
 
     def steps(self) -> Iterator[None]:
         """Write to the subscribers; yield when the slice is over."""
@@ -62,7 +67,29 @@ class Broadcast:
                 yield from self._send(numbers, subscribers)
 
     def _send(self, numbers: int, subscribers: Sequence[Subscriber]) -> Iterator[None]:
-        bodies = [record.body for n, record in enumerate(self.records) if numbers >> n & 1]
+        records = [record for n, record in enumerate(self.records) if numbers >> n & 1]
+        if self._has_named:
+            yield from self._send_named(records, subscribers)
+            subscribers = [each for each in subscribers if not each.subscription.names_topics]
+        if subscribers:
+            yield from self._write([record.body for record in records], subscribers)
+
+    def _send_named(
+        self, records: Sequence[Record], subscribers: Sequence[Subscriber]
+    ) -> Iterator[None]:
+        """Send events to those who get topics in ids; those with the same topics share them."""
+        alike: dict[tuple[str | None, ...], list[Subscriber]] = {}
+        for subscriber in subscribers:
+            subscription = subscriber.subscription
+            if subscription.names_topics:
+                alike.setdefault(tuple(map(subscription.topic_of, records)), []).append(subscriber)
+            if self._budget.is_over():
+                yield
+        for members in alike.values():
+            subscription = members[0].subscription
+            yield from self._write([named(record, subscription) for record in records], members)
+
+    def _write(self, bodies: Sequence[bytes], subscribers: Sequence[Subscriber]) -> Iterator[None]:
         joined = frame(b"".join(bodies))
         span = (self.start, self.end)
         sent = yield from write_to_many(subscribers, joined, len(bodies), span, self._budget)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from barestream.delivery.feed import Feed
 from barestream.delivery.lag import DeliveryLag
 from barestream.delivery.resume import Resumption
+from barestream.delivery.subscriber import Missed
 from barestream.delivery.time_slices import Slices
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
@@ -109,7 +110,8 @@ class Clock:
         if place is None:
             place = self.feed.ring.before(1)
         preceding = max(place, self.feed.ring.floor)
-        return Resumption(place, str(preceding), missed_after, is_resumed=bool(last_event_ids))
+        missed = None if missed_after is None else Missed(missed_after, place)
+        return Resumption(place, str(preceding), missed, is_resumed=bool(last_event_ids))
 
     async def run(
         self, slices: Slices, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -10,26 +10,22 @@ from contextlib import contextmanager
 from functools import partial
 
 from barestream.delivery.broadcast import Broadcast
+from barestream.delivery.catching_up import CatchingUp, Count, HandOver
+from barestream.delivery.heartbeat import heartbeat_event
 from barestream.delivery.index import Index
 from barestream.delivery.lag import DeliveryLag
 from barestream.delivery.stream import Stream
-from barestream.delivery.subscriber import Subscriber
+from barestream.delivery.subscriber import Missed, Subscriber
 from barestream.delivery.subscriber_state import State
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.delivery.writer import MARK_BYTES
-from barestream.history.gap import gap
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
-from barestream.mercure.sse import Event, Frame, encode, frame
-from barestream.mercure.time_budget import UNBOUNDED, Budget
+from barestream.mercure.sse import Frame
 from barestream.telemetry.metrics import Metrics
 
-HEARTBEAT_TYPE = "barestream.heartbeat"
 
-HandOver = Callable[["Feed", Subscriber], None]
-
-
-class Feed:
+class Feed(CatchingUp):
     """The newest events of one source, and the subscribers that are sent them.
 
     A broadcast writes to each stream all pending events that it wants. Events that are appended
@@ -47,6 +43,7 @@ class Feed:
         sent: The place up to which every live subscriber has been sent the events.
         pending_bytes: The size of the events that no broadcast has begun to send.
         budget: The slices in which the feed does its work; unbounded by default.
+        leaps: How often it continued with another history.
         on_append: Called when there is something to send.
         lag: Measures how long events took; the source's reader sets it.
     """
@@ -57,30 +54,19 @@ class Feed:
         metrics: Metrics,
         now: Callable[[], float],
         *,
-        count: Callable[[Place, Place], int] | None = None,
+        count: Count | None = None,
         replay: HandOver | None = None,
     ) -> None:
-        self.ring = ring
-        self.metrics = metrics
-        self.budget: Budget = UNBOUNDED
-        self.replay = replay
-        self.sent = ring.last
+        super().__init__(ring, metrics, now, count, replay)
+        self.leaps = 0
         self.on_append: Callable[[], None] = lambda: None
         self.lag = DeliveryLag(metrics, now, now)
-        self._count = count
         self._subscribers: dict[Subscriber, None] = {}
-        # Each broadcast may catch up with them.
-        self._ahead: dict[Subscriber, None] = {}
         self._index: Index[Subscriber] = Index()
+        self._named_count = 0
         self._pending: deque[Record] = deque()
         self.pending_bytes = 0
-        self._broadcast: Broadcast | None = None
         self._steps: Iterator[None] = iter(())
-
-    @property
-    def target(self) -> Place:
-        """The place of the live subscribers after the running broadcast."""
-        return self._broadcast.end if self._broadcast else self.sent
 
     def fill(self, floor: Place, records: Iterable[Record]) -> Generator[None, None, None]:
         """Fill the ring before any subscriber follows, in slices."""
@@ -95,6 +81,7 @@ class Feed:
         """Add an event to the ring; the next broadcast sends it."""
         self.ring.append(record)
         self._pending.append(record)
+        self.ends.note(record)
         self.lag.begin(record.place)
         self.pending_bytes += len(record.body)
         self.on_append()
@@ -114,12 +101,32 @@ class Feed:
         if self._broadcast is None:
             if not self._pending:
                 return False
-            self._broadcast = Broadcast(self._batch(), self._index, self.sent, self.budget)
-            self._steps = self._broadcast.steps()
+            self._broadcast = Broadcast(
+                self._batch(),
+                self._index,
+                self.sent,
+                self.budget,
+                has_named=self._named_count > 0,
+            )
+            self._steps = self._steps_of(self._broadcast)
         for _ in self._steps:
             return True
         self._finish(self._broadcast)
         return False
+
+    def _steps_of(self, broadcast: Broadcast) -> Iterator[None]:
+        """Run a broadcast, and then end the streams whose last topic it ended."""
+        yield from broadcast.steps()
+        if not self.ends:
+            return
+        for record in broadcast.records:
+            if record.end_ms is None:
+                continue
+            for subscriber in self._index.exactly(record.topics[0]):
+                if subscriber.state is State.LIVE:
+                    self._end_if_over(subscriber, broadcast.end)
+                if self.budget.is_over():
+                    yield
 
     def _batch(self) -> list[Record]:
         """Remove as many of the pending events as one write may hold, and return them."""
@@ -187,6 +194,7 @@ class Feed:
                 subscriber.place = self.sent
             subscriber.move(State.HELD)
         self._ahead.clear()
+        self.leaps += 1
         for _ in self.fill(floor, records):
             pass
         upto = self.ring.before(1) if common is None else common
@@ -206,7 +214,7 @@ class Feed:
         place: Place | None,
         subscription: Subscription = EVERYTHING_PUBLIC,
         *,
-        missed_after: str | None = None,
+        missed: Missed | None = None,
         heartbeat_events: bool = False,
     ) -> Iterator[None]:
         """Send the stream the events that follow the place, for as long as the context lasts.
@@ -215,20 +223,22 @@ class Feed:
             stream: The stream.
             place: The client's place; None for the ring's end.
             subscription: Which of the events are sent.
-            missed_after: The id that the client saw last, if events after it, up to the place,
-                are known to be gone.
+            missed: Which events are known to be gone; None for none.
             heartbeat_events: Whether heartbeats are events, with the client's place as id.
         """
         at = self.ring.last if place is None else place
         subscriber = Subscriber(stream, subscription, at)
+        if missed is not None:
+            subscriber.told = missed.upto
         stream.on_resume(partial(self.advance, subscriber))
         if heartbeat_events:
             stream.heartbeat = partial(self._heartbeat, subscriber)
         self._subscribers[subscriber] = None
         self._index.add(subscriber, subscription.topics)
+        self._named_count += subscription.names_topics
         try:
-            if missed_after is not None:
-                self.miss(subscriber, missed_after, at)
+            if missed is not None and missed.after is not None:
+                self.miss(subscriber, missed.after, missed.upto, at)
             self.advance(subscriber)
             if heartbeat_events and self._position(subscriber) >= self.target:
                 # This gives the client a cursor from the start, even if its topics are quiet.
@@ -238,108 +248,9 @@ class Feed:
             subscriber.move(State.GONE)
             stream.forget()
             self._index.discard(subscriber, subscription.topics)
+            self._named_count -= subscription.names_topics
             self._ahead.pop(subscriber, None)
             del self._subscribers[subscriber]
-
-    def can_send(self, subscriber: Subscriber) -> bool:
-        """Return whether events follow its place, and its client is ready for them."""
-        return subscriber.takes_more and subscriber.place < self.target
-
-    def advance(self, subscriber: Subscriber) -> None:
-        """Send the events that follow its place; the replay sends the rest if that takes long."""
-        self._settle(subscriber)
-        while subscriber.state is State.BEHIND and self.can_send(subscriber):
-            if self.replay is None and subscriber.place < self.ring.floor:
-                self.miss(subscriber, str(subscriber.place), self.ring.floor)
-            for _ in self.steps(subscriber):
-                if self.replay is not None:
-                    break
-            if self.replay is not None and self.can_send(subscriber):
-                subscriber.move(State.REPLAYED)
-                subscriber.replays += 1
-                self.replay(self, subscriber)
-
-    def steps(self, subscriber: Subscriber) -> Iterator[None]:
-        """Send what follows its place, while the ring holds it and the client is ready for it.
-
-        It yields after each write, and when the slice is over.
-        """
-        if self.budget.is_over():
-            yield
-        while self.can_send(subscriber) and subscriber.place >= self.ring.floor:
-            yield from self.send(subscriber, self.ring.after(subscriber.place))
-
-    def send(self, subscriber: Subscriber, records: Iterable[Record]) -> Iterator[None]:
-        """Send the records that it wants, in writes of at most MARK_BYTES; yield as steps does."""
-        budget = self.budget
-        bodies: list[bytes] = []
-        size_bytes = 0
-        # upto is how far the records were examined. The subscriber's place follows only once the
-        # wanted ones are sent, because a heartbeat reports it.
-        after = upto = subscriber.place
-        # After a restart the same place may be one of another history.
-        restarts = self.ring.restarts
-        for record in records:
-            # Later records belong to the next broadcast.
-            if record.place > self.target:
-                break
-            if (yield from subscriber.subscription.covers(record, budget)):
-                size_bytes += len(record.body)
-                if bodies and size_bytes > MARK_BYTES:
-                    if not self._write(subscriber, bodies, (after, upto), restarts):
-                        return
-                    yield
-                    after, bodies, size_bytes = upto, [], len(record.body)
-                bodies.append(record.body)
-            upto = record.place
-            if budget.is_over():
-                if not self._write(subscriber, bodies, (after, upto), restarts):
-                    return
-                yield
-                after, bodies, size_bytes = upto, [], 0
-        self._write(subscriber, bodies, (after, upto), restarts)
-
-    def miss(self, subscriber: Subscriber, seen: str, floor: Place) -> None:
-        """Send the client a gap, after the id that it saw and up to a place."""
-        missed = self._count(Place.parse(seen), floor) if self._count else None
-        if subscriber.stream.write(frame(encode(gap(seen, floor, missed))), events=1):
-            self.metrics.gaps.inc()
-        subscriber.place = floor
-        self._settle(subscriber)
-
-    def _write(
-        self, subscriber: Subscriber, bodies: list[bytes], span: tuple[Place, Place], restarts: int
-    ) -> bool:
-        """Send the bodies between two places of the ring, if it has not restarted since.
-
-        Returns:
-            Whether they were sent; not if meanwhile the client is not ready, or the subscriber
-            has another place.
-        """
-        is_there = subscriber.place == span[0] and self.ring.restarts == restarts
-        if not is_there or not self.can_send(subscriber):
-            return False
-        if bodies:
-            joined = frame(b"".join(bodies))
-            if subscriber.stream.write(joined, len(bodies)):
-                self.metrics.delivered(len(bodies), len(joined.body))
-        subscriber.place = span[1]
-        # This is done at once, because the caller may abandon the steps after any write.
-        self._settle(subscriber)
-        return True
-
-    def _settle(self, subscriber: Subscriber) -> None:
-        """Make it live, or ahead, if it has come to the target.
-
-        With a place of its own it would fall behind at each event that it does not want.
-        """
-        if subscriber.state not in (State.BEHIND, State.REPLAYED) or subscriber.place < self.target:
-            return
-        if self._broadcast is None and subscriber.place == self.sent:
-            subscriber.move(State.LIVE)
-        else:
-            subscriber.move(State.AHEAD)
-            self._ahead[subscriber] = None
 
     def _position(self, subscriber: Subscriber) -> Place:
         """Return the place up to which it has been sent all that it wants."""
@@ -347,4 +258,4 @@ class Feed:
         return max(subscriber.place, self.sent) if is_live else subscriber.place
 
     def _heartbeat(self, subscriber: Subscriber) -> Frame:
-        return frame(encode(Event(id=str(self._position(subscriber)), type=HEARTBEAT_TYPE)))
+        return heartbeat_event(self._position(subscriber))

@@ -104,6 +104,10 @@ class Index(Generic[Member]):
                 yield
         return [*merged]
 
+    def exactly(self, topic: str) -> list[Member]:
+        """Return the members that have this very topic as a selector."""
+        return [*self._exact.get(topic, ())]
+
     def _tried(self, topic: str) -> Iterator[tuple[Expression, dict[Member, None]]]:
         """Yield the expressions that may match the topic, by their prefixes."""
         for reading, tree in self._trees.items():

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from enum import Enum, auto
 from typing import NamedTuple
 
-from barestream.delivery.feed import Feed
+from barestream.delivery.catching_up import CatchingUp
+from barestream.delivery.cursor import just_before
 from barestream.delivery.stream import EndReason
 from barestream.delivery.subscriber import Subscriber
 from barestream.delivery.subscriber_state import State
@@ -17,6 +18,7 @@ from barestream.delivery.writer import MARK_BYTES
 from barestream.history.broker import Broker, BrokerAwayError
 from barestream.history.record import Place, Record
 from barestream.history.ring import Ring
+from barestream.history.topic_state import Reader
 
 logger = logging.getLogger(__name__)
 
@@ -39,16 +41,28 @@ RETRY_SECONDS = 1.0
 
 
 class _Page(NamedTuple):
-    """Successive records after a place, oldest first; at least one.
+    """Successive records after a place, oldest first.
 
     Attributes:
+        after: The place.
+        records: The records that the reader may want.
+        upto: The place up to which the history has no others; it is after ``after``.
+        floor: The place up to which others have left the history.
+        reader: Whom the records were read for.
         restarts: The restarts of the feed's ring when they were read; after another restart the
             ring may hold another history.
     """
 
     after: Place
     records: list[Record]
+    upto: Place
+    floor: Place
+    reader: Reader
     restarts: int
+
+    def following(self, place: Place) -> list[Record]:
+        """Return the records after a place."""
+        return self.records[bisect_right(self.records, place, key=lambda record: record.place) :]
 
 
 class _Needs(Enum):
@@ -61,7 +75,7 @@ class _Needs(Enum):
 class _Work(NamedTuple):
     """A subscriber that was handed over for the nth time, and the steps of its replay."""
 
-    feed: Feed
+    feed: CatchingUp
     subscriber: Subscriber
     nth: int
     steps: Iterator[_Needs]
@@ -95,22 +109,26 @@ class Replay:
         self._sleep = sleep
         self._reads = asyncio.Semaphore(MOST_READS)
         self._pages: deque[_Page] = deque(maxlen=MOST_PAGES)
-        self._ready: deque[_Work] = deque()
+        # Each with what is set once it has taken its next step, or needs none.
+        self._ready: deque[tuple[_Work, asyncio.Event]] = deque()
         self._running: asyncio.Task[None] | None = None
         self._reading: set[asyncio.Task[None]] = set()
 
-    def __call__(self, feed: Feed, subscriber: Subscriber) -> None:
+    def __call__(self, feed: CatchingUp, subscriber: Subscriber) -> None:
         """Take over a subscriber of the feed."""
         self._go_on(_Work(feed, subscriber, subscriber.replays, self._steps(feed, subscriber)))
 
-    def _go_on(self, work: _Work) -> None:
-        self._ready.append(work)
+    def _go_on(self, work: _Work) -> asyncio.Event:
+        stepped = asyncio.Event()
+        self._ready.append((work, stepped))
         if self._running is None:
             self._running = asyncio.create_task(self._run())
+        return stepped
 
     async def _run(self) -> None:
         while self._ready:
-            work = self._ready.popleft()
+            work, stepped = self._ready.popleft()
+            stepped.set()
             if work.is_stale:
                 continue
             try:
@@ -119,7 +137,7 @@ class Replay:
                 _break(work.subscriber, error)
             else:
                 if needs is _Needs.TIME:
-                    self._ready.append(work)
+                    self._go_on(work)
                 elif needs is _Needs.PAGE:
                     self._begin_read(work)
                 else:
@@ -148,13 +166,20 @@ class Replay:
 
     async def _read(self, work: _Work) -> None:
         try:
-            await self._read_page(work)
+            async with self._reads:
+                if await self._read_page(work):
+                    # If each of many clients has its own topic, the pages of others would displace
+                    # this one before its client has it.
+                    await self._go_on(work).wait()
+                    return
+        except BrokerAwayError:
+            await self._sleep(RETRY_SECONDS)
         except Exception as error:
             _break(work.subscriber, error)
-        else:
-            self._go_on(work)
+            return
+        self._go_on(work)
 
-    def _steps(self, feed: Feed, subscriber: Subscriber) -> Iterator[_Needs]:
+    def _steps(self, feed: CatchingUp, subscriber: Subscriber) -> Iterator[_Needs]:
         """Send a subscriber the events in steps; yield what the next step needs."""
         ring = feed.ring
         while feed.can_send(subscriber):
@@ -164,44 +189,65 @@ class Replay:
                     yield _Needs.TIME
             elif self._broker is None:
                 feed.miss(subscriber, str(place), ring.floor)
-            elif (page := self._page_after(ring, place)) is not None:
-                start = bisect_right(page.records, place, key=lambda record: record.place)
-                for _ in feed.send(subscriber, page.records[start:]):
+            elif not subscriber.subscription.has_reader:
+                for _ in subscriber.subscription.finding_reader(self._slices):
                     yield _Needs.TIME
+            elif (page := self._page_after(ring, subscriber)) is not None:
+                records = page.following(place)
+                if page.floor > max(place, subscriber.told):
+                    _miss(feed, subscriber, page.floor, records)
+                for _ in feed.send(subscriber, records, page.upto):
+                    yield _Needs.TIME
+                # Each page is a step, also one with nothing that it wants.
+                yield _Needs.TIME
             else:
                 yield _Needs.PAGE
 
-    def _page_after(self, ring: Ring, place: Place) -> _Page | None:
-        """Return a page in memory that has the records after a place; None if there is none."""
-        for page in self._pages:
-            if page.restarts == ring.restarts and page.after <= place < page.records[-1].place:
-                return page
-        return None
+    def _page_after(self, ring: Ring, subscriber: Subscriber) -> _Page | None:
+        """Return a page in memory that has what follows its place; None if there is none."""
+        place = subscriber.place
+        fitting = [
+            page
+            for page in self._pages
+            if page.restarts == ring.restarts and page.after <= place < page.upto
+        ]
+        if not fitting:
+            return None
+        reader = subscriber.subscription.reader
+        return next((page for page in fitting if page.reader == reader), None)
 
-    async def _read_page(self, work: _Work) -> None:
+    async def _read_page(self, work: _Work) -> bool:
+        """Read the page that a subscriber needs; return whether there is one.
+
+        Raises:
+            BrokerAwayError: See Broker.
+        """
         assert self._broker is not None  # noqa: S101 (only then a page is asked for)
         feed, subscriber = work.feed, work.subscriber
         ring = feed.ring
         restarts = ring.restarts
-        try:
-            async with self._reads:
-                # While it waited, its client may have left, or another subscriber's page may have
-                # come that has the records.
-                if not feed.can_send(subscriber) or self._page_after(ring, subscriber.place):
-                    return
-                page = await self._broker.read(subscriber.place, PAGE_MOST_EVENTS, PAGE_BYTES)
-        except BrokerAwayError:
-            await self._sleep(RETRY_SECONDS)
-            return
+        # While it waited, its client may have left, or another subscriber's page may have come that
+        # has the records.
+        if not feed.can_send(subscriber) or self._page_after(ring, subscriber):
+            return False
+        after, reader = subscriber.place, subscriber.subscription.reader
+        page = await self._broker.read(after, PAGE_MOST_EVENTS, PAGE_BYTES, reader)
         if work.is_stale or not feed.can_send(subscriber) or ring.restarts != restarts:
-            return
-        if not page.records:
-            # The history has removed the events too.
+            return False
+        if page.upto <= after:
+            # The history ends before the subscriber's place: it is another one.
             feed.miss(subscriber, str(subscriber.place), max(page.floor, ring.floor))
-            return
-        if page.floor > subscriber.place:
-            feed.miss(subscriber, str(subscriber.place), page.floor)
-        self._pages.append(_Page(page.floor, page.records, restarts))
+            return False
+        self._pages.append(_Page(after, page.records, page.upto, page.floor, reader, restarts))
+        return True
+
+
+def _miss(feed: CatchingUp, subscriber: Subscriber, floor: Place, left: list[Record]) -> None:
+    """Send a gap, from which the client goes on to what is left, also before the floor."""
+    goes_on_from = floor
+    if left and left[0].place <= floor:
+        goes_on_from = max(subscriber.place, just_before(left[0].place))
+    feed.miss(subscriber, str(subscriber.place), floor, goes_on_from)
 
 
 def _give_back(subscriber: Subscriber) -> None:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
+from barestream.delivery.cursor import Cursor, just_before
+from barestream.delivery.subscriber import Missed
 from barestream.delivery.subscription import Subscription
 from barestream.delivery.tail import Tail
 from barestream.history.broker import MOST_FOUND
@@ -41,15 +43,18 @@ class Resumption(NamedTuple):
         place: The place that it continues from; None for the end of the history.
         preceding_id: The id of the event before the first one that is sent, or "earliest" if there
             is none that the client may know; None if the client named no id.
-        missed_after: The id that the client named, if the history does not know which events
-            followed it.
+        missed: Which events are gone: the client named an id, and the history does not know which
+            events followed it, or it asked for all that is left. None for none.
         is_resumed: Whether the client named an id.
+        left_upto: The newest place after the client's own of an update that has left the history.
+            The stream is sent a gap when it comes to it. None if none has left.
     """
 
     place: Place | None
     preceding_id: str | None = None
-    missed_after: str | None = None
+    missed: Missed | None = None
     is_resumed: bool = True
+    left_upto: Place | None = None
 
 
 LIVE = Resumption(None, is_resumed=False)
@@ -96,15 +101,17 @@ async def resumption(
     if not places:
         if not unknown:
             return LIVE
-        return Resumption(await _floor(tail, BEGIN), EARLIEST, unknown[-1])
+        return await _whole(tail, subscription, unknown[-1])
     newest = max(places)
     if newest == BEGIN:
-        return Resumption(await _floor(tail, BEGIN), EARLIEST)
-    start = await _start(tail, newest, places[newest])
-    return start or Resumption(await _floor(tail, BEGIN), EARLIEST, places[newest])
+        return await _whole(tail, subscription, None)
+    start = await _start(tail, subscription, newest, places[newest])
+    return start or await _whole(tail, subscription, places[newest])
 
 
-async def _start(tail: Tail, place: Place, last_event_id: str) -> Resumption | None:
+async def _start(
+    tail: Tail, subscription: Subscription, place: Place, last_event_id: str
+) -> Resumption | None:
     """Return where a stream from a place starts; None if the place is beyond the history's end.
 
     Such a place comes from a history that was lost, or was never given.
@@ -113,23 +120,42 @@ async def _start(tail: Tail, place: Place, last_event_id: str) -> Resumption | N
     if place == ring.floor or ring.at(place):
         return Resumption(place, last_event_id)
     # The place comes from a worker that is ahead of this one, or only the broker still has it.
-    page = await tail.broker.read(place, 0)
-    if page.floor > place:
+    reader = await tail.slices.work(subscription.finding_reader(tail.slices))
+    page = await tail.broker.read(place, 0, reader=reader)
+    # What has left the history may still be in the ring.
+    if page.floor > place and place < ring.floor:
         # The replay sends the gap.
-        return Resumption(place, EARLIEST)
+        return Resumption(place, EARLIEST, left_upto=page.floor)
     if page.is_known:
         return Resumption(place, last_event_id)
     following = await tail.broker.read(place, 1)
-    return Resumption(place, EARLIEST, last_event_id) if following.records else None
+    if not following.records:
+        return None
+    return Resumption(place, EARLIEST, Missed(last_event_id, max(place, page.floor)))
 
 
-async def _floor(tail: Tail, place: Place) -> Place:
-    return (await tail.broker.read(place, 0)).floor
+async def _whole(tail: Tail, subscription: Subscription, last_event_id: str | None) -> Resumption:
+    """Return the start of a stream of all that the history has.
+
+    Args:
+        tail: The tail.
+        subscription: What the bearer may read.
+        last_event_id: The id that the client saw last, if it is to be sent a gap.
+    """
+    reader = await tail.slices.work(subscription.finding_reader(tail.slices))
+    page = await tail.broker.read(BEGIN, 1, reader=reader)
+    # Mostly the ring has everything. It may also have updates that have left the history.
+    place = max(tail.feed.ring.floor, page.floor)
+    if page.records and page.records[0].place <= place:
+        # A client that comes back from here has not asked for the earliest again, but is sent a
+        # gap for what has left since.
+        place = min(page.floor, just_before(page.records[0].place))
+    return Resumption(place, EARLIEST, Missed(last_event_id, max(place, page.floor)))
 
 
 async def _find(tail: Tail, subscription: Subscription, event_id: str) -> Place | None:
     try:
-        return Place.parse(event_id)
+        return Cursor.parse(event_id).place
     except ValueError:
         pass
     record = tail.feed.ring.find(event_id)

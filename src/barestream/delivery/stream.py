@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
+from barestream.delivery.ready import Ready
 from barestream.delivery.stall import Stall
 from barestream.delivery.subscriber_state import State
 from barestream.delivery.writer import Writer, nothing
@@ -20,6 +21,7 @@ class EndReason(StrEnum):
     TOO_SLOW = "too slow"
     ERROR = "error"
     FINISHED = "finished"
+    ENDED = "topics ended"
     EXPIRED = "token expired"
     FULL = "worker full"
     UNREADY = "worker unready"
@@ -41,6 +43,7 @@ class Stream:
     Attributes:
         writer: Writes to the client; only write_to_many uses it, other code calls ``write``.
         heartbeat: Returns the frame that is sent after silence.
+        ready: What its client is told once its replay is over; None for nothing.
     """
 
     __slots__ = (
@@ -50,6 +53,7 @@ class Stream:
         "labels",
         "now",
         "opened_at",
+        "ready",
         "sent_bytes",
         "sent_events",
         "writer",
@@ -66,6 +70,7 @@ class Stream:
         self.sent_bytes = 0
         self.end_reason: EndReason | None = None
         self.heartbeat: Callable[[], Frame] = _comment
+        self.ready: Ready | None = None
 
     @property
     def paused(self) -> bool:

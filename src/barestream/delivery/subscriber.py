@@ -1,9 +1,23 @@
 """A stream that follows a feed, with its subscription, its place and its state. Pure."""
 
+from typing import NamedTuple
+
 from barestream.delivery.stream import Stream
 from barestream.delivery.subscriber_state import MOVES, State, WrongMoveError
 from barestream.delivery.subscription import Subscription
-from barestream.history.record import Place
+from barestream.history.record import BEGIN, Place
+
+
+class Missed(NamedTuple):
+    """Events that are gone for a client that comes back.
+
+    Attributes:
+        after: The id that the client saw last, if it is to be sent a gap; None if it knows of none.
+        upto: The place up to which they are gone.
+    """
+
+    after: str | None
+    upto: Place
 
 
 class Subscriber:
@@ -13,9 +27,10 @@ class Subscriber:
         place: A place up to which it has been sent all events that it wants.
         state: Its state in the feed; ``move`` changes it.
         replays: How often it was handed over to a replay; only the last hand-over counts.
+        told: The place up to which its client knows that events are gone.
     """
 
-    __slots__ = ("place", "replays", "state", "stream", "subscription")
+    __slots__ = ("place", "replays", "state", "stream", "subscription", "told")
 
     def __init__(self, stream: Stream, subscription: Subscription, place: Place) -> None:
         self.stream = stream
@@ -23,6 +38,7 @@ class Subscriber:
         self.place = place
         self.state = State.BEHIND
         self.replays = 0
+        self.told = BEGIN
 
     def move(self, state: State) -> None:
         """Change the state.

@@ -1,11 +1,12 @@
 """The subscription of a stream: the topics that it wants, and those that it may read. Pure."""
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from barestream.history.record import Known, Record
+from barestream.history.topic_state import Reader
 from barestream.mercure.selectors import Selectors
-from barestream.mercure.time_budget import Budget
+from barestream.mercure.time_budget import UNBOUNDED, Budget, at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +16,51 @@ class Subscription:
     Attributes:
         topics: It wants the events with one of these topics.
         readable: It gets a private event only if the event also has one of these topics.
+        names_topics: Whether the id of each event has the topic that the stream wants it for.
     """
 
     topics: Selectors
     readable: Selectors
+    names_topics: bool = False
+    _reader: Reader | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def reader(self) -> Reader:
+        """What a history has to know of the stream's client."""
+        return at_once(self.finding_reader(UNBOUNDED))
+
+    @property
+    def has_reader(self) -> bool:
+        """Whether the reader was found already."""
+        return self._reader is not None
+
+    def finding_reader(self, budget: Budget) -> Generator[None, None, Reader]:
+        """Find out, in the budget's slices, what a history has to know of the stream's client.
+
+        A token's patterns are tried for each topic once; the result stays.
+        """
+        if self._reader is None:
+            # The object counts as unchanged: this follows from its other attributes.
+            object.__setattr__(self, "_reader", (yield from self._find_reader(budget)))
+            assert self._reader is not None  # noqa: S101 (it was set)
+        return self._reader
+
+    def _find_reader(self, budget: Budget) -> Generator[None, None, Reader]:
+        readable = self.readable
+        has_rights = readable.everything or bool(readable.exact or readable.expressions)
+        if self.topics.everything or self.topics.expressions:
+            return Reader(None, has_rights=has_rights)
+        # Streams of the same topics share what is read for one of them.
+        topics = tuple(sorted(self.topics.exact))
+        covered: set[str] = set()
+        for topic in topics if has_rights else ():
+            if (yield from readable.matching_any((topic,), budget)):
+                covered.add(topic)
+        return Reader(topics, frozenset(covered), has_rights)
+
+    def topic_of(self, record: Record) -> str | None:
+        """Return the first topic of an event that the stream wants; None if it has no topics."""
+        return next(filter(self.topics.match, record.topics), None)
 
     def may_read(self, record: Record | Known, budget: Budget) -> Generator[None, None, bool]:
         """Find out, in the budget's slices, whether the bearer may read the event."""

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
+from barestream.delivery.cursor import just_before
 from barestream.delivery.feed import Feed
 from barestream.delivery.time_slices import Slices
 from barestream.delivery.writer import MARK_BYTES
@@ -31,6 +33,12 @@ PENDING_POLL_SECONDS = 0.005
 # How often old updates are removed while there are no publishes.
 TRIM_SECONDS = 60.0
 
+# How many questions for single streams the history is asked at once. Each answer is decoded as a
+# whole, which takes a few ms, and several may come in one turn of the loop.
+MOST_QUESTIONS = 2
+
+Answer = TypeVar("Answer")
+
 
 class Tail:
     """Reads the broker's history once for all streams of a worker.
@@ -56,6 +64,7 @@ class Tail:
         self._fill_bytes = fill_bytes
         self.slices = slices
         self.filled = False
+        self._questions = asyncio.Semaphore(MOST_QUESTIONS)
         self._following: bool | None = None
         self._why_away = ""
         self.words = "has not answered yet"
@@ -64,6 +73,16 @@ class Tail:
     def ready(self) -> bool:
         """Whether the feed was filled, and the broker answers."""
         return bool(self._following)
+
+    async def ask(self, question: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Return the history's answer to a question for one stream, once it is its turn.
+
+        Raises:
+            BrokerAwayError: The history cannot be reached.
+        """
+        async with self._questions:
+            await self.slices.step()
+            return await question()
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Follow the broker's history until cancelled, also after failures of the broker."""
@@ -86,13 +105,21 @@ class Tail:
             if self._following:
                 try:
                     await self.broker.trim()
-                    self.feed.ring.drop((await self.broker.read(BEGIN, 0)).floor)
+                    oldest = await self.broker.read(BEGIN, 1)
+                    places = [record.place for record in oldest.records]
+                    self.feed.ring.drop(just_before(places[0]) if places else oldest.floor)
+                    await self._refresh_ends()
                 except BrokerAwayError as error:
                     logger.warning("trimming the history failed", extra={"why": str(error)})
+
+    async def _refresh_ends(self) -> None:
+        since = self.feed.ring.last
+        self.feed.ends.refresh(await self.broker.ends(), since)
 
     async def _fill(self) -> None:
         page = await self.broker.newest(self._fill_events, self._fill_bytes)
         await self.slices.work(self.feed.fill(page.floor, page.records))
+        await self._refresh_ends()
         self.filled = True
 
     async def _read_on(self) -> None:
@@ -106,10 +133,14 @@ class Tail:
             await self._follow_another_log()
             return
         if page.floor > ring.last:
+            # Those before the floor are not read here.
+            await self._refresh_ends()
             await self.slices.work(self.feed.restart(page.floor))
         size_bytes = 0
         for record in page.records:
-            self.feed.append(record)
+            # Streams are sent those before a new floor by the replay.
+            if record.place > ring.last:
+                self.feed.append(record)
             size_bytes += len(record.body)
             await self.slices.step(live=True)
         if len(page.records) < MOST_EVENTS and size_bytes < MOST_PAGE_BYTES // 2:
@@ -137,6 +168,8 @@ class Tail:
             extra={"place": str(before.last), "common": str(common)},
         )
         self.feed.metrics.history_lost.inc()
+        # Before a stream goes on in the other history, which may not have the ends of this one.
+        self.feed.ends.replace(await self.broker.ends())
         await self.slices.work(self.feed.leap(page.floor, page.records, common))
 
     def _note(self, *, following: bool, why: str = "") -> None:

@@ -1,9 +1,11 @@
 """The interface of a broker, which keeps the history."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from barestream.history.record import BEGIN, Known, Place, Record
+from barestream.history.topic_state import End, Reader, Rewind, Rewound
 from barestream.history.update import Update
 
 # How long a wait lasts at most if nothing follows.
@@ -45,6 +47,22 @@ class BrokerAwayError(Exception):
         self.nothing_taken = nothing_taken
 
 
+class TopicEndedError(Exception):
+    """An update was published to a topic that has ended; nothing was accepted.
+
+    Args:
+        topic: The topic.
+    """
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"the topic has ended: {topic!r}")
+        self.topic = topic
+
+
+class TooMuchKeptError(Exception):
+    """There is no room for another kept value; nothing was accepted."""
+
+
 @dataclass(frozen=True, slots=True)
 class HistoryBounds:
     """The bounds of the history; updates beyond one of them are removed, oldest first.
@@ -52,13 +70,28 @@ class HistoryBounds:
     Attributes:
         events: How many updates, at least 1.
         seconds: How old an update may be.
-        bytes: How much memory they may take together, by the weights of the broker. The newest
-            update stays, even if it is larger.
+        bytes: How much memory they and the index of topics may take together, by the weights of
+            the broker. The newest update stays, even if it is larger. Topics without updates leave
+            the index first if they take more than a quarter of it.
+        topic_events: How many updates of one topic there may be. The oldest one leaves the history
+            if this is its first topic, else the topic alone.
+        topic_seconds: Updates that are not older than this do not leave for topic_events, so that
+            a busy topic's readers can come back after a deploy.
+        topics: How many topics the index may have; public and private updates of a topic count
+            apart. Also how many topics may be ended at a time: beyond it, the one whose time is
+            over first is forgotten early.
+        kept_values: How many kept values there may be; a publish of one more is refused.
+        kept_bytes: How large they may be together (Update.size_bytes).
     """
 
     events: int
     seconds: float
     bytes: int
+    topic_events: int = 10_000
+    topic_seconds: float = 60
+    topics: int = 100_000
+    kept_values: int = 10_000
+    kept_bytes: int = 16 * 1024 * 1024
 
 
 class Weights(NamedTuple):
@@ -71,31 +104,42 @@ class Weights(NamedTuple):
         ratio: Bytes of memory for each byte that size_bytes counts.
         update_bytes: Additional bytes for each update.
         id_bytes: Additional bytes for each entry in the index of the publishers' ids.
+        lane_bytes: Additional bytes for each lane (the public or the private updates of a topic)
+            in the index of topics.
+        place_bytes: Additional bytes for each place in a lane.
     """
 
     ratio: float
     update_bytes: int
     id_bytes: int
+    lane_bytes: int = 0
+    place_bytes: int = 0
 
-    def total(self, size_bytes: int, updates: int, ids: int) -> float:
-        """Return how many bytes so many updates of that size take together."""
-        return self.ratio * size_bytes + self.update_bytes * updates + self.id_bytes * ids
+    def total(
+        self, size_bytes: int, updates: int, ids: int, lanes: int = 0, places: int = 0
+    ) -> float:
+        """Return how many bytes so many updates of that size, with so many lanes, take together."""
+        of_updates = self.ratio * size_bytes + self.update_bytes * updates + self.id_bytes * ids
+        return of_updates + self.lane_bytes * lanes + self.place_bytes * places
 
 
 class Page(NamedTuple):
-    """Successive updates, without a gap between them, oldest first.
+    """Successive updates, oldest first.
 
     Attributes:
         floor: The place after which nothing is missing up to the last of the records.
-        records: The updates; none if nothing follows.
+        records: The updates; none if nothing follows. Some may be before the floor: others there
+            have left the history.
         is_known: Whether this history gave the place that the page follows: an update is there, or
-            the history begins there or later. If not, the place comes from a history that was lost,
-            or that an older copy has replaced.
+            one at this place or later has left the history. If not, the place comes from a history
+            that was lost, or that an older copy has replaced.
+        upto: The place up to which the page has all that the history has.
     """
 
     floor: Place
     records: list[Record]
     is_known: bool = True
+    upto: Place = BEGIN
 
 
 class Misfit(NamedTuple):
@@ -127,6 +171,17 @@ class Broker(Protocol):
         An update that equals the newest one with the same id of its publisher, while the history
         has that, is a retry: it gets the same answer, and is not kept again. With other content it
         is a new update.
+
+        Raises:
+            TopicEndedError: One of its topics has ended.
+            TooMuchKeptError: It is to be kept, and there is no room.
+        """
+
+    async def publish_all(self, updates: Sequence[Update]) -> list[str]:
+        """Keep some updates, in their order and without others between them, or none of them.
+
+        Each is treated as publish treats it. An update may follow the end of its topic only if it
+        is a retry.
         """
 
     async def newest(self, most_events: int, most_bytes: int) -> Page:
@@ -135,10 +190,46 @@ class Broker(Protocol):
         At least one update is returned, if one is asked for, even if it is larger.
         """
 
-    async def read(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
+    async def read(
+        self,
+        after: Place,
+        most_events: int,
+        most_bytes: int = MOST_PAGE_BYTES,
+        reader: Reader | None = None,
+    ) -> Page:
         """Return the updates that follow a place, up to the one that reaches a bound.
 
         The floor is the place itself, or the history's floor if the place is before it.
+
+        Args:
+            after: The place.
+            most_events: The bound of their number; with 0 the answer has the floor alone.
+            most_bytes: The bound of their size.
+            reader: Who will read them. If it names its topics, the page has the updates of these
+                alone, also private ones that it may not read. The floor is the newest place of an
+                update that has left the history, as far as the reader may know of it.
+        """
+
+    async def ends(self) -> dict[str, End]:
+        """Return the topics that have ended, and are not forgotten yet."""
+
+    async def rewound(
+        self, topics: Sequence[str], rewind: Rewind, most_events: int, *, all_kept: bool
+    ) -> Rewound:
+        """Return the newest updates of topics, and kept values.
+
+        Args:
+            topics: The topics.
+            rewind: How much of each.
+            most_events: How many updates of one topic, and of one kind (public or private), there
+                are at most.
+            all_kept: Whether to return the kept values of all topics.
+        """
+
+    async def at(self, places: Sequence[Place]) -> list[Record]:
+        """Return the updates at these places that the history still has, in the order of places.
+
+        The caller asks for few, because the answer is in memory as a whole.
         """
 
     async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:

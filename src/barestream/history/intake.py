@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from barestream.history.broker import Broker, BrokerAwayError
 from barestream.history.update import Update
@@ -56,12 +56,20 @@ class Intake:
         try:
             event_id = await self._broker.publish(update)
         except BrokerAwayError as error:
-            self._metrics.failed.labels(error.cause).inc()
-            self._untaken += 1
-            self._fail(error)
+            self._count_untaken(error)
             raise
         self._succeed()
         return event_id
+
+    async def publish_all(self, updates: Sequence[Update]) -> list[str]:
+        """Give the broker some updates, all or none of them (see Broker)."""
+        try:
+            ids = await self._broker.publish_all(updates)
+        except BrokerAwayError as error:
+            self._count_untaken(error)
+            raise
+        self._succeed()
+        return ids
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Probe the history until cancelled, and log when it accepts updates again."""
@@ -94,6 +102,12 @@ class Intake:
         self._untaken = 0
         for misfit in misfits:
             logger.warning(misfit.what, extra={**misfit.figures, "remedy": misfit.remedy})
+
+    def _count_untaken(self, error: BrokerAwayError) -> None:
+        """Count a publish that was not accepted because of the history, not of its content."""
+        self._metrics.failed.labels(error.cause).inc()
+        self._untaken += 1
+        self._fail(error)
 
     def _succeed(self) -> None:
         self._has_taken = True

@@ -1,10 +1,9 @@
 """The history in the memory of one process; it ends with that process."""
 
 import asyncio
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from itertools import islice
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, takewhile
 
 from barestream.history.broker import (
     MOST_FOUND,
@@ -13,28 +12,20 @@ from barestream.history.broker import (
     HistoryBounds,
     Misfit,
     Page,
-    Weights,
+    TopicEndedError,
 )
+from barestream.history.entry import Entry
+from barestream.history.kept_values import KeptValues
+from barestream.history.lane_index import Lane
+from barestream.history.local_log import LocalLog
 from barestream.history.record import BEGIN, Known, Place, Record
+from barestream.history.topic_ends import TopicEnds
+from barestream.history.topic_state import End, Newest, Reader, Rewind, Rewound
 from barestream.history.update import Update
 
-# In CPython 3.11 a record with its place and topics takes 490 bytes, and its entry in the table of
-# ids, with its digest, 130; a later one with the same id takes no more.
-WEIGHTS = Weights(1, 490, 130)
-
-
-class _Kept(NamedTuple):
-    """A record in the history.
-
-    Attributes:
-        record: The record.
-        size_bytes: Its update's size (Update.size_bytes).
-        digest: Distinguishes updates with the same id of a publisher; empty without such an id.
-    """
-
-    record: Record
-    size_bytes: int
-    digest: bytes
+# How many steps of a removal (an update, or a lane that it leaves) go without a turn for other
+# work: they take about 1 ms.
+SLICE_STEPS = 500
 
 
 class LocalBroker:
@@ -46,75 +37,87 @@ class LocalBroker:
     """
 
     def __init__(self, bounds: HistoryBounds, now: Callable[[], float]) -> None:
-        self._bounds = bounds
         self._now = now
-        # Ordinals count every update ever accepted; those from _first to before _end are kept.
-        self._kept: dict[int, _Kept] = {}
-        self._first = self._end = 0
-        # Of each id the earliest update, and the later ones, oldest first, if there are any. These
-        # are no deque: it takes 760 bytes, and most have one element.
-        self._earliest: dict[str, _Kept] = {}
-        self._repeats: dict[str, list[_Kept]] = {}
-        self._repeats_count = 0
-        self._size_bytes = 0
-        self._floor = self._last = Place(int(now() * 1000), 0)
+        # Every later update has a later place.
+        self._last = Place(int(self._now_ms), 0)
+        self._log = LocalLog(bounds, self._last)
+        self._kept = KeptValues(bounds.kept_values, bounds.kept_bytes)
+        self._ends = TopicEnds(bounds.topics)
+        # Whoever changes the history has it, also while other work has its turn.
+        self._changing = asyncio.Lock()
         self._news = asyncio.Event()
 
     async def publish(self, update: Update) -> str:
         """Keep an update (see Broker)."""
-        own_id = update.event.id
-        digest = update.digest if own_id else b""
-        newest = self._newest(own_id) if own_id else None
-        if own_id and newest and newest.digest == digest:
-            return own_id
-        record = update.at(self._next_place(), repeats=newest is not None)
-        kept = _Kept(record, update.size_bytes, digest)
-        self._kept[self._end] = kept
-        self._end += 1
-        self._last = record.place
-        self._size_bytes += kept.size_bytes
-        if own_id and newest:
-            self._repeats.setdefault(own_id, []).append(kept)
-            self._repeats_count += 1
-        elif own_id:
-            self._earliest[own_id] = kept
-        await self.trim()
-        self._news.set()
-        self._news = asyncio.Event()
-        return own_id or str(record.place)
+        [answer] = await self.publish_all([update])
+        return answer
+
+    async def publish_all(self, updates: Sequence[Update]) -> list[str]:
+        """Keep some updates or none (see Broker)."""
+        async with self._changing:
+            await self._expire()
+            answers, new = self._check(updates)
+            now_ms = self._now_ms
+            for update, entry in new:
+                self._take(update, entry)
+                # What leaves its topics depends on the order. More than the update pushes out are
+                # there only if they were young before, and these have time: a list is taken whole.
+                steps = self._log.crowded_out(_lanes(update), now_ms)
+                for _ in islice(steps, len(update.topics)):
+                    pass
+            if new:
+                self._news.set()
+                self._news = asyncio.Event()
+                lanes = [lane for update, _ in new for lane in _lanes(update)]
+                await _in_slices(self._log.trimmed(lanes, now_ms))
+            while (topic := self._ends.next_beyond()) is not None:
+                await _in_slices(self._forgotten(topic))
+        return answers
 
     async def newest(self, most_events: int, most_bytes: int) -> Page:
         """Return the newest updates (see Broker)."""
-        start = self._end
+        floor = self._log.index.gone
+        records: list[Record] = []
         total_bytes = 0
-        for n in range(self._end - 1, max(self._first, self._end - most_events) - 1, -1):
-            total_bytes += self._kept[n].size_bytes
-            if start < self._end and total_bytes > most_bytes:
+        for place in reversed(self._log):
+            entry = self._log[place]
+            total_bytes += entry.size_bytes
+            if len(records) == most_events or (records and total_bytes > most_bytes):
+                floor = max(floor, place)
                 break
-            start = n
-        floor = self._kept[start - 1].record.place if start > self._first else self._floor
-        return Page(floor, [self._kept[n].record for n in range(start, self._end)])
+            records.append(entry.record)
+        left = [record for record in reversed(records) if record.place > floor]
+        return Page(floor, left, upto=max(floor, self._log.newest_place))
 
-    async def read(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
+    async def read(
+        self,
+        after: Place,
+        most_events: int,
+        most_bytes: int = MOST_PAGE_BYTES,
+        reader: Reader | None = None,
+    ) -> Page:
         """Return the updates that follow a place (see Broker)."""
-        start = self._first + bisect_right(
-            range(self._first, self._end), after, key=lambda n: self._kept[n].record.place
-        )
+        floor = max(after, self._log.index.floor(reader))
+        upto = max(floor, self._log.newest_place) if most_events else floor
+        if reader is None or reader.topics is None:
+            following = self._log.after(after)
+        else:
+            following = self._log.index.after(after, reader)
         records: list[Record] = []
         page_bytes = 0
-        for n in range(start, min(start + most_events, self._end)):
-            records.append(self._kept[n].record)
-            page_bytes += self._kept[n].size_bytes
-            if page_bytes >= most_bytes:
+        for place in islice(following, most_events):
+            entry = self._log[place]
+            records.append(entry.record)
+            page_bytes += entry.size_bytes
+            if page_bytes >= most_bytes or len(records) == most_events:
+                upto = place
                 break
-        is_known = after <= self._floor or (
-            start > self._first and self._kept[start - 1].record.place == after
-        )
-        return Page(max(after, self._floor), records, is_known)
+        is_known = after <= self._log.index.gone or after in self._log
+        return Page(floor, records, is_known, upto)
 
     async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return what follows a place as soon as something does (see Broker)."""
-        if self._last <= after:
+        if self._log.newest_place <= after:
             try:
                 async with asyncio.timeout(WAIT_SECONDS):
                     await self._news.wait()
@@ -128,30 +131,55 @@ class LocalBroker:
 
     async def find(self, event_id: str, after: Place = BEGIN) -> list[Known]:
         """Return what is known of the updates with this id (see Broker)."""
-        following = (record for record in self._with_id(event_id) if record.place > after)
+        following = (record for record in self._log.ids.records(event_id) if record.place > after)
         return [
             Known(record.place, record.topics, record.private)
             for record in islice(following, MOST_FOUND)
         ]
 
+    async def at(self, places: Sequence[Place]) -> list[Record]:
+        """Return the updates at these places (see Broker)."""
+        return [self._log[place].record for place in sorted({*places}) if place in self._log]
+
+    async def ends(self) -> dict[str, End]:
+        """Return the topics that have ended (see Broker)."""
+        return self._ends.until(self._now_ms)
+
+    async def rewound(
+        self, topics: Sequence[str], rewind: Rewind, most_events: int, *, all_kept: bool
+    ) -> Rewound:
+        """Return the newest updates of topics, and kept values (see Broker)."""
+        now_ms = self._now_ms
+        kept = {topic: record for topic in topics if (record := self._kept.get(topic, now_ms))}
+        newest = {}
+        for topic in topics:
+            since, wanted = BEGIN, most_events
+            if rewind.seconds is not None:
+                since = Place(math.ceil(now_ms - 1000 * rewind.seconds), 0)
+            elif rewind.events is not None:
+                wanted = min(most_events, rewind.events)
+            elif topic in kept:
+                since = Place(kept[topic].place.ms, kept[topic].place.seq + 1)
+            else:
+                wanted = 0
+            index = self._log.index
+            public, private = (
+                _newest_of(index.lane(topic, private=private), since, wanted)
+                for private in (False, True)
+            )
+            floors = (
+                index.floor_of(topic, private=False),
+                index.floor_of(topic, private=True),
+            )
+            newest[topic] = Newest(public, private, floors)
+        kept = self._kept.all(now_ms) if all_kept else kept
+        return Rewound(self._log.newest_place, newest, kept)
+
     async def trim(self) -> None:
         """Remove the updates that are beyond the bounds (see Broker)."""
-        oldest_ms = (self._now() - self._bounds.seconds) * 1000
-        while self._first < self._end:
-            oldest = self._kept[self._first]
-            kept = self._end - self._first
-            too_many = kept > self._bounds.events
-            ids = len(self._earliest) + self._repeats_count
-            held_bytes = WEIGHTS.total(self._size_bytes, kept, ids)
-            too_large = kept > 1 and held_bytes > self._bounds.bytes
-            if not (too_many or too_large or oldest.record.place.ms < oldest_ms):
-                break
-            del self._kept[self._first]
-            self._first += 1
-            self._floor = oldest.record.place
-            self._size_bytes -= oldest.size_bytes
-            if oldest.record.own_id is not None:
-                self._forget_earliest(oldest.record.own_id)
+        async with self._changing:
+            await self._expire()
+            await _in_slices(self._log.trimmed_later(self._now_ms))
 
     async def probe(self) -> None:
         """Do nothing: the memory accepts every update."""
@@ -163,30 +191,91 @@ class LocalBroker:
     async def close(self) -> None:
         """Do nothing: there is no connection."""
 
-    def _newest(self, own_id: str) -> _Kept | None:
-        repeats = self._repeats.get(own_id)
-        return repeats[-1] if repeats else self._earliest.get(own_id)
+    @property
+    def _now_ms(self) -> float:
+        """The time, in milliseconds since 1970-01-01 UTC."""
+        return self._now() * 1000
 
-    def _with_id(self, own_id: str) -> Iterator[Record]:
-        """Yield the updates with an id, oldest first."""
-        if own_id in self._earliest:
-            yield self._earliest[own_id].record
-            for kept in self._repeats.get(own_id, ()):
-                yield kept.record
+    def _check(self, updates: Sequence[Update]) -> tuple[list[str], list[tuple[Update, Entry]]]:
+        """Return the answers to updates, and those that are no retries, with their entries.
 
-    def _forget_earliest(self, own_id: str) -> None:
-        repeats = self._repeats.get(own_id)
-        if repeats is None:
-            del self._earliest[own_id]
-            return
-        self._earliest[own_id] = repeats.pop(0)
-        self._repeats_count -= 1
-        if not repeats:
-            del self._repeats[own_id]
+        Raises:
+            TopicEndedError: See Broker.
+            TooMuchKeptError: See Broker.
+        """
+        answers = []
+        new: list[tuple[Update, Entry]] = []
+        # What the updates before one of them change.
+        digests: dict[str, bytes] = {}
+        ended: set[str] = set()
+        room = self._kept.room()
+        last = self._last
+        for update in updates:
+            own_id = update.event.id
+            digest = before = b""
+            if own_id:
+                digest = update.digest
+                newest = self._log.ids.newest(own_id)
+                before = digests.get(own_id, newest.digest if newest else b"")
+                if before == digest:
+                    answers.append(own_id)
+                    continue
+                digests[own_id] = digest
+            for topic in update.topics:
+                if topic in ended or topic in self._ends:
+                    raise TopicEndedError(topic)
+            if update.end_seconds is not None:
+                ended.add(update.topics[0])
+            room.take(update)
+            last = self._next_place(last)
+            record = update.at(last, repeats=bool(before))
+            new.append((update, Entry(record, update.size_bytes, digest)))
+            answers.append(own_id or str(last))
+        return answers, new
 
-    def _next_place(self) -> Place:
-        ms = int(self._now() * 1000)
+    def _take(self, update: Update, entry: Entry) -> None:
+        """Add an update, and do with its first topic what it says."""
+        self._last = entry.record.place
+        self._log.add(entry)
+        self._kept.take(update, entry.record, self._now_ms)
+        self._ends.take(update, entry.record, self._now_ms)
+
+    async def _expire(self) -> None:
+        """Remove the kept values whose time is over, and what ended topics have."""
+        await _in_slices(self._kept.expired(self._now_ms))
+        # At each publish: what they have would else push out updates of other topics.
+        while (topic := self._ends.next_over(self._now_ms)) is not None:
+            await _in_slices(self._forgotten(topic))
+
+    def _forgotten(self, topic: str) -> Iterator[int]:
+        """Remove all that a topic has, in steps; it may be used anew after the last one."""
+        yield from self._log.forgotten(topic)
+        self._kept.remove(topic)
+        self._ends.remove(topic)
+
+    def _next_place(self, last: Place) -> Place:
+        """Return the place of an update that follows this place."""
+        ms = int(self._now_ms)
         # The millisecond is the same, or the clock was set back.
-        if ms <= self._last.ms:
-            return Place(self._last.ms, self._last.seq + 1)
-        return Place(ms, 0)
+        return Place(last.ms, last.seq + 1) if ms <= last.ms else Place(ms, 0)
+
+
+def _lanes(update: Update) -> list[tuple[str, bool]]:
+    """Return the topics of an update, each with whether it is private."""
+    return [(topic, update.private) for topic in update.topics]
+
+
+async def _in_slices(steps: Iterable[int]) -> None:
+    """Do work that yields its steps, and give other work its turn between slices."""
+    left = SLICE_STEPS
+    for done in steps:
+        left -= done
+        if left <= 0:
+            await asyncio.sleep(0)
+            left = SLICE_STEPS
+
+
+def _newest_of(lane: Lane | None, since: Place, most: int) -> list[Place]:
+    """Return the newest places of a lane from a place on, oldest first."""
+    following = takewhile(lambda place: place >= since, reversed(lane or ()))
+    return list(islice(following, most))[::-1]

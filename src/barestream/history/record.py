@@ -47,6 +47,8 @@ class Record(NamedTuple):
         own_id: The id that its publisher gave it.
         repeats: Whether the history had an earlier update with the same id when this one was
             published.
+        end_ms: For how many milliseconds its first topic stays ended, as this is the topic's last
+            update; None if it does not end the topic.
     """
 
     place: Place
@@ -55,6 +57,7 @@ class Record(NamedTuple):
     private: bool = False
     own_id: str | None = None
     repeats: bool = False
+    end_ms: int | None = None
 
 
 class Known(NamedTuple):

@@ -17,6 +17,10 @@ class Update:
         topics: At least one; the first is the canonical one, the others are alternates.
         event: The event that the streams get. Its id is the publisher's, if it gave one.
         private: Whether only tokens that cover one of the topics may read it.
+        keep_seconds: For how long it is the kept value of its first topic; infinite without a
+            limit. 0 clears the topic's kept value; None leaves it as it is.
+        end_seconds: For how long its first topic stays ended, as this is the topic's last update;
+            None if it does not end the topic.
 
     Raises:
         InvalidEventError: A topic contains a lone surrogate, which UTF-8 cannot encode.
@@ -25,6 +29,8 @@ class Update:
     topics: tuple[str, ...]
     event: Event
     private: bool = False
+    keep_seconds: float | None = None
+    end_seconds: float | None = None
 
     def __post_init__(self) -> None:
         for topic in self.topics:
@@ -41,7 +47,9 @@ class Update:
         """
         event = self.event
         own_id = event.id or None
-        return Record(place, encode(event, str(place)), self.topics, self.private, own_id, repeats)
+        body = encode(event, str(place))
+        end_ms = None if self.end_seconds is None else round(self.end_seconds * 1000)
+        return Record(place, body, self.topics, self.private, own_id, repeats, end_ms)
 
     @property
     def size_bytes(self) -> int:
@@ -54,7 +62,11 @@ class Update:
     def digest(self) -> bytes:
         """A digest that distinguishes two updates with the same id."""
         event = self.event
-        whole = [self.topics, event.data, event.id, event.type, event.retry_ms, self.private]
+        whole: list[object] = [self.topics, event.data, event.id, event.type, event.retry_ms]
+        whole.append(self.private)
+        # Releases that know neither must get the same digest for an update without them.
+        if self.keep_seconds is not None or self.end_seconds is not None:
+            whole += [self.keep_seconds, self.end_seconds]
         return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32].encode()
 
 

@@ -104,6 +104,21 @@ def encode(event: Event, given_id: str | None = None) -> bytes:
     return "".join(lines).encode()
 
 
+def decode(body: bytes) -> list[Event]:
+    """Return the events of bytes that ``encode`` has returned, one after the other."""
+    return [_decoded(block) for block in body.decode().split("\n\n")[:-1]]
+
+
+def _decoded(block: str) -> Event:
+    fields: dict[str, list[str]] = {}
+    for line in block.split("\n"):
+        name, _, value = line.partition(": ")
+        fields.setdefault(name, []).append(value)
+    event_id, kind, retry = (fields.get(name, [None])[0] for name in ("id", "event", "retry"))
+    retry_ms = None if retry is None else int(retry)
+    return Event("\n".join(fields["data"]), event_id, kind, retry_ms)
+
+
 def data_bytes(data: str) -> int:
     """Return how large data is on the wire: as UTF-8, with the prefix of each line but the first.
 

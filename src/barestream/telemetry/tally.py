@@ -17,9 +17,9 @@ class Tally:
         self._counter = counter
         self._pending = 0
 
-    def inc(self) -> None:
-        """Count one more."""
-        self._pending += 1
+    def inc(self, count: int = 1) -> None:
+        """Count some more."""
+        self._pending += count
 
     def flush(self) -> None:
         """Add what was counted."""

@@ -105,7 +105,7 @@ class StreamResponse(HttpResponse):
     ) -> None:
         self._direct = direct
         self._streams: Streams = request.info[STREAMS]
-        self._labels = _labels(request)
+        self._labels = labels(request)
         self._source = source
         self._scope: Any = request.scope
         self._keeps_headers = keeps_headers
@@ -191,7 +191,8 @@ def turned_away(reason: EndReason) -> list[tuple[bytes, bytes]]:
     return [(b"barestream-turned-away", reason.encode())]
 
 
-def _labels(request: HttpRequest) -> dict[str, str]:
+def labels(request: HttpRequest) -> dict[str, str]:
+    """Return the fields of a stream's log line that describe its request."""
     request_id = header.find(b"x-request-id", request.scope["headers"])
     client = request.scope.get("client")
     return {

@@ -1,18 +1,26 @@
 """A response that follows a feed; both endpoints of streams use it."""
 
 import asyncio
+import logging
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from bareasgi import HttpRequest, HttpResponse
 
 from barestream.delivery.feed import Feed
+from barestream.delivery.heartbeat import heartbeat_event
+from barestream.delivery.ready import Ready
 from barestream.delivery.resume import Resumption
+from barestream.delivery.rewinding import Rewinding
 from barestream.delivery.stream import EndReason, Stream
+from barestream.delivery.subscriber import Missed
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
+from barestream.history.record import Place
 from barestream.web.event_stream import StreamResponse
+
+logger = logging.getLogger(__name__)
 
 # In some event loops a timer is a 32-bit number of milliseconds. A client whose stream ends after
 # this time can resume.
@@ -49,6 +57,8 @@ class Following:
         subscription: Which events of the feed the stream gets.
         lasts_seconds: The time until the stream ends, because its token expires or it has lasted
             long enough; infinite without an end.
+        rewinding: Returns what the stream is sent before it follows the feed; None for nothing.
+        tells_ready: Whether the client is told when its replay is over.
     """
 
     feed: Feed
@@ -56,6 +66,8 @@ class Following:
     heartbeat_events: bool
     subscription: Subscription = EVERYTHING_PUBLIC
     lasts_seconds: float = math.inf
+    rewinding: Callable[[Stream], Rewinding] | None = None
+    tells_ready: bool = False
 
     @asynccontextmanager
     async def __call__(self, stream: Stream) -> AsyncIterator[None]:
@@ -67,15 +79,49 @@ class Following:
             expiry = asyncio.get_running_loop().call_later(
                 min(self.lasts_seconds, _MOST_TIMER_SECONDS), stream.end, EndReason.EXPIRED
             )
+        if self.tells_ready:
+            stream.ready = Ready(self.subscription.topics.exact)
         try:
-            with self.feed.follow(
-                stream,
-                self.start.place,
-                self.subscription,
-                missed_after=self.start.missed_after,
-                heartbeat_events=self.heartbeat_events,
-            ):
-                yield
+            with ExitStack() as stack:
+                if self.rewinding is None:
+                    self._follow(stack, stream, self.start.place, self.start.missed)
+                    yield
+                else:
+                    work = self._rewind(self.rewinding(stream), stack, stream)
+                    rewinding = asyncio.create_task(work)
+                    try:
+                        yield
+                    finally:
+                        rewinding.cancel()
+                        await asyncio.wait([rewinding])
+                        stream.forget()
         finally:
             if expiry is not None:
                 expiry.cancel()
+
+    def _follow(
+        self, stack: ExitStack, stream: Stream, place: Place | None, missed: Missed | None
+    ) -> None:
+        following = self.feed.follow(
+            stream,
+            place,
+            self.subscription,
+            missed=missed,
+            heartbeat_events=self.heartbeat_events,
+        )
+        stack.enter_context(following)
+
+    async def _rewind(self, rewinding: Rewinding, stack: ExitStack, stream: Stream) -> None:
+        """Send the stream its rewind, and have it follow the feed until the stack is closed."""
+        ring = self.feed.ring
+        leaps = self.feed.leaps
+        if self.heartbeat_events:
+            stream.heartbeat = lambda: heartbeat_event(rewinding.cursor)
+        try:
+            place = await rewinding.run()
+            # The place may be one of the history before.
+            missed = Missed(str(place), ring.last) if self.feed.leaps != leaps else None
+            self._follow(stack, stream, ring.before(1) if missed else place, missed)
+        except Exception:
+            logger.exception("a rewind failed", extra=dict(stream.labels))
+            stream.end(EndReason.ERROR)

@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 
 import httptools
 
-from barestream.delivery.feed import HEARTBEAT_TYPE
+from barestream.delivery.heartbeat import HEARTBEAT_TYPE
 from barestream.history.gap import GAP_TYPE
 from support.clients.event_parser import EventParser
 

@@ -14,12 +14,14 @@ An entry without ``v`` has the first form.
 
 import json
 import logging
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 from barestream.history.gap import lost
 from barestream.history.record import Known, Place, Record
+from barestream.history.topic_state import End
 from barestream.history.update import Update, topics_json
 from barestream.mercure.sse import Event
 
@@ -45,7 +47,20 @@ def fields(update: Update) -> list[bytes]:
         fields += [b"retry", b"%d" % event.retry_ms]
     if update.private:
         fields += [b"private", b"1"]
+    if update.end_seconds is not None:
+        fields += [b"end", b"%d" % _ms(update.end_seconds)]
     return fields
+
+
+def arguments(update: Update) -> list[bytes]:
+    """Return the arguments of an update for the script that publishes it, with their number."""
+    own_id = update.event.id
+    # Without an id the script has nothing to compare.
+    identity = [own_id.encode(), update.digest] if own_id else [b"", b""]
+    keep = b"" if update.keep_seconds is None else b"%d" % _ms(update.keep_seconds)
+    end = b"" if update.end_seconds is None else b"%d" % _ms(update.end_seconds)
+    arguments = [*identity, keep, end, *fields(update)]
+    return [b"%d" % len(arguments), *arguments]
 
 
 def size_bytes(row: Any) -> int:
@@ -97,6 +112,39 @@ def stream_id(place: Place) -> bytes:
     return b"%d-%d" % (place.ms, min(place.seq, _MOST_SEQ))
 
 
+def topic_bytes(topic: str) -> bytes:
+    """Return a topic as the history has it. No update has one with a lone surrogate."""
+    return topic.encode(errors="replace")
+
+
+def end(value: bytes) -> End:
+    """Return the end of a topic (lua/ends.lua)."""
+    until_ms, kind_and_place, _, topics = value.split(b" ", 3)
+    kind, stream_id = kind_and_place[:1], kind_and_place[1:]
+    return End(Known(place(stream_id), _topics(topics), kind == b"-"), int(until_ms))
+
+
+def unpacked(value: bytes) -> tuple[int, Record]:
+    """Return a packed kept value (lua/packed.lua).
+
+    Returns:
+        In milliseconds until when it stays, 0 if for ever; and its record.
+    """
+    head, _, _ = value.partition(b"\n")
+    until_ms, stream_id, _, *lengths = head.split(b" ")
+    fields = []
+    start = len(head) + 1
+    for length in map(int, lengths):
+        fields.append(value[start : start + length])
+        start += length
+    return int(until_ms), _record((stream_id, fields))
+
+
+def _ms(seconds: float) -> int:
+    """Return milliseconds; -1 if there is no limit."""
+    return -1 if math.isinf(seconds) else math.ceil(seconds * 1000)
+
+
 def _record(row: Any) -> Record:
     """Return the record of an entry.
 
@@ -128,7 +176,8 @@ def _update(values: dict[bytes, bytes]) -> Update:
         values[b"type"].decode() if b"type" in values else None,
         int(values[b"retry"]) if b"retry" in values else None,
     )
-    return Update(topics, event, values.get(b"private") == b"1")
+    end_seconds = int(values[b"end"]) / 1000 if b"end" in values else None
+    return Update(topics, event, values.get(b"private") == b"1", end_seconds=end_seconds)
 
 
 def _topics(written: bytes) -> tuple[str, ...]:

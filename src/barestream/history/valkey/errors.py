@@ -10,10 +10,12 @@ Source: https://valkey.io/topics/protocol/#simple-errors, and Valkey's server.c 
 """
 
 import re
+from collections.abc import Sequence
 
 from valkey.exceptions import AuthenticationError, BusyLoadingError, ResponseError
 
-from barestream.history.broker import BrokerAwayError
+from barestream.history.broker import BrokerAwayError, TooMuchKeptError, TopicEndedError
+from barestream.history.update import Update
 from barestream.history.valkey.valkey_parts import CODES
 
 # The errors that are answers. Two of them are connection errors by their class.
@@ -69,6 +71,27 @@ def refusal(error: Exception) -> BrokerAwayError | None:
         is_refusal=True,
         nothing_taken=True,
     )
+
+
+def is_to_be_repeated(error: Exception) -> bool:
+    """Return whether a publish was not accepted yet, and is to be sent again (lua/publish.lua)."""
+    return _message(error).startswith("AGAIN")
+
+
+def unaccepted(error: Exception, updates: Sequence[Update]) -> Exception | None:
+    """Return the error for an update that the state of its topics forbids; None for others.
+
+    Args:
+        error: The script's error.
+        updates: The updates that were to be published together.
+    """
+    code, *numbers = _message(error).split()
+    if code == "KEPTFULL":
+        return TooMuchKeptError("there is no room for another kept value")
+    if code == "ENDED":
+        topic, update = (*map(int, numbers), 1)[:2]
+        return TopicEndedError([*dict.fromkeys(updates[update - 1].topics)][topic - 1])
+    return None
 
 
 def answered(error: Exception) -> BrokerAwayError:

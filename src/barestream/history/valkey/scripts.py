@@ -1,44 +1,109 @@
 """The Lua scripts that Valkey runs as one step each, made from the parts in lua/."""
 
 import hashlib
+from collections.abc import Sequence
 from importlib.resources import files
+from typing import NamedTuple
 
-from barestream.history.broker import Weights
+from barestream.history.broker import HistoryBounds, Weights
 
-LOG = b"{barestream}:log"
+PREFIX = b"{barestream}:"
+LOG = PREFIX + b"log"
+
+# In the order in which begin.lua names them.
+_NAMES = (
+    *("log", "ids", "state", "repeats", "floors", "emptied", "crowded", "every"),
+    *("ends", "ends_due", "kept", "kept_due", "kept_changes"),
+)
 
 # The number of the keys, and the keys, as EVAL expects them.
-_KEYS = (b"4", LOG, b"{barestream}:ids", b"{barestream}:state", b"{barestream}:repeats")
+_KEYS = (b"%d" % len(_NAMES), *(PREFIX + name.encode() for name in _NAMES))
 
 # Measured with Valkey 8 and Redis 7.0. A node of the stream reserves more memory than it uses, and
 # an id is a key of 36 bytes and a value of 50 in a hash. A member of the sorted set takes 210
 # bytes with such an id (Redis 7.0), and counts as an id does: few ids are used again.
-WEIGHTS = Weights(1.25, 32, 160)
+# A lane of one place and a topic of 30 bytes takes 360 bytes (Redis 7.0): a key with a list, and a
+# field of the floors. Each further place takes 12.
+WEIGHTS = Weights(1.25, 32, 160, 350, 12)
 
 
-def _script(*parts: str) -> bytes:
-    """Return the parts one after the other, without comments: a script is sent with each batch."""
+class Script(NamedTuple):
+    """A script.
+
+    Attributes:
+        text: Its text.
+        sha: The name by which Valkey knows it once it has run it.
+    """
+
+    text: bytes
+    sha: bytes
+
+    def call(self, *arguments: bytes) -> tuple[bytes, ...]:
+        """Return the command that runs it."""
+        return (b"EVAL", self.text, *_KEYS, *arguments)
+
+    def call_known(self, *arguments: bytes) -> tuple[bytes, ...]:
+        """Return the command that runs it if Valkey already has it."""
+        return (b"EVALSHA", self.sha, *_KEYS, *arguments)
+
+
+def _text(*parts: str) -> str:
+    """Return the parts one after the other, without comments: a script may be sent often."""
     lines = []
     for part in parts:
         text = files("barestream.history.valkey").joinpath("lua", f"{part}.lua").read_text()
         lines += [line for line in text.splitlines() if not line.lstrip().startswith("--")]
-    return "\n".join(lines).replace("WEIGHTS", ", ".join(map(str, WEIGHTS))).encode()
+    return "\n".join(lines)
 
 
-PUBLISH = _script("begin", "repeats", "size", "trim", "publish")
-PUBLISH_SHA = hashlib.sha1(PUBLISH, usedforsecurity=False).hexdigest().encode()
-TRIM = _script("begin", "repeats", "size", "trim", "trim_now")
-READ = _script("begin", "size", "read")
-FIND = _script("begin", "repeats", "find")
-PROBE = _script("begin", "probe")
-MOVE_ON = _script("begin", "move_on")
+# The functions of parts that most calls do not need are made when the first of them is called: it
+# takes Valkey as long to make those of all parts as to add an update.
+_RARELY = """
+local function make_rest()
+{}
+end
+setmetatable(fn, {{__index = function(_, name)
+  setmetatable(fn, nil)
+  make_rest()
+  return fn[name]
+end}})
+"""
 
 
-def call(script: bytes, *arguments: bytes) -> tuple[bytes, ...]:
-    """Return the command that runs a script."""
-    return (b"EVAL", script, *_KEYS, *arguments)
+def _script(first: Sequence[str], rare: Sequence[str] = (), then: Sequence[str] = ()) -> Script:
+    """Return the script of some parts, of parts that are rarely needed, and of further parts."""
+    text = "\n".join((_text(*first), _RARELY.format(_text(*rare)) if rare else "", _text(*then)))
+    text = text.replace("WEIGHTS", ", ".join(map(str, WEIGHTS)))
+    sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    return Script(text.encode(), sha.encode())
 
 
-def call_known(sha: bytes, *arguments: bytes) -> tuple[bytes, ...]:
-    """Return the command that runs a script that Valkey already has."""
-    return (b"EVALSHA", sha, *_KEYS, *arguments)
+_HISTORY = ("places", "begin", "state", "entry")
+_INDEX = (*_HISTORY, "bounds", "members", "lanes", "memory", "removal", "position")
+_TIDY = (*_INDEX, "trim")
+
+# What most calls of a script do not need.
+_RARE = ("repeats", "due", "cap", "catch_up", "packed", "kept", "ends")
+
+PUBLISH = _script(_TIDY, _RARE, ("check", "publish"))
+TRIM = _script(_TIDY, _RARE, ("trim_now",))
+READ = _script((*_HISTORY, "read"))
+READ_TOPICS = _script(_INDEX, _RARE, ("read_topics",))
+REWOUND = _script(_INDEX, _RARE, ("rewound",))
+SCAN = _script((*_HISTORY, "scan"))
+KEPT_SINCE = _script((*_HISTORY, "kept_since"))
+FIND = _script(("places", "begin", "members", "repeats", "find"))
+PROBE = _script(("places", "begin", "probe"))
+MOVE_ON = _script(("places", "begin", "move_on"))
+
+
+def bounds(bounds: HistoryBounds) -> tuple[bytes, ...]:
+    """Return the bounds as the arguments of scripts (lua/bounds.lua)."""
+    return tuple(
+        b"%d" % number
+        for number in (
+            *(bounds.events, bounds.bytes, bounds.seconds * 1000),
+            *(bounds.topic_events, bounds.topic_seconds * 1000, bounds.topics),
+            *(bounds.kept_values, bounds.kept_bytes),
+        )
+    )

@@ -18,7 +18,7 @@ from valkey.exceptions import (
     ReadOnlyError,
 )
 
-__all__ = ["Connection", "UnixDomainSocketConnection", "parse_url", "writer_of"]
+__all__ = ["Connection", "NoScriptError", "UnixDomainSocketConnection", "parse_url", "writer_of"]
 
 # The version in which the parts were read.
 READ_IN = {"valkey": "6.2.0"}

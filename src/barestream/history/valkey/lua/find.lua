@@ -1,16 +1,16 @@
 -- The answer has only place, topics, privacy and form. With the data of an update that the client may
 -- not read, the answer would take longer, and a client could find out that the id exists. The script
 -- writes nothing to a history that exists: a Valkey that accepts no updates answers it too.
-local id, from, most = ARGV[1], padded(ARGV[2]), tonumber(ARGV[3])
-local floor = padded(begin())
+local id, from, most = ARGV[1], fn.padded(ARGV[2]), tonumber(ARGV[3])
+local floor = fn.padded(fn.begin())
 if from < floor then from = floor end
 -- No update has such an id, but it could be the beginning of a member.
 if string.find(id, '%z') then return {} end
 local places = {}
 local start = '(' .. id .. '\0' .. from .. '\1'
-local range = redis.call('ZRANGE', repeats, start, '(' .. id .. '\1', 'BYLEX', 'LIMIT', 0, most)
-local known = redis.call('HGET', ids, id)
-local known_place = known and padded(string.match(known, '^%S+'))
+local range = redis.call('ZRANGE', keys.repeats, start, '(' .. id .. '\1', 'BYLEX', 'LIMIT', 0, most)
+local known = redis.call('HGET', keys.ids, id)
+local known_place = known and fn.padded(string.match(known, '^%S+'))
 for _, member in ipairs(range) do
   places[#places + 1] = string.match(member, '%z([%d-]+)%z')
   if places[#places] == known_place then known_place = nil end
@@ -22,8 +22,8 @@ if known_place and known_place > from and #places < most then
 end
 local rows = {}
 for _, each in ipairs(places) do
-  local place = unpadded(each)
-  local row = redis.call('XRANGE', log, place, place)[1]
+  local place = fn.unpadded(each)
+  local row = redis.call('XRANGE', keys.log, place, place)[1]
   if row then
     local found = {}
     for i = 1, #row[2], 2 do found[row[2][i]] = row[2][i + 1] end
