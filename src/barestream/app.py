@@ -41,11 +41,12 @@ from barestream.web.health import Health
 from barestream.web.metrics import Scrape
 from barestream.web.origins import PublishingOrigins
 from barestream.web.pages import Pages, read_files
-from barestream.web.publish import Publish, PublishRules
+from barestream.web.publish import Publish
 from barestream.web.resource import Resource, ResourceMetadata
 from barestream.web.router import Router
 from barestream.web.selector_reader import SelectorReader
 from barestream.web.subscribe import Subscribe
+from barestream.web.update_reader import PublishRules
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def create_app(settings: Settings | None = None) -> Application:
         intake,
         authorization,
         metrics,
-        PublishRules(settings.data_bytes, settings.topics_per_event, base),
+        PublishRules(settings.data_bytes, settings.topics_per_event, settings.ended_seconds, base),
         slices,
     )
     subscribe = Subscribe(
@@ -186,7 +187,13 @@ def _end_if_broken(task: asyncio.Task[None]) -> None:
 
 def _broker(settings: Settings) -> Broker:
     bounds = HistoryBounds(
-        settings.history_events, settings.history_seconds, settings.history_bytes
+        settings.history_events,
+        settings.history_seconds,
+        settings.history_bytes,
+        settings.topic_events,
+        topics=settings.history_topics,
+        kept_values=settings.kept_values,
+        kept_bytes=settings.kept_bytes,
     )
     if settings.has_local_broker:
         return LocalBroker(bounds, time.time)

@@ -1,5 +1,7 @@
 """Requests to the hub that are nearly right: each part is mostly as it should be, then mutated."""
 
+import json
+from typing import Any
 from urllib.parse import quote_from_bytes
 
 from hypothesis import strategies as st
@@ -63,9 +65,69 @@ FORM_FIELDS: st.SearchStrategy[Fields] = st.lists(
         st.tuples(st.just(b"type"), ODD_VALUES),
         st.tuples(st.just(b"retry"), mostly(st.sampled_from([b"1", b"86400000"]), ODD_VALUES)),
         st.tuples(st.just(b"private"), ODD_VALUES),
+        st.tuples(st.just(b"keep"), mostly(st.sampled_from([b"0", b"60", b"forever"]), ODD_VALUES)),
+        st.tuples(st.just(b"end"), ODD_VALUES),
         st.tuples(ODD_VALUES, ODD_VALUES),
     ),
     max_size=5,
+)
+
+# Each ends a topic of its own, because a topic that has ended takes no updates of later examples.
+ENDED_TOPICS = st.integers(0, 10**9).map(lambda number: f"ended/{number}")
+END_FIELDS: st.SearchStrategy[Fields] = ENDED_TOPICS.map(
+    lambda topic: [(b"topic", topic.encode()), (b"end", b"true")]
+)
+
+# What Python can write as JSON, NaN and lone surrogates too.
+ODD_JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(), max_size=12)
+    | st.sampled_from(["*", "forever", "earliest", "#1-0", "\ud800", "x" * 3000, 10**500, 1e400]),
+    lambda values: (
+        st.lists(values, max_size=3)
+        | st.dictionaries(st.text(st.characters(), max_size=5), values, max_size=3)
+    ),
+    max_leaves=8,
+)
+JSON_UPDATES = st.fixed_dictionaries(
+    {"topic": mostly(TOPICS.map(bytes.decode) | st.lists(TOPICS.map(bytes.decode)), ODD_JSON)},
+    optional={
+        "data": ODD_JSON,
+        "id": mostly(st.sampled_from(["1", "urn:x", "2"]), ODD_JSON),
+        "type": mostly(st.just("x"), ODD_JSON),
+        "retry": mostly(st.integers(0, 86_400_000), ODD_JSON),
+        "private": mostly(st.booleans(), ODD_JSON),
+        "keep": mostly(st.integers(0, 60) | st.just("forever"), ODD_JSON),
+        "end": st.sampled_from([False, None, "true", 0, -1, 1e400, [], {}]),
+        "other": ODD_JSON,
+    },
+)
+JSON_ENDS = st.fixed_dictionaries(
+    {"topic": ENDED_TOPICS, "end": st.just(True) | st.floats(1, 3600)}, optional={"data": ODD_JSON}
+)
+# Pieces that a text holds which is nearly JSON.
+ODD_JSON_PIECES = st.sampled_from(
+    [
+        *(b'"', b"\\", b"[", b"]", b"{", b"}", b",", b":", b"[" * 500, b'{"a":' * 500, b"[],"),
+        *(
+            b"9" * 500,
+            b"1e400",
+            b"NaN",
+            b"\\ud800",
+            b'{"topic":"a"},' * 101,
+            b"0," * 10_000,
+            b"\xff",
+        ),
+    ]
+)
+JSON_BODIES = mostly(
+    mostly(JSON_UPDATES | st.lists(mostly(JSON_UPDATES, JSON_ENDS), max_size=4), ODD_JSON).map(
+        lambda value: json.dumps(value).encode()
+    ),
+    st.lists(ODD_JSON_PIECES, max_size=10).map(b"".join),
 )
 
 
@@ -113,6 +175,7 @@ ORIGINS = st.sampled_from(
     [b"https://shop.example", b"http://hub.example", b"null", b"https://evil.example", b"://", b""]
 )
 FORM_TYPE = b"application/x-www-form-urlencoded"
+JSON_TYPE = b"application/json"
 
 COMMON_HEADERS = st.one_of(
     st.tuples(st.just(b"Origin"), ORIGINS | FIELD_BYTES),
@@ -215,6 +278,22 @@ def _subscriptions(draw: st.DrawFn) -> Fields:
 
 
 @st.composite
+def _publishes(draw: st.DrawFn) -> tuple[bytes, bytes]:
+    """Return the body of a publish, and its type."""
+    if draw(st.booleans()):
+        return draw(JSON_BODIES), JSON_TYPE
+    form = draw(FORM_FIELDS)
+    if not draw(ONE_IN_EIGHT):
+        form = [(b"topic", TOPIC), *form]
+    elif draw(st.booleans()):
+        form = [*draw(END_FIELDS), *form]
+    body = _joined(form)
+    if draw(ONE_IN_EIGHT) and draw(ONE_IN_EIGHT):
+        body += b"&data=" + b"x" * draw(st.sampled_from([9_000, 20_000, 100_000]))
+    return body, FORM_TYPE
+
+
+@st.composite
 def requests(draw: st.DrawFn, method: bytes) -> bytes:
     """Return the bytes of a request."""
     is_publish = method == b"POST"
@@ -229,20 +308,12 @@ def requests(draw: st.DrawFn, method: bytes) -> bytes:
     headers: Fields = [(b"Host", b"hub.example")]
     if not draw(ONE_IN_EIGHT):
         headers.append((b"Authorization", b"Bearer " + draw(TOKENS).translate(None, b"\r\n")))
-    body = b""
-    if form:
-        body = _joined(form)
-        if not draw(ONE_IN_EIGHT):
-            headers.append((b"Content-Type", FORM_TYPE))
+    body = _joined(form)
+    body_type = FORM_TYPE
     if is_publish:
-        form = draw(FORM_FIELDS)
-        if not draw(ONE_IN_EIGHT):
-            form = [(b"topic", TOPIC), *form]
-        if not draw(ONE_IN_EIGHT):
-            headers.append((b"Content-Type", FORM_TYPE))
-        body = _joined(form)
-        if draw(ONE_IN_EIGHT) and draw(ONE_IN_EIGHT):
-            body += b"&data=" + b"x" * draw(st.sampled_from([9_000, 20_000, 100_000]))
+        body, body_type = draw(_publishes())
+    if (form or is_publish) and not draw(ONE_IN_EIGHT):
+        headers.append((b"Content-Type", body_type))
     headers += draw(MORE_HEADERS)
     framing: Fields = []
     if body or is_publish or draw(ONE_IN_EIGHT):

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import time
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -15,9 +16,7 @@ from support.clients.publisher import ISSUER, KEY, RESOURCE, token
 ONE_IN_EIGHT = st.integers(0, 7).map(lambda die: die == 5)
 
 
-def mostly(
-    usual: st.SearchStrategy[bytes], odd: st.SearchStrategy[bytes]
-) -> st.SearchStrategy[bytes]:
+def mostly(usual: st.SearchStrategy[Any], odd: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Return a strategy that is odd only sometimes, so that later checks are reached too."""
     return ONE_IN_EIGHT.flatmap(lambda is_odd: odd if is_odd else usual)
 

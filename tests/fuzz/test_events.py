@@ -1,6 +1,7 @@
 """Any event that may be published arrives unchanged, by every parser."""
 
 import http.client
+import json
 import re
 from contextlib import closing
 from urllib.parse import urlencode
@@ -83,20 +84,39 @@ def test_any_event_survives_its_encoding(events: list[Event], size: int) -> None
     assert_alike(body, size, [expected(event, event.id) for event in named])
 
 
-def publish(connection: http.client.HTTPConnection, event: Event) -> str:
-    fields = {"topic": "fuzz", "data": event.data, "id": event.id, "type": event.type}
-    form = {name: value for name, value in fields.items() if value is not None}
-    if event.retry_ms is not None:
-        form["retry"] = str(event.retry_ms)
-    headers = {
-        "Authorization": f"Bearer {TOKEN}",
-        "Content-Type": "application/x-www-form-urlencoded",
+def fields(event: Event) -> dict[str, str | int]:
+    """Return the fields of an update with the event."""
+    found = {
+        "topic": "fuzz",
+        "data": event.data,
+        "id": event.id,
+        "type": event.type,
+        "retry": event.retry_ms,
     }
-    connection.request("POST", PATH, urlencode(form), headers)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def publish(connection: http.client.HTTPConnection, body: str, kind: str) -> str:
+    """Publish, and return the answer."""
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": kind}
+    connection.request("POST", PATH, body.encode(), headers)
     with connection.getresponse() as answer:
         text = answer.read().decode()
     assert answer.status == 200, text
     return text
+
+
+def publish_form(connection: http.client.HTTPConnection, event: Event) -> str:
+    """Publish an event, and return its id."""
+    return publish(connection, urlencode(fields(event)), "application/x-www-form-urlencoded")
+
+
+def publish_json(connection: http.client.HTTPConnection, events: list[Event]) -> list[str]:
+    """Publish events together, and return their ids."""
+    sent = json.dumps([fields(event) for event in events], ensure_ascii=len(events) % 2 == 0)
+    found = json.loads(publish(connection, sent, "application/json"))
+    ids: list[str] = found["ids"]
+    return ids
 
 
 def follow(connection: http.client.HTTPConnection, seen: str | None) -> http.client.HTTPResponse:
@@ -124,17 +144,21 @@ def connect(server: Watched) -> http.client.HTTPConnection:
 
 
 @share(0.25)
-@given(events=LISTS, size=st.integers(1, 100), live=st.booleans())
+@given(events=LISTS, size=st.integers(1, 100), live=st.booleans(), as_json=st.booleans())
 def test_any_event_arrives_unchanged_from_its_publisher_to_its_readers(
-    server: Watched, events: list[Event], size: int, *, live: bool
+    server: Watched, events: list[Event], size: int, *, live: bool, as_json: bool
 ) -> None:
     note("live" if live else "replayed")
+    note("JSON" if as_json else "forms")
     with closing(connect(server)) as publisher, closing(connect(server)) as reader:
         for _ in range(HISTORY_EVENTS):
-            before = publish(publisher, Event())
+            before = publish_form(publisher, Event())
         if live:
             stream = follow(reader, None)
-        ids = [publish(publisher, event) for event in events]
+        if as_json:
+            ids = publish_json(publisher, events)
+        else:
+            ids = [publish_form(publisher, event) for event in events]
         if not live:
             stream = follow(reader, before)
         with stream:

@@ -107,6 +107,57 @@ class HubSettings(BaseModel):
         "bytes",
         ge=1_048_576,
     )
+    history_topics: int = setting(
+        100_000,
+        "How many topics the history can look up; public and private updates of a topic count "
+        "apart. With more, the history removes what it has of the oldest ones.",
+        "a whole number of topics from 1000 to 100000000",
+        "topics",
+        # One update may have 1,000.
+        ge=1000,
+        le=100_000_000,
+    )
+    topic_events: int = setting(
+        10_000,
+        "How many updates of one topic the history keeps, so that a busy topic does not push out "
+        "those of others. Updates of the last minute stay.",
+        "a whole number of events from 1 to 100000000",
+        "events",
+        ge=1,
+        le=100_000_000,
+    )
+    kept_values: int = setting(
+        10_000,
+        "How many topics may have a kept value; publishing a further one gets 507.",
+        "a whole number from 0 to 100000000",
+        "values",
+        ge=0,
+        le=100_000_000,
+    )
+    kept_bytes: int = setting(
+        16_777_216,
+        "How large the kept values may be together; publishing a further one gets 507.",
+        "a whole number of bytes, at least 0",
+        "bytes",
+        ge=0,
+    )
+    ended_seconds: float = setting(
+        3600,
+        "How long a topic that has ended takes no updates and can still be read, until the hub "
+        "forgets it; a publish may ask for less.",
+        "a number of seconds from 1 to 31536000",
+        "s",
+        ge=1,
+        le=31_536_000,
+    )
+    rewind_events: int = setting(
+        100,
+        "How many updates of one topic a rewind sends at most.",
+        "a whole number of events from 1 to 10000",
+        "events",
+        ge=1,
+        le=10_000,
+    )
     ring_events: int = setting(
         10_000,
         "How many of the newest updates each worker holds, to resume clients without Valkey.",

@@ -6,14 +6,11 @@ Source: https://url.spec.whatwg.org/#application/x-www-form-urlencoded
 import re
 from binascii import a2b_qp
 from collections.abc import Mapping
-from http import HTTPStatus
 
 from bareasgi import HttpRequest
-from bareutils import header
 
-from barestream.web.refusals import Refused, bad_request, too_large
-
-_TYPE = b"application/x-www-form-urlencoded"
+from barestream.web.body import FORM_TYPE, body_type, not_of_type, read_whole
+from barestream.web.refusals import bad_request
 
 # No form of the hub needs as many, and splitting them does not hold the loop for long. A query
 # needs no such bound, because its size is bounded.
@@ -52,36 +49,29 @@ def body(encoded: bytes) -> Form:
     return _parse(encoded)
 
 
-async def read_body(request: HttpRequest, most_bytes: int, *, may_be_empty: bool) -> Form:
+async def read_body(
+    request: HttpRequest, most_bytes: int, *, may_be_empty: bool, others: tuple[bytes, ...] = ()
+) -> Form:
     """Return the values of a request's body.
 
     Args:
         request: The request.
         most_bytes: How large the body may be.
         may_be_empty: Whether an empty body, of any type, is a form without fields.
+        others: Other types that such a request may have; an error names them.
 
     Raises:
         Refused: 415 for a body of another type, 413 for one that is too large, 400 for one that
             is not a valid form.
     """
-    headers = request.scope["headers"]
-    sent_type: bytes = header.find(b"content-type", headers) or b""
-    is_form = sent_type.partition(b";")[0].strip().lower() == _TYPE
+    is_form = body_type(request) == FORM_TYPE
     if not (is_form or may_be_empty):
-        raise _not_a_form()
-    # A body whose announced size is too large is refused before it comes. The server has checked
-    # the header.
-    if int(header.find(b"content-length", headers) or 0) > most_bytes:
-        raise _larger_than(most_bytes)
-    encoded = bytearray()
-    async for chunk in request.body:
-        encoded += chunk
-        if len(encoded) > most_bytes:
-            raise _larger_than(most_bytes)
+        raise not_of_type(FORM_TYPE, *others)
+    encoded = await read_whole(request, most_bytes)
     if encoded and not is_form:
-        raise _not_a_form()
+        raise not_of_type(FORM_TYPE, *others)
     try:
-        return body(bytes(encoded))
+        return body(encoded)
     except MalformedFormError as error:
         raise bad_request(f"The form cannot be read: {error}.") from None
 
@@ -106,16 +96,6 @@ def query(request: HttpRequest) -> Form:
         except MalformedFormError as error:
             raise bad_request(f"The query cannot be read: {error}.") from None
     return form
-
-
-def _not_a_form() -> Refused:
-    return Refused(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Expected the Content-Type {_TYPE.decode()}."
-    )
-
-
-def _larger_than(most_bytes: int) -> Refused:
-    return too_large(f"The form is larger than {most_bytes} bytes.")
 
 
 def _parse(encoded: bytes) -> Form:

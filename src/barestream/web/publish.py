@@ -1,84 +1,73 @@
-"""POST /.well-known/mercure: publish an update.
+"""POST /.well-known/mercure: publish updates.
 
-Sources: https://mercure.rocks/spec#publication; for 0.x the tag v0.24.2 of dunglas/mercure
+Source: https://mercure.rocks/spec#publication
 """
 
-import re
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
 from http import HTTPStatus
+from typing import NamedTuple
 
 from bareasgi import HttpRequest, HttpResponse
-from bareutils import text_writer
+from bareutils import bytes_writer
 
-from barestream.delivery.resume import EARLIEST
 from barestream.delivery.time_slices import Slices
-from barestream.history.broker import BrokerAwayError
+from barestream.history.broker import BrokerAwayError, TooMuchKeptError, TopicEndedError
 from barestream.history.intake import Intake
 from barestream.history.update import Update
+from barestream.mercure.bearer import Bearer
 from barestream.mercure.patterns import TooManyPatternsError
-from barestream.mercure.sse import Event, InvalidEventError, data_bytes
-from barestream.mercure.topics import (
-    EVERYTHING,
-    MOST_CHARACTERS,
-    HubUrl,
-    unseen_character,
-)
 from barestream.telemetry.metrics import Metrics
 from barestream.web.authorization import Authorization
-from barestream.web.form import Form, read_body
+from barestream.web.body import JSON_TYPE, body_type, read_whole
+from barestream.web.form import read_body
+from barestream.web.json_body import parse
 from barestream.web.refusals import Refused, bad_request, too_large
+from barestream.web.update_reader import PublishRules, UpdateReader
 
-# Every client sends an id back in its Last-Event-ID header. All of them leave printable ASCII
-# without spaces at its ends unchanged. 255 bytes hold a UUID's IRI five times.
-_MOST_ID_CHARACTERS = 255
-_ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
-_ID_FORM = "printable ASCII characters without a space at either end"
-
-# A type is a name that scripts listen for.
-_MOST_TYPE_CHARACTERS = 255
-
-# The types of the hub's own events: Mercure's, and the prefix of barestream's.
-_MERCURE_TYPE = "mercure"
-_OWN_TYPES = "barestream."
-
-# A day: a client that stays away for longer has lost its history anyway.
-_MOST_RETRY_MS = 86_400_000
-
-# Room in a form for what it has beside the data: topics, id and type.
-_BESIDE_DATA_BYTES = 64 * 1024
-
-# A byte takes up to three in a percent-encoded form.
-_ENCODED_SIZE = 3
+# The updates of one array are one atomic step, in which the history does nothing else. An update
+# takes Valkey up to 70 us, and each of its topics up to 4 us.
+MOST_UPDATES = 100
+MOST_TOPICS = 1000
 
 # Seconds until a publisher may try again: a Valkey that was restarted mostly answers by then.
 _RETRY_AFTER = (b"retry-after", b"1")
 
-_NOT_TAKEN = "The update was not accepted; it can be sent again."
-_MAYBE_TAKEN = (
-    "The update may or may not have been accepted. With an id of your own it can be sent again: it "
-    "is kept once."
-)
 
-
-@dataclass(frozen=True, slots=True)
-class PublishRules:
-    """What an update may be.
+class _Outcomes(NamedTuple):
+    """What became of a publish, for a publisher that got an error.
 
     Attributes:
-        data_bytes: The largest data, counted as on the wire (sse.data_bytes): a line end of one
-            byte becomes seven there, in the ring, and in each stream.
-        topics: The largest number of topics.
-        hub_url: The hub's URL, whose path and all below it are reserved.
+        not_taken: It was certainly not accepted.
+        maybe_taken: Nobody knows.
     """
 
-    data_bytes: int
-    topics: int
-    hub_url: HubUrl
+    not_taken: str
+    maybe_taken: str
 
-    @property
-    def body_bytes(self) -> int:
-        """The largest size of the form that carries the update."""
-        return _ENCODED_SIZE * self.data_bytes + _BESIDE_DATA_BYTES
+
+_OF_ONE = _Outcomes(
+    "The update was not accepted; it can be sent again.",
+    "The update may or may not have been accepted. With an id of your own it can be sent again: it "
+    "is kept once.",
+)
+_OF_SEVERAL = _Outcomes(
+    "None of the updates was accepted; they can be sent again.",
+    "Either all of the updates were accepted, or none. With ids of your own they can be sent "
+    "again: each is kept once.",
+)
+
+_TOO_MANY_PATTERNS = Refused(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "The worker holds as many URL Patterns as BARESTREAM_URL_PATTERNS allows. " + _OF_ONE.not_taken,
+    [_RETRY_AFTER],
+)
+
+_TOO_MUCH_KEPT = (
+    "The hub keeps as many values as BARESTREAM_KEPT_VALUES allows, or as large ones as "
+    "BARESTREAM_KEPT_BYTES allows, so it can keep no further one. Nothing was accepted. Clear the "
+    "values of other topics with keep=0, publish without keep, or raise the settings."
+)
 
 
 class Publish:
@@ -95,39 +84,77 @@ class Publish:
         self._intake = intake
         self._authorization = authorization
         self._metrics = metrics
-        self._rules = rules
+        self._body_bytes = rules.body_bytes
+        self._reader = UpdateReader(rules)
         self._slices = slices
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer 200 with the event's id once the broker has accepted the update."""
+        """Answer 200 with the ids of the events once the broker has accepted the updates."""
         try:
-            event_id = await self._publish(request)
+            bearer = await self._authorization.publisher(request)
+            if body_type(request) == JSON_TYPE:
+                ids = await self._publish_json(request, bearer)
+                content_type, body = JSON_TYPE, json.dumps({"ids": ids}).encode()
+            else:
+                ids = await self._publish_form(request, bearer)
+                content_type, body = b"text/plain; charset=utf-8", ids[0].encode()
+        except TooManyPatternsError:
+            return self._refuse(_TOO_MANY_PATTERNS)
         except Refused as refused:
-            self._metrics.refused.labels(refused.status.value).inc()
-            return refused.response()
-        self._metrics.published.inc()
+            return self._refuse(refused)
+        self._metrics.published.inc(len(ids))
         return HttpResponse(
             HTTPStatus.OK,
             [
-                (b"content-type", b"text/plain; charset=utf-8"),
-                (b"content-length", b"%d" % len(event_id)),
+                (b"content-type", content_type),
+                (b"content-length", b"%d" % len(body)),
                 (b"cache-control", b"no-store"),
             ],
-            text_writer(event_id),
+            bytes_writer(body),
         )
 
-    async def _publish(self, request: HttpRequest) -> str:
-        try:
-            bearer = await self._authorization.publisher(request)
-        except TooManyPatternsError:
-            raise Refused(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "The worker holds as many URL Patterns as BARESTREAM_URL_PATTERNS allows. "
-                + _NOT_TAKEN,
-                [_RETRY_AFTER],
-            ) from None
-        form = await read_body(request, self._rules.body_bytes, may_be_empty=False)
-        update = self._update(form)
+    def _refuse(self, refused: Refused) -> HttpResponse:
+        self._metrics.refused.labels(refused.status.value).inc()
+        return refused.response()
+
+    async def _publish_form(self, request: HttpRequest, bearer: Bearer) -> list[str]:
+        form = await read_body(request, self._body_bytes, may_be_empty=False, others=(JSON_TYPE,))
+        update = self._reader.of_form(form)
+        await self._check_rights(request, bearer, update)
+        return await self._keep([update], together=False)
+
+    async def _publish_json(self, request: HttpRequest, bearer: Bearer) -> list[str]:
+        value = parse(await read_whole(request, self._body_bytes))
+        # Parsing a large body takes as long as a slice or two.
+        await self._slices.step()
+        if not isinstance(value, list):
+            update = self._reader.of_json(value)
+            await self._check_rights(request, bearer, update)
+            return await self._keep([update], together=False)
+        if not value:
+            raise bad_request("Expected at least one update in the array.")
+        if len(value) > MOST_UPDATES:
+            raise too_large(
+                f"The array has {len(value)} updates; at most {MOST_UPDATES} are allowed."
+            )
+        updates = []
+        for number, each in enumerate(value, 1):
+            try:
+                update = self._reader.of_json(each)
+                await self._check_rights(request, bearer, update)
+            except Refused as refused:
+                raise refused.within(f"update {number}") from None
+            updates.append(update)
+            await self._slices.step()
+        topics = sum(len(update.topics) for update in updates)
+        if topics > MOST_TOPICS:
+            raise too_large(
+                f"The updates of the array have {topics} topics together; at most {MOST_TOPICS} "
+                "are allowed."
+            )
+        return await self._keep(updates, together=True)
+
+    async def _check_rights(self, request: HttpRequest, bearer: Bearer, update: Update) -> None:
         allowed = bearer.publish
         if not allowed.names_all(update.topics) and not await self._slices.work(
             allowed.matching_all(update.topics, self._slices)
@@ -135,104 +162,27 @@ class Publish:
             raise self._authorization.insufficient(
                 request, "The token does not allow publishing to every topic of the update."
             )
+
+    async def _keep(self, updates: Sequence[Update], *, together: bool) -> list[str]:
+        """Have the history keep one update, or several together; return their ids."""
         try:
-            return await self._intake.publish(update)
+            if together:
+                return await self._intake.publish_all(updates)
+            return [await self._intake.publish(updates[0])]
+        except TopicEndedError as error:
+            raise Refused(
+                HTTPStatus.CONFLICT,
+                f"The topic {error.topic} has ended. It takes no further updates until the hub "
+                "forgets it, at most BARESTREAM_ENDED_SECONDS after its end. Nothing was accepted. "
+                "Publish to another topic.",
+            ) from None
+        except TooMuchKeptError:
+            raise Refused(HTTPStatus.INSUFFICIENT_STORAGE, _TOO_MUCH_KEPT) from None
         except BrokerAwayError as error:
-            outcome = _NOT_TAKEN if error.nothing_taken else _MAYBE_TAKEN
+            outcomes = _OF_SEVERAL if together else _OF_ONE
+            outcome = outcomes.not_taken if error.nothing_taken else outcomes.maybe_taken
             raise Refused(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f"The history {error.words}. {outcome}",
                 [_RETRY_AFTER],
             ) from None
-
-    def _update(self, form: Form) -> Update:
-        topics = tuple(dict.fromkeys(form.get("topic", ())))
-        if not topics or not all(topics):
-            raise bad_request("Expected at least one topic, and no empty one.")
-        if len(topics) > self._rules.topics:
-            raise too_large(
-                f"The update has {len(topics)} topics; at most {self._rules.topics} are allowed."
-            )
-        for topic in topics:
-            self._check_topic(topic)
-        data = _only(form, "data") or ""
-        if data_bytes(data) > self._rules.data_bytes:
-            raise too_large(
-                f"The data is larger than {self._rules.data_bytes} bytes; each line end counts as "
-                "7 bytes, as on the wire."
-            )
-        own_id, kind, retry_ms = _own_id(form), _type(form), _retry_ms(form)
-        try:
-            event = Event(data, own_id, kind, retry_ms)
-        except InvalidEventError as error:
-            raise bad_request(f"{error}.") from None
-        return Update(topics, event, private="private" in form)
-
-    def _check_topic(self, topic: str) -> None:
-        if len(topic) > MOST_CHARACTERS:
-            raise too_large(f"A topic is longer than {MOST_CHARACTERS} characters.")
-        _check_seen(topic, "A topic")
-        if topic == EVERYTHING:
-            raise bad_request(
-                f"A topic is {EVERYTHING}, which stands for every topic. Name the topics."
-            )
-        if self._rules.hub_url.is_reserved(topic):
-            raise bad_request(
-                "A topic is reserved for the hub: as a URL, its path is "
-                f"{self._rules.hub_url.path}, or below it. Choose another topic."
-            )
-
-
-def _check_seen(text: str, name: str) -> None:
-    unseen = unseen_character(text)
-    if unseen is not None:
-        raise bad_request(f"{name} has the control or format character U+{ord(unseen):04X}.")
-
-
-def _only(form: Form, name: str) -> str | None:
-    """Return the value of a field that a form may have once; an empty value counts as none."""
-    values = form.get(name, ())
-    if len(values) > 1:
-        raise bad_request(f"The form has {len(values)} fields {name}; at most one is allowed.")
-    return values[0] or None if values else None
-
-
-def _own_id(form: Form) -> str | None:
-    own_id = _only(form, "id")
-    if own_id is not None:
-        if own_id.startswith("#"):
-            raise bad_request("id starts with #: such ids are reserved for the hub.")
-        if own_id == EARLIEST:
-            raise bad_request(f"id is {EARLIEST}: that word is reserved.")
-        if len(own_id) > _MOST_ID_CHARACTERS:
-            raise too_large(f"id is longer than {_MOST_ID_CHARACTERS} characters.")
-        if not _ID.fullmatch(own_id):
-            raise bad_request(f"id: expected {_ID_FORM}.")
-    return own_id
-
-
-def _type(form: Form) -> str | None:
-    kind = _only(form, "type")
-    if kind is not None:
-        if len(kind) > _MOST_TYPE_CHARACTERS:
-            raise too_large(f"type is longer than {_MOST_TYPE_CHARACTERS} characters.")
-        _check_seen(kind, "type")
-        if kind == _MERCURE_TYPE:
-            raise bad_request(f"type is {_MERCURE_TYPE}, which is reserved for the hub.")
-        if kind.startswith(_OWN_TYPES):
-            raise bad_request(
-                f"type starts with {_OWN_TYPES}: such types are reserved for the hub."
-            )
-    return kind
-
-
-def _retry_ms(form: Form) -> int | None:
-    retry = _only(form, "retry")
-    if retry is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,9}", retry) or int(retry) > _MOST_RETRY_MS:
-        raise bad_request(
-            f"retry: expected a whole number of milliseconds from 0 to {_MOST_RETRY_MS}."
-        )
-    # Publishers send 0 for "none"; on the wire it would make browsers reconnect without a pause.
-    return int(retry) or None

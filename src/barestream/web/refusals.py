@@ -43,6 +43,10 @@ class Refused(Exception):  # noqa: N818 (an answer, not a fault of this program)
         self._detail = detail
         self._headers = headers
 
+    def within(self, part: str) -> "Refused":
+        """Return the same refusal, of a part of the request."""
+        return Refused(self.status, f"{part}: {self._detail}", self._headers)
+
     def response(self) -> HttpResponse:
         """Return the answer."""
         return problem(self.status, self._detail, self._headers)
