@@ -33,6 +33,7 @@ from barestream.telemetry.metrics import Metrics
 from barestream.verifying import Verifying, hub_url
 from barestream.web.application import Application
 from barestream.web.authorization import Authorization, Policy
+from barestream.web.beginnings import Beginnings
 from barestream.web.clock_stream import ClockStream
 from barestream.web.cors import ANY_ORIGIN, Cors
 from barestream.web.end_streams import END_STREAMS, EndStreams
@@ -104,12 +105,11 @@ def create_app(settings: Settings | None = None) -> Application:
         PublishRules(settings.data_bytes, settings.topics_per_event, settings.ended_seconds, base),
         slices,
     )
+    reader = SelectorReader(
+        settings.topics_per_stream, Patterns(base, settings.url_patterns), slices
+    )
     subscribe = Subscribe(
-        tail,
-        streams,
-        authorization,
-        SelectorReader(settings.topics_per_stream, Patterns(base, settings.url_patterns), slices),
-        time.time,
+        tail, streams, authorization, Beginnings(tail, reader, settings.rewind_events), time.time
     )
     health = Health(streams, tail, intake)
     pages = Pages(read_files())

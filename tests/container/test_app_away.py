@@ -25,7 +25,6 @@ def halved() -> Iterator[Stack]:
     ("method", "path", "accept"),
     [
         ("GET", "/events", "*/*"),
-        ("HEAD", "/events", "*/*"),
         ("GET", "/test", "text/event-stream"),
     ],
 )
@@ -33,16 +32,17 @@ def test_a_stream_gets_a_retry_delay(halved: Stack, method: str, path: str, acce
     answer = httpx.request(method, halved.url + path, headers={"Accept": accept})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
-    if method == "GET":
-        field, _, milliseconds = answer.text.partition(": ")
-        assert field == "retry"
-        assert answer.text.endswith("\n")
-        assert 2000 <= int(milliseconds) <= 4000
+    field, _, milliseconds = answer.text.partition(": ")
+    assert field == "retry"
+    assert answer.text.endswith("\n")
+    assert 2000 <= int(milliseconds) <= 4000
 
 
 @pytest.mark.parametrize(
     ("method", "path", "accept"),
     [
+        ("HEAD", "/events", "*/*"),
+        ("GET", "/events", "application/json"),
         ("POST", "/events", "*/*"),
         ("POST", "/events", "text/event-stream"),
         ("GET", "/test", "text/html"),
@@ -55,9 +55,10 @@ def test_every_other_request_gets_a_plain_502(
     answer = httpx.request(method, halved.url + path, headers={"Accept": accept})
     assert answer.status_code == 502
     assert answer.headers["content-type"] == "application/problem+json"
-    problem = answer.json()
-    assert problem["status"] == 502
-    assert problem["detail"]
+    if method != "HEAD":
+        problem = answer.json()
+        assert problem["status"] == 502
+        assert problem["detail"]
 
 
 def test_a_client_that_was_live_has_every_tick_of_the_outage(

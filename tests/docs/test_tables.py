@@ -1,6 +1,7 @@
 """What the manual says of the code is what the code says of itself."""
 
 import ast
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from barestream.delivery.stream import EndReason
+from barestream.mercure.topics import HubUrl
 from barestream.telemetry.metrics import Metrics
+from barestream.web.update_reader import PublishRules, UpdateReader
 from support.manual.pages import DOCS, ROOT, pages, steps
 
 SOURCE = ROOT / "src/barestream"
@@ -45,6 +48,13 @@ def test_the_alerts_name_metrics_that_there_are() -> None:
     rules = next(step for step in steps(DOCS / "operations.md") if step.language == "yaml")
     named = set(re.findall(r"barestream_\w+", rules.text)) - {"barestream_rules"}
     assert {name.removesuffix("_bucket") for name in named} <= exposed()
+
+
+def test_the_updates_of_the_page_on_http_can_be_published() -> None:
+    [sample] = [step for step in steps(DOCS / "http.md") if step.language == "json"]
+    rules = PublishRules(100, 2, 3600, HubUrl("https://example.com/.well-known/mercure"))
+    updates = [UpdateReader(rules).of_json(value) for value in json.loads(sample.text)]
+    assert [update.event.data for update in updates] == ['{"state":"paid"}', "done"]
 
 
 def messages() -> Iterator[str]:

@@ -63,6 +63,29 @@ def test_the_largest_update_that_the_app_accepts_passes_nginx(hub: Service) -> N
     assert_problem(far_over, 413)
 
 
+def test_the_largest_json_that_the_app_accepts_passes_nginx(hub: Service) -> None:
+    # JSON that is ASCII alone takes six bytes for two.
+    largest = b'{"topic":"large","data":"%b"}' % (b"\\u00e9" * (MOST_DATA_BYTES // 2))
+    headers = {**AUTHORIZATION, "Content-Type": "application/json"}
+    taken = httpx.post(hub.url + PATH, content=largest, headers=headers, timeout=30)
+    assert taken.status_code == 200
+    assert [*taken.json()] == ["ids"]
+
+
+def test_the_refusals_of_an_ended_topic_and_of_a_kept_value_pass_nginx() -> None:
+    with (
+        Service(workers=1, token_key=KEY, kept_values=0) as service,
+        httpx.Client(base_url=service.url, headers=AUTHORIZATION) as client,
+    ):
+        assert client.post(PATH, data={"topic": "run/1", "end": "true"}).status_code == 200
+        ended = client.post(PATH, data={"topic": "run/1"})
+        assert_problem(ended, 409)
+        assert "The topic run/1 has ended." in ended.json()["detail"]
+        full = client.post(PATH, data={"topic": "b", "keep": "forever"})
+        assert_problem(full, 507)
+        assert "BARESTREAM_KEPT_VALUES" in full.json()["detail"]
+
+
 def test_a_stream_that_is_asked_for_by_query_passes_nginx(hub: Service) -> None:
     async def act() -> list[str]:
         client = SseClient(hub.address, PATH, method="QUERY", form="match_urlpattern=/rooms/:id")
@@ -200,7 +223,7 @@ def test_with_the_app_away_a_publish_fails_and_a_stream_gets_a_retry_delay() -> 
                 publish = client.post(PATH, data={"topic": "a"}, headers=headers)
                 assert_problem(publish, 502)
                 assert publish.json()["detail"]
-            assert client.head(f"{PATH}?topic=a").status_code == 200
+            assert client.head(f"{PATH}?topic=a").status_code == 502
             assert_problem(client.options(PATH), 502)
         for origin in origins:
             allowed = retry_answer(service, origin).headers

@@ -371,7 +371,6 @@ def test_with_the_app_away_streams_get_a_retry_delay_and_no_other_request_gets_a
         wait_for("the app's end", lambda: not service.is_app_running())
         asked = [
             http.get("/events"),
-            http.head("/events"),
             http.request(
                 "QUERY",
                 "/.well-known/mercure",

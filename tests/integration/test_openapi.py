@@ -1,6 +1,7 @@
 """The description of the HTTP interface, against the service: each answer that it names, once."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from support.servers.service import wait_for
 
 METADATA = "/.well-known/oauth-protected-resource/.well-known/mercure"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+A_PAGE = {"Accept": "application/json"}
 
 
 def bearer(*topics: str) -> dict[str, str]:
@@ -30,18 +32,43 @@ NO_HISTORY = Settings(
 )
 SETTINGS = {
     "well": Settings(token_key=KEY, issuer=ISSUER, resource_identifier=RESOURCE),
+    "keeps no values": Settings(
+        token_key=KEY, issuer=ISSUER, resource_identifier=RESOURCE, kept_values=0
+    ),
     "no history": NO_HISTORY,
     "no identifier": Settings(),
 }
 
 Request = dict[str, Any]
 
-# A request for each answer: the server that gives it, and what is sent.
-REQUESTS: dict[tuple[str, str, str], tuple[str, Request]] = {
-    (PATH, "get", "200"): ("well", {"params": {"match": "a"}}),
+# A request for each answer: the server that gives it, and what is sent. Where an answer has several
+# types, its key has one of them.
+REQUESTS: dict[tuple[str, ...], tuple[str, Request]] = {
+    (PATH, "get", "200", "text/event-stream"): ("well", {"params": {"match": "a"}}),
+    (PATH, "get", "200", "application/json"): (
+        "well",
+        {
+            "params": {"match": "state", "rewind": "kept", "include": "topic,ready", "limit": 9},
+            "headers": A_PAGE,
+        },
+    ),
+    (PATH, "get", "204"): ("well", {"params": {"match": "ended"}}),
     (PATH, "get", "400"): ("well", {}),
     (PATH, "get", "401"): ("well", {"params": {"match": "a"}, "headers": {"Authorization": "x"}}),
-    (PATH, "query", "200"): ("well", {"content": "match=a", "headers": FORM}),
+    (PATH, "get", "503"): ("no history", {"params": {"match": "a"}, "headers": A_PAGE}),
+    (PATH, "head", "200"): ("well", {"params": {"match": "a"}}),
+    (PATH, "head", "400"): ("well", {}),
+    (PATH, "head", "401"): ("well", {"params": {"match": "a"}, "headers": {"Authorization": "x"}}),
+    (PATH, "head", "503"): ("no history", {"params": {"match": "a"}}),
+    (PATH, "query", "200", "text/event-stream"): ("well", {"content": "match=a", "headers": FORM}),
+    (PATH, "query", "200", "application/json"): (
+        "well",
+        {
+            "content": "match=ended&last_event_id=unknown&wait=5",
+            "headers": {**FORM, **A_PAGE},
+        },
+    ),
+    (PATH, "query", "204"): ("well", {"content": "match=ended", "headers": FORM}),
     (PATH, "query", "400"): ("well", {"content": "match=", "headers": FORM}),
     (PATH, "query", "401"): (
         "well",
@@ -49,13 +76,26 @@ REQUESTS: dict[tuple[str, str, str], tuple[str, Request]] = {
     ),
     (PATH, "query", "413"): ("well", {"content": b"x" * 300_000, "headers": FORM}),
     (PATH, "query", "415"): ("well", {"json": {"match": "a"}}),
-    (PATH, "post", "200"): ("well", {"data": {"topic": "a"}, "headers": bearer("a")}),
+    (PATH, "query", "503"): ("no history", {"content": "match=a", "headers": {**FORM, **A_PAGE}}),
+    (PATH, "post", "200", "text/plain"): (
+        "well",
+        {"data": {"topic": "a"}, "headers": bearer("a")},
+    ),
+    (PATH, "post", "200", "application/json"): (
+        "well",
+        {"json": [{"topic": "a"}, {"topic": ["b", "c"], "keep": 60}], "headers": bearer("*")},
+    ),
     (PATH, "post", "400"): ("well", {"data": {"topic": "*"}, "headers": bearer("*")}),
     (PATH, "post", "401"): ("well", {"data": {"topic": "a"}}),
     (PATH, "post", "403"): ("well", {"data": {"topic": "b"}, "headers": bearer("a")}),
+    (PATH, "post", "409"): ("well", {"data": {"topic": "ended"}, "headers": bearer("*")}),
     (PATH, "post", "413"): ("well", {"data": {"topic": "a" * 2049}, "headers": bearer("*")}),
-    (PATH, "post", "415"): ("well", {"json": {"topic": "a"}, "headers": bearer("a")}),
+    (PATH, "post", "415"): ("well", {"content": "topic=a", "headers": bearer("a")}),
     (PATH, "post", "503"): ("no history", {"data": {"topic": "a"}, "headers": bearer("a")}),
+    (PATH, "post", "507"): (
+        "keeps no values",
+        {"data": {"topic": "a", "keep": "60"}, "headers": bearer("a")},
+    ),
     (METADATA, "get", "200"): ("well", {}),
     (METADATA, "get", "404"): ("no identifier", {}),
     ("/events", "get", "200"): ("well", {}),
@@ -69,8 +109,13 @@ REQUESTS: dict[tuple[str, str, str], tuple[str, Request]] = {
 @pytest.fixture(scope="module")
 def servers() -> Iterator[dict[str, Served]]:
     running = {name: Served(create_app(settings), ours=True) for name, settings in SETTINGS.items()}
-    with running["well"] as well, running["no history"], running["no identifier"]:
-        wait_for("the hub", lambda: httpx.get(f"{well.url}/readyz").status_code == 200)
+    with ExitStack() as stack:
+        for each in running.values():
+            stack.enter_context(each)
+        url = running["well"].url
+        wait_for("the hub", lambda: httpx.get(f"{url}/readyz").status_code == 200)
+        updates = [{"topic": "ended", "end": True}, {"topic": "state", "keep": 60, "retry": 5}]
+        assert httpx.post(url + PATH, json=updates, headers=bearer("*")).status_code == 200
         yield running
 
 
@@ -97,34 +142,41 @@ def resolved(description: dict[str, Any], part: Any) -> Any:
 
 
 def test_every_answer_of_the_description_is_asked_for(description: dict[str, Any]) -> None:
-    named = {
-        (path, method, status)
-        for path, operations in description["paths"].items()
-        for method, operation in operations.items()
-        for status in operation["responses"]
-    }
+    named: set[tuple[str, ...]] = set()
+    for path, operations in description["paths"].items():
+        for method, operation in operations.items():
+            for status, answer in resolved(description, operation["responses"]).items():
+                kinds = list(answer.get("content", ()))
+                several = [(kind,) for kind in kinds] if len(kinds) > 1 else [()]
+                named |= {(path, method, status, *kind) for kind in several}
     assert named == {*REQUESTS}
 
 
 @pytest.mark.parametrize("answer", REQUESTS, ids=lambda answer: "-".join(answer[1:]))
 def test_the_service_answers_as_described(
-    servers: dict[str, Served], description: dict[str, Any], answer: tuple[str, str, str]
+    servers: dict[str, Served], description: dict[str, Any], answer: tuple[str, ...]
 ) -> None:
-    path, method, status = answer
+    path, method, status, *kinds = answer
     name, request = REQUESTS[answer]
     operation = resolved(description, description["paths"][path][method])
     expected = operation["responses"][status]
     parameters = {each["name"] for each in operation.get("parameters", ())}
     assert set(request.get("params", {})) <= parameters
+    if status == "200" and "json" in request:
+        body = operation["requestBody"]["content"]["application/json"]
+        jsonschema.validate(request["json"], body["schema"])
     sent = {**request}
     url = servers[name].url + path + sent.pop("query", "")
     with httpx.stream(method.upper(), url, **sent) as given:
         assert given.status_code == int(status)
-        kind = given.headers["content-type"].partition(";")[0]
-        assert set(expected["content"]) == {kind}
         headers = expected.get("headers", {})
         assert all(each in given.headers for each, is_ in headers.items() if is_.get("required"))
+        if "content" not in expected:
+            assert given.read() == b""
+            return
+        kind = given.headers["content-type"].partition(";")[0]
+        assert [kind] == (kinds or [*expected["content"]])
         if kind != "text/event-stream":
-            body = given.read()
-            value = given.json() if kind.endswith("json") else body.decode()
+            text = given.read().decode()
+            value = given.json() if kind.endswith("json") else text
             jsonschema.validate(value, expected["content"][kind]["schema"])

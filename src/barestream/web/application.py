@@ -19,6 +19,7 @@ from barestream.asgi.contract import ANSWER, WHOLE_BODY
 from barestream.web import bareasgi_parts
 from barestream.web.bareasgi_parts import HttpDisconnectError, HttpInstance, HttpInternalError
 from barestream.web.event_stream import StreamResponse
+from barestream.web.leaving import RECEIVE
 from barestream.web.unread_body import UnreadBody
 
 
@@ -51,13 +52,15 @@ class _Instance(HttpInstance):
         if not request_event["more_body"]:
             # bareASGI would make a queue for the pieces of the body, which takes 5 % of a publish.
             body_of_one = _once(request_event["body"])
+            context = {RECEIVE: receive}
             return await self.handler(
-                HttpRequest(self.scope, self.info, {}, self.matches, body_of_one)
+                HttpRequest(self.scope, self.info, context, self.matches, body_of_one)
             )
         body = UnreadBody(receive)
         handler = self.handler
 
         async def handle(request: HttpRequest) -> HttpResponse:
+            request.context[RECEIVE] = receive
             return await body.settle(request, await handler(request))
 
         self.handler = handle

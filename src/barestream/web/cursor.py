@@ -3,12 +3,27 @@
 from bareasgi import HttpRequest
 from bareutils import header
 
+from barestream.delivery.resume import NO_IDS
 from barestream.web.form import Form, query
 
 # The names in the query are those of Mercure's versions, that of event-source-polyfill
 # (lastEventId), and that of the header, for pages that cannot send headers.
 _HEADER = b"last-event-id"
-_IN_QUERY = ("lastEventID", "lastEventId", "last_event_id", "Last-Event-ID")
+_OWN = ("lastEventID", "last_event_id", "Last-Event-ID")
+_POLYFILL = "lastEventId"
+
+
+def is_moved_on(request: HttpRequest) -> bool:
+    """Return whether a client has come further than the id that the page wrote into the request.
+
+    It has if it came back, and so added another id: in the header, or in the parameter of
+    event-source-polyfill.
+    """
+    form = query(request)
+    sent = header.find(_HEADER, request.scope["headers"])
+    later = [sent.decode(errors="replace")] if sent else form.get(_POLYFILL, [])
+    own = {event_id for name in _OWN for event_id in form.get(name, ())}
+    return any(event_id not in own for event_id in later if event_id and event_id not in NO_IDS)
 
 
 def last_event_ids(request: HttpRequest) -> list[str]:
@@ -31,7 +46,7 @@ def last_event_ids(request: HttpRequest) -> list[str]:
 def ids_of(form: Form) -> list[str]:
     """Return the ids that a query or a form names, without empty ones."""
     found: list[str] = []
-    for spelling in _IN_QUERY:
+    for spelling in (*_OWN, _POLYFILL):
         if spelling in form:
             found += filter(None, form[spelling])
     return found

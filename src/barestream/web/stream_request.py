@@ -4,7 +4,7 @@ Source: https://mercure.rocks/spec#subscription
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from bareasgi import HttpRequest
 
@@ -13,6 +13,7 @@ from barestream.mercure.version import Version
 from barestream.web.cursor import ids_of, last_event_ids
 from barestream.web.form import Form, add_to_query, query, read_body
 from barestream.web.refusals import bad_request
+from barestream.web.rewind_request import RewindRequest
 
 # The method whose parameters may be in its body (RFC 10008).
 QUERY = "QUERY"
@@ -40,12 +41,14 @@ class StreamRequest(NamedTuple):
         last_event_ids: The ids of the last event that its client saw, from each place where the
             request names one.
         heartbeat_events: Whether heartbeats are to be events (heartbeat=event).
+        state: What it asks for of the state of its topics.
     """
 
     topics: list[str]
     matchers: list[Matcher]
     last_event_ids: list[str]
     heartbeat_events: bool
+    state: RewindRequest
 
     @classmethod
     async def read(cls, request: HttpRequest) -> "StreamRequest":
@@ -62,7 +65,16 @@ class StreamRequest(NamedTuple):
             ids = ids or ids_of(sent)
             add_to_query(request, sent)
         form = query(request)
-        return cls(form.get("topic", []), _matchers(form), ids, wants_heartbeat_events(form))
+        topics, matchers = form.get("topic", []), _matchers(form)
+        state = RewindRequest.read(form, topics or [matcher.match for matcher in matchers])
+        return cls(topics, matchers, ids, wants_heartbeat_events(form), state)
+
+    def only(self, *, new: bool) -> Self:
+        """Return the request with the topics that are new to its client alone, or the others."""
+        return self._replace(
+            topics=[each for each in self.topics if (each in self.state.new) is new],
+            matchers=[each for each in self.matchers if (each.match in self.state.new) is new],
+        )
 
     @property
     def version(self) -> Version | None:

@@ -5,10 +5,14 @@ Sources: https://mercure.rocks/spec#subscription; for 0.x the tag v0.24.2 of dun
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
+from http import HTTPStatus
 
 from bareasgi import HttpRequest, HttpResponse
 
-from barestream.delivery.resume import resumption
+from barestream.delivery.resume import Resumption
+from barestream.delivery.rewinding import Rewinding
+from barestream.delivery.shared_choices import SharedChoices
 from barestream.delivery.stream import EndReason, Stream
 from barestream.delivery.streams import Streams
 from barestream.delivery.subscription import Subscription
@@ -17,10 +21,13 @@ from barestream.history.broker import BrokerAwayError
 from barestream.mercure.patterns import TooManyPatternsError
 from barestream.mercure.version import Version
 from barestream.web.authorization import Authorization
+from barestream.web.beginnings import Beginnings
+from barestream.web.cursor import is_moved_on
 from barestream.web.event_stream import StreamResponse, turned_away
 from barestream.web.follow import Following, follow
+from barestream.web.form import query
+from barestream.web.reads import ReadBounds, ended, newest, read, unready, wants_page
 from barestream.web.refusals import Refused, bad_request
-from barestream.web.selector_reader import SelectorReader
 from barestream.web.stream_request import StreamRequest
 
 # The parameter of each version.
@@ -34,7 +41,7 @@ class Subscribe:
         tail: Fills the feed that the streams follow.
         streams: Turns streams away that cannot be served yet.
         authorization: Determines what a client may read.
-        reader: Reads what a request subscribes to.
+        beginnings: Finds out how a stream begins.
         now: The wall clock, in seconds since 1970-01-01 UTC.
     """
 
@@ -43,38 +50,74 @@ class Subscribe:
         tail: Tail,
         streams: Streams,
         authorization: Authorization,
-        reader: SelectorReader,
+        beginnings: Beginnings,
         now: Callable[[], float],
     ) -> None:
         self._tail = tail
         self._streams = streams
         self._authorization = authorization
-        self._reader = reader
+        self._beginnings = beginnings
         self._now = now
+        self._choose = SharedChoices()
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer with the updates after the client's last one, then live ones.
 
         A client that cannot be served yet gets a stream that ends at once, after which an
-        EventSource comes back.
+        EventSource comes back. One that asks for JSON, or for the headers alone, gets an error.
         """
         try:
-            asked = await StreamRequest.read(request)
-            version = self._version(asked)
-            bearer = await self._authorization.subscriber(request, version)
-            subscription = Subscription(await self._reader.read(asked), bearer.subscribe)
-            if not self._tail.filled:
-                return self._come_back(request)
-            start = await resumption(self._tail, subscription, asked.last_event_ids)
+            return await self._answer(request)
         except Refused as refused:
             return refused.response()
         except (BrokerAwayError, TooManyPatternsError):
-            return self._come_back(request)
-        lasts_seconds = self._authorization.lasts_seconds(bearer, self._now())
-        feed, heartbeat_events = self._tail.feed, asked.heartbeat_events
-        following = Following(feed, start, heartbeat_events, subscription, lasts_seconds)
-        is_zero = version is Version.ZERO
-        return follow(request, following, b"last-event-id" if is_zero else b"mercure-last-event-id")
+            if request.scope["method"] != "HEAD" and not wants_page(request):
+                return self._come_back(request)
+            return unready("The history does not answer, or the worker is full.").response()
+
+    async def _answer(self, request: HttpRequest) -> HttpResponse:
+        asked = await StreamRequest.read(request)
+        version = self._version(asked)
+        bearer = await self._authorization.subscriber(request, version)
+        is_page = wants_page(request)
+        bounds = ReadBounds(query(request)) if is_page else None
+        subscription = await self._beginnings.subscription(
+            asked, bearer.subscribe, names_topics=is_page
+        )
+        feed = self._tail.feed
+        if not self._tail.filled:
+            raise BrokerAwayError("the history was not read yet")
+        id_header = b"last-event-id" if version is Version.ZERO else b"mercure-last-event-id"
+        if request.scope["method"] == "HEAD":
+            return newest(id_header, str(feed.ring.last))
+        start, plan = await self._beginnings.beginning(
+            asked,
+            subscription,
+            is_moved_on=asked.state.rewind is not None and is_moved_on(request),
+        )
+        following = Following(
+            feed,
+            start,
+            asked.heartbeat_events,
+            subscription,
+            self._authorization.lasts_seconds(bearer, self._now()),
+            None if plan is None else partial(Rewinding, self._tail, plan, choose=self._choose),
+            bounds is not None or "ready" in asked.state.includes,
+        )
+        if plan is None and self._is_over(start, subscription):
+            if bounds is not None:
+                return ended(str(start.place or feed.ring.last))
+            return HttpResponse(HTTPStatus.NO_CONTENT, [(b"cache-control", b"no-store")])
+        if bounds is not None:
+            return await read(request, following, bounds)
+        return follow(request, following, id_header)
+
+    def _is_over(self, start: Resumption, subscription: Subscription) -> bool:
+        """Return whether the client has got all of its topics' last updates."""
+        feed = self._tail.feed
+        is_told = start.missed is not None and start.missed.after is not None
+        place = feed.ring.last if start.place is None else start.place
+        return not is_told and feed.ends.are_over(subscription, place)
 
     def _version(self, asked: StreamRequest) -> Version:
         version = asked.version
