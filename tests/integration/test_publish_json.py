@@ -225,9 +225,10 @@ def test_a_publish_to_a_topic_that_has_ended_is_refused_with_its_name(http: http
     detail = "The topic run/1 has ended. It takes no further updates until"
     assert_problem(http.post(PATH, data={"topic": "run/1"}), 409, detail)
     alternate = {"topic": ["x", "run/1"]}
-    for value in (alternate, [T, alternate]):
-        answer = http.post(PATH, content=json.dumps(value), headers=JSON)
-        assert_problem(answer, 409, f"{detail} the hub forgets it, at most")
+    answer = http.post(PATH, content=json.dumps(alternate), headers=JSON)
+    assert_problem(answer, 409, f"{detail} the hub forgets it, at most")
+    answer = http.post(PATH, content=json.dumps([T, alternate]), headers=JSON)
+    assert_problem(answer, 409, "The topic run/1 has ended or ends earlier in the array.")
     # A publisher that got no answer sends its update again.
     assert http.post(PATH, data={"topic": "run/1", "end": "true", "id": "last"}).text == "last"
     assert post(http, {"topic": "run/1", "end": True, "id": "last"}) == ["last"]

@@ -22,7 +22,7 @@ def assert_refused(answer: httpx.Response, detail: str) -> None:
 @pytest.mark.parametrize(
     ("query", "detail"),
     [
-        ("rewind=", "such as 10, a time such as 30s, or kept"),
+        ("rewind=", "a number of updates such as 10, a time in whole seconds such as 30s"),
         ("rewind=0", "such as 10"),
         ("rewind=-1", "such as 10"),
         ("rewind=all", "such as 10"),

@@ -170,11 +170,12 @@ class Publish:
                 return await self._intake.publish_all(updates)
             return [await self._intake.publish(updates[0])]
         except TopicEndedError as error:
+            or_ends = " or ends earlier in the array" if together else ""
             raise Refused(
                 HTTPStatus.CONFLICT,
-                f"The topic {error.topic} has ended. It takes no further updates until the hub "
-                "forgets it, at most BARESTREAM_ENDED_SECONDS after its end. Nothing was accepted. "
-                "Publish to another topic.",
+                f"The topic {error.topic} has ended{or_ends}. It takes no further updates until "
+                "the hub forgets it, at most BARESTREAM_ENDED_SECONDS after its end. Nothing was "
+                "accepted. Publish to another topic.",
             ) from None
         except TooMuchKeptError:
             raise Refused(HTTPStatus.INSUFFICIENT_STORAGE, _TOO_MUCH_KEPT) from None

@@ -12,7 +12,10 @@ from barestream.web.form import Form
 from barestream.web.refusals import bad_request
 
 _REWIND = re.compile(r"([1-9][0-9]{0,5})(s?)")
-_REWIND_FORM = "a number of updates such as 10, a time such as 30s, or kept"
+_REWIND_FORM = (
+    "a number of updates such as 10, a time in whole seconds such as 30s, both from 1 to 999999 "
+    "without leading zeros, or kept"
+)
 
 _NAMES = {"rewind", "new", "include"}
 
