@@ -7,7 +7,7 @@ from barestream.delivery.named import named
 from barestream.delivery.stream import write_to_many
 from barestream.delivery.subscriber import Subscriber
 from barestream.history.record import Place, Record
-from barestream.mercure.sse import frame
+from barestream.mercure.sse import Frame, frame
 from barestream.mercure.time_budget import Budget
 
 
@@ -67,12 +67,18 @@ class Broadcast:
                 yield from self._send(numbers, subscribers)
 
     def _send(self, numbers: int, subscribers: Sequence[Subscriber]) -> Iterator[None]:
-        records = [record for n, record in enumerate(self.records) if numbers >> n & 1]
         if self._has_named:
+            records = [record for n, record in enumerate(self.records) if numbers >> n & 1]
             yield from self._send_named(records, subscribers)
             subscribers = [each for each in subscribers if not each.subscription.names_topics]
-        if subscribers:
-            yield from self._write([record.body for record in records], subscribers)
+            if not subscribers:
+                return
+        bodies = [record.body for n, record in enumerate(self.records) if numbers >> n & 1]
+        joined = frame(b"".join(bodies))
+        span = (self.start, self.end)
+        # What _write does, without a generator more: each step of a burst would pass through it.
+        sent = yield from write_to_many(subscribers, joined, len(bodies), span, self._budget)
+        self._count(sent, bodies, joined)
 
     def _send_named(
         self, records: Sequence[Record], subscribers: Sequence[Subscriber]
@@ -93,6 +99,9 @@ class Broadcast:
         joined = frame(b"".join(bodies))
         span = (self.start, self.end)
         sent = yield from write_to_many(subscribers, joined, len(bodies), span, self._budget)
+        self._count(sent, bodies, joined)
+
+    def _count(self, sent: int, bodies: Sequence[bytes], joined: Frame) -> None:
         self.sent_events += sent * len(bodies)
         self.sent_bytes += sent * len(joined.body)
 

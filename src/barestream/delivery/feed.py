@@ -108,17 +108,18 @@ class Feed(CatchingUp):
                 self.budget,
                 has_named=self._named_count > 0,
             )
-            self._steps = self._steps_of(self._broadcast)
+            self._steps = self._broadcast.steps()
+            # Those of the broadcast's own events are known already.
+            if self.ends:
+                self._steps = self._ending(self._broadcast, self._steps)
         for _ in self._steps:
             return True
         self._finish(self._broadcast)
         return False
 
-    def _steps_of(self, broadcast: Broadcast) -> Iterator[None]:
-        """Run a broadcast, and then end the streams whose last topic it ended."""
-        yield from broadcast.steps()
-        if not self.ends:
-            return
+    def _ending(self, broadcast: Broadcast, steps: Iterator[None]) -> Iterator[None]:
+        """Take the steps of a broadcast, and then end the streams whose last topic it ended."""
+        yield from steps
         for record in broadcast.records:
             if record.end_ms is None:
                 continue

@@ -60,10 +60,11 @@ class KeptValues:
         """Return the room for the values of updates that are to be accepted together."""
         return Room(self._most_values, self._most_bytes, self._by_topic, self._size_bytes)
 
+    def __bool__(self) -> bool:
+        return bool(self._by_topic)
+
     def take(self, update: Update, record: Record, now_ms: float) -> None:
         """Do with the kept value of an update's first topic what the update says."""
-        if update.keep_seconds is None:
-            return
         topic = update.topics[0]
         self.remove(topic)
         if update.keep_seconds:

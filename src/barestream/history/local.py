@@ -49,27 +49,41 @@ class LocalBroker:
 
     async def publish(self, update: Update) -> str:
         """Keep an update (see Broker)."""
-        [answer] = await self.publish_all([update])
-        return answer
+        if self._needs_check(update):
+            [answer] = await self.publish_all([update])
+            return answer
+        now_ms = self._now_ms
+        place = _next_place(self._last, now_ms)
+        entry = Entry(update.at(place), update.size_bytes, b"")
+        self._take(update, entry, now_ms)
+        self._tell()
+        if self._log.is_crowded(entry.record, now_ms) or self._log.is_beyond(now_ms):
+            async with self._changing:
+                await _in_slices(self._log.trimmed(_lanes(update), now_ms))
+        return str(place)
 
     async def publish_all(self, updates: Sequence[Update]) -> list[str]:
         """Keep some updates or none (see Broker)."""
         async with self._changing:
-            await self._expire()
-            answers, new = self._check(updates)
+            if self._kept or self._ends:
+                await self._expire()
             now_ms = self._now_ms
+            answers, new = self._check(updates, now_ms)
+            # Most updates push nothing out of their topics.
+            crowded: list[tuple[str, bool]] = []
             for update, entry in new:
-                self._take(update, entry)
+                self._take(update, entry, now_ms)
+                if not self._log.is_crowded(entry.record, now_ms):
+                    continue
                 # What leaves its topics depends on the order. More than the update pushes out are
                 # there only if they were young before, and these have time: a list is taken whole.
-                steps = self._log.crowded_out(_lanes(update), now_ms)
-                for _ in islice(steps, len(update.topics)):
+                crowded += (lanes := _lanes(update))
+                for _ in islice(self._log.crowded_out(lanes, now_ms), len(update.topics)):
                     pass
             if new:
-                self._news.set()
-                self._news = asyncio.Event()
-                lanes = [lane for update, _ in new for lane in _lanes(update)]
-                await _in_slices(self._log.trimmed(lanes, now_ms))
+                self._tell()
+                if crowded or self._log.is_beyond(now_ms):
+                    await _in_slices(self._log.trimmed(crowded, now_ms))
             while (topic := self._ends.next_beyond()) is not None:
                 await _in_slices(self._forgotten(topic))
         return answers
@@ -196,7 +210,25 @@ class LocalBroker:
         """The time, in milliseconds since 1970-01-01 UTC."""
         return self._now() * 1000
 
-    def _check(self, updates: Sequence[Update]) -> tuple[list[str], list[tuple[Update, Entry]]]:
+    def _needs_check(self, update: Update) -> bool:
+        """Return whether an update may be a retry or be refused, or whether it has to wait."""
+        return bool(
+            update.event.id
+            or update.keep_seconds is not None
+            or update.end_seconds is not None
+            or self._kept
+            or self._ends
+            or self._changing.locked()
+        )
+
+    def _tell(self) -> None:
+        """Tell those who wait that there is an update."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def _check(
+        self, updates: Sequence[Update], now_ms: float
+    ) -> tuple[list[str], list[tuple[Update, Entry]]]:
         """Return the answers to updates, and those that are no retries, with their entries.
 
         Raises:
@@ -226,19 +258,22 @@ class LocalBroker:
                     raise TopicEndedError(topic)
             if update.end_seconds is not None:
                 ended.add(update.topics[0])
-            room.take(update)
-            last = self._next_place(last)
+            if update.keep_seconds is not None:
+                room.take(update)
+            last = _next_place(last, now_ms)
             record = update.at(last, repeats=bool(before))
             new.append((update, Entry(record, update.size_bytes, digest)))
             answers.append(own_id or str(last))
         return answers, new
 
-    def _take(self, update: Update, entry: Entry) -> None:
+    def _take(self, update: Update, entry: Entry, now_ms: float) -> None:
         """Add an update, and do with its first topic what it says."""
         self._last = entry.record.place
         self._log.add(entry)
-        self._kept.take(update, entry.record, self._now_ms)
-        self._ends.take(update, entry.record, self._now_ms)
+        if update.keep_seconds is not None:
+            self._kept.take(update, entry.record, now_ms)
+        if update.end_seconds is not None:
+            self._ends.take(update, entry.record, now_ms)
 
     async def _expire(self) -> None:
         """Remove the kept values whose time is over, and what ended topics have."""
@@ -253,11 +288,12 @@ class LocalBroker:
         self._kept.remove(topic)
         self._ends.remove(topic)
 
-    def _next_place(self, last: Place) -> Place:
-        """Return the place of an update that follows this place."""
-        ms = int(self._now_ms)
-        # The millisecond is the same, or the clock was set back.
-        return Place(last.ms, last.seq + 1) if ms <= last.ms else Place(ms, 0)
+
+def _next_place(last: Place, now_ms: float) -> Place:
+    """Return the place of an update that follows this place."""
+    ms = int(now_ms)
+    # The millisecond is the same, or the clock was set back.
+    return Place(last.ms, last.seq + 1) if ms <= last.ms else Place(ms, 0)
 
 
 def _lanes(update: Update) -> list[tuple[str, bool]]:

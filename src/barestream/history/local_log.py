@@ -6,7 +6,7 @@ from barestream.history.broker import HistoryBounds, Weights
 from barestream.history.entry import Entry
 from barestream.history.lane_index import LaneIndex
 from barestream.history.own_ids import OwnIds
-from barestream.history.record import BEGIN, Place
+from barestream.history.record import BEGIN, Place, Record
 from barestream.history.sorted_list import SortedList
 
 # In CPython 3.11 a record with its place and topics takes 490 bytes, and its entry in the table of
@@ -95,10 +95,33 @@ class LocalLog:
             has_many = len(self.index) > self._bounds.topics or self._has_large_emptied
             if has_many and self.index.drop_emptied():
                 yield 1
-            elif self._places and self._is_beyond(self._places.first, now_ms):
+            elif self._places and self._is_oldest_beyond(now_ms):
                 yield self._remove(self._places.first)
             else:
                 break
+
+    def is_crowded(self, record: Record, now_ms: float) -> bool:
+        """Return whether a topic of an update has more than it may have, of which some may leave.
+
+        A topic whose updates are all too young is noted for later.
+        """
+        most_events = self._bounds.topic_events
+        is_crowded = False
+        for topic in record.topics:
+            lane = self.index.lane(topic, private=record.private)
+            if lane is not None and len(lane) > most_events:
+                if lane.first.ms < now_ms - 1000 * self._bounds.topic_seconds:
+                    is_crowded = True
+                else:
+                    self._full_lanes[topic, record.private] = None
+        return is_crowded
+
+    def is_beyond(self, now_ms: float) -> bool:
+        """Return whether the history, which is not empty, is beyond a bound but that of topics.
+
+        Topics without updates leave only when there are more topics, or more bytes, than may be.
+        """
+        return len(self.index) > self._bounds.topics or self._is_oldest_beyond(now_ms)
 
     def crowded_out(self, lanes: Iterable[tuple[str, bool]], now_ms: float) -> Iterator[int]:
         """Remove what is beyond the bound of single topics, lane after lane; see trimmed."""
@@ -134,19 +157,20 @@ class LocalLog:
 
     @property
     def _held_bytes(self) -> float:
+        index = self.index
         return WEIGHTS.total(
-            *(self._size_bytes, len(self._places), len(self.ids)),
-            *(len(self.index), self.index.places),
+            self._size_bytes, len(self._entries), len(self.ids), len(index), index.places
         )
 
-    def _is_beyond(self, oldest: Place, now_ms: float) -> bool:
+    def _is_oldest_beyond(self, now_ms: float) -> bool:
         """Return whether the oldest update is beyond a bound of the whole history."""
-        updates = len(self._places)
+        bounds, updates = self._bounds, len(self._entries)
         return (
-            updates > self._bounds.events
-            or (updates > 1 and self._held_bytes > self._bounds.bytes)
-            or (updates > 1 and len(self.index) > self._bounds.topics)
-            or oldest.ms < now_ms - 1000 * self._bounds.seconds
+            updates > bounds.events
+            or self._places.first.ms < now_ms - 1000 * bounds.seconds
+            or (
+                updates > 1 and (len(self.index) > bounds.topics or self._held_bytes > bounds.bytes)
+            )
         )
 
     def _remove(self, place: Place) -> int:

@@ -19,6 +19,9 @@ class TopicEnds:
         # Their times and topics: the first is the next that is over.
         self._until: SortedList[tuple[int, str]] = SortedList()
 
+    def __bool__(self) -> bool:
+        return bool(self._by_topic)
+
     def __contains__(self, topic: str) -> bool:
         return topic in self._by_topic
 
@@ -37,9 +40,8 @@ class TopicEnds:
         return self._until.first[1] if len(self._by_topic) > self._most_topics else None
 
     def take(self, update: Update, record: Record, now_ms: float) -> None:
-        """End an update's first topic if the update says so."""
-        if update.end_seconds is None:
-            return
+        """End an update's first topic, as the update says."""
+        assert update.end_seconds is not None  # noqa: S101 (only then it is called)
         topic = update.topics[0]
         known = Known(record.place, record.topics, record.private)
         end = End(known, int(now_ms + 1000 * update.end_seconds))

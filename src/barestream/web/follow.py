@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from bareasgi import HttpRequest, HttpResponse
@@ -82,34 +82,33 @@ class Following:
         if self.tells_ready:
             stream.ready = Ready(self.subscription.topics.exact)
         try:
-            with ExitStack() as stack:
-                if self.rewinding is None:
-                    self._follow(stack, stream, self.start.place, self.start.missed)
+            if self.rewinding is None:
+                with self._follow(stream, self.start.place, self.start.missed):
                     yield
-                else:
-                    work = self._rewind(self.rewinding(stream), stack, stream)
-                    rewinding = asyncio.create_task(work)
-                    try:
-                        yield
-                    finally:
-                        rewinding.cancel()
-                        await asyncio.wait([rewinding])
-                        stream.forget()
+                return
+            with ExitStack() as stack:
+                work = self._rewind(self.rewinding(stream), stack, stream)
+                rewinding = asyncio.create_task(work)
+                try:
+                    yield
+                finally:
+                    rewinding.cancel()
+                    await asyncio.wait([rewinding])
+                    stream.forget()
         finally:
             if expiry is not None:
                 expiry.cancel()
 
     def _follow(
-        self, stack: ExitStack, stream: Stream, place: Place | None, missed: Missed | None
-    ) -> None:
-        following = self.feed.follow(
+        self, stream: Stream, place: Place | None, missed: Missed | None
+    ) -> AbstractContextManager[None]:
+        return self.feed.follow(
             stream,
             place,
             self.subscription,
             missed=missed,
             heartbeat_events=self.heartbeat_events,
         )
-        stack.enter_context(following)
 
     async def _rewind(self, rewinding: Rewinding, stack: ExitStack, stream: Stream) -> None:
         """Send the stream its rewind, and have it follow the feed until the stack is closed."""
@@ -121,7 +120,8 @@ class Following:
             place = await rewinding.run()
             # The place may be one of the history before.
             missed = Missed(str(place), ring.last) if self.feed.leaps != leaps else None
-            self._follow(stack, stream, ring.before(1) if missed else place, missed)
+            following = self._follow(stream, ring.before(1) if missed else place, missed)
+            stack.enter_context(following)
         except Exception:
             logger.exception("a rewind failed", extra=dict(stream.labels))
             stream.end(EndReason.ERROR)

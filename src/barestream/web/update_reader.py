@@ -169,7 +169,7 @@ class UpdateReader:
 
     def _topics(self, sent: object) -> tuple[str, ...]:
         texts = [sent] if isinstance(sent, str) else sent
-        if not isinstance(texts, list) or {*map(type, texts)} - {str}:
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise bad_request("topic: expected a string, or an array of strings.")
         topics = tuple(dict.fromkeys(texts))
         if not topics or not all(topics):
