@@ -46,11 +46,12 @@ class LaneIndex:
         # The lanes without places: their floor, kind and topic.
         self._emptied: SortedList[tuple[Place, bool, str]] = SortedList()
         self.places = 0
+        self._count = 0
         self.gone_several = begin
 
     def __len__(self) -> int:
         """Return how many lanes there are."""
-        return len(self._lanes[0]) + len(self._lanes[1])
+        return self._count
 
     @property
     def gone(self) -> Place:
@@ -114,6 +115,7 @@ class LaneIndex:
             lane = lanes.get(topic)
             if lane is None:
                 lane = lanes[topic] = Lane(self._shared_floors[record.private])
+                self._count += 1
             elif not lane:
                 self._emptied.discard((lane.floor, record.private, topic))
             lane.add(record.place)
@@ -140,6 +142,7 @@ class LaneIndex:
         floor, private, topic = self._emptied.first
         self._emptied.discard((floor, private, topic))
         del self._lanes[private][topic]
+        self._count -= 1
         self._shared_floors[private] = max(self._shared_floors[private], floor)
         return True
 
