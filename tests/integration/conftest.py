@@ -7,7 +7,7 @@ from functools import cache, partial
 
 import pytest
 
-from state_hub import Hub, serve
+from hub_in_use import Hub, serve
 from support.servers.service import Service
 from support.servers.valkey_server import ValkeyServer
 

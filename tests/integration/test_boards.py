@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from state_hub import Hub, Pairs, bearing, live, told, visit
+from hub_in_use import Hub, Pairs, bearing, live, told, visit
 from support.clients.publisher import Publisher
 from support.clients.sse_client import SseClient
 from support.servers.served import until

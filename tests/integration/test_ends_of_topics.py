@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from state_hub import HEARTBEAT, Hub, Pairs, bearing, bearing_1, told, visit
+from hub_in_use import HEARTBEAT, Hub, Pairs, bearing, bearing_1, told, visit
 from support.clients.publisher import PATH
 from support.clients.sse_client import SseClient
 from support.servers.served import reading, until

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from state_hub import Hub, Pairs, bearing, bearing_1, visit
+from hub_in_use import Hub, Pairs, bearing, bearing_1, visit
 
 Serving = Callable[..., AbstractContextManager[Hub]]
 

@@ -12,7 +12,7 @@ import pytest
 
 from barestream.app import create_app
 from barestream.settings.settings import Settings
-from state_hub import JSON, Hub, Pairs, bearing, serve
+from hub_in_use import JSON, Hub, Pairs, bearing, serve
 from support.clients.publisher import PATH
 from support.servers.served import Served, until
 from support.servers.service import wait_for

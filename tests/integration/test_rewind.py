@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from state_hub import HEARTBEAT, READY, Hub, Pairs, bearing, live, told, visit
+from hub_in_use import HEARTBEAT, READY, Hub, Pairs, bearing, live, told, visit
 from support.clients.publisher import PATH, Publisher
 from support.clients.sse_client import SseClient
 from support.servers.served import reading, until

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from state_hub import JSON, Hub
+from hub_in_use import JSON, Hub
 from support.clients.publisher import PATH
 
 TOPICS = {"topic": "topic=a&topic=b", "match": "match=a&match_exact=b"}

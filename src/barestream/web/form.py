@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 from bareasgi import HttpRequest
 
-from barestream.web.body import FORM_TYPE, body_type, not_of_type, read_whole
 from barestream.web.refusals import bad_request
 
 # No form of the hub needs as many, and splitting them does not hold the loop for long. A query
@@ -49,27 +48,12 @@ def body(encoded: bytes) -> Form:
     return _parse(encoded)
 
 
-async def read_body(
-    request: HttpRequest, most_bytes: int, *, may_be_empty: bool, others: tuple[bytes, ...] = ()
-) -> Form:
-    """Return the values of a request's body.
-
-    Args:
-        request: The request.
-        most_bytes: How large the body may be.
-        may_be_empty: Whether an empty body, of any type, is a form without fields.
-        others: Other types that such a request may have; an error names them.
+def fields(encoded: bytes) -> Form:
+    """Return the values of a request's body by their names.
 
     Raises:
-        Refused: 415 for a body of another type, 413 for one that is too large, 400 for one that
-            is not a valid form.
+        Refused: 400 for a body that is not a valid form.
     """
-    is_form = body_type(request) == FORM_TYPE
-    if not (is_form or may_be_empty):
-        raise not_of_type(FORM_TYPE, *others)
-    encoded = await read_whole(request, most_bytes)
-    if encoded and not is_form:
-        raise not_of_type(FORM_TYPE, *others)
     try:
         return body(encoded)
     except MalformedFormError as error:

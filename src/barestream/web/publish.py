@@ -19,8 +19,8 @@ from barestream.mercure.bearer import Bearer
 from barestream.mercure.patterns import TooManyPatternsError
 from barestream.telemetry.metrics import Metrics
 from barestream.web.authorization import Authorization
-from barestream.web.body import JSON_TYPE, body_type, read_whole
-from barestream.web.form import read_body
+from barestream.web.body import FORM_TYPE, JSON_TYPE, body_type, not_of_type, read_whole
+from barestream.web.form import fields
 from barestream.web.json_body import parse
 from barestream.web.refusals import Refused, bad_request, too_large
 from barestream.web.update_reader import PublishRules, UpdateReader
@@ -92,12 +92,15 @@ class Publish:
         """Answer 200 with the ids of the events once the broker has accepted the updates."""
         try:
             bearer = await self._authorization.publisher(request)
-            if body_type(request) == JSON_TYPE:
+            sent_type = body_type(request)
+            if sent_type == JSON_TYPE:
                 ids = await self._publish_json(request, bearer)
                 content_type, body = JSON_TYPE, json.dumps({"ids": ids}).encode()
-            else:
+            elif sent_type == FORM_TYPE:
                 ids = await self._publish_form(request, bearer)
                 content_type, body = b"text/plain; charset=utf-8", ids[0].encode()
+            else:
+                return self._refuse(not_of_type(FORM_TYPE, JSON_TYPE))
         except TooManyPatternsError:
             return self._refuse(_TOO_MANY_PATTERNS)
         except Refused as refused:
@@ -118,8 +121,7 @@ class Publish:
         return refused.response()
 
     async def _publish_form(self, request: HttpRequest, bearer: Bearer) -> list[str]:
-        form = await read_body(request, self._body_bytes, may_be_empty=False, others=(JSON_TYPE,))
-        update = self._reader.of_form(form)
+        update = self._reader.of_form(fields(await read_whole(request, self._body_bytes)))
         await self._check_rights(request, bearer, update)
         return await self._keep([update], together=False)
 

@@ -10,8 +10,9 @@ from bareasgi import HttpRequest
 
 from barestream.mercure.matchers import EXACT, URL_PATTERN, Matcher
 from barestream.mercure.version import Version
+from barestream.web.body import FORM_TYPE, body_type, not_of_type, read_whole
 from barestream.web.cursor import ids_of, last_event_ids
-from barestream.web.form import Form, add_to_query, query, read_body
+from barestream.web.form import Form, add_to_query, fields, query
 from barestream.web.refusals import bad_request
 from barestream.web.rewind_request import RewindRequest
 
@@ -60,7 +61,11 @@ class StreamRequest(NamedTuple):
         """
         ids = last_event_ids(request)
         if request.scope["method"] == QUERY:
-            sent = await read_body(request, MOST_BODY_BYTES, may_be_empty=True)
+            encoded = await read_whole(request, MOST_BODY_BYTES)
+            # An empty body, of any type, is a form without fields.
+            if encoded and body_type(request) != FORM_TYPE:
+                raise not_of_type(FORM_TYPE)
+            sent = fields(encoded)
             # An id of the query has precedence over one of the body.
             ids = ids or ids_of(sent)
             add_to_query(request, sent)

@@ -157,7 +157,11 @@ class UpdateReader:
     def _update(self, fields: Mapping[str, object]) -> Update:
         topics = self._topics(fields.get("topic", []))
         data = self._data(fields.get("data", ""))
-        event_id, kind, retry_ms = _own_id(fields), _type(fields), _retry_ms(fields)
+        event_id = _own_id(fields) if "id" in fields else None
+        kind = _type(fields) if "type" in fields else None
+        retry_ms = _retry_ms(fields) if "retry" in fields else None
+        keep_seconds = _keep_seconds(fields) if "keep" in fields else None
+        end_seconds = self._end_seconds(fields) if "end" in fields else None
         private = fields.get("private", False)
         if not isinstance(private, bool):
             raise bad_request("private: expected true or false.")
@@ -165,7 +169,7 @@ class UpdateReader:
             event = Event(data, event_id, kind, retry_ms)
         except InvalidEventError as error:
             raise bad_request(f"{error}.") from None
-        return Update(topics, event, private, _keep_seconds(fields), self._end_seconds(fields))
+        return Update(topics, event, private, keep_seconds, end_seconds)
 
     def _topics(self, sent: object) -> tuple[str, ...]:
         texts = [sent] if isinstance(sent, str) else sent
@@ -211,9 +215,7 @@ class UpdateReader:
             )
         return data
 
-    def _end_seconds(self, fields: Mapping[str, object]) -> float | None:
-        if "end" not in fields:
-            return None
+    def _end_seconds(self, fields: Mapping[str, object]) -> float:
         end, most_seconds = fields["end"], self._rules.ended_seconds
         if end is True:
             return most_seconds
@@ -240,7 +242,7 @@ def _check_seen(text: str, name: str) -> None:
 
 def _text(fields: Mapping[str, object], name: str) -> str | None:
     """Return a text; an empty one counts as none."""
-    text = fields.get(name, "")
+    text = fields[name]
     if not isinstance(text, str):
         raise bad_request(f"{name}: expected a string.")
     return text or None
@@ -276,8 +278,6 @@ def _type(fields: Mapping[str, object]) -> str | None:
 
 
 def _retry_ms(fields: Mapping[str, object]) -> int | None:
-    if "retry" not in fields:
-        return None
     retry = fields["retry"]
     # Publishers send 0 for "none"; on the wire it would make browsers reconnect without a pause.
     if _is_number(retry) and isinstance(retry, int) and 0 <= retry <= _MOST_RETRY_MS:
@@ -285,9 +285,7 @@ def _retry_ms(fields: Mapping[str, object]) -> int | None:
     raise bad_request(f"retry: expected a whole number of milliseconds from 0 to {_MOST_RETRY_MS}.")
 
 
-def _keep_seconds(fields: Mapping[str, object]) -> float | None:
-    if "keep" not in fields:
-        return None
+def _keep_seconds(fields: Mapping[str, object]) -> float:
     keep = fields["keep"]
     if keep == _FOREVER:
         return math.inf
