@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from barestream.delivery.cursor import just_before
@@ -11,6 +13,7 @@ from barestream.delivery.time_slices import Slices
 from barestream.delivery.writer import MARK_BYTES
 from barestream.history.broker import MOST_PAGE_BYTES, Broker, BrokerAwayError
 from barestream.history.record import BEGIN
+from barestream.history.topic_state import Rewind
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +32,10 @@ MOST_PENDING_BYTES = 16 * MARK_BYTES
 
 # Less than a broadcast of that size takes.
 PENDING_POLL_SECONDS = 0.005
+
+# A worker that reads takes a few ms. One that is far behind, or whose history is away, takes
+# longer.
+MOST_CATCH_UP_SECONDS = 1.0
 
 # How often old updates are removed while there are no publishes.
 TRIM_SECONDS = 60.0
@@ -83,6 +90,21 @@ class Tail:
         async with self._questions:
             await self.slices.step()
             return await question()
+
+    async def catch_up(self) -> None:
+        """Wait until the streams are sent all that the history has, for an answer that ends.
+
+        So a client that publishes and then reads finds its update. The wait is short and bounded.
+
+        Raises:
+            BrokerAwayError: The history cannot be reached.
+        """
+        question = partial(self.broker.rewound, (), Rewind(events=1), 1, all_kept=False)
+        newest = (await self.ask(question)).upto
+        with suppress(TimeoutError):
+            async with asyncio.timeout(MOST_CATCH_UP_SECONDS):
+                while self.feed.target < newest:
+                    await asyncio.sleep(PENDING_POLL_SECONDS)
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Follow the broker's history until cancelled, also after failures of the broker."""

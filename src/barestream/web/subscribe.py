@@ -90,6 +90,8 @@ class Subscribe:
         id_header = b"last-event-id" if version is Version.ZERO else b"mercure-last-event-id"
         if request.scope["method"] == "HEAD":
             return newest(id_header, str(feed.ring.last))
+        if bounds is not None:
+            await self._tail.catch_up()
         start, plan = await self._beginnings.beginning(
             asked,
             subscription,
