@@ -8,10 +8,11 @@ from functools import partial
 from http import HTTPStatus
 
 from bareasgi import HttpRequest, HttpResponse
-from bareutils import bytes_writer, header
+from bareutils import bytes_writer
 
 from barestream.delivery.stream import EndReason, Stream
 from barestream.delivery.streams import Streams
+from barestream.web.body import header_value
 from barestream.web.event_stream import STREAMS, labels
 from barestream.web.follow import Following
 from barestream.web.form import Form
@@ -120,8 +121,7 @@ def ended(cursor: str) -> HttpResponse:
 
 def wants_page(request: HttpRequest) -> bool:
     """Return whether a request asks for an answer that ends, by its Accept header."""
-    accept = header.find(b"accept", request.scope["headers"]) or b""
-    accepted = accept.lower()
+    accepted = header_value(request, b"accept").lower()
     return b"application/json" in accepted and b"event-stream" not in accepted
 
 
