@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barestream.delivery.cursor import Cursor, Named, just_before
+from barestream.delivery.cursor import Cursor, Named
 from barestream.history.record import BEGIN, Place
 
 MOST_SEQ = 2**64 - 1
@@ -118,7 +118,7 @@ def test_whatever_a_client_sends_is_a_cursor_or_refused(text: str) -> None:
 
 @given(PLACES)
 def test_nothing_lies_between_a_place_and_the_one_just_before(place: Place) -> None:
-    before = just_before(place)
+    before = place.just_before
     if place == BEGIN:
         assert before == BEGIN
     elif place.seq:

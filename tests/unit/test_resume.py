@@ -2,7 +2,6 @@ import asyncio
 
 import pytest
 
-from barestream.delivery.cursor import just_before
 from barestream.delivery.feed import Feed
 from barestream.delivery.replay import Replay
 from barestream.delivery.resume import LIVE, MOST_IDS, MOST_SEARCHES, Resumption, resumption
@@ -79,7 +78,7 @@ def test_all_that_is_left_begins_just_before_it_also_where_later_updates_have_le
 
     # From the beginning of all places a client would come back as one that asks for the earliest,
     # and would not be told of what has left since.
-    before_all = just_before(Place(2000, 0))
+    before_all = Place(2000, 0).just_before
     assert asyncio.run(main()) == Resumption(before_all, "earliest", Missed(None, Place(3000, 0)))
 
 

@@ -4,10 +4,7 @@ import re
 from typing import NamedTuple, Self
 from urllib.parse import quote, unquote
 
-from barestream.history.record import BEGIN, Place
-
-# The largest sequence number of Valkey.
-_MOST_SEQ = 2**64 - 1
+from barestream.history.record import Place
 
 # The place. Behind a tilde, in a rewind, or an equals sign, after one: the event's own place. With
 # include=topic its topic, and the id of its publisher: they have only the characters that quote
@@ -102,10 +99,3 @@ def _match(text: str) -> re.Match[str]:
     if match is None:
         raise ValueError(f"not an id of the hub: {text!r}")
     return match
-
-
-def just_before(place: Place) -> Place:
-    """Return the last place before another one."""
-    if place.seq:
-        return Place(place.ms, place.seq - 1)
-    return Place(place.ms - 1, _MOST_SEQ) if place.ms else BEGIN

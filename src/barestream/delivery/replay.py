@@ -4,12 +4,11 @@ import asyncio
 import logging
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
 from barestream.delivery.catching_up import CatchingUp
-from barestream.delivery.cursor import just_before
 from barestream.delivery.stream import EndReason
 from barestream.delivery.subscriber import Subscriber
 from barestream.delivery.subscriber_state import State
@@ -195,7 +194,8 @@ class Replay:
             elif (page := self._page_after(ring, subscriber)) is not None:
                 records = page.following(place)
                 if page.floor > max(place, subscriber.told):
-                    _miss(feed, subscriber, page.floor, records)
+                    goes_on = goes_on_from(place, page.floor, records)
+                    feed.miss(subscriber, str(place), page.floor, goes_on)
                 for _ in feed.send(subscriber, records, page.upto):
                     yield _Needs.TIME
                 # Each page is a step, also one with nothing that it wants.
@@ -242,12 +242,17 @@ class Replay:
         return True
 
 
-def _miss(feed: CatchingUp, subscriber: Subscriber, floor: Place, left: list[Record]) -> None:
-    """Send a gap, from which the client goes on to what is left, also before the floor."""
-    goes_on_from = floor
+def goes_on_from(place: Place, floor: Place, left: Sequence[Record]) -> Place:
+    """Return from where a client goes on after a gap, so that it gets what is left.
+
+    Args:
+        place: Its place.
+        floor: The place up to which others have left the history.
+        left: What follows its place, oldest first; some may be before the floor.
+    """
     if left and left[0].place <= floor:
-        goes_on_from = max(subscriber.place, just_before(left[0].place))
-    feed.miss(subscriber, str(subscriber.place), floor, goes_on_from)
+        return max(place, left[0].place.just_before)
+    return floor
 
 
 def _give_back(subscriber: Subscriber) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from barestream.delivery.cursor import Cursor, just_before
+from barestream.delivery.cursor import Cursor
 from barestream.delivery.subscriber import Missed
 from barestream.delivery.subscription import Subscription
 from barestream.delivery.tail import Tail
@@ -149,7 +149,7 @@ async def _whole(tail: Tail, subscription: Subscription, last_event_id: str | No
     if page.records and page.records[0].place <= place:
         # A client that comes back from here has not asked for the earliest again, but is sent a
         # gap for what has left since.
-        place = min(page.floor, just_before(page.records[0].place))
+        place = min(page.floor, page.records[0].place.just_before)
     return Resumption(place, EARLIEST, Missed(last_event_id, max(place, page.floor)))
 
 

@@ -5,9 +5,14 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from barestream.delivery.cursor import Cursor, just_before
+from barestream.delivery.cursor import Cursor
 from barestream.delivery.named import named
-from barestream.delivery.replay import PAGE_BYTES, PAGE_MOST_EVENTS, RETRY_SECONDS
+from barestream.delivery.replay import (
+    PAGE_BYTES,
+    PAGE_MOST_EVENTS,
+    RETRY_SECONDS,
+    goes_on_from,
+)
 from barestream.delivery.rewind_choice import MOST_FETCHED, Choice, choose
 from barestream.delivery.stream import Stream
 from barestream.delivery.subscriber import Missed
@@ -116,8 +121,7 @@ class Rewinding:
             page = await self._ask(partial(self._tail.ask, read))
             if page.floor > max(place, told):
                 told = page.floor
-                left = [record.place for record in page.records[:1] if record.place <= told]
-                place = max(place, just_before(left[0])) if left else told
+                place = goes_on_from(place, told, page.records)
                 self._cursor = Cursor(place, in_rewind=True)
                 self._tell_gap(str(after), told)
             for record in page.records:

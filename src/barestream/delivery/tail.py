@@ -7,7 +7,6 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-from barestream.delivery.cursor import just_before
 from barestream.delivery.feed import Feed
 from barestream.delivery.time_slices import Slices
 from barestream.delivery.writer import MARK_BYTES
@@ -129,7 +128,7 @@ class Tail:
                     await self.broker.trim()
                     oldest = await self.broker.read(BEGIN, 1)
                     places = [record.place for record in oldest.records]
-                    self.feed.ring.drop(just_before(places[0]) if places else oldest.floor)
+                    self.feed.ring.drop(places[0].just_before if places else oldest.floor)
                     await self._refresh_ends()
                 except BrokerAwayError as error:
                     logger.warning("trimming the history failed", extra={"why": str(error)})

@@ -3,6 +3,9 @@
 import re
 from typing import NamedTuple, Self
 
+# The largest sequence number of Valkey.
+MOST_SEQ = 2**64 - 1
+
 _PLACE = re.compile(r"#([0-9]{1,15})-([0-9]{1,20})")
 
 
@@ -18,6 +21,13 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         return f"#{self.ms}-{self.seq}"
+
+    @property
+    def just_before(self) -> "Place":
+        """The last place before this one."""
+        if self.seq:
+            return Place(self.ms, self.seq - 1)
+        return Place(self.ms - 1, MOST_SEQ) if self.ms else BEGIN
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import Any
 
 from barestream.history.gap import lost
-from barestream.history.record import Known, Place, Record
+from barestream.history.record import MOST_SEQ, Known, Place, Record
 from barestream.history.topic_state import End
 from barestream.history.update import Update, topics_json
 from barestream.mercure.sse import Event
@@ -29,7 +29,6 @@ logger = logging.getLogger(__name__)
 
 # The number of the form that is written, and the highest that can be read.
 _FORM = b"1"
-_MOST_SEQ = 2**64 - 1
 
 # The fields whose size the history's script counts.
 _COUNTED = {b"topics", b"data", b"id", b"type"}
@@ -109,7 +108,7 @@ def place(stream_id: bytes) -> Place:
 def stream_id(place: Place) -> bytes:
     """Return the id of an entry at a place."""
     # A client may send a place with a number that is too large for Valkey.
-    return b"%d-%d" % (place.ms, min(place.seq, _MOST_SEQ))
+    return b"%d-%d" % (place.ms, min(place.seq, MOST_SEQ))
 
 
 def topic_bytes(topic: str) -> bytes:
