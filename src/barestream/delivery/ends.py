@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from barestream.delivery.subscription import Subscription
 from barestream.history.record import Known, Place, Record
 from barestream.history.topic_state import End
+from barestream.mercure.time_budget import UNBOUNDED, at_once
 
 
 class Ends:
@@ -53,7 +54,7 @@ class Ends:
         before. An end that the bearer may not read does not count.
         """
         wanted = subscription.topics
-        if not self._ends or wanted.everything or wanted.expressions or not wanted.exact:
+        if not self._ends or not wanted.is_exact or wanted.is_empty:
             return False
         return all(self._is_over(subscription, topic, place) for topic in wanted.exact)
 
@@ -61,5 +62,4 @@ class Ends:
         end = self._ends.get(topic)
         if end is None or end.known.place > place or end.until_ms <= self._now() * 1000:
             return False
-        readable = subscription.readable
-        return not end.known.private or any(map(readable.match, end.known.topics))
+        return at_once(subscription.may_read(end.known, UNBOUNDED))

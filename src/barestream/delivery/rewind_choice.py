@@ -65,22 +65,21 @@ class _Choosing:
         if rewind.events is not None:
             self._asked_events = min(self._asked_events, rewind.events)
         self._exact = tuple(wanted.topics.exact)
-        self._covered: set[str] = set()
-        self._has_rights = False
-        self._upto: Place | None = None
+        self._covered: frozenset[str] = frozenset()
+        self._upto = BEGIN
         self._places: dict[Place, None] = {}
         self._kept: dict[Place, Record] = {}
         self._is_cut = False
 
     async def run(self) -> Choice:
-        selectors = self._wanted.topics
-        await self._find_rights()
-        all_kept = selectors.everything or bool(selectors.expressions)
+        slices = self._tail.slices
+        self._covered = await slices.work(self._wanted.finding_covered(slices))
+        all_kept = not self._wanted.topics.is_exact
         kept_of_all: Mapping[str, Record] = {}
         # Also without topics, because the answer says up to where the history goes.
-        for topics in self._parts(self._exact) or [()]:
-            state = await self._ask(topics, all_kept=all_kept and self._upto is None)
-            if self._upto is None:
+        for number, topics in enumerate(self._parts(self._exact) or [()]):
+            state = await self._ask(topics, all_kept=all_kept and number == 0)
+            if number == 0:
                 self._upto, kept_of_all = state.upto, state.kept
             for topic in topics:
                 await self._add(topic, state.newest[topic], state.kept.get(topic))
@@ -93,19 +92,7 @@ class _Choosing:
                     # The topic has another value since its own was read.
                     newest = await self._more(topic, Rewind(events=MOST_SOUGHT))
                 await self._add(topic, newest, matched[topic])
-        upto = BEGIN if self._upto is None else self._upto
-        return Choice(upto, sorted(self._places), self._kept, self._is_cut)
-
-    async def _find_rights(self) -> None:
-        slices, readable = self._tail.slices, self._wanted.readable
-        reader = await slices.work(self._wanted.finding_reader(slices))
-        self._has_rights = reader.has_rights
-        if reader.topics is not None:
-            self._covered.update(reader.covered)
-        elif reader.has_rights:
-            for topic in self._exact:
-                if await slices.work(readable.matching_any((topic,), slices)):
-                    self._covered.add(topic)
+        return Choice(self._upto, sorted(self._places), self._kept, self._is_cut)
 
     def _parts(self, topics: Sequence[str]) -> list[Sequence[str]]:
         """Return topics in parts, so that an answer of the history has a bounded size."""
@@ -144,7 +131,7 @@ class _Choosing:
 
     async def _add(self, topic: str, newest: Newest, kept: Record | None) -> None:
         """Add what a client gets of a topic."""
-        upto = BEGIN if self._upto is None else self._upto
+        upto = self._upto
         if kept is not None and (kept.place > upto or not await self._may_read(kept)):
             kept = None
         if kept is not None:
@@ -186,7 +173,7 @@ class _Choosing:
         """
         if topic in self._covered or self._wanted.readable.everything:
             return places
-        if not self._has_rights:
+        if not self._wanted.has_rights:
             return ()
         readable = await self._filtered(places)
         if len(readable) < len(places) == self._asked_events:

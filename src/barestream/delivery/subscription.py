@@ -45,18 +45,25 @@ class Subscription:
             assert self._reader is not None  # noqa: S101 (it was set)
         return self._reader
 
-    def _find_reader(self, budget: Budget) -> Generator[None, None, Reader]:
-        readable = self.readable
-        has_rights = readable.everything or bool(readable.exact or readable.expressions)
-        if self.topics.everything or self.topics.expressions:
-            return Reader(None, has_rights=has_rights)
-        # Streams of the same topics share what is read for one of them.
-        topics = tuple(sorted(self.topics.exact))
+    @property
+    def has_rights(self) -> bool:
+        """Whether the bearer may read any private updates."""
+        return not self.readable.is_empty
+
+    def finding_covered(self, budget: Budget) -> Generator[None, None, frozenset[str]]:
+        """Find the exact topics all of whose private updates the bearer may read, in slices."""
         covered: set[str] = set()
-        for topic in topics if has_rights else ():
-            if (yield from readable.matching_any((topic,), budget)):
+        for topic in self.topics.exact if self.has_rights else ():
+            if (yield from self.readable.matching_any((topic,), budget)):
                 covered.add(topic)
-        return Reader(topics, frozenset(covered), has_rights)
+        return frozenset(covered)
+
+    def _find_reader(self, budget: Budget) -> Generator[None, None, Reader]:
+        if not self.topics.is_exact:
+            return Reader(None, has_rights=self.has_rights)
+        covered = yield from self.finding_covered(budget)
+        # Streams of the same topics share what is read for one of them.
+        return Reader(tuple(sorted(self.topics.exact)), covered, self.has_rights)
 
     def topic_of(self, record: Record) -> str | None:
         """Return the first topic of an event that the stream wants; None if it has no topics."""

@@ -101,6 +101,16 @@ class Selectors:
         found.everything = everything
         return found
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether each of them only matches itself."""
+        return not (self.everything or self.expressions)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are none."""
+        return self.is_exact and not self.exact
+
     def __iter__(self) -> Iterator[str]:
         """Yield the selectors as they were written, ``*`` first, those of one topic second."""
         if self.everything:
