@@ -7,8 +7,11 @@ from barestream.delivery.named import named
 from barestream.delivery.stream import write_to_many
 from barestream.delivery.subscriber import Subscriber
 from barestream.history.record import Place, Record
-from barestream.mercure.sse import Frame, frame
+from barestream.mercure.sse import frame
 from barestream.mercure.time_budget import Budget
+
+# The bodies of events, and the subscribers that get them; at least one.
+_Part = tuple[Sequence[bytes], Sequence[Subscriber]]
 
 
 class Broadcast:
@@ -67,43 +70,36 @@ class Broadcast:
                 yield from self._send(numbers, subscribers)
 
     def _send(self, numbers: int, subscribers: Sequence[Subscriber]) -> Iterator[None]:
+        records = [record for n, record in enumerate(self.records) if numbers >> n & 1]
+        parts: list[_Part] = [([record.body for record in records], subscribers)]
         if self._has_named:
-            records = [record for n, record in enumerate(self.records) if numbers >> n & 1]
-            yield from self._send_named(records, subscribers)
-            subscribers = [each for each in subscribers if not each.subscription.names_topics]
-            if not subscribers:
-                return
-        bodies = [record.body for n, record in enumerate(self.records) if numbers >> n & 1]
-        joined = frame(b"".join(bodies))
+            parts = yield from self._parts(records, subscribers)
         span = (self.start, self.end)
-        # What _write does, without a generator more: each step of a burst would pass through it.
-        sent = yield from write_to_many(subscribers, joined, len(bodies), span, self._budget)
-        self._count(sent, bodies, joined)
+        for bodies, members in parts:
+            joined = frame(b"".join(bodies))
+            sent = yield from write_to_many(members, joined, len(bodies), span, self._budget)
+            self.sent_events += sent * len(bodies)
+            self.sent_bytes += sent * len(joined.body)
 
-    def _send_named(
+    def _parts(
         self, records: Sequence[Record], subscribers: Sequence[Subscriber]
-    ) -> Iterator[None]:
-        """Send events to those who get topics in ids; those with the same topics share them."""
-        alike: dict[tuple[str | None, ...], list[Subscriber]] = {}
+    ) -> Generator[None, None, list[_Part]]:
+        """Divide the subscribers by the bytes that they get: those with the same ids share them."""
+        alike: dict[tuple[str | None, ...] | None, list[Subscriber]] = {}
         for subscriber in subscribers:
             subscription = subscriber.subscription
-            if subscription.names_topics:
-                alike.setdefault(tuple(map(subscription.topic_of, records)), []).append(subscriber)
+            is_named = subscription.names_topics
+            topics = tuple(map(subscription.topic_of, records)) if is_named else None
+            alike.setdefault(topics, []).append(subscriber)
             if self._budget.is_over():
                 yield
-        for members in alike.values():
-            subscription = members[0].subscription
-            yield from self._write([named(record, subscription) for record in records], members)
-
-    def _write(self, bodies: Sequence[bytes], subscribers: Sequence[Subscriber]) -> Iterator[None]:
-        joined = frame(b"".join(bodies))
-        span = (self.start, self.end)
-        sent = yield from write_to_many(subscribers, joined, len(bodies), span, self._budget)
-        self._count(sent, bodies, joined)
-
-    def _count(self, sent: int, bodies: Sequence[bytes], joined: Frame) -> None:
-        self.sent_events += sent * len(bodies)
-        self.sent_bytes += sent * len(joined.body)
+        parts: list[_Part] = []
+        for topics, members in alike.items():
+            bodies = [record.body for record in records]
+            if topics is not None:
+                bodies = [named(record, members[0].subscription) for record in records]
+            parts.append((bodies, members))
+        return parts
 
     @property
     def _is_of_one_kind(self) -> bool:
