@@ -33,6 +33,8 @@ class _Pending:
         updates: The updates.
         is_whole: Whether all or none of them are to be published; else there is one.
         arguments: The script's arguments.
+        sent_bytes: The size of the arguments.
+        topics: How many topics the updates have.
         places: The answer: the id of each update's entry.
         is_sent: Whether Valkey may have received it.
     """
@@ -40,18 +42,10 @@ class _Pending:
     updates: Sequence[Update]
     is_whole: bool
     arguments: Sequence[bytes]
+    sent_bytes: int
+    topics: int
     places: asyncio.Future[list[bytes]]
     is_sent: bool = False
-
-    @property
-    def sent_bytes(self) -> int:
-        """The size of the arguments."""
-        return sum(map(len, self.arguments))
-
-    @property
-    def topics(self) -> int:
-        """How many topics the updates have."""
-        return sum(len(update.topics) for update in self.updates)
 
 
 class Publishing:
@@ -92,9 +86,10 @@ class Publishing:
             TooMuchKeptError: See Broker.
         """
         arguments = [argument for update in updates for argument in codec.arguments(update)]
+        sent_bytes = sum(map(len, arguments))
+        topics = sum(len(update.topics) for update in updates)
         places: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
-        pending = _Pending(updates, is_whole, arguments, places)
-        sent_bytes = pending.sent_bytes
+        pending = _Pending(updates, is_whole, arguments, sent_bytes, topics, places)
         if self._pending_bytes + sent_bytes > PENDING_MOST_BYTES:
             raise BrokerAwayError(
                 "too many updates wait to be published",
@@ -168,20 +163,19 @@ class Publishing:
         batch_bytes = topics = 0
         while self._pending and len(batch) < BATCH_MOST_UPDATES:
             pending = self._pending[0]
-            sent_bytes = pending.sent_bytes
             is_beyond = (
-                batch_bytes + sent_bytes > BATCH_MOST_BYTES
+                batch_bytes + pending.sent_bytes > BATCH_MOST_BYTES
                 or topics + pending.topics > BATCH_MOST_TOPICS
             )
             if batch and (is_beyond or batch[0].is_whole or pending.is_whole):
                 break
             self._pending.popleft()
-            self._pending_bytes -= sent_bytes
+            self._pending_bytes -= pending.sent_bytes
             # A publish that was cancelled, or has ended with an error, is not sent.
             if not pending.places.done():
                 pending.is_sent = True
                 batch.append(pending)
-                batch_bytes += sent_bytes
+                batch_bytes += pending.sent_bytes
                 topics += pending.topics
 
     def _put_back(self, batch: Sequence[_Pending]) -> None:
