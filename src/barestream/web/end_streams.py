@@ -8,6 +8,7 @@ from bareasgi import HttpRequest, HttpResponse
 from bareutils import header
 
 from barestream.delivery.streams import Streams
+from barestream.web.answers import no_content
 from barestream.web.refusals import problem
 
 # The path of the request; nginx answers 404 to clients that ask for it.
@@ -54,4 +55,4 @@ class EndStreams:
             await self._streams.end_streams(END_SECONDS, AWAY_MS, self._sleep)
         if self._streams.draining:
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "This worker is draining.")
-        return HttpResponse(HTTPStatus.NO_CONTENT, [(b"cache-control", b"no-store")])
+        return no_content()

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
-from http import HTTPStatus
 from typing import Any, cast
 
 from bareasgi import HttpRequest, HttpResponse
@@ -18,6 +17,7 @@ from barestream.delivery.streams import StreamLimits, Streams
 from barestream.delivery.time_slices import Slices
 from barestream.mercure.sse import Event, encode, frame
 from barestream.telemetry.metrics import Metrics
+from barestream.web.answers import no_content
 from barestream.web.buffered_writer import BufferedWriter
 from barestream.web.cursor import last_event_ids
 from barestream.web.refusals import Refused
@@ -65,7 +65,7 @@ def event_stream(
             "and return its response there"
         )
     if ends and END.id in _last_event_ids(request):
-        return HttpResponse(HTTPStatus.NO_CONTENT, [(b"cache-control", b"no-store")])
+        return no_content()
     # The generator begins after the response has, and may read the request's headers then.
     source = partial(_pumped, events, END if ends else None)
     return StreamResponse.opened(request, source, keeps_headers=True)

@@ -8,10 +8,10 @@ from http import HTTPStatus
 from ipaddress import ip_address
 
 from bareasgi import HttpRequest, HttpResponse
-from bareutils import bytes_writer
 
 from barestream.telemetry.metrics import CONTENT_TYPE, Metrics
 from barestream.telemetry.metrics_folder import BusyFolderError
+from barestream.web.answers import whole
 from barestream.web.refusals import problem
 
 # Adding up the counts of a worker that has ended takes milliseconds. If it still goes on after all
@@ -42,15 +42,7 @@ class Scrape:
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "The counts of a worker that ended are being added up; try again.",
             )
-        return HttpResponse(
-            200,
-            [
-                (b"content-type", CONTENT_TYPE),
-                (b"content-length", b"%d" % len(text)),
-                (b"cache-control", b"no-store"),
-            ],
-            bytes_writer(text),
-        )
+        return whole(CONTENT_TYPE, text)
 
     async def _text(self) -> bytes | None:
         for _ in range(_TRIES):

@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from bareasgi import HttpRequest, HttpResponse
-from bareutils import bytes_writer
 
 from barestream.delivery.time_slices import Slices
 from barestream.history.broker import BrokerAwayError, TooMuchKeptError, TopicEndedError
@@ -18,6 +17,7 @@ from barestream.history.update import Update
 from barestream.mercure.bearer import Bearer
 from barestream.mercure.patterns import TooManyPatternsError
 from barestream.telemetry.metrics import Metrics
+from barestream.web.answers import whole
 from barestream.web.authorization import Authorization
 from barestream.web.body import FORM_TYPE, JSON_TYPE, body_type, not_of_type, read_whole
 from barestream.web.form import fields
@@ -106,15 +106,7 @@ class Publish:
         except Refused as refused:
             return self._refuse(refused)
         self._metrics.published.inc(len(ids))
-        return HttpResponse(
-            HTTPStatus.OK,
-            [
-                (b"content-type", content_type),
-                (b"content-length", b"%d" % len(body)),
-                (b"cache-control", b"no-store"),
-            ],
-            bytes_writer(body),
-        )
+        return whole(content_type, body)
 
     def _refuse(self, refused: Refused) -> HttpResponse:
         self._metrics.refused.labels(refused.status.value).inc()

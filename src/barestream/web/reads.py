@@ -8,11 +8,11 @@ from functools import partial
 from http import HTTPStatus
 
 from bareasgi import HttpRequest, HttpResponse
-from bareutils import bytes_writer
 
 from barestream.delivery.stream import EndReason, Stream
 from barestream.delivery.streams import Streams
-from barestream.web.body import header_value
+from barestream.web.answers import whole
+from barestream.web.body import JSON_TYPE, header_value
 from barestream.web.event_stream import STREAMS, labels
 from barestream.web.follow import Following
 from barestream.web.form import Form
@@ -151,13 +151,7 @@ def _answer(writer: PageWriter, *, is_over: bool) -> HttpResponse:
 
 
 def _json(content: dict[str, object]) -> HttpResponse:
-    body = json.dumps(content).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"no-store"),
-    ]
-    return HttpResponse(HTTPStatus.OK, headers, bytes_writer(body))
+    return whole(JSON_TYPE, json.dumps(content).encode())
 
 
 def _number(form: Form, name: str, least: int, most: int) -> int | None:

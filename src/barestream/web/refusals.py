@@ -4,26 +4,17 @@ from collections.abc import Iterable
 from http import HTTPStatus
 
 from bareasgi import HttpResponse
-from bareutils import bytes_writer
 
 from barestream.asgi.problem import CONTENT_TYPE, content
+from barestream.web.answers import whole
 
 
 def problem(
     status: HTTPStatus, detail: str, headers: Iterable[tuple[bytes, bytes]] = ()
 ) -> HttpResponse:
     """Return a response that says what is wrong."""
-    body = content(status, detail)
-    return HttpResponse(
-        status,
-        [
-            (b"content-type", CONTENT_TYPE),
-            (b"content-length", b"%d" % len(body)),
-            (b"cache-control", b"no-store"),
-            *headers,
-        ],
-        bytes_writer(body),
-    )
+    all_headers = [(b"cache-control", b"no-store"), *headers]
+    return whole(CONTENT_TYPE, content(status, detail), status=status, headers=all_headers)
 
 
 class Refused(Exception):  # noqa: N818 (an answer, not a fault of this program)

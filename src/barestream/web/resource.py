@@ -9,11 +9,11 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from bareasgi import HttpRequest, HttpResponse
-from bareutils import bytes_writer
 
 from barestream.mercure.access_tokens import DETAIL_TYPE
 from barestream.mercure.matchers import MATCHER_TYPES
 from barestream.mercure.topics import PATH
+from barestream.web.answers import whole
 from barestream.web.origins import own_origin
 from barestream.web.refusals import problem
 
@@ -102,12 +102,4 @@ class ResourceMetadata:
                 f"The hub has no resource identifier here: {self._resource.why_none(request)}",
             )
         body = json.dumps({"resource": identifier, **self._metadata}).encode()
-        return HttpResponse(
-            HTTPStatus.OK,
-            [
-                (b"content-type", b"application/json"),
-                (b"content-length", b"%d" % len(body)),
-                (b"cache-control", _CACHING),
-            ],
-            bytes_writer(body),
-        )
+        return whole(b"application/json", body, headers=[(b"cache-control", _CACHING)])

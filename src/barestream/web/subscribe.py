@@ -6,7 +6,6 @@ Sources: https://mercure.rocks/spec#subscription; for 0.x the tag v0.24.2 of dun
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from http import HTTPStatus
 
 from bareasgi import HttpRequest, HttpResponse
 
@@ -20,6 +19,7 @@ from barestream.delivery.tail import Tail
 from barestream.history.broker import BrokerAwayError
 from barestream.mercure.patterns import TooManyPatternsError
 from barestream.mercure.version import Version
+from barestream.web.answers import no_content
 from barestream.web.authorization import Authorization
 from barestream.web.beginnings import Beginnings
 from barestream.web.cursor import is_moved_on
@@ -109,7 +109,7 @@ class Subscribe:
         if plan is None and self._is_over(start, subscription):
             if bounds is not None:
                 return ended(str(start.place or feed.ring.last))
-            return HttpResponse(HTTPStatus.NO_CONTENT, [(b"cache-control", b"no-store")])
+            return no_content()
         if bounds is not None:
             return await read(request, following, bounds)
         return follow(request, following, id_header)
