@@ -32,17 +32,10 @@ class Feed(CatchingUp):
     meanwhile go with the next one, so a single event waits for no timer.
 
     Args:
-        ring: The newest events.
-        metrics: Where deliveries are counted.
-        now: The wall clock, in seconds since 1970-01-01 UTC.
-        count: Returns how many events lie after one place up to another, also for events that the
-            ring no longer holds; None if the source cannot count them.
-        replay: Takes over a subscriber that is far behind; without it, it is sent all at once.
+        ring, metrics, now, count, replay: See CatchingUp.
 
     Attributes:
-        sent: The place up to which every live subscriber has been sent the events.
         pending_bytes: The size of the events that no broadcast has begun to send.
-        budget: The slices in which the feed does its work; unbounded by default.
         leaps: How often it continued with another history.
         on_append: Called when there is something to send.
         lag: Measures how long events took; the source's reader sets it.

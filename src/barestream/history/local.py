@@ -258,8 +258,7 @@ class LocalBroker:
                     raise TopicEndedError(topic)
             if update.end_seconds is not None:
                 ended.add(update.topics[0])
-            if update.keep_seconds is not None:
-                room.take(update)
+            room.take(update)
             last = _next_place(last, now_ms)
             record = update.at(last, repeats=bool(before))
             new.append((update, Entry(record, update.size_bytes, digest)))

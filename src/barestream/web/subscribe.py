@@ -79,10 +79,9 @@ class Subscribe:
         asked = await StreamRequest.read(request)
         version = self._version(asked)
         bearer = await self._authorization.subscriber(request, version)
-        is_page = wants_page(request)
-        bounds = ReadBounds(query(request)) if is_page else None
+        bounds = ReadBounds(query(request)) if wants_page(request) else None
         subscription = await self._beginnings.subscription(
-            asked, bearer.subscribe, names_topics=is_page
+            asked, bearer.subscribe, names_topics=bounds is not None
         )
         feed = self._tail.feed
         if not self._tail.filled:

@@ -88,8 +88,8 @@ class Pages:
             is_end = answer.is_all or fitting < len(rows) or codec.place(rows[-1][0]) <= floor
             if is_end:
                 last = found[0].place if found else floor
-                kept = [record for record in reversed(found) if record.place > floor]
-                return Page(floor, kept, upto=max(floor, last))
+                left = [record for record in reversed(found) if record.place > floor]
+                return Page(floor, left, upto=max(floor, last))
             before = b"(" + rows[-1][0]
 
     async def read(

@@ -16,12 +16,16 @@ function fn.now_us()
   return memo.time[1] * 1000000 + memo.time[2]
 end
 
+function fn.forget_states()
+  redis.call('UNLINK', keys.ends, keys.ends_due, keys.kept, keys.kept_due, keys.kept_changes)
+end
+
 function fn.begin()
   local floor = redis.call('HGET', keys.state, 'floor')
   if floor and redis.call('EXISTS', keys.log) == 1 then return floor end
   redis.call('DEL', keys.log, keys.ids, keys.state, keys.repeats)
   -- The lanes of an earlier index are found by its floors, and go in several steps (catch_up.lua).
-  redis.call('UNLINK', keys.ends, keys.ends_due, keys.kept, keys.kept_due, keys.kept_changes)
+  fn.forget_states()
   local ms = math.floor(fn.now_ms())
   floor = string.format('%.0f-%d', ms, memo.time[2] % 1000 * 1000)
   redis.call('XADD', keys.log, floor, 'begin', '')

@@ -13,9 +13,7 @@ end
 
 -- Adds some entries to the index, and returns whether it has all.
 function fn.catch_up()
-  if log.is_new then
-    redis.call('UNLINK', keys.ends, keys.ends_due, keys.kept, keys.kept_due, keys.kept_changes)
-  end
+  if log.is_new then fn.forget_states() end
   if not index.is_cleared then
     if not fn.clear() then return false end
     index.is_cleared = true
