@@ -52,6 +52,21 @@ def firefox() -> Iterator[Firefox]:
         yield browser
 
 
+@pytest.fixture(params=["Chromium", "Firefox"])
+def evaluate(request: pytest.FixtureRequest, hub: Service) -> Iterator[Callable[[str], Any]]:
+    """Return a function that evaluates an expression in a page of the module's hub."""
+    if request.param == "Firefox":
+        firefox: Firefox = request.getfixturevalue("firefox")
+        firefox.navigate(f"{hub.url}/test")
+        yield firefox.evaluate
+    else:
+        chromium: Browser = request.getfixturevalue("chromium")
+        page = chromium.new_page()
+        page.goto(f"{hub.url}/test")
+        yield page.evaluate
+        page.close()
+
+
 @pytest.fixture
 def open_tab(chromium: Browser) -> Iterator[Callable[..., ChromiumTab]]:
     """Return a function that opens the page of a service in Chromium.

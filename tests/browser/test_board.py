@@ -9,9 +9,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
-from playwright.sync_api import Browser
 
-from support.clients.firefox import Firefox
 from support.clients.publisher import KEY, PATH, token
 from support.servers.service import Service, wait_for
 from support.servers.valkey_server import ValkeyServer
@@ -55,21 +53,6 @@ def hub() -> Iterator[Service]:
         ) as running,
     ):
         yield running
-
-
-@pytest.fixture(params=["Chromium", "Firefox"])
-def evaluate(request: pytest.FixtureRequest, hub: Service) -> Iterator[Evaluate]:
-    """Return a function that evaluates an expression in a page of the service."""
-    if request.param == "Firefox":
-        firefox: Firefox = request.getfixturevalue("firefox")
-        firefox.navigate(f"{hub.url}/test")
-        yield firefox.evaluate
-    else:
-        chromium: Browser = request.getfixturevalue("chromium")
-        page = chromium.new_page()
-        page.goto(f"{hub.url}/test")
-        yield page.evaluate
-        page.close()
 
 
 def publish(hub: Service, rows: dict[str, str]) -> None:

@@ -9,9 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser
 
-from support.clients.firefox import Firefox
 from support.clients.publisher import ISSUER, KEY, RESOURCE, access_token, token
 from support.servers.service import Service, wait_for
 
@@ -54,21 +52,6 @@ def hub() -> Iterator[Service]:
     """Return a service that speaks both versions, with one key."""
     with Service(token_key=KEY, workers=1, issuer=ISSUER, resource_identifier=RESOURCE) as running:
         yield running
-
-
-@pytest.fixture(params=["Chromium", "Firefox"])
-def evaluate(request: pytest.FixtureRequest, hub: Service) -> Iterator[Evaluate]:
-    """Return a function that evaluates an expression in a page of the service."""
-    if request.param == "Firefox":
-        firefox: Firefox = request.getfixturevalue("firefox")
-        firefox.navigate(f"{hub.url}/test")
-        yield firefox.evaluate
-    else:
-        chromium: Browser = request.getfixturevalue("chromium")
-        page = chromium.new_page()
-        page.goto(f"{hub.url}/test")
-        yield page.evaluate
-        page.close()
 
 
 def bearer_of(version: str) -> str:

@@ -10,6 +10,7 @@ from barestream.delivery import rewind_choice
 from barestream.history.broker import Broker, TooMuchKeptError, TopicEndedError
 from barestream.history.update import Update
 from barestream.mercure.sse import Event
+from random_courses import SetClock
 from state_events import events_of
 from state_history import StateHistory
 from state_hub import Connection, Pace, Worker
@@ -32,20 +33,7 @@ from state_steps import (
 )
 from topic_updates import ALL_EVENTS, wait_past
 
-# 2026-11-22T16:40:00Z
-THEN_MS = 1795365600_000
-
 WORKERS = 2
-
-
-class SetClock:
-    """A clock that a course sets; in seconds."""
-
-    def __init__(self) -> None:
-        self.ms = THEN_MS
-
-    def __call__(self) -> float:
-        return self.ms / 1000
 
 
 class Client:

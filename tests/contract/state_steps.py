@@ -5,6 +5,7 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 
 from barestream.history.update import Update
+from random_courses import BOUNDS
 from topic_updates import FOREVER, update
 
 EXACT = ("a", "b", "r/1", "r/2")
@@ -184,20 +185,6 @@ TURNS = st.sampled_from([0, 0, 1, 2, 5, IDLE])
 # Lists of a free size would mostly be short.
 COURSES = st.integers(1, 50).flatmap(
     lambda size: st.lists(st.tuples(STEPS, TURNS), min_size=size, max_size=size)
-)
-
-# Two updates with two topics each are within each of these bounds, so that no publish removes what
-# it added.
-BOUNDS = st.fixed_dictionaries(
-    {
-        "events": st.sampled_from([4, 8, 1000, 1000]),
-        "seconds": st.sampled_from([4, 3600]),
-        "topic_events": st.sampled_from([2, 2, 3, 1000]),
-        "topic_seconds": st.just(0),
-        "topics": st.sampled_from([4, 5, 6, 1000]),
-        "kept_values": st.sampled_from([1, 3, 1000, 1000]),
-        "kept_bytes": st.sampled_from([40, 10**6, 10**6]),
-    }
 )
 
 

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from barestream.delivery import catching_up, feed, replay, resume, rewind_choice, rewinding, tail
 from barestream.history.broker import Broker, HistoryBounds
 from barestream.history.record import BEGIN
-from state_course import Course, SetClock
+from random_courses import SetClock
+from state_course import Course
 from state_history import StateHistory
 from state_steps import PLANS, Plan
 

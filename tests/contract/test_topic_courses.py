@@ -22,6 +22,7 @@ from barestream.history.broker import (
 from barestream.history.record import BEGIN, Known
 from barestream.history.topic_state import Reader, Rewind
 from barestream.history.update import Update
+from random_courses import BOUNDS, SetClock
 from topic_model import TopicModel
 from topic_updates import (
     ALL_EVENTS,
@@ -40,9 +41,6 @@ EXAMPLES = int(os.environ.get("TOPIC_EXAMPLES", "50"))
 SEED = int(os.environ.get("TOPIC_SEED", "16"))
 
 TOPICS = "abcd"
-
-# 2026-11-22T16:40:00Z
-THEN_MS = 1795365600_000
 
 
 class Publish(NamedTuple):
@@ -116,30 +114,6 @@ STEPS = st.sampled_from(
 
 # Lists of a free size would mostly be short.
 COURSES = st.integers(1, 60).flatmap(lambda size: st.lists(STEPS, min_size=size, max_size=size))
-
-# Two updates with two topics each are within each of these bounds, so that no publish removes what
-# it added.
-BOUNDS = st.fixed_dictionaries(
-    {
-        "events": st.sampled_from([4, 8, 1000, 1000]),
-        "seconds": st.sampled_from([4, 3600]),
-        "topic_events": st.sampled_from([2, 2, 3, 1000]),
-        "topic_seconds": st.just(0),
-        "topics": st.sampled_from([4, 5, 6, 1000]),
-        "kept_values": st.sampled_from([1, 3, 1000, 1000]),
-        "kept_bytes": st.sampled_from([40, 10**6, 10**6]),
-    }
-)
-
-
-class SetClock:
-    """A clock that a course sets; in seconds."""
-
-    def __init__(self) -> None:
-        self.ms = THEN_MS
-
-    def __call__(self) -> float:
-        return self.ms / 1000
 
 
 class Course:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -90,39 +90,39 @@ def test_a_heartbeat_says_that_the_rewind_is_not_over_until_it_is() -> None:
     played(scenario)
 
 
-def test_a_client_whose_worker_took_up_another_history_meanwhile_is_sent_a_gap() -> None:
-    async def scenario() -> None:
+def sent_while_it_reads_slowly(meanwhile: Callable[[World], Awaitable[None]]) -> list[str]:
+    """Return what a slow client of two updates is sent where something happens in its rewind."""
+
+    async def scenario() -> list[str]:
         world = World()
         await world.publish_all("a1", "a2")
         async with followed(world, world.plan("a")) as (_, writer):
             writer.take_bytes = 0
             await settle()
-            for _ in world.feed.leap(Place(500, 0), []):
-                pass
+            await meanwhile(world)
             while writer.pending_bytes:
                 writer.drain()
                 await settle()
-        assert [data for data, _ in events(writer)] == ["a1", "a2", "gap #3000-0 #500-0"]
+        return [data for data, _ in events(writer)]
 
-    played(scenario)
+    return played(scenario)
+
+
+def test_a_client_whose_worker_took_up_another_history_meanwhile_is_sent_a_gap() -> None:
+    async def leap(world: World) -> None:
+        for _ in world.feed.leap(Place(500, 0), []):
+            pass
+
+    assert sent_while_it_reads_slowly(leap) == ["a1", "a2", "gap #3000-0 #500-0"]
 
 
 def test_a_client_whose_worker_fell_behind_its_history_meanwhile_misses_nothing() -> None:
-    async def scenario() -> None:
-        world = World()
-        await world.publish_all("a1", "a2")
-        async with followed(world, world.plan("a")) as (_, writer):
-            writer.take_bytes = 0
-            await settle()
-            for _ in world.feed.restart(world.feed.ring.last):
-                pass
-            await world.publish("a3")
-            while writer.pending_bytes:
-                writer.drain()
-                await settle()
-        assert [data for data, _ in events(writer)] == ["a1", "a2", "a3"]
+    async def restart(world: World) -> None:
+        for _ in world.feed.restart(world.feed.ring.last):
+            pass
+        await world.publish("a3")
 
-    played(scenario)
+    assert sent_while_it_reads_slowly(restart) == ["a1", "a2", "a3"]
 
 
 @pytest.mark.parametrize("rewind", [Rewind(kept=True), Rewind(events=5)])
