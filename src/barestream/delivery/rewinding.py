@@ -124,11 +124,13 @@ class Rewinding:
                 place = goes_on_from(place, told, page.records)
                 self._cursor = Cursor(place, in_rewind=True)
                 self._tell_gap(str(after), told)
-            for record in page.records:
-                if record.place <= upto and await self._covers(old, record):
-                    self._cursor = Cursor(record.place, in_rewind=True)
-                    self._caught_up.add(record.place)
-                    await self._send([record], self._cursor)
+            wanted = [
+                record
+                for record in page.records
+                if record.place <= upto and await self._covers(old, record)
+            ]
+            self._caught_up.update(record.place for record in wanted)
+            await self._send((each, Cursor(each.place, in_rewind=True)) for each in wanted)
             if page.upto <= after:
                 break
             place = min(page.upto, upto)
@@ -148,14 +150,13 @@ class Rewinding:
             held += records
             # The last one is sent with another cursor.
             if len(held) > 1:
-                await self._send(held[:-1], self._cursor)
+                await self._send((each, self._cursor) for each in held[:-1])
                 held = held[-1:]
         if gone:
             self._tell_gap(None, choice.upto)
         # With the last event the rewind is over.
         self._cursor = Cursor(choice.upto)
-        if held:
-            await self._send(held, self._cursor)
+        await self._send((each, self._cursor) for each in held)
 
     async def _fetch(self, choice: Choice, places: Sequence[Place]) -> list[Record]:
         """Return the updates at some places, as far as they are still there."""
@@ -172,11 +173,11 @@ class Rewinding:
         slices = self._tail.slices
         return await slices.work(subscription.covers(record, slices))
 
-    async def _send(self, records: Iterable[Record], cursor: Cursor) -> None:
-        """Send updates with this cursor, in writes of at most MARK_BYTES."""
+    async def _send(self, updates: Iterable[tuple[Record, Cursor]]) -> None:
+        """Send updates, each with where the stream stands then, in writes of at most MARK_BYTES."""
         bodies: list[bytes] = []
         size_bytes = 0
-        for record in records:
+        for record, cursor in updates:
             body = named(record, self._plan.whole, cursor)
             if self._stream.ready is not None:
                 self._stream.ready.saw(record)
@@ -185,7 +186,9 @@ class Rewinding:
                 bodies, size_bytes = [], 0
             bodies.append(body)
             size_bytes += len(body)
-        await self._write(bodies)
+            self._cursor = cursor
+        if bodies:
+            await self._write(bodies)
 
     async def _write(self, bodies: Sequence[bytes]) -> None:
         joined = frame(b"".join(bodies))
