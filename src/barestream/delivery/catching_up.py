@@ -211,7 +211,8 @@ class CatchingUp:
         if stream.ready is not None:
             stream.write(stream.ready.frame(subscriber.place), events=1)
             stream.ready = None
-        self._end_if_over(subscriber, subscriber.place)
+        if self.ends:
+            self._end_if_over(subscriber, subscriber.place)
 
     def _end_if_over(self, subscriber: Subscriber, place: Place) -> None:
         """End its stream if all of its topics have ended, and it has been sent their ends.

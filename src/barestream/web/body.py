@@ -5,6 +5,7 @@ from http import HTTPStatus
 from bareasgi import HttpRequest
 
 from barestream.web.refusals import Refused, too_large
+from barestream.web.request_headers import header_value
 
 FORM_TYPE = b"application/x-www-form-urlencoded"
 JSON_TYPE = b"application/json"
@@ -37,16 +38,6 @@ def not_of_type(*types: bytes) -> Refused:
     """Return the refusal of a body that has none of these types."""
     expected = " or ".join(each.decode() for each in types)
     return Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Expected the Content-Type {expected}.")
-
-
-def header_value(request: HttpRequest, name: bytes) -> bytes:
-    """Return the value of a request's header, by its name in lower case; empty without one."""
-    # What bareutils.header.find does, in a third of its time: each publish reads three.
-    for each, value in request.scope["headers"]:
-        if each == name:
-            found: bytes = value
-            return found
-    return b""
 
 
 def _larger_than(most_bytes: int) -> Refused:

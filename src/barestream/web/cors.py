@@ -8,7 +8,8 @@ from collections.abc import Collection
 from http import HTTPStatus
 
 from bareasgi import HttpRequest, HttpRequestCallback, HttpResponse
-from bareutils import header
+
+from barestream.web.request_headers import header_value
 
 ANY_ORIGIN = "*"
 
@@ -51,7 +52,7 @@ class Cors:
         Every header that it names is allowed: tracing tools and frameworks add headers of their
         own to each request, and the hub ignores those that it does not know.
         """
-        asked = header.find(b"access-control-request-headers", request.scope["headers"]) or b""
+        asked = header_value(request, b"access-control-request-headers")
         names = [name for part in asked.split(b",") if _NAME.fullmatch(name := part.strip())]
         allowed = dict.fromkeys([*_HEADERS, *names])
         return HttpResponse(
@@ -69,7 +70,7 @@ class Cors:
         if ANY_ORIGIN in self._origins:
             return [(b"access-control-allow-origin", b"*"), expose]
         vary = (b"vary", b"origin")
-        origin = header.find(b"origin", request.scope["headers"])
+        origin = header_value(request, b"origin")
         if not origin or origin.decode("latin-1") not in self._origins:
             return [vary]
         return [

@@ -1,10 +1,10 @@
 """The last event id of a request, under each name that clients use for it."""
 
 from bareasgi import HttpRequest
-from bareutils import header
 
 from barestream.delivery.resume import NO_IDS
 from barestream.web.form import Form, query
+from barestream.web.request_headers import header_value
 
 # The names in the query are those of Mercure's versions, that of event-source-polyfill
 # (lastEventId), and that of the header, for pages that cannot send headers.
@@ -20,7 +20,7 @@ def is_moved_on(request: HttpRequest) -> bool:
     event-source-polyfill.
     """
     form = query(request)
-    sent = header.find(_HEADER, request.scope["headers"])
+    sent = header_value(request, _HEADER)
     later = [sent.decode(errors="replace")] if sent else form.get(_POLYFILL, [])
     own = {event_id for name in _OWN for event_id in form.get(name, ())}
     return any(event_id not in own for event_id in later if event_id and event_id not in NO_IDS)
@@ -37,7 +37,7 @@ def last_event_ids(request: HttpRequest) -> list[str]:
     Raises:
         Refused: The query is not a valid form.
     """
-    sent = header.find(_HEADER, request.scope["headers"])
+    sent = header_value(request, _HEADER)
     if sent:
         return [sent.decode(errors="replace")]
     return ids_of(query(request))

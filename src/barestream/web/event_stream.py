@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, cast
 
 from bareasgi import HttpRequest, HttpResponse
-from bareutils import header
 
 from barestream.asgi.contract import EXTENSION, ON_DRAIN, OpenResponse
 from barestream.delivery.stream import EndReason, Stream
@@ -21,6 +20,7 @@ from barestream.web.answers import no_content
 from barestream.web.buffered_writer import BufferedWriter
 from barestream.web.cursor import last_event_ids
 from barestream.web.refusals import Refused
+from barestream.web.request_headers import header_value
 
 logger = logging.getLogger(__name__)
 
@@ -193,11 +193,11 @@ def turned_away(reason: EndReason) -> list[tuple[bytes, bytes]]:
 
 def labels(request: HttpRequest) -> dict[str, str]:
     """Return the fields of a stream's log line that describe its request."""
-    request_id = header.find(b"x-request-id", request.scope["headers"])
+    request_id = header_value(request, b"x-request-id")
     client = request.scope.get("client")
     return {
         "route": request.scope["path"],
-        "request_id": request_id.decode("latin-1") if request_id else "",
+        "request_id": request_id.decode("latin-1"),
         "client": client[0] if client else "",
     }
 

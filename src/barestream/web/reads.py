@@ -12,13 +12,14 @@ from bareasgi import HttpRequest, HttpResponse
 from barestream.delivery.stream import EndReason, Stream
 from barestream.delivery.streams import Streams
 from barestream.web.answers import whole
-from barestream.web.body import JSON_TYPE, header_value
+from barestream.web.body import JSON_TYPE
 from barestream.web.event_stream import STREAMS, labels
 from barestream.web.follow import Following
 from barestream.web.form import Form
 from barestream.web.leaving import noticing
 from barestream.web.page_writer import PageWriter
 from barestream.web.refusals import Refused, bad_request
+from barestream.web.request_headers import header_value
 
 # Long enough for a client that asks again at once to cost little, and below the time after which
 # proxies end a silent request (60 s by default).
