@@ -33,7 +33,7 @@ PURE = {
     ],
     "barestream.history": [
         *("entry", "gap", "kept_values", "lane_index", "local_log", "own_ids", "record", "ring"),
-        *("sorted_list", "topic_ends", "topic_state", "update"),
+        *("producers", "sorted_list", "topic_ends", "topic_state", "update"),
     ],
     "barestream.delivery": [
         *("broadcast", "catching_up", "cursor", "ends", "feed", "heartbeat", "index", "named"),

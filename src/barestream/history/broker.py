@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from barestream.history.producers import Batch, Claim, Position, Run, Swept
 from barestream.history.record import BEGIN, Known, Place, Record
 from barestream.history.topic_state import End, Reader, Rewind, Rewound
 from barestream.history.update import Update
@@ -52,15 +53,26 @@ class TopicEndedError(Exception):
 
     Args:
         topic: The topic.
+        at: The number of the update, from 0, among those that were published together.
     """
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, topic: str, at: int = 0) -> None:
         super().__init__(f"the topic has ended: {topic!r}")
         self.topic = topic
+        self.at = at
 
 
 class TooMuchKeptError(Exception):
-    """There is no room for another kept value; nothing was accepted."""
+    """There is no room for another kept value; nothing was accepted.
+
+    Args:
+        why: The reason.
+        at: The number of the update, from 0, among those that were published together.
+    """
+
+    def __init__(self, why: str, at: int = 0) -> None:
+        super().__init__(why)
+        self.at = at
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +195,54 @@ class Broker(Protocol):
         Each is treated as publish treats it. An update may follow the end of its topic only if it
         is a retry.
         """
+
+    async def publish_batch(self, batch: Batch) -> Position:
+        """Keep a producer's updates, or none of them, and return how far it has come then.
+
+        Those that it has published before are left out, also if the topic has ended meanwhile. The
+        others are treated as publish_all treats them. The position and the lease change in the
+        same step.
+
+        Raises:
+            StaleEpochError: The producer has a later epoch.
+            NewEpochError: The epoch is new, and the first number is not 0.
+            SequenceGapError: Updates before these are missing.
+            UnknownRunError: The batch is a run's, and there is no such run, or its key has another.
+            TooManyProducersError: There is no room for another position.
+            TopicEndedError: See publish; ``at`` counts all updates of the batch.
+            TooMuchKeptError: See publish; ``at`` counts all updates of the batch.
+        """
+
+    async def position(self, topic: str, producer_id: str) -> Position | None:
+        """Return how far a producer has come with a topic; None if that is not known."""
+
+    async def end_overdue(self, upto_ms: int, steady_ms: int) -> Swept:
+        """End the topics whose producers did not come back in time, and forget old positions.
+
+        Each gets its last update, and its run the status "interrupted", in one step. A lease that
+        began in the future, because the clock was set back, begins again.
+
+        Args:
+            upto_ms: Leases that end after this time stay, in milliseconds of the history's clock.
+                The caller knows that so much time has passed; the clock may have jumped.
+            steady_ms: Longer leases stay: for how long producers have been able to reach the
+                history without a break, as far as the caller knows.
+        """
+
+    async def claim(self, claim: Claim) -> tuple[Run, bool]:
+        """Start a run unless its key has one that is running.
+
+        Its producer has the run's id, its fence as the epoch, and the lease.
+
+        Returns:
+            The run that is running, and whether this call has started it.
+
+        Raises:
+            TooManyProducersError: There is no room for another run.
+        """
+
+    async def run(self, run_key: str) -> Run | None:
+        """Return the newest run of a key; None if there is none, or its time is over."""
 
     async def newest(self, most_events: int, most_bytes: int) -> Page:
         """Return the newest updates of the history, up to one of the bounds.

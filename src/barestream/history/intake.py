@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from barestream.history.broker import Broker, BrokerAwayError
+from barestream.history.producers import Batch, Position
 from barestream.history.update import Update
 from barestream.telemetry.metrics import Metrics
 
@@ -70,6 +71,16 @@ class Intake:
             raise
         self._succeed()
         return ids
+
+    async def publish_batch(self, batch: Batch) -> Position:
+        """Give the broker a producer's updates (see Broker)."""
+        try:
+            position = await self._broker.publish_batch(batch)
+        except BrokerAwayError as error:
+            self._count_untaken(error)
+            raise
+        self._succeed()
+        return position
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Probe the history until cancelled, and log when it accepts updates again."""

@@ -18,6 +18,7 @@ from barestream.history.entry import Entry
 from barestream.history.kept_values import KeptValues
 from barestream.history.lane_index import Lane
 from barestream.history.local_log import LocalLog
+from barestream.history.producers import Batch, Claim, Position, Run, Swept
 from barestream.history.record import BEGIN, Known, Place, Record
 from barestream.history.topic_ends import TopicEnds
 from barestream.history.topic_state import End, Newest, Reader, Rewind, Rewound
@@ -87,6 +88,26 @@ class LocalBroker:
             while (topic := self._ends.next_beyond()) is not None:
                 await _in_slices(self._forgotten(topic))
         return answers
+
+    async def publish_batch(self, batch: Batch) -> Position:
+        """Keep a producer's updates, or none of them (see Broker)."""
+        raise NotImplementedError
+
+    async def position(self, topic: str, producer_id: str) -> Position | None:
+        """Return how far a producer has come with a topic (see Broker)."""
+        raise NotImplementedError
+
+    async def end_overdue(self, upto_ms: int, steady_ms: int) -> Swept:
+        """End the topics whose producers did not come back in time (see Broker)."""
+        raise NotImplementedError
+
+    async def claim(self, claim: Claim) -> tuple[Run, bool]:
+        """Start a run unless its key has one that is running (see Broker)."""
+        raise NotImplementedError
+
+    async def run(self, run_key: str) -> Run | None:
+        """Return the newest run of a key (see Broker)."""
+        raise NotImplementedError
 
     async def newest(self, most_events: int, most_bytes: int) -> Page:
         """Return the newest updates (see Broker)."""

@@ -63,6 +63,7 @@ from barestream.history.broker import (
     Misfit,
     Page,
 )
+from barestream.history.producers import Batch, Claim, Position, Run, Swept
 from barestream.history.record import BEGIN, Known, Place, Record
 from barestream.history.topic_state import End, Reader, Rewind, Rewound
 from barestream.history.update import Update
@@ -126,6 +127,26 @@ class ValkeyBroker:
             update.event.id or str(codec.place(stream_id))
             for update, stream_id in zip(updates, given, strict=True)
         ]
+
+    async def publish_batch(self, batch: Batch) -> Position:
+        """Keep a producer's updates, or none of them (see Broker)."""
+        raise NotImplementedError
+
+    async def position(self, topic: str, producer_id: str) -> Position | None:
+        """Return how far a producer has come with a topic (see Broker)."""
+        raise NotImplementedError
+
+    async def end_overdue(self, upto_ms: int, steady_ms: int) -> Swept:
+        """End the topics whose producers did not come back in time (see Broker)."""
+        raise NotImplementedError
+
+    async def claim(self, claim: Claim) -> tuple[Run, bool]:
+        """Start a run unless its key has one that is running (see Broker)."""
+        raise NotImplementedError
+
+    async def run(self, run_key: str) -> Run | None:
+        """Return the newest run of a key (see Broker)."""
+        raise NotImplementedError
 
     async def newest(self, most_events: int, most_bytes: int) -> Page:
         """Return the newest updates (see Broker)."""
