@@ -32,8 +32,9 @@ PURE = {
         *("templates", "time_budget", "tokens", "topics", "version"),
     ],
     "barestream.history": [
-        *("entry", "gap", "kept_values", "lane_index", "local_log", "own_ids", "record", "ring"),
-        *("producers", "sorted_list", "topic_ends", "topic_state", "update"),
+        *("entry", "gap", "kept_values", "lane_index", "local_log", "local_pages"),
+        *("local_producers", "own_ids", "positions", "producers", "record", "ring", "runs"),
+        *("sorted_list", "topic_ends", "topic_state", "update"),
     ],
     "barestream.delivery": [
         *("broadcast", "catching_up", "cursor", "ends", "feed", "heartbeat", "index", "named"),

@@ -102,8 +102,12 @@ class Room:
         # The sizes of the values that the updates change; 0 is no value.
         self._changed_bytes: dict[str, int] = {}
 
-    def take(self, update: Update) -> None:
+    def take(self, update: Update, at: int) -> None:
         """Give an update the room that it needs.
+
+        Args:
+            update: The update.
+            at: Its number among those that are to be accepted together.
 
         Raises:
             TooMuchKeptError: There is not so much.
@@ -122,6 +126,6 @@ class Room:
         if not after_bytes:
             return
         if self._values > self._most_values:
-            raise TooMuchKeptError(f"there are {self._most_values} kept values already")
+            raise TooMuchKeptError(f"there are {self._most_values} kept values already", at)
         if self._size_bytes > self._most_bytes:
-            raise TooMuchKeptError(f"kept values may take {self._most_bytes} bytes together")
+            raise TooMuchKeptError(f"kept values may take {self._most_bytes} bytes together", at)

@@ -1,27 +1,35 @@
 """The history in the memory of one process; it ends with that process."""
 
 import asyncio
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice, takewhile
+from itertools import islice
 
 from barestream.history.broker import (
-    MOST_FOUND,
     MOST_PAGE_BYTES,
     WAIT_SECONDS,
     HistoryBounds,
     Misfit,
     Page,
+    TooMuchKeptError,
     TopicEndedError,
 )
 from barestream.history.entry import Entry
 from barestream.history.kept_values import KeptValues
-from barestream.history.lane_index import Lane
 from barestream.history.local_log import LocalLog
-from barestream.history.producers import Batch, Claim, Position, Run, Swept
+from barestream.history.local_pages import LocalPages
+from barestream.history.local_producers import LocalProducers
+from barestream.history.producers import (
+    Batch,
+    Claim,
+    Position,
+    ProducerBounds,
+    Run,
+    Swept,
+    interruption,
+)
 from barestream.history.record import BEGIN, Known, Place, Record
 from barestream.history.topic_ends import TopicEnds
-from barestream.history.topic_state import End, Newest, Reader, Rewind, Rewound
+from barestream.history.topic_state import End, Reader, Rewind, Rewound
 from barestream.history.update import Update
 
 # How many steps of a removal (an update, or a lane that it leaves) go without a turn for other
@@ -35,15 +43,23 @@ class LocalBroker:
     Args:
         bounds: What it keeps.
         now: The wall clock, in seconds since 1970-01-01 UTC.
+        of_producers: The bounds of what it knows of producers and runs.
     """
 
-    def __init__(self, bounds: HistoryBounds, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        bounds: HistoryBounds,
+        now: Callable[[], float],
+        of_producers: ProducerBounds | None = None,
+    ) -> None:
         self._now = now
         # Every later update has a later place.
         self._last = Place(int(self._now_ms), 0)
         self._log = LocalLog(bounds, self._last)
         self._kept = KeptValues(bounds.kept_values, bounds.kept_bytes)
         self._ends = TopicEnds(bounds.topics)
+        self._producers = LocalProducers(of_producers or ProducerBounds())
+        self._pages = LocalPages(self._log, self._kept)
         # Whoever changes the history has it, also while other work has its turn.
         self._changing = asyncio.Lock()
         self._news = asyncio.Event()
@@ -70,59 +86,65 @@ class LocalBroker:
                 await self._expire()
             now_ms = self._now_ms
             answers, new = self._check(updates, now_ms)
-            # Most updates push nothing out of their topics.
-            crowded: list[tuple[str, bool]] = []
-            for update, entry in new:
-                self._take(update, entry, now_ms)
-                if not self._log.is_crowded(entry.record, now_ms):
-                    continue
-                # What leaves its topics depends on the order. More than the update pushes out are
-                # there only if they were young before, and these have time: a list is taken whole.
-                crowded += (lanes := _lanes(update))
-                for _ in islice(self._log.crowded_out(lanes, now_ms), len(update.topics)):
-                    pass
-            if new:
-                self._tell()
-                if crowded or self._log.is_beyond(now_ms):
-                    await _in_slices(self._log.trimmed(crowded, now_ms))
-            while (topic := self._ends.next_beyond()) is not None:
-                await _in_slices(self._forgotten(topic))
+            await self._add(new, now_ms)
         return answers
 
     async def publish_batch(self, batch: Batch) -> Position:
         """Keep a producer's updates, or none of them (see Broker)."""
-        raise NotImplementedError
+        async with self._changing:
+            if self._kept or self._ends:
+                await self._expire()
+            now_ms = self._now_ms
+            repeats = self._producers.repeats(batch, now_ms)
+            updates = batch.updates[repeats:]
+            try:
+                answers, new = self._check(updates, now_ms)
+            except (TopicEndedError, TooMuchKeptError) as error:
+                error.at += repeats
+                raise
+            if updates:
+                self._producers.check_running(batch, now_ms)
+            ends = any(update.end_seconds is not None for update, _ in new)
+            last_id = answers[-1] if answers else None
+            position = self._producers.accept(batch, last_id, now_ms, ends=ends)
+            await self._add(new, now_ms)
+        return position
 
     async def position(self, topic: str, producer_id: str) -> Position | None:
         """Return how far a producer has come with a topic (see Broker)."""
-        raise NotImplementedError
+        state = self._producers.positions.get(topic, producer_id)
+        return None if state is None else state.position
 
     async def end_overdue(self, upto_ms: int, steady_ms: int) -> Swept:
         """End the topics whose producers did not come back in time (see Broker)."""
-        raise NotImplementedError
+        positions = self._producers.positions
+        topics = []
+        async with self._changing:
+            await self._expire()
+            now_ms = self._now_ms
+            positions.renew_future(now_ms)
+            for state in positions.overdue(min(upto_ms, now_ms), steady_ms):
+                assert state.lease is not None  # noqa: S101 (only those with leases are overdue)
+                last = interruption(state.topic, state.lease)
+                self._producers.interrupt(state, now_ms)
+                if state.topic not in self._ends:
+                    topics.append(state.topic)
+                    await self._add(self._check([last], now_ms)[1], now_ms)
+            self._producers.forget_old(now_ms)
+        return Swept(int(now_ms), positions.leases, topics)
 
     async def claim(self, claim: Claim) -> tuple[Run, bool]:
         """Start a run unless its key has one that is running (see Broker)."""
-        raise NotImplementedError
+        async with self._changing:
+            return self._producers.claim(claim, self._now_ms)
 
     async def run(self, run_key: str) -> Run | None:
         """Return the newest run of a key (see Broker)."""
-        raise NotImplementedError
+        return self._producers.run(run_key, self._now_ms)
 
     async def newest(self, most_events: int, most_bytes: int) -> Page:
         """Return the newest updates (see Broker)."""
-        floor = self._log.index.gone
-        records: list[Record] = []
-        total_bytes = 0
-        for place in reversed(self._log):
-            entry = self._log[place]
-            total_bytes += entry.size_bytes
-            if len(records) == most_events or (records and total_bytes > most_bytes):
-                floor = max(floor, place)
-                break
-            records.append(entry.record)
-        left = [record for record in reversed(records) if record.place > floor]
-        return Page(floor, left, upto=max(floor, self._log.newest_place))
+        return self._pages.newest(most_events, most_bytes)
 
     async def read(
         self,
@@ -132,23 +154,7 @@ class LocalBroker:
         reader: Reader | None = None,
     ) -> Page:
         """Return the updates that follow a place (see Broker)."""
-        floor = max(after, self._log.index.floor(reader))
-        upto = max(floor, self._log.newest_place) if most_events else floor
-        if reader is None or reader.topics is None:
-            following = self._log.after(after)
-        else:
-            following = self._log.index.after(after, reader)
-        records: list[Record] = []
-        page_bytes = 0
-        for place in islice(following, most_events):
-            entry = self._log[place]
-            records.append(entry.record)
-            page_bytes += entry.size_bytes
-            if page_bytes >= most_bytes or len(records) == most_events:
-                upto = place
-                break
-        is_known = after <= self._log.index.gone or after in self._log
-        return Page(floor, records, is_known, upto)
+        return self._pages.read(after, most_events, most_bytes, reader)
 
     async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return what follows a place as soon as something does (see Broker)."""
@@ -166,15 +172,11 @@ class LocalBroker:
 
     async def find(self, event_id: str, after: Place = BEGIN) -> list[Known]:
         """Return what is known of the updates with this id (see Broker)."""
-        following = (record for record in self._log.ids.records(event_id) if record.place > after)
-        return [
-            Known(record.place, record.topics, record.private)
-            for record in islice(following, MOST_FOUND)
-        ]
+        return self._pages.find(event_id, after)
 
     async def at(self, places: Sequence[Place]) -> list[Record]:
         """Return the updates at these places (see Broker)."""
-        return [self._log[place].record for place in sorted({*places}) if place in self._log]
+        return self._pages.at(places)
 
     async def ends(self) -> dict[str, End]:
         """Return the topics that have ended (see Broker)."""
@@ -185,30 +187,7 @@ class LocalBroker:
     ) -> Rewound:
         """Return the newest updates of topics, and kept values (see Broker)."""
         now_ms = self._now_ms
-        kept = {topic: record for topic in topics if (record := self._kept.get(topic, now_ms))}
-        newest = {}
-        for topic in topics:
-            since, wanted = BEGIN, most_events
-            if rewind.seconds is not None:
-                since = Place(math.ceil(now_ms - 1000 * rewind.seconds), 0)
-            elif rewind.events is not None:
-                wanted = min(most_events, rewind.events)
-            elif topic in kept:
-                since = Place(kept[topic].place.ms, kept[topic].place.seq + 1)
-            else:
-                wanted = 0
-            index = self._log.index
-            public, private = (
-                _newest_of(index.lane(topic, private=private), since, wanted)
-                for private in (False, True)
-            )
-            floors = (
-                index.floor_of(topic, private=False),
-                index.floor_of(topic, private=True),
-            )
-            newest[topic] = Newest(public, private, floors)
-        kept = self._kept.all(now_ms) if all_kept else kept
-        return Rewound(self._log.newest_place, newest, kept)
+        return self._pages.rewound(topics, rewind, most_events, all_kept=all_kept, now_ms=now_ms)
 
     async def trim(self) -> None:
         """Remove the updates that are beyond the bounds (see Broker)."""
@@ -263,7 +242,7 @@ class LocalBroker:
         ended: set[str] = set()
         room = self._kept.room()
         last = self._last
-        for update in updates:
+        for at, update in enumerate(updates):
             own_id = update.event.id
             digest = before = b""
             if own_id:
@@ -276,10 +255,10 @@ class LocalBroker:
                 digests[own_id] = digest
             for topic in update.topics:
                 if topic in ended or topic in self._ends:
-                    raise TopicEndedError(topic)
+                    raise TopicEndedError(topic, at)
             if update.end_seconds is not None:
                 ended.add(update.topics[0])
-            room.take(update)
+            room.take(update, at)
             last = _next_place(last, now_ms)
             record = update.at(last, repeats=bool(before))
             new.append((update, Entry(record, update.size_bytes, digest)))
@@ -294,6 +273,26 @@ class LocalBroker:
             self._kept.take(update, entry.record, now_ms)
         if update.end_seconds is not None:
             self._ends.take(update, entry.record, now_ms)
+
+    async def _add(self, new: Sequence[tuple[Update, Entry]], now_ms: float) -> None:
+        """Add checked updates, and remove what is then beyond the bounds."""
+        # Most updates push nothing out of their topics.
+        crowded: list[tuple[str, bool]] = []
+        for update, entry in new:
+            self._take(update, entry, now_ms)
+            if not self._log.is_crowded(entry.record, now_ms):
+                continue
+            # What leaves its topics depends on the order. More than the update pushes out are
+            # there only if they were young before, and these have time: a list is taken whole.
+            crowded += (lanes := _lanes(update))
+            for _ in islice(self._log.crowded_out(lanes, now_ms), len(update.topics)):
+                pass
+        if new:
+            self._tell()
+            if crowded or self._log.is_beyond(now_ms):
+                await _in_slices(self._log.trimmed(crowded, now_ms))
+        while (topic := self._ends.next_beyond()) is not None:
+            await _in_slices(self._forgotten(topic))
 
     async def _expire(self) -> None:
         """Remove the kept values whose time is over, and what ended topics have."""
@@ -329,9 +328,3 @@ async def _in_slices(steps: Iterable[int]) -> None:
         if left <= 0:
             await asyncio.sleep(0)
             left = SLICE_STEPS
-
-
-def _newest_of(lane: Lane | None, since: Place, most: int) -> list[Place]:
-    """Return the newest places of a lane from a place on, oldest first."""
-    following = takewhile(lambda place: place >= since, reversed(lane or ()))
-    return list(islice(following, most))[::-1]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from barestream.history.update import Update
+from barestream.mercure.sse import Event
 
 # The last update of a topic that the hub ends itself: nobody else may publish this type.
 END_TYPE = "barestream.end"
@@ -41,6 +42,12 @@ class Lease(NamedTuple):
     seconds: float
     private: bool
     ended_seconds: float
+
+
+def interruption(topic: str, lease: Lease) -> Update:
+    """Return the update that ends a topic whose producer did not come back in time."""
+    event = Event(INTERRUPTED_DATA, type=END_TYPE)
+    return Update((topic,), event, lease.private, end_seconds=lease.ended_seconds)
 
 
 class Batch(NamedTuple):

@@ -1,0 +1,123 @@
+"""What the memory of one process has of producers and runs. Pure."""
+
+from barestream.history.positions import Positions, ProducerState
+from barestream.history.producers import (
+    Batch,
+    Claim,
+    Position,
+    ProducerBounds,
+    Run,
+    SequenceGapError,
+    Status,
+    UnknownRunError,
+)
+from barestream.history.runs import Runs
+
+
+class LocalProducers:
+    """The producers and the runs of a history.
+
+    Args:
+        bounds: The bounds of what it knows of them.
+    """
+
+    def __init__(self, bounds: ProducerBounds) -> None:
+        self.positions = Positions(bounds.positions, bounds.seconds)
+        self._runs = Runs(bounds.runs)
+
+    def run(self, key: str, now_ms: float) -> Run | None:
+        """Return the newest run of a key; None if there is none, or its time is over."""
+        return self._runs.get(key, now_ms)
+
+    def repeats(self, batch: Batch, now_ms: float) -> int:
+        """Return how many updates of a batch were published before.
+
+        Raises:
+            UnknownRunError: See Broker.
+            StaleEpochError: See Broker.
+            NewEpochError: See Broker.
+            SequenceGapError: See Broker.
+            TooManyProducersError: See Broker.
+        """
+        state = self.positions.get(batch.topic, batch.producer.id)
+        is_of_run = state is not None and state.run_key is not None
+        if batch.is_run or is_of_run:
+            run = self._run_of(state, now_ms)
+            # A run's producer has no other epoch.
+            if state is None or run is None or batch.producer.epoch > run.fence:
+                raise UnknownRunError(batch.producer.id)
+        if state is None:
+            if batch.first > 0:
+                raise SequenceGapError(0, batch.first)
+            self.positions.check_room()
+            return 0
+        return state.repeats(batch)
+
+    def check_running(self, batch: Batch, now_ms: float) -> None:
+        """Check that a run may publish what is new in its batch.
+
+        Raises:
+            UnknownRunError: It has ended, and its topic was forgotten since.
+        """
+        state = self.positions.get(batch.topic, batch.producer.id)
+        run = self._run_of(state, now_ms)
+        if run is not None and run.status != "running":
+            raise UnknownRunError(batch.producer.id)
+
+    def accept(self, batch: Batch, last_id: str | None, now_ms: float, *, ends: bool) -> Position:
+        """Go on behind a batch that was accepted, and return its producer's position.
+
+        Args:
+            batch: The batch.
+            last_id: The id of its newest update that was new; None if there was none.
+            now_ms: The time, in milliseconds since 1970-01-01 UTC.
+            ends: Whether one of these updates has ended the topic.
+        """
+        state = self.positions.get(batch.topic, batch.producer.id)
+        if state is None:
+            begin = Position(batch.producer.epoch, 0, None)
+            state = ProducerState(batch.topic, batch.producer.id, begin)
+        state.move(batch, last_id)
+        if ends:
+            self._end_run(state, batch.status or "done", now_ms)
+        run = self._run_of(state, now_ms)
+        lease = batch.lease
+        if state.run_key is not None:
+            is_running = run is not None and run.status == "running"
+            lease = (lease or state.lease) if is_running else None
+        self.positions.store(state, None if ends else lease, now_ms)
+        return state.position
+
+    def claim(self, claim: Claim, now_ms: float) -> tuple[Run, bool]:
+        """Start a run unless its key has one that is running (see Broker)."""
+        before = self._runs.get(claim.key, now_ms)
+        if before is not None and before.status == "running":
+            return before, False
+        self._runs.check_room(claim.key)
+        self.positions.check_room()
+        run = self._runs.start(claim, now_ms)
+        state = ProducerState(claim.topic, claim.id, Position(run.fence, 0, None))
+        state.run_key = claim.key
+        self.positions.store(state, claim.lease, now_ms)
+        return run, True
+
+    def interrupt(self, state: ProducerState, now_ms: float) -> None:
+        """Take the lease of a producer away, which did not come back in time; its run ends."""
+        self.positions.release(state)
+        self._end_run(state, "interrupted", now_ms)
+
+    def forget_old(self, now_ms: float) -> None:
+        """Forget the positions and the runs whose time is over."""
+        self.positions.forget_old(now_ms)
+        self._runs.forget_old(now_ms)
+
+    def _run_of(self, state: ProducerState | None, now_ms: float) -> Run | None:
+        """Return the run of a producer, unless another has its key, or its time is over."""
+        if state is None or state.run_key is None:
+            return None
+        run = self._runs.get(state.run_key, now_ms)
+        return run if run is not None and run.id == state.producer_id else None
+
+    def _end_run(self, state: ProducerState, status: Status, now_ms: float) -> None:
+        if state.run_key is not None:
+            self._runs.end(state.run_key, state.producer_id, status, now_ms)
