@@ -70,7 +70,7 @@ class TooMuchKeptError(Exception):
         at: The number of the update, from 0, among those that were published together.
     """
 
-    def __init__(self, why: str, at: int = 0) -> None:
+    def __init__(self, why: str = "there is no room for another kept value", at: int = 0) -> None:
         super().__init__(why)
         self.at = at
 

@@ -102,7 +102,7 @@ class Room:
         # The sizes of the values that the updates change; 0 is no value.
         self._changed_bytes: dict[str, int] = {}
 
-    def take(self, update: Update, at: int) -> None:
+    def take(self, update: Update, at: int = 0) -> None:
         """Give an update the room that it needs.
 
         Args:

@@ -45,7 +45,7 @@ class LocalProducers:
             run = self._run_of(state, now_ms)
             # A run's producer has no other epoch.
             if state is None or run is None or batch.producer.epoch > run.fence:
-                raise UnknownRunError(batch.producer.id)
+                raise UnknownRunError
         if state is None:
             if batch.first > 0:
                 raise SequenceGapError(0, batch.first)
@@ -62,7 +62,7 @@ class LocalProducers:
         state = self.positions.get(batch.topic, batch.producer.id)
         run = self._run_of(state, now_ms)
         if run is not None and run.status != "running":
-            raise UnknownRunError(batch.producer.id)
+            raise UnknownRunError
 
     def accept(self, batch: Batch, last_id: str | None, now_ms: float, *, ends: bool) -> Position:
         """Go on behind a batch that was accepted, and return its producer's position.

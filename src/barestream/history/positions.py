@@ -103,7 +103,7 @@ class Positions:
             TooManyProducersError: There is none.
         """
         if len(self._states) >= self._most and not self._unleased:
-            raise TooManyProducersError("all positions of producers have leases")
+            raise TooManyProducersError
 
     def store(self, state: ProducerState, lease: Lease | None, now_ms: float) -> None:
         """Store a state that was used, with the lease that it has from then on.

@@ -199,6 +199,12 @@ class SequenceGapError(Exception):
 class UnknownRunError(Exception):
     """A batch is of no run that is known, or another run has its key; nothing was accepted."""
 
+    def __init__(self) -> None:
+        super().__init__("the run is not known, or its key has another one")
+
 
 class TooManyProducersError(Exception):
     """All positions have leases, or all runs are running; nothing was accepted."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no room for another producer or run")

@@ -49,7 +49,7 @@ class Runs:
             TooManyProducersError: There is none.
         """
         if key not in self._by_key and len(self._by_key) >= self._most and not self._ended:
-            raise TooManyProducersError("there are too many runs that are running")
+            raise TooManyProducersError
 
     def start(self, claim: Claim, now_ms: float) -> Run:
         """Start a run, which takes the place of the one before, and return it.

@@ -8,8 +8,8 @@ Keys, with one hash tag so that a cluster keeps them together:
     {barestream}:repeats  sorted set: only for ids that several updates have, a member for each of
                           these updates (see lua/repeats.lua)
     {barestream}:state    hash: the floor (ms-seq); the size of the stream's updates in bytes; the
-                          newest entry that reports lost updates (lost); and the index, a map
-                          (lua/state.lua)
+                          newest entry that reports lost updates (lost); the newest fence of a
+                          run (fence); and the index, a map (lua/state.lua)
 
 The index of topics has a lane for each topic and kind, public (+) or private (-):
 
@@ -19,6 +19,16 @@ The index of topics has a lane for each topic and kind, public (+) or private (-
     {barestream}:floors   hash: each lane (+TOPIC or -TOPIC) -> its floor
     {barestream}:emptied  sorted set: the lanes without places, in the order of their floors
     {barestream}:crowded  sorted set: the lanes with too many places, by when they may lose some
+
+What it knows of producers and runs (lua/producers.lua, lua/runs.lua):
+
+    {barestream}:producers  hash: each producer's id, a NUL and its topic -> its position and lease
+    {barestream}:producers_used, {barestream}:leases_used
+                          sorted sets: those without a lease, and those with one, by their last use
+    {barestream}:leases   sorted set: those with a lease, by the time when it is over
+    {barestream}:runs     hash: the key of each run -> the run
+    {barestream}:runs_ended
+                          sorted set: the keys of runs that have ended, by when they are forgotten
 
 And the state of topics:
 
@@ -63,7 +73,7 @@ from barestream.history.broker import (
     Misfit,
     Page,
 )
-from barestream.history.producers import Batch, Claim, Position, Run, Swept
+from barestream.history.producers import Batch, Claim, Position, ProducerBounds, Run, Swept
 from barestream.history.record import BEGIN, Known, Place, Record
 from barestream.history.topic_state import End, Reader, Rewind, Rewound
 from barestream.history.update import Update
@@ -72,6 +82,7 @@ from barestream.history.valkey.connections import Connections, Server, connectio
 from barestream.history.valkey.errors import answered
 from barestream.history.valkey.memory_limit import misfits
 from barestream.history.valkey.pages import Pages
+from barestream.history.valkey.producers import Producers
 from barestream.history.valkey.publishing import Publishing
 from barestream.history.valkey.questions import Questions
 from barestream.history.valkey.topic_states import TopicStates
@@ -93,20 +104,30 @@ class ValkeyBroker:
         url: Valkey's URL: redis://, rediss://, valkey://, valkeys:// or unix://.
         bounds: The bounds of the history.
         password: Valkey's password, if the URL does not contain it.
+        of_producers: The bounds of what it knows of producers and runs.
 
     Raises:
         ValueError: The URL is malformed; the message does not quote it.
     """
 
-    def __init__(self, url: str, bounds: HistoryBounds, password: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        bounds: HistoryBounds,
+        password: str | None = None,
+        of_producers: ProducerBounds | None = None,
+    ) -> None:
         options = connection_options(url)
         if password is not None:
             options.setdefault("password", password)
         self._history_bytes = bounds.bytes
         arguments = scripts.bounds(bounds)
+        producer_arguments = scripts.producer_bounds(of_producers or ProducerBounds())
         self._server = Server(options)
         self._writing = Connections(self._server, 1, ANSWER_SECONDS)
-        self._publishing = Publishing(self._writing, arguments, ANSWER_SECONDS, self._error)
+        self._publishing = Publishing(
+            self._writing, (arguments, producer_arguments), ANSWER_SECONDS, self._error
+        )
         self._probing = Questions(self._writing, arguments, self._error)
         self._reading = Connections(self._server, MOST_CONNECTIONS, ANSWER_SECONDS)
         # The answer to a wait comes after up to WAIT_SECONDS.
@@ -114,39 +135,40 @@ class ValkeyBroker:
         self._questions = Questions(self._reading, arguments, self._error)
         self._pages = Pages(self._questions, self._waiting)
         self._states = TopicStates(self._questions)
+        self._producers = Producers(self._questions, producer_arguments)
 
     async def publish(self, update: Update) -> str:
         """Keep an update (see Broker); this takes at most ANSWER_SECONDS."""
-        [given] = await self._publishing.publish((update,), is_whole=False)
+        given = await self._publishing.publish(update)
         return update.event.id or str(codec.place(given))
 
     async def publish_all(self, updates: Sequence[Update]) -> list[str]:
         """Keep some updates or none (see Broker); this takes at most ANSWER_SECONDS."""
-        given = await self._publishing.publish(updates, is_whole=True) if updates else []
+        given = await self._publishing.publish_all(updates) if updates else []
         return [
             update.event.id or str(codec.place(stream_id))
             for update, stream_id in zip(updates, given, strict=True)
         ]
 
     async def publish_batch(self, batch: Batch) -> Position:
-        """Keep a producer's updates, or none of them (see Broker)."""
-        raise NotImplementedError
+        """Keep a producer's updates or none (see Broker); this takes at most ANSWER_SECONDS."""
+        return await self._publishing.publish_batch(batch)
 
     async def position(self, topic: str, producer_id: str) -> Position | None:
         """Return how far a producer has come with a topic (see Broker)."""
-        raise NotImplementedError
+        return await self._producers.position(topic, producer_id)
 
     async def end_overdue(self, upto_ms: int, steady_ms: int) -> Swept:
         """End the topics whose producers did not come back in time (see Broker)."""
-        raise NotImplementedError
+        return await self._producers.end_overdue(upto_ms, steady_ms)
 
     async def claim(self, claim: Claim) -> tuple[Run, bool]:
         """Start a run unless its key has one that is running (see Broker)."""
-        raise NotImplementedError
+        return await self._producers.claim(claim)
 
     async def run(self, run_key: str) -> Run | None:
         """Return the newest run of a key (see Broker)."""
-        raise NotImplementedError
+        return await self._producers.run(run_key)
 
     async def newest(self, most_events: int, most_bytes: int) -> Page:
         """Return the newest updates (see Broker)."""

@@ -17,9 +17,10 @@ import logging
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from barestream.history.gap import lost
+from barestream.history.producers import Batch, Lease, Position, Run, Status
 from barestream.history.record import MOST_SEQ, Known, Place, Record
 from barestream.history.topic_state import End
 from barestream.history.update import Update, topics_json
@@ -60,6 +61,43 @@ def arguments(update: Update) -> list[bytes]:
     end = b"" if update.end_seconds is None else b"%d" % _ms(update.end_seconds)
     arguments = [*identity, keep, end, *fields(update)]
     return [b"%d" % len(arguments), *arguments]
+
+
+def batch_arguments(batch: Batch) -> list[bytes]:
+    """Return the arguments of a producer's batch for the script that publishes it."""
+    topics = topics_json((batch.topic,))
+    arguments = [batch.topic.encode(), batch.producer.id.encode(), topics]
+    arguments += [b"%d" % number for number in (batch.producer.epoch, batch.first)]
+    arguments += [b"%d" % len(batch.updates), b"1" if batch.is_run else b"0"]
+    arguments.append((batch.status or "done").encode())
+    arguments += lease_arguments(batch.lease)
+    for update in batch.updates:
+        arguments += _short_arguments(update)
+    return arguments
+
+
+def lease_arguments(lease: Lease | None) -> list[bytes]:
+    """Return a lease as the arguments of scripts (lua/producers.lua)."""
+    if lease is None:
+        return [b"", b"", b""]
+    ended = b"%d" % _ms(lease.ended_seconds)
+    return [b"%d" % _ms(lease.seconds), b"1" if lease.private else b"0", ended]
+
+
+def _short_arguments(update: Update) -> list[bytes]:
+    """Return the arguments of an update in a batch, whose topic they lack if they can."""
+    event = update.event
+    if (
+        event.id
+        or event.retry_ms is not None
+        or update.keep_seconds is not None
+        or update.end_seconds is not None
+    ):
+        return arguments(update)
+    data = event.data.encode()
+    if event.type is None:
+        return [b"D" if update.private else b"d", data]
+    return [b"T" if update.private else b"t", event.type.encode(), data]
 
 
 def size_bytes(row: Any) -> int:
@@ -114,6 +152,18 @@ def stream_id(place: Place) -> bytes:
 def topic_bytes(topic: str) -> bytes:
     """Return a topic as the history has it. No update has one with a lone surrogate."""
     return topic.encode(errors="replace")
+
+
+def position(answer: Sequence[Any]) -> Position:
+    """Return a producer's position: epoch, next and perhaps last_id (lua/batch.lua)."""
+    epoch, following, *last_id = answer
+    return Position(epoch, following, last_id[0].decode() if last_id else None)
+
+
+def run(key: str, answer: Sequence[bytes]) -> Run:
+    """Return a run (lua/run_of_key.lua)."""
+    run_id, topic, fence, runner, started_ms, status = (each.decode() for each in answer)
+    return Run(key, run_id, topic, int(fence), runner, int(started_ms), cast(Status, status))
 
 
 def end(value: bytes) -> End:

@@ -10,11 +10,18 @@ Source: https://valkey.io/topics/protocol/#simple-errors, and Valkey's server.c 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from valkey.exceptions import AuthenticationError, BusyLoadingError, ResponseError
 
 from barestream.history.broker import BrokerAwayError, TooMuchKeptError, TopicEndedError
+from barestream.history.producers import (
+    NewEpochError,
+    SequenceGapError,
+    StaleEpochError,
+    TooManyProducersError,
+    UnknownRunError,
+)
 from barestream.history.update import Update
 from barestream.history.valkey.valkey_parts import CODES
 
@@ -51,6 +58,24 @@ _TAIL = re.compile(r",? (?:with args beginning with|script: [0-9a-f]{40}).*", re
 _DISCARDED = re.compile(r"because of: ([A-Z]+) ")
 
 
+def _ended(updates: Sequence[Update], topic: int, number: int = 1) -> Exception:
+    topics = [*dict.fromkeys(updates[number - 1].topics)]
+    return TopicEndedError(topics[topic - 1], number - 1)
+
+
+# By the code of a script's error, what makes the error of the updates and of the numbers that
+# follow the code (lua/publish.lua, lua/batch.lua).
+_FORBIDDEN: dict[str, Callable[..., Exception]] = {
+    "ENDED": _ended,
+    "KEPTFULL": lambda _, number=1: TooMuchKeptError(at=number - 1),
+    "STALE": lambda _, epoch: StaleEpochError(epoch),
+    "NEWEPOCH": lambda _: NewEpochError(),
+    "GAP": lambda _, expected, received: SequenceGapError(expected, received),
+    "UNKNOWNRUN": lambda _: UnknownRunError(),
+    "TOOMANY": lambda _: TooManyProducersError(),
+}
+
+
 def refusal(error: Exception) -> BrokerAwayError | None:
     """Return the error for a refusal, which changed nothing; None for other answers."""
     message = _message(error)
@@ -79,19 +104,16 @@ def is_to_be_repeated(error: Exception) -> bool:
 
 
 def unaccepted(error: Exception, updates: Sequence[Update]) -> Exception | None:
-    """Return the error for an update that the state of its topics forbids; None for others.
+    """Return the error for updates that the history's state forbids; None for others.
 
     Args:
         error: The script's error.
         updates: The updates that were to be published together.
     """
-    code, *numbers = _message(error).split()
-    if code == "KEPTFULL":
-        return TooMuchKeptError("there is no room for another kept value")
-    if code == "ENDED":
-        topic, update = (*map(int, numbers), 1)[:2]
-        return TopicEndedError([*dict.fromkeys(updates[update - 1].topics)][topic - 1])
-    return None
+    code, *words = _message(error).split()
+    if code not in _FORBIDDEN:
+        return None
+    return _FORBIDDEN[code](updates, *map(int, words))
 
 
 def answered(error: Exception) -> BrokerAwayError:

@@ -1,14 +1,16 @@
-"""Publishes to Valkey, in batches: updates that come while a batch is sent go with the next."""
+"""Publishes to Valkey: those that come while others are sent go together with the next."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from valkey.exceptions import ValkeyError
 
 from barestream.history.broker import BrokerAwayError
+from barestream.history.producers import Batch, Position
 from barestream.history.update import Update
 from barestream.history.valkey import codec, scripts
 from barestream.history.valkey.connections import Commands, Connections
@@ -25,27 +27,45 @@ BATCH_MOST_TOPICS = 512
 PENDING_MOST_BYTES = 32 * 1024 * 1024
 
 
+class _Form(NamedTuple):
+    """How a publish is sent.
+
+    Attributes:
+        script: The script that publishes it.
+        head: The script's first arguments.
+        joins: Whether one call publishes several, each by itself.
+    """
+
+    script: scripts.Script
+    head: Sequence[bytes]
+    joins: bool = False
+
+
 @dataclass(slots=True, eq=False)
 class _Pending:
     """A publish that waits for Valkey's answer.
 
     Attributes:
-        updates: The updates.
-        is_whole: Whether all or none of them are to be published; else there is one.
-        arguments: The script's arguments.
+        form: How it is sent.
+        updates: The updates; one if it joins others.
+        arguments: The script's arguments behind those of the form.
         sent_bytes: The size of the arguments.
         topics: How many topics the updates have.
-        places: The answer: the id of each update's entry.
+        outcome: The script's answer; its own part of it if it joins others.
         is_sent: Whether Valkey may have received it.
     """
 
+    form: _Form
     updates: Sequence[Update]
-    is_whole: bool
     arguments: Sequence[bytes]
     sent_bytes: int
     topics: int
-    places: asyncio.Future[list[bytes]]
+    outcome: asyncio.Future[Any]
     is_sent: bool = False
+
+
+# What one call of a script publishes.
+_Call = list[_Pending]
 
 
 class Publishing:
@@ -53,7 +73,7 @@ class Publishing:
 
     Args:
         connections: The connection.
-        bounds: The bounds of the history, as the script's arguments.
+        bounds: The bounds of the history, and those of producers, as arguments of scripts.
         answer_seconds: How long a publish may take.
         error: Returns the error for an error answer.
     """
@@ -61,35 +81,57 @@ class Publishing:
     def __init__(
         self,
         connections: Connections,
-        bounds: Sequence[bytes],
+        bounds: tuple[Sequence[bytes], Sequence[bytes]],
         answer_seconds: float,
         error: Callable[[Exception], BrokerAwayError],
     ) -> None:
         self._connections = connections
-        self._bounds = bounds
+        of_history, of_producers = bounds
+        self._each = _Form(scripts.PUBLISH, (*of_history, b"each"), joins=True)
+        self._all = _Form(scripts.PUBLISH, (*of_history, b"all"))
+        self._batch = _Form(scripts.BATCH, (*of_history, *of_producers))
         self._answer_seconds = answer_seconds
         self._error = error
         self._pending: deque[_Pending] = deque()
         self._pending_bytes = 0
         self._sender: asyncio.Task[None] | None = None
 
-    async def publish(self, updates: Sequence[Update], *, is_whole: bool) -> list[bytes]:
-        """Run the script for updates; return the ids of their entries.
-
-        Args:
-            updates: The updates.
-            is_whole: Whether all or none of them are to be published; else there is one.
+    async def publish(self, update: Update) -> bytes:
+        """Publish an update; return the id of its entry.
 
         Raises:
             BrokerAwayError: Valkey cannot be reached, refused, or did not answer in time.
             TopicEndedError: See Broker.
             TooMuchKeptError: See Broker.
         """
+        arguments = codec.arguments(update)
+        topics = len(update.topics)
+        place: bytes = await self._ask(self._each, (update,), arguments, topics)
+        return place
+
+    async def publish_all(self, updates: Sequence[Update]) -> list[bytes]:
+        """Publish all or none of some updates; return the ids of their entries.
+
+        Raises:
+            BrokerAwayError, TopicEndedError, TooMuchKeptError: See publish.
+        """
         arguments = [argument for update in updates for argument in codec.arguments(update)]
-        sent_bytes = sum(map(len, arguments))
         topics = sum(len(update.topics) for update in updates)
-        places: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
-        pending = _Pending(updates, is_whole, arguments, sent_bytes, topics, places)
+        places: list[bytes] = await self._ask(self._all, updates, arguments, topics)
+        return places
+
+    async def publish_batch(self, batch: Batch) -> Position:
+        """Publish a producer's batch (see Broker)."""
+        arguments, topics = codec.batch_arguments(batch), len(batch.updates)
+        return codec.position(await self._ask(self._batch, batch.updates, arguments, topics))
+
+    async def _ask(
+        self, form: _Form, updates: Sequence[Update], arguments: Sequence[bytes], topics: int
+    ) -> Any:
+        """Return the script's answer once Valkey has given it; see _Pending."""
+        sent_bytes = sum(map(len, arguments))
+        outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        pending = _Pending(form, updates, arguments, sent_bytes, topics, outcome)
         if self._pending_bytes + sent_bytes > PENDING_MOST_BYTES:
             raise BrokerAwayError(
                 "too many updates wait to be published",
@@ -103,7 +145,7 @@ class Publishing:
             self._sender = asyncio.create_task(self._send())
         try:
             async with asyncio.timeout(self._answer_seconds):
-                return await places
+                return await outcome
         except TimeoutError:
             raise unanswered(self._answer_seconds, nothing_taken=not pending.is_sent) from None
 
@@ -116,79 +158,83 @@ class Publishing:
 
     async def _send(self) -> None:
         while self._pending:
-            batch: list[_Pending] = []
+            calls: list[_Call] = []
             try:
-                await self._send_batch(batch)
+                await self._send_some(calls)
             except BrokerAwayError as error:
-                _fail(batch, error)
-                if not batch:
+                _fail(chain(*calls), error)
+                if not calls:
                     # There was no connection, so nothing was sent.
                     self._fail_pending(error)
             except BaseException:
-                _fail(batch, BrokerAwayError("the sender ended", cause="closed"))
+                _fail(chain(*calls), BrokerAwayError("the sender ended", cause="closed"))
                 raise
 
-    async def _send_batch(self, batch: list[_Pending]) -> None:
-        """Send some of the pending updates, and set the answer of each.
+    async def _send_some(self, calls: list[_Call]) -> None:
+        """Send some of the pending publishes, and set the answer of each.
 
         Args:
-            batch: An empty list. The updates are added to it once there is a connection.
+            calls: An empty list. The calls are added to it once there is a connection.
         """
 
         def choose() -> Commands:
-            self._take_batch(batch)
-            return (scripts.PUBLISH.call_known(*self._arguments(batch)),) if batch else ()
+            self._take_some(calls)
+            return [_script(call).call_known(*_arguments(call)) for call in calls]
 
         answers = await self._connections.ask_by(choose)
-        if not batch:
-            return
-        [answer] = answers
-        if isinstance(answer, NoScriptError):
-            # Valkey was restarted, or has no update of this release yet. It has done nothing.
-            [answer] = await self._connections.ask(scripts.PUBLISH.call(*self._arguments(batch)))
-        again = []
-        for pending, outcome in zip(batch, _outcomes(batch, answer), strict=True):
-            if pending.places.done():
-                continue
-            if not isinstance(outcome, ValkeyError):
-                pending.places.set_result(outcome)
-            elif is_to_be_repeated(outcome):
-                again.append(pending)
-            else:
-                error = unaccepted(outcome, pending.updates) or self._error(outcome)
-                pending.places.set_exception(error)
+        again: list[_Pending] = []
+        for call, known_answer in zip(calls, answers, strict=True):
+            answer = known_answer
+            if isinstance(answer, NoScriptError):
+                # Valkey was restarted, or has no update of this release yet. It has done nothing.
+                command = _script(call).call(*_arguments(call))
+                [answer] = await self._connections.ask(command)
+            for pending, outcome in zip(call, _outcomes(call, answer), strict=True):
+                if pending.outcome.done():
+                    continue
+                if not isinstance(outcome, ValkeyError):
+                    pending.outcome.set_result(outcome)
+                elif is_to_be_repeated(outcome):
+                    again.append(pending)
+                else:
+                    error = unaccepted(outcome, pending.updates) or self._error(outcome)
+                    pending.outcome.set_exception(error)
         self._put_back(again)
 
-    def _take_batch(self, batch: list[_Pending]) -> None:
-        batch_bytes = topics = 0
-        while self._pending and len(batch) < BATCH_MOST_UPDATES:
+    def _take_some(self, calls: list[_Call]) -> None:
+        """Take pending publishes that one script publishes, so that all or none must be sent again
+        if Valkey does not know it.
+        """
+        updates = sent_bytes = topics = 0
+        while self._pending:
             pending = self._pending[0]
-            is_beyond = (
-                batch_bytes + pending.sent_bytes > BATCH_MOST_BYTES
+            if calls and (
+                pending.form.script is not _script(calls[0])
+                or updates + len(pending.updates) > BATCH_MOST_UPDATES
+                or sent_bytes + pending.sent_bytes > BATCH_MOST_BYTES
                 or topics + pending.topics > BATCH_MOST_TOPICS
-            )
-            if batch and (is_beyond or batch[0].is_whole or pending.is_whole):
+            ):
                 break
             self._pending.popleft()
             self._pending_bytes -= pending.sent_bytes
             # A publish that was cancelled, or has ended with an error, is not sent.
-            if not pending.places.done():
-                pending.is_sent = True
-                batch.append(pending)
-                batch_bytes += pending.sent_bytes
-                topics += pending.topics
+            if pending.outcome.done():
+                continue
+            pending.is_sent = True
+            if calls and pending.form.joins and calls[-1][0].form.joins:
+                calls[-1].append(pending)
+            else:
+                calls.append([pending])
+            updates += len(pending.updates)
+            sent_bytes += pending.sent_bytes
+            topics += pending.topics
 
-    def _put_back(self, batch: Sequence[_Pending]) -> None:
+    def _put_back(self, publishes: Sequence[_Pending]) -> None:
         """Send these again before the others."""
-        for pending in reversed(batch):
+        for pending in reversed(publishes):
             pending.is_sent = False
             self._pending.appendleft(pending)
             self._pending_bytes += pending.sent_bytes
-
-    def _arguments(self, batch: Sequence[_Pending]) -> list[bytes]:
-        mode = b"all" if batch[0].is_whole else b"each"
-        of_updates = [argument for pending in batch for argument in pending.arguments]
-        return [*self._bounds, mode, *of_updates]
 
     def _fail_pending(self, error: BrokerAwayError) -> None:
         _fail(self._pending, error)
@@ -196,16 +242,22 @@ class Publishing:
         self._pending_bytes = 0
 
 
-def _outcomes(batch: Sequence[_Pending], answer: Any) -> list[Any]:
-    """Return the outcome of each publish of a batch: the places, or an error."""
-    if isinstance(answer, ValkeyError):
-        return [answer] * len(batch)
-    if batch[0].is_whole:
-        return [answer]
-    return [each if isinstance(each, ValkeyError) else [each] for each in answer]
+def _script(call: _Call) -> scripts.Script:
+    return call[0].form.script
+
+
+def _arguments(call: _Call) -> list[bytes]:
+    return [*call[0].form.head, *(argument for pending in call for argument in pending.arguments)]
+
+
+def _outcomes(call: _Call, answer: Any) -> list[Any]:
+    """Return the outcome of each publish of a call: its answer, or an error."""
+    if not call[0].form.joins or isinstance(answer, ValkeyError):
+        return [answer] * len(call)
+    return list(answer)
 
 
 def _fail(publishes: Iterable[_Pending], error: BrokerAwayError) -> None:
     for pending in publishes:
-        if not pending.places.done():
-            pending.places.set_exception(error)
+        if not pending.outcome.done():
+            pending.outcome.set_exception(error)

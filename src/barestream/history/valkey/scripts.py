@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from barestream.history.broker import HistoryBounds, Weights
+from barestream.history.producers import ProducerBounds
 
 PREFIX = b"{barestream}:"
 LOG = PREFIX + b"log"
@@ -16,8 +17,20 @@ _NAMES = (
     *("ends", "ends_due", "kept", "kept_due", "kept_changes"),
 )
 
-# The number of the keys, and the keys, as EVAL expects them.
-_KEYS = (b"%d" % len(_NAMES), *(PREFIX + name.encode() for name in _NAMES))
+# Those that only scripts for producers need, in the order in which producers.lua names them.
+_PRODUCER_NAMES = (
+    *("producers", "producers_used", "leases", "leases_used"),
+    *("runs", "runs_ended"),
+)
+
+
+def _keys(*names: str) -> tuple[bytes, ...]:
+    """Return the number of the keys, and the keys, as EVAL expects them."""
+    return (b"%d" % len(names), *(PREFIX + name.encode() for name in names))
+
+
+_KEYS = _keys(*_NAMES)
+_PRODUCER_KEYS = _keys(*_NAMES, *_PRODUCER_NAMES)
 
 # Measured with Valkey 8 and Redis 7.0. A node of the stream reserves more memory than it uses, and
 # an id is a key of 36 bytes and a value of 50 in a hash. A member of the sorted set takes 210
@@ -33,18 +46,20 @@ class Script(NamedTuple):
     Attributes:
         text: Its text.
         sha: The name by which Valkey knows it once it has run it.
+        keys: The number of its keys, and the keys.
     """
 
     text: bytes
     sha: bytes
+    keys: tuple[bytes, ...] = _KEYS
 
     def call(self, *arguments: bytes) -> tuple[bytes, ...]:
         """Return the command that runs it."""
-        return (b"EVAL", self.text, *_KEYS, *arguments)
+        return (b"EVAL", self.text, *self.keys, *arguments)
 
     def call_known(self, *arguments: bytes) -> tuple[bytes, ...]:
         """Return the command that runs it if Valkey already has it."""
-        return (b"EVALSHA", self.sha, *_KEYS, *arguments)
+        return (b"EVALSHA", self.sha, *self.keys, *arguments)
 
 
 def _text(*parts: str) -> str:
@@ -78,23 +93,39 @@ def _script(first: Sequence[str], rare: Sequence[str] = (), then: Sequence[str] 
     return Script(text.encode(), sha.encode())
 
 
-_HISTORY = ("places", "begin", "state", "entry")
+def _of_producers(
+    first: Sequence[str], rare: Sequence[str] = (), then: Sequence[str] = ()
+) -> Script:
+    return _script(first, rare, then)._replace(keys=_PRODUCER_KEYS)
+
+
+_PLACES = ("places", "begin")
+_HISTORY = (*_PLACES, "state", "entry")
 _INDEX = (*_HISTORY, "bounds", "members", "lanes", "memory", "removal", "position")
 _TIDY = (*_INDEX, "trim")
 
 # What most calls of a script do not need.
 _RARE = ("repeats", "due", "cap", "catch_up", "packed", "kept", "ends")
 
-PUBLISH = _script(_TIDY, _RARE, ("check", "publish"))
+# What scripts for producers need beside other parts, and what publishes updates.
+_PRODUCERS = ("producers", "runs")
+_PUBLISHING = ("check", "add")
+
+PUBLISH = _script(_TIDY, _RARE, (*_PUBLISHING, "publish"))
+BATCH = _of_producers(_TIDY, _RARE, (*_PRODUCERS, *_PUBLISHING, "batch"))
+OVERDUE = _of_producers(_TIDY, _RARE, (*_PRODUCERS, *_PUBLISHING, "overdue"))
+CLAIM = _of_producers((*_PLACES, "bounds", *_PRODUCERS, "claim"))
+POSITION = _of_producers((*_PLACES, "bounds", *_PRODUCERS, "producer_position"))
+RUN = _of_producers((*_PLACES, "bounds", *_PRODUCERS, "run_of_key"))
 TRIM = _script(_TIDY, _RARE, ("trim_now",))
 READ = _script((*_HISTORY, "read"))
 READ_TOPICS = _script(_INDEX, _RARE, ("read_topics",))
 REWOUND = _script(_INDEX, _RARE, ("rewound",))
 SCAN = _script((*_HISTORY, "scan"))
 KEPT_SINCE = _script((*_HISTORY, "kept_since"))
-FIND = _script(("places", "begin", "members", "repeats", "find"))
-PROBE = _script(("places", "begin", "probe"))
-MOVE_ON = _script(("places", "begin", "move_on"))
+FIND = _script((*_PLACES, "members", "repeats", "find"))
+PROBE = _script((*_PLACES, "probe"))
+MOVE_ON = _script((*_PLACES, "move_on"))
 
 
 def bounds(bounds: HistoryBounds) -> tuple[bytes, ...]:
@@ -107,3 +138,8 @@ def bounds(bounds: HistoryBounds) -> tuple[bytes, ...]:
             *(bounds.kept_values, bounds.kept_bytes),
         )
     )
+
+
+def producer_bounds(bounds: ProducerBounds) -> tuple[bytes, ...]:
+    """Return the bounds of producers and runs as arguments (lua/producers.lua)."""
+    return (b"%d" % bounds.positions, b"%d" % (1000 * bounds.seconds), b"%d" % bounds.runs)

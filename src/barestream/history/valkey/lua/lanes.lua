@@ -74,6 +74,15 @@ function fn.enter(lane, place)
   return length
 end
 
+-- Adds places of one script to a lane that is in the index with all before them.
+function fn.enter_all(lane, places)
+  fn.enter(lane, places[1])
+  if #places > 1 then
+    redis.call('RPUSH', PREFIX .. lane, unpack(places, 2))
+    index.places = index.places + #places - 1
+  end
+end
+
 -- Adds an entry that is newer than the others to the index. Lanes that have too many places by that lose
 -- some at once; or all its lanes are added to a list, and lose them later.
 function fn.index(place, entry, capped_later)

@@ -1,0 +1,39 @@
+-- Starts a run unless its key has one that is running. Answers with the run, as run_of_key.lua does, behind
+-- whether this has started it; or with nothing if there is no room.
+local key, id, topic, topics_json, runner = unpack(ARGV, ARGUMENTS + 1, ARGUMENTS + 5)
+local lease, expires_ms = fn.read_lease(ARGUMENTS + 6), tonumber(ARGV[ARGUMENTS + 9])
+
+local function answer(run, is_new)
+  return {is_new, run.id, run.topic, string.format('%.0f', run.fence), run.runner, string.format('%.0f', run.started_ms), run.status}
+end
+
+local before = fn.run(key)
+if before and before.status == 'running' then return answer(before, 0) end
+local is_other = redis.call('HEXISTS', keys.runs, key) == 0
+local beyond = is_other and redis.call('HLEN', keys.runs) + 1 - most.runs or 0
+if (beyond > 0 and redis.call('ZCARD', keys.runs_ended) == 0) or not fn.has_room_for_producer() then
+  return false
+end
+
+fn.begin()
+-- Also larger than that of each run of a history before this one.
+local last_fence = tonumber(redis.call('HGET', keys.state, 'fence') or '0')
+local fence = math.max(last_fence + 1, math.floor(fn.now_ms()))
+redis.call('HSET', keys.state, 'fence', string.format('%.0f', fence))
+redis.call('ZREM', keys.runs_ended, key)
+-- After the bound was made smaller, there may be many.
+local oldest = beyond > 0 and redis.call('ZPOPMIN', keys.runs_ended, math.min(beyond, 10)) or {}
+for i = 1, #oldest, 2 do redis.call('HDEL', keys.runs, oldest[i]) end
+local run = {
+  id = id,
+  topic = topic,
+  fence = fence,
+  runner = runner,
+  started_ms = math.floor(fn.now_ms()),
+  status = 'running',
+  expires_ms = expires_ms,
+}
+redis.call('HSET', keys.runs, key, cmsgpack.pack(run))
+local state = {epoch = fence, next = 0, topics = topics_json, run = key}
+fn.store_producer(id .. '\0' .. topic, state, lease, true)
+return answer(run, 1)

@@ -1,0 +1,23 @@
+-- The newest run of a key is a map (cmsgpack): id, topic, fence, runner, started_ms, status; expires_ms,
+-- for how long it is known after its end; and until_ms, until when it is known if it has ended. Those
+-- that have ended are in a sorted set by that time.
+function fn.run(key)
+  local packed = redis.call('HGET', keys.runs, key)
+  local run = packed and cmsgpack.unpack(packed)
+  if run and not (run.until_ms and run.until_ms <= fn.now_ms()) then return run end
+end
+
+-- Returns the run of a producer, unless another has its key, or its time is over.
+function fn.run_of(state, id)
+  local run = state.run and fn.run(state.run)
+  if run and run.id == id then return run end
+end
+
+-- Notes how the run of a producer has ended, if it is running.
+function fn.end_run(state, id, status)
+  local run = fn.run_of(state, id)
+  if not run or run.status ~= 'running' then return end
+  run.status, run.until_ms = status, math.floor(fn.now_ms() + run.expires_ms)
+  redis.call('HSET', keys.runs, state.run, cmsgpack.pack(run))
+  redis.call('ZADD', keys.runs_ended, string.format('%.0f', run.until_ms), state.run)
+end

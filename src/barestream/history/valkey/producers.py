@@ -1,0 +1,67 @@
+"""Asks Valkey about producers and runs."""
+
+from collections.abc import Sequence
+
+from barestream.history.producers import (
+    END_TYPE,
+    INTERRUPTED_DATA,
+    Claim,
+    Position,
+    Run,
+    Swept,
+    TooManyProducersError,
+)
+from barestream.history.update import topics_json
+from barestream.history.valkey import codec, scripts
+from barestream.history.valkey.questions import Questions
+
+
+class Producers:
+    """What Valkey knows of producers and runs, but for their batches.
+
+    Args:
+        questions: Asks Valkey.
+        bounds: The bounds of producers and runs, as arguments of scripts.
+    """
+
+    def __init__(self, questions: Questions, bounds: Sequence[bytes]) -> None:
+        self._questions = questions
+        self._bounds = bounds
+
+    async def position(self, topic: str, producer_id: str) -> Position | None:
+        """Return how far a producer has come with a topic (see Broker)."""
+        name = producer_id.encode() + b"\0" + codec.topic_bytes(topic)
+        answer = await self._questions.run_bounded(scripts.POSITION, *self._bounds, name)
+        return codec.position(answer) if answer else None
+
+    async def run(self, key: str) -> Run | None:
+        """Return the newest run of a key (see Broker)."""
+        name = key.encode(errors="replace")
+        answer = await self._questions.run_bounded(scripts.RUN, *self._bounds, name)
+        return codec.run(key, answer) if answer else None
+
+    async def claim(self, claim: Claim) -> tuple[Run, bool]:
+        """Start a run unless its key has one that is running (see Broker)."""
+        texts = (claim.key, claim.id, claim.topic)
+        arguments = [text.encode() for text in texts]
+        arguments += [topics_json((claim.topic,)), claim.runner.encode()]
+        arguments += codec.lease_arguments(claim.lease)
+        arguments.append(b"%d" % (1000 * claim.expires_seconds))
+        answer = await self._questions.run_bounded(scripts.CLAIM, *self._bounds, *arguments)
+        if answer is None:
+            raise TooManyProducersError
+        is_new, *run = answer
+        return codec.run(claim.key, run), bool(is_new)
+
+    async def end_overdue(self, upto_ms: int, steady_ms: int) -> Swept:
+        """End the topics whose producers did not come back in time (see Broker)."""
+        topics: list[str] = []
+        last = (END_TYPE.encode(), INTERRUPTED_DATA.encode())
+        left, is_more = 0, 1
+        while is_more:
+            numbers = (b"%d" % number for number in (upto_ms, steady_ms, left))
+            now_ms, leases, ended, left, is_more = await self._questions.run_bounded(
+                scripts.OVERDUE, *self._bounds, *numbers, *last
+            )
+            topics += (topic.decode() for topic in ended)
+        return Swept(int(now_ms), leases, topics)
