@@ -19,7 +19,9 @@ from barestream.delivery.tail import Tail
 from barestream.delivery.time_slices import Slices
 from barestream.history.broker import Broker, HistoryBounds
 from barestream.history.intake import Intake
+from barestream.history.leases import Leases
 from barestream.history.local import LocalBroker
+from barestream.history.producers import ProducerBounds
 from barestream.history.record import BEGIN
 from barestream.history.ring import Ring
 from barestream.history.valkey.broker import ValkeyBroker
@@ -124,6 +126,7 @@ def create_app(settings: Settings | None = None) -> Application:
             BroadcastLoop(feed, slices, time.monotonic).run(),
             tail.trim(),
             intake.run(),
+            Leases(broker, metrics, time.monotonic).run(),
             streams.run(),
             LoopLag(time.monotonic, metrics).run(),
             *(keys.run() for keys in verifying.fetched),
@@ -195,11 +198,13 @@ def _broker(settings: Settings) -> Broker:
         kept_values=settings.kept_values,
         kept_bytes=settings.kept_bytes,
     )
+    of_producers = ProducerBounds(settings.producers, settings.producer_seconds, settings.runs)
     if settings.has_local_broker:
-        return LocalBroker(bounds, time.time)
+        return LocalBroker(bounds, time.time, of_producers)
     password = settings.broker_password
     return ValkeyBroker(
         settings.broker_url.get_secret_value(),
         bounds,
         password.get_secret_value() if password else None,
+        of_producers,
     )

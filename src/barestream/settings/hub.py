@@ -150,6 +150,34 @@ class HubSettings(BaseModel):
         ge=1,
         le=31_536_000,
     )
+    producers: int = setting(
+        10_000,
+        "For how many producers that number their updates the history knows up to which number it "
+        "has them. For a further one, it forgets the one without a lease that was quiet longest.",
+        "a whole number from 1 to 1000000",
+        "producers",
+        # An entry takes 0.5 KB, with the longest topic 9 KB.
+        ge=1,
+        le=1_000_000,
+    )
+    producer_seconds: float = setting(
+        86_400,
+        "How long the history knows a producer without a lease after its last publish.",
+        "a number of seconds from 60 to 31536000",
+        "s",
+        # Less than a deploy takes would forget producers that come back after it.
+        ge=60,
+        le=31_536_000,
+    )
+    runs: int = setting(
+        10_000,
+        "How many runs the history knows. For a further one, it forgets the one that has ended "
+        "and whose time is over first.",
+        "a whole number from 1 to 1000000",
+        "runs",
+        ge=1,
+        le=1_000_000,
+    )
     rewind_events: int = setting(
         100,
         "How many updates of one topic a rewind sends at most.",

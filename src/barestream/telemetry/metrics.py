@@ -40,6 +40,7 @@ class Metrics:
         history_up: 1 if the history answers all processes, else 0.
         history_writable: 1 if the history accepts updates from all processes, else 0.
         draining: Workers that drain.
+        interrupted: Topics that were ended because their producer did not come back in time.
         clock_jumps: Jumps of the wall clock, by direction.
         issuer_current: 1 if the last read of an issuer's keys succeeded in all workers, else 0.
     """
@@ -136,7 +137,11 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=registry,
         )
-
+        self.interrupted = Counter(
+            "barestream_topics_interrupted",
+            "Topics that were ended because their producer did not come back in time.",
+            registry=registry,
+        )
         self.clock_jumps = Counter(
             "barestream_clock_jumps",
             "Jumps of the wall clock that workers noticed, by direction.",
