@@ -103,7 +103,7 @@ class LocalProducers:
 
     def interrupt(self, state: ProducerState, now_ms: float) -> None:
         """Take the lease of a producer away, which did not come back in time; its run ends."""
-        self.positions.release(state)
+        self.positions.store(state, None, now_ms)
         self._end_run(state, "interrupted", now_ms)
 
     def forget_old(self, now_ms: float) -> None:

@@ -120,12 +120,6 @@ class Positions:
         self._states[state.topic, state.producer_id] = state
         self._enter(state)
 
-    def release(self, state: ProducerState) -> None:
-        """Take the lease of a state away."""
-        self._leave(state)
-        state.lease = None
-        self._enter(state)
-
     def overdue(self, upto_ms: float, steady_ms: float) -> list[ProducerState]:
         """Return the states whose leases are over at a time, but for those with longer leases."""
         found = []

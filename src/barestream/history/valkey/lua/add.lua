@@ -43,17 +43,3 @@ function fn.add(number, capped_later)
   if update.end_ms then fn.finish(topic, update.end_ms, place, entry) end
   if log.is_indexed then fn.index(place, entry, capped_later) end
 end
-
--- Does what is to be done before updates are checked.
-function fn.prepare()
-  if not log.is_indexed then fn.catch_up() end
-  if index.due_ms > 0 and index.due_ms <= fn.now_ms() then fn.expire_kept() end
-end
-
--- Removes what lanes have too many of.
-function fn.cap_all(lanes)
-  for _, lane in ipairs(lanes) do
-    local length = redis.call('LLEN', PREFIX .. lane)
-    if length > most.topic_events then fn.cap(lane, length) end
-  end
-end

@@ -122,7 +122,8 @@ local ends = false
 if repeats < count then
   fn.load()
   read()
-  fn.prepare()
+  if not log.is_indexed then fn.catch_up() end
+  if index.due_ms > 0 and index.due_ms <= fn.now_ms() then fn.expire_kept() end
   err = check()
   if err then
     fn.save()

@@ -28,3 +28,11 @@ function fn.cap_due()
     fn.spend(1)
   end
 end
+
+-- Removes what some lanes have too many of.
+function fn.cap_all(lanes)
+  for _, lane in ipairs(lanes) do
+    local length = redis.call('LLEN', PREFIX .. lane)
+    if length > most.topic_events then fn.cap(lane, length) end
+  end
+end

@@ -81,7 +81,8 @@ for i, name in ipairs(names) do
   else
     if not log.length then
       fn.load()
-      fn.prepare()
+      if not log.is_indexed then fn.catch_up() end
+      if index.due_ms > 0 and index.due_ms <= fn.now_ms() then fn.expire_kept() end
     end
     if not interrupt(name, state) then left = left + 1 end
   end

@@ -15,7 +15,8 @@ while ARGV[at] do
 end
 budget.units = budget.units - 2
 
-fn.prepare()
+if not log.is_indexed then fn.catch_up() end
+if index.due_ms > 0 and index.due_ms <= fn.now_ms() then fn.expire_kept() end
 for number, update in ipairs(updates) do
   local err = fn.check(number, update)
   if err and is_whole then
