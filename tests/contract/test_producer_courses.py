@@ -41,7 +41,7 @@ from random_courses import THEN_MS, SetClock
 SEED = int(os.environ.get("PRODUCER_SEED", "17"))
 EXAMPLES = {
     "local": int(os.environ.get("PRODUCER_EXAMPLES", "1000")),
-    "valkey": int(os.environ.get("PRODUCER_EXAMPLES", "300")),
+    "valkey": int(os.environ.get("PRODUCER_EXAMPLES", "200")),
 }
 
 # Over at each sweep, and at none.
