@@ -13,6 +13,7 @@ from barestream.history.producers import (
     ProducerBounds,
     SequenceGapError,
 )
+from barestream.history.valkey import codec
 from barestream.history.valkey.broker import ValkeyBroker
 from batches import FAR_MS, TOPIC, batch, claim, leased, numbered, of_run, sweep, swept
 from older_release import OlderRelease
@@ -184,7 +185,7 @@ def test_names_whose_entries_somebody_has_removed_are_forgotten(server: ValkeySe
         await broker.publish_batch(batch(0, "a", lease=leased(0.001)))
         await broker.publish_batch(batch(0, "a", producer="q"))
         server.ask("DEL", PRODUCERS)
-        server.ask("ZINCRBY", USED, 1e15, "q\0t")
+        server.ask("ZINCRBY", USED, 1e15, codec.producer_name(TOPIC, "q"))
         async with asyncio.timeout(10):
             while (await broker.end_overdue(FAR_MS, FAR_MS)).leases:
                 await asyncio.sleep(0.005)

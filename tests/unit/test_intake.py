@@ -14,6 +14,7 @@ from barestream.history.broker import (
 )
 from barestream.history.intake import REMIND_SECONDS, Intake
 from barestream.history.local import LocalBroker
+from barestream.history.producers import Batch, Position, Producer, SequenceGapError
 from barestream.history.update import Update
 from barestream.mercure.sse import Event
 from barestream.telemetry.metrics import Metrics
@@ -36,6 +37,10 @@ class RefusingBroker(LocalBroker):
     async def publish_all(self, updates: Sequence[Update]) -> list[str]:
         self._answer()
         return await super().publish_all(updates)
+
+    async def publish_batch(self, batch: Batch) -> Position:
+        self._answer()
+        return await super().publish_batch(batch)
 
     async def probe(self) -> None:
         self.probes += 1
@@ -225,6 +230,26 @@ def test_updates_that_are_given_together_count_as_one_publish(
         world.broker.cause = "OOM"
         with pytest.raises(BrokerAwayError):
             await world.intake.publish_all(updates)
+        assert not world.intake.ready
+        assert world.figure('barestream_publishes_failed_total{cause="OOM"} 1.0')
+
+    assert run(scenario, caplog) == [OPEN, closed("OOM")]
+
+
+def test_a_batch_is_taken_as_a_whole_and_counted_once_when_it_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario(world: World) -> None:
+        await settle()
+        updates = [Update(("t",), Event(data)) for data in "ab"]
+        batch = Batch("t", Producer("p", 0), 0, updates)
+        assert (await world.intake.publish_batch(batch)).next == 2
+        with pytest.raises(SequenceGapError):
+            await world.intake.publish_batch(batch._replace(first=3))
+        assert world.intake.ready
+        world.broker.cause = "OOM"
+        with pytest.raises(BrokerAwayError):
+            await world.intake.publish_batch(batch)
         assert not world.intake.ready
         assert world.figure('barestream_publishes_failed_total{cause="OOM"} 1.0')
 

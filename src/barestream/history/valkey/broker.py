@@ -22,7 +22,8 @@ The index of topics has a lane for each topic and kind, public (+) or private (-
 
 What it knows of producers and runs (lua/producers.lua, lua/runs.lua):
 
-    {barestream}:producers  hash: each producer's id, a NUL and its topic -> its position and lease
+    {barestream}:producers
+                          hash: a digest of each producer and its topic -> its position and lease
     {barestream}:producers_used, {barestream}:leases_used
                           sorted sets: those without a lease, and those with one, by their last use
     {barestream}:leases   sorted set: those with a lease, by the time when it is over

@@ -12,6 +12,7 @@ entry has the number of its form:
 An entry without ``v`` has the first form.
 """
 
+import hashlib
 import json
 import logging
 import math
@@ -63,10 +64,17 @@ def arguments(update: Update) -> list[bytes]:
     return [b"%d" % len(arguments), *arguments]
 
 
+def producer_name(topic: str, producer_id: str) -> bytes:
+    """Return the name of what Valkey knows of a producer and its topic (lua/producers.lua)."""
+    whole = producer_id.encode(errors="replace") + b"\0" + topic_bytes(topic)
+    return hashlib.sha256(whole).hexdigest()[:32].encode()
+
+
 def batch_arguments(batch: Batch) -> list[bytes]:
     """Return the arguments of a producer's batch for the script that publishes it."""
     topics = topics_json((batch.topic,))
-    arguments = [batch.topic.encode(), batch.producer.id.encode(), topics]
+    name = producer_name(batch.topic, batch.producer.id)
+    arguments = [name, batch.topic.encode(), topics]
     arguments += [b"%d" % number for number in (batch.producer.epoch, batch.first)]
     arguments += [b"%d" % len(batch.updates), b"1" if batch.is_run else b"0"]
     arguments.append((batch.status or "done").encode())

@@ -30,7 +30,7 @@ class Producers:
 
     async def position(self, topic: str, producer_id: str) -> Position | None:
         """Return how far a producer has come with a topic (see Broker)."""
-        name = producer_id.encode() + b"\0" + codec.topic_bytes(topic)
+        name = codec.producer_name(topic, producer_id)
         answer = await self._questions.run_bounded(scripts.POSITION, *self._bounds, name)
         return codec.position(answer) if answer else None
 
@@ -42,8 +42,8 @@ class Producers:
 
     async def claim(self, claim: Claim) -> tuple[Run, bool]:
         """Start a run unless its key has one that is running (see Broker)."""
-        texts = (claim.key, claim.id, claim.topic)
-        arguments = [text.encode() for text in texts]
+        name = codec.producer_name(claim.topic, claim.id)
+        arguments = [claim.key.encode(), claim.id.encode(), name, claim.topic.encode()]
         arguments += [topics_json((claim.topic,)), claim.runner.encode()]
         arguments += codec.lease_arguments(claim.lease)
         arguments.append(b"%d" % (1000 * claim.expires_seconds))

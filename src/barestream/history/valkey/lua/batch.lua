@@ -3,18 +3,17 @@
 -- NEWEPOCH; GAP with the number that was expected and the one that came; UNKNOWNRUN; TOOMANY; or one of
 -- those of publish.lua, followed by the number of the update in the batch.
 local at = ARGUMENTS
-local topic, id, topics_json = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+local name, topic, topics_json = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
 local epoch, first, count = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
 local is_run, status, lease = ARGV[at + 7] == '1', ARGV[at + 8], fn.read_lease(at + 9)
 at = at + 12
 
-local name = id .. '\0' .. topic
 local state = fn.producer(name)
 local is_new = not state
 
 local function refusal()
   if is_run or (state and state.run) then
-    local run = state and fn.run_of(state, id)
+    local run = state and fn.run_of(state)
     -- A run's producer has no other epoch.
     if not run or epoch > run.fence then return 'UNKNOWNRUN' end
   end
@@ -69,7 +68,7 @@ local function check()
     end
     if refused then return refused .. ' ' .. number end
   end
-  local run = fn.run_of(state, id)
+  local run = fn.run_of(state)
   if run and run.status ~= 'running' then return 'UNKNOWNRUN' end
 end
 
@@ -151,9 +150,9 @@ if repeats < count then
 end
 
 state.next = math.max(state.next, first + count)
-if ends then fn.end_run(state, id, status) end
+if ends then fn.end_run(state, status) end
 if state.run then
-  lease = fn.run_of(state, id).status == 'running' and (lease or fn.lease_of(state))
+  lease = fn.run_of(state).status == 'running' and (lease or fn.lease_of(state))
 elseif ends then
   lease = nil
 end

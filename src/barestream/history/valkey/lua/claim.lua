@@ -1,7 +1,7 @@
 -- Starts a run unless its key has one that is running. Answers with the run, as run_of_key.lua does, behind
 -- whether this has started it; or with nothing if there is no room.
-local key, id, topic, topics_json, runner = unpack(ARGV, ARGUMENTS + 1, ARGUMENTS + 5)
-local lease, expires_ms = fn.read_lease(ARGUMENTS + 6), tonumber(ARGV[ARGUMENTS + 9])
+local key, id, name, topic, topics_json, runner = unpack(ARGV, ARGUMENTS + 1, ARGUMENTS + 6)
+local lease, expires_ms = fn.read_lease(ARGUMENTS + 7), tonumber(ARGV[ARGUMENTS + 10])
 
 local function answer(run, is_new)
   return {is_new, run.id, run.topic, string.format('%.0f', run.fence), run.runner, string.format('%.0f', run.started_ms), run.status}
@@ -34,6 +34,6 @@ local run = {
   expires_ms = expires_ms,
 }
 redis.call('HSET', keys.runs, key, cmsgpack.pack(run))
-local state = {epoch = fence, next = 0, topics = topics_json, run = key}
-fn.store_producer(id .. '\0' .. topic, state, lease, true)
+local state = {epoch = fence, next = 0, topics = topics_json, run = key, id = id}
+fn.store_producer(name, state, lease, true)
 return answer(run, 1)

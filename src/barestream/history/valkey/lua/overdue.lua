@@ -42,7 +42,6 @@ local topics = {}
 
 -- Returns whether the lease of an entry is gone: its topic has ended.
 local function interrupt(name, state)
-  local id, topic = string.match(name, '^(%Z*)%z(.*)$')
   local number = #updates + 1
   local fields = {'v', '1', 'topics', state.topics, 'data', data, 'type', kind}
   if state.lease_private == '1' then fields[9], fields[10] = 'private', '1' end
@@ -55,9 +54,9 @@ local function interrupt(name, state)
   if err == 'AGAIN' then return false end
   if not err then
     fn.add(number)
-    topics[#topics + 1] = topic
+    topics[#topics + 1] = update.entry.topics[1]
   end
-  fn.end_run(state, id, 'interrupted')
+  fn.end_run(state, 'interrupted')
   state.topics = nil
   fn.store_producer(name, state)
   return true

@@ -1,8 +1,9 @@
--- A producer's entry has the name of the producer, a NUL and the topic. It is a map (cmsgpack):
+-- The entry of a producer and its topic has a digest of both as its name, so that no long topic is kept
+-- several times. It is a map (cmsgpack):
 --   epoch, next, last_id: its position (last_id is missing before the first update)
 --   lease_ms, lease_private, lease_ended_ms, topics: its lease, and the topic as a JSON array; missing
 --     without a lease
---   run: the key of the run whose producer it is; missing if it is no run's
+--   run, id: the key of the run whose producer it is, and its id; missing if it is no run's
 -- Entries without a lease are in a sorted set by the time of their last use, in microseconds; those with
 -- one are in another such set, and in a third by the time when the lease is over, in milliseconds.
 keys.producers, keys.producers_used, keys.leases, keys.leases_used, keys.runs, keys.runs_ended =

@@ -8,14 +8,14 @@ function fn.run(key)
 end
 
 -- Returns the run of a producer, unless another has its key, or its time is over.
-function fn.run_of(state, id)
+function fn.run_of(state)
   local run = state.run and fn.run(state.run)
-  if run and run.id == id then return run end
+  if run and run.id == state.id then return run end
 end
 
 -- Notes how the run of a producer has ended, if it is running.
-function fn.end_run(state, id, status)
-  local run = fn.run_of(state, id)
+function fn.end_run(state, status)
+  local run = fn.run_of(state)
   if not run or run.status ~= 'running' then return end
   run.status, run.until_ms = status, math.floor(fn.now_ms() + run.expires_ms)
   redis.call('HSET', keys.runs, state.run, cmsgpack.pack(run))
