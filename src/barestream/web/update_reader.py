@@ -3,45 +3,27 @@
 Sources: https://mercure.rocks/spec#publication; for 0.x the tag v0.24.2 of dunglas/mercure
 """
 
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import NamedTuple
 
-from barestream.delivery.resume import EARLIEST
+from barestream.history.producers import END_TYPE
 from barestream.history.update import Update
 from barestream.mercure.sse import Event, InvalidEventError, data_bytes
-from barestream.mercure.topics import (
-    EVERYTHING,
-    MOST_CHARACTERS,
-    HubUrl,
-    unseen_character,
-)
+from barestream.mercure.topics import EVERYTHING, MOST_CHARACTERS, HubUrl
 from barestream.web.form import Form
 from barestream.web.json_body import Flaw, UnwritableError, compact, quoted
 from barestream.web.refusals import bad_request, too_large
-
-# Every client sends an id back in its Last-Event-ID header. All of them leave printable ASCII
-# without spaces at its ends unchanged. 255 bytes hold a UUID's IRI five times.
-_MOST_ID_CHARACTERS = 255
-_ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
-_ID_FORM = "printable ASCII characters without a space at either end"
-
-# A type is a name that scripts listen for.
-_MOST_TYPE_CHARACTERS = 255
-
-# The types of the hub's own events: Mercure's, and the prefix of barestream's.
-_MERCURE_TYPE = "mercure"
-_OWN_TYPES = "barestream."
-
-# A day: a client that stays away for longer has lost its history anyway.
-_MOST_RETRY_MS = 86_400_000
-
-# A year, as for BARESTREAM_HISTORY_SECONDS. Who needs a value for longer keeps it without a limit.
-_MOST_KEEP_SECONDS = 31_536_000
-_FOREVER = "forever"
-_KEEP_FORM = f"a number of seconds from 0 to {_MOST_KEEP_SECONDS}, or {_FOREVER}"
+from barestream.web.update_fields import (
+    A_SURROGATE,
+    check_seen,
+    is_number,
+    read_id,
+    read_keep_seconds,
+    read_retry_ms,
+    read_type,
+)
 
 # What a form may have for a number; no longer one is within the bounds of a field.
 _WHOLE = re.compile(r"[0-9]{1,9}")
@@ -56,7 +38,8 @@ _ENCODED_SIZE = 3
 
 _FIELDS = ("topic", "data", "private", "id", "type", "retry", "keep", "end")
 
-_A_SURROGATE = "a lone surrogate, which UTF-8 cannot encode"
+# Those of an update whose topic and kind are given for many at once.
+_ADDRESSED_FIELDS = tuple(name for name in _FIELDS if name not in {"topic", "private"})
 
 # As many unknown names are in an error.
 _MOST_NAMED = 5
@@ -104,6 +87,20 @@ class PublishRules:
         return _ENCODED_SIZE * self.data_bytes + _BESIDE_DATA_BYTES
 
 
+class Address(NamedTuple):
+    """What is given once for the updates that a streamed publish brings.
+
+    Attributes:
+        topics: Their topics.
+        private: Whether they are private.
+        type: The type of those that name none; None without one.
+    """
+
+    topics: tuple[str, ...]
+    private: bool = False
+    type: str | None = None
+
+
 class UpdateReader:
     """Reads updates.
 
@@ -140,36 +137,70 @@ class UpdateReader:
         Raises:
             Refused: 400 or 413, with what is wrong.
         """
-        if isinstance(value, Flaw):
-            raise bad_request(value.why)
-        if not isinstance(value, dict):
-            raise bad_request("Expected an object with the fields of an update.")
-        unknown = [name for name in value if name not in _FIELDS]
-        if unknown:
-            named = ", ".join(map(quoted, unknown[:_MOST_NAMED]))
-            if len(unknown) > _MOST_NAMED:
-                named += ", …"
-            raise bad_request(
-                f"Unknown fields: {named}. The fields of an update are {', '.join(_FIELDS)}."
-            )
-        return self._update(value)
+        return self._update(_named(value, _FIELDS))
+
+    def of_addressed(self, value: object, address: Address) -> Update:
+        """Return the update of an object of JSON that has neither a topic nor ``private``.
+
+        Raises:
+            Refused: 400 or 413, with what is wrong.
+        """
+        return self._addressed(_named(value, _ADDRESSED_FIELDS), address)
+
+    def of_event(
+        self, data: str, event_id: str | None, kind: str | None, address: Address
+    ) -> Update:
+        """Return the update of an event that another server has sent.
+
+        Raises:
+            Refused: 400 or 413, with what is wrong.
+        """
+        fields: dict[str, object] = {"data": data}
+        if event_id is not None:
+            fields["id"] = event_id
+        if kind is not None:
+            fields["type"] = kind
+        return self._addressed(fields, address)
+
+    def address(self, topic: str, *, private: bool, kind: str) -> Address:
+        """Return the address of updates; an empty type counts as none.
+
+        Raises:
+            Refused: 400 or 413, with what is wrong.
+        """
+        return Address(self._topics(topic), private, read_type({"type": kind}))
+
+    def end(self, address: Address, data: str, seconds: float) -> Update:
+        """Return the hub's own last update of a topic."""
+        return Update(address.topics, Event(data, type=END_TYPE), address.private, None, seconds)
+
+    def end_seconds(self, sent: str) -> float:
+        """Return for how long a topic is to stay ended, as a form's ``end`` says it.
+
+        Raises:
+            Refused: 400 for a value that is none.
+        """
+        return self._end_seconds({"end": _READ["end"](sent)})
 
     def _update(self, fields: Mapping[str, object]) -> Update:
         topics = self._topics(fields.get("topic", []))
-        data = self._data(fields.get("data", ""))
-        event_id = _own_id(fields) if "id" in fields else None
-        kind = _type(fields) if "type" in fields else None
-        retry_ms = _retry_ms(fields) if "retry" in fields else None
-        keep_seconds = _keep_seconds(fields) if "keep" in fields else None
-        end_seconds = self._end_seconds(fields) if "end" in fields else None
         private = fields.get("private", False)
         if not isinstance(private, bool):
             raise bad_request("private: expected true or false.")
+        return self._addressed(fields, Address(topics, private))
+
+    def _addressed(self, fields: Mapping[str, object], address: Address) -> Update:
+        data = self._data(fields.get("data", ""))
+        event_id = read_id(fields) if "id" in fields else None
+        kind = (read_type(fields) if "type" in fields else None) or address.type
+        retry_ms = read_retry_ms(fields) if "retry" in fields else None
+        keep_seconds = read_keep_seconds(fields) if "keep" in fields else None
+        end_seconds = self._end_seconds(fields) if "end" in fields else None
         try:
             event = Event(data, event_id, kind, retry_ms)
         except InvalidEventError as error:
             raise bad_request(f"{error}.") from None
-        return Update(topics, event, private, keep_seconds, end_seconds)
+        return Update(address.topics, event, address.private, keep_seconds, end_seconds)
 
     def _topics(self, sent: object) -> tuple[str, ...]:
         texts = [sent] if isinstance(sent, str) else sent
@@ -189,7 +220,7 @@ class UpdateReader:
     def _check_topic(self, topic: str) -> None:
         if len(topic) > MOST_CHARACTERS:
             raise too_large(f"A topic is longer than {MOST_CHARACTERS} characters.")
-        _check_seen(topic, "A topic")
+        check_seen(topic, "A topic")
         if topic == EVERYTHING:
             raise bad_request(
                 f"A topic is {EVERYTHING}, which stands for every topic. Name the topics."
@@ -207,7 +238,7 @@ class UpdateReader:
         except UnwritableError as error:
             raise bad_request(f"data: {error}") from None
         except UnicodeEncodeError:
-            raise bad_request(f"data has {_A_SURROGATE}.") from None
+            raise bad_request(f"data has {A_SURROGATE}.") from None
         if size_bytes > self._rules.data_bytes:
             raise too_large(
                 f"The data is larger than {self._rules.data_bytes} bytes; each line end counts as "
@@ -219,7 +250,7 @@ class UpdateReader:
         end, most_seconds = fields["end"], self._rules.ended_seconds
         if end is True:
             return most_seconds
-        if _is_number(end) and 1 <= end <= most_seconds:
+        if is_number(end) and 1 <= end <= most_seconds:
             return float(end)
         raise bad_request(
             f"end: expected true, or a number of seconds from 1 to {most_seconds:.15g} "
@@ -227,69 +258,18 @@ class UpdateReader:
         )
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    # True is an int of Python.
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _check_seen(text: str, name: str) -> None:
-    if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise bad_request(f"{name} has {_A_SURROGATE}.")
-    unseen = unseen_character(text)
-    if unseen is not None:
-        raise bad_request(f"{name} has the control or format character U+{ord(unseen):04X}.")
-
-
-def _text(fields: Mapping[str, object], name: str) -> str | None:
-    """Return a text; an empty one counts as none."""
-    text = fields[name]
-    if not isinstance(text, str):
-        raise bad_request(f"{name}: expected a string.")
-    return text or None
-
-
-def _own_id(fields: Mapping[str, object]) -> str | None:
-    own_id = _text(fields, "id")
-    if own_id is not None:
-        if own_id.startswith("#"):
-            raise bad_request("id starts with #: such ids are reserved for the hub.")
-        if own_id == EARLIEST:
-            raise bad_request(f"id is {EARLIEST}: that word is reserved.")
-        if len(own_id) > _MOST_ID_CHARACTERS:
-            raise too_large(f"id is longer than {_MOST_ID_CHARACTERS} characters.")
-        if not _ID.fullmatch(own_id):
-            raise bad_request(f"id: expected {_ID_FORM}.")
-    return own_id
-
-
-def _type(fields: Mapping[str, object]) -> str | None:
-    kind = _text(fields, "type")
-    if kind is not None:
-        if len(kind) > _MOST_TYPE_CHARACTERS:
-            raise too_large(f"type is longer than {_MOST_TYPE_CHARACTERS} characters.")
-        _check_seen(kind, "type")
-        if kind == _MERCURE_TYPE:
-            raise bad_request(f"type is {_MERCURE_TYPE}, which is reserved for the hub.")
-        if kind.startswith(_OWN_TYPES):
-            raise bad_request(
-                f"type starts with {_OWN_TYPES}: such types are reserved for the hub."
-            )
-    return kind
-
-
-def _retry_ms(fields: Mapping[str, object]) -> int | None:
-    retry = fields["retry"]
-    # Publishers send 0 for "none"; on the wire it would make browsers reconnect without a pause.
-    if _is_number(retry) and isinstance(retry, int) and 0 <= retry <= _MOST_RETRY_MS:
-        return retry or None
-    raise bad_request(f"retry: expected a whole number of milliseconds from 0 to {_MOST_RETRY_MS}.")
-
-
-def _keep_seconds(fields: Mapping[str, object]) -> float:
-    keep = fields["keep"]
-    if keep == _FOREVER:
-        return math.inf
-    if _is_number(keep) and 0 <= keep <= _MOST_KEEP_SECONDS:
-        # A -0.0 would have another digest.
-        return float(keep) or 0.0
-    raise bad_request(f"keep: expected {_KEEP_FORM}.")
+def _named(value: object, names: Collection[str]) -> Mapping[str, object]:
+    """Return the fields of an object, which may have these alone."""
+    if isinstance(value, Flaw):
+        raise bad_request(value.why)
+    if not isinstance(value, dict):
+        raise bad_request("Expected an object with the fields of an update.")
+    unknown = [name for name in value if name not in names]
+    if unknown:
+        named = ", ".join(map(quoted, unknown[:_MOST_NAMED]))
+        if len(unknown) > _MOST_NAMED:
+            named += ", …"
+        raise bad_request(
+            f"Unknown fields: {named}. The fields of an update are {', '.join(names)}."
+        )
+    return value
