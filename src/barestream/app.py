@@ -42,12 +42,16 @@ from barestream.web.end_streams import END_STREAMS, EndStreams
 from barestream.web.event_stream import STREAMS, take_part_in_drain
 from barestream.web.health import Health
 from barestream.web.metrics import Scrape
+from barestream.web.open_publishes import OpenPublishes
 from barestream.web.origins import PublishingOrigins
 from barestream.web.pages import Pages, read_files
+from barestream.web.producer_position import ProducerPosition
 from barestream.web.publish import Publish
 from barestream.web.resource import Resource, ResourceMetadata
 from barestream.web.router import Router
 from barestream.web.selector_reader import SelectorReader
+from barestream.web.streamed_body import Clocks
+from barestream.web.streamed_publish import PUBLISH_STREAM, StreamedPublish
 from barestream.web.subscribe import Subscribe
 from barestream.web.update_reader import PublishRules
 
@@ -100,12 +104,18 @@ def create_app(settings: Settings | None = None) -> Application:
         ),
     )
     cors = Cors(settings.allowed_origins)
-    publish = Publish(
+    rules = PublishRules(
+        settings.data_bytes, settings.topics_per_event, settings.ended_seconds, base
+    )
+    publishes = OpenPublishes(metrics)
+    streamed_publish = StreamedPublish(
         intake,
         authorization,
         metrics,
-        PublishRules(settings.data_bytes, settings.topics_per_event, settings.ended_seconds, base),
+        rules,
         slices,
+        publishes,
+        Clocks(time.time, time.monotonic),
     )
     reader = SelectorReader(
         settings.topics_per_stream, Patterns(base, settings.url_patterns), slices
@@ -118,7 +128,8 @@ def create_app(settings: Settings | None = None) -> Application:
     running: list[asyncio.Task[None]] = []
 
     async def start(request: LifespanRequest) -> None:
-        take_part_in_drain(streams, request.scope)
+        take_part_in_drain(streams.drain, request.scope)
+        take_part_in_drain(publishes.drain, request.scope)
         works = (
             clock.run(slices),
             BroadcastLoop(clock.feed, slices, time.monotonic).run(),
@@ -150,21 +161,23 @@ def create_app(settings: Settings | None = None) -> Application:
         http_router=Router(), startup_handlers=[start], shutdown_handlers=[stop], info=info
     )
     # The router tries them in this order; most requests are for streams.
-    for path, handler in (
-        (PATH, cors.allowing(subscribe)),
-        ("/events", ClockStream(clock)),
-        ("/", pages.index),
-        ("/test", pages.test),
-        ("/openapi.json", pages.openapi),
-        ("/static/{version}/{name}", pages.static),
-        ("/healthz", health.alive),
-        ("/readyz", health.ready),
-        ("/metrics", Scrape(metrics, loopback_only=settings.bind is not None)),
+    for method, path, handler in (
+        ("GET", PATH, cors.allowing(subscribe)),
+        ("GET", "/events", ClockStream(clock)),
+        ("GET", "/", pages.index),
+        ("GET", "/test", pages.test),
+        ("GET", "/openapi.json", pages.openapi),
+        ("GET", "/static/{version}/{name}", pages.static),
+        ("GET", "/healthz", health.alive),
+        ("GET", "/readyz", health.ready),
+        ("GET", "/metrics", Scrape(metrics, loopback_only=settings.bind is not None)),
+        ("GET", PUBLISH_STREAM, cors.allowing(ProducerPosition(broker, authorization, slices))),
+        ("OPTIONS", "/", pages.options),
+        ("POST", PATH, cors.allowing(Publish(intake, authorization, metrics, rules, slices))),
+        ("POST", PUBLISH_STREAM, cors.allowing(streamed_publish)),
+        ("QUERY", PATH, cors.allowing(subscribe)),
     ):
-        app.http_router.add({"GET"}, path, handler)
-    app.http_router.add({"OPTIONS"}, "/", pages.options)
-    app.http_router.add({"POST"}, PATH, cors.allowing(publish))
-    app.http_router.add({"QUERY"}, PATH, cors.allowing(subscribe))
+        app.http_router.add({method}, path, handler)
     if Version.ONE in settings.versions:
         app.http_router.add(
             {"GET"},
@@ -175,9 +188,10 @@ def create_app(settings: Settings | None = None) -> Application:
         )
     if not settings.bind:
         # Over TCP any client could send this request.
-        app.http_router.add({"POST"}, END_STREAMS, EndStreams(streams))
+        app.http_router.add({"POST"}, END_STREAMS, EndStreams(streams, publishes))
     if settings.allowed_origins:
-        app.http_router.add({"OPTIONS"}, PATH, cors.preflight)
+        for path in (PATH, PUBLISH_STREAM):
+            app.http_router.add({"OPTIONS"}, path, cors.preflight)
     return app
 
 

@@ -12,6 +12,7 @@ from barestream.web.end_streams import (
     SIGNAL_GRACE_SECONDS,
     EndStreams,
 )
+from barestream.web.open_publishes import OpenPublishes
 from fake_writer import FakeClock, fake_stream
 
 LIMITS = StreamLimits(drain_seconds=300, retry_ms=2000)
@@ -40,7 +41,7 @@ class Asked:
                 self.ended_at.setdefault(nth, round(self.now.seconds, 3))
 
     def answer(self, *headers: tuple[bytes, bytes]) -> HttpResponse:
-        handler = EndStreams(self.streams, self._sleep)
+        handler = EndStreams(self.streams, OpenPublishes(Metrics()), self._sleep)
         request = HttpRequest({"headers": headers}, {}, {}, {}, None)  # type: ignore[typeddict-item, arg-type]
         return asyncio.run(handler(request))
 

@@ -381,6 +381,7 @@ def test_nginx_gets_its_part_of_the_settings_line_by_line(monkeypatch: pytest.Mo
         "BARESTREAM_DRAIN_SECONDS=0.000010",
         "BARESTREAM_HSTS_SECONDS=0",
         "BARESTREAM_PUBLISH_RATE=1000",
+        "BARESTREAM_STREAMED_PUBLISHES=256",
         "BARESTREAM_STREAMS_PER_ADDRESS=500",
         "BARESTREAM_TLS_PORT=443",
         "BARESTREAM_TRUSTED_PROXIES=",

@@ -15,6 +15,9 @@ ANSWER = "barestream.answer"
 # The key in an ASGI scope's "extensions" that the server sets once the whole body has come.
 WHOLE_BODY = "barestream.whole_body"
 
+# The key of a third extension, a LetPause. Only a request whose body is still to come has it.
+LET_PAUSE = "barestream.let_pause"
+
 # The key in an ASGI lifespan state of the list of coroutine functions that the server awaits when
 # it drains.
 ON_DRAIN = "barestream.on_drain"
@@ -40,6 +43,13 @@ class SendWhole(Protocol):
         self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes
     ) -> Awaitable[None]:
         """Send an answer by one write, in place of the ASGI sends."""
+
+
+class LetPause(Protocol):
+    """A function of the server, at ``scope["extensions"]["barestream.let_pause"]``."""
+
+    def __call__(self, seconds: int) -> None:
+        """Wait so long for each further part of the body, in place of the server's own limit."""
 
 
 class Drain(Protocol):

@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 import httptools
 
-from barestream.asgi.contract import ANSWER, WHOLE_BODY
+from barestream.asgi.contract import ANSWER, LET_PAUSE, WHOLE_BODY
 from barestream.asgi.problem import CONTENT_TYPE, content
 from barestream.server import request_head
+from barestream.server.body_behind_upgrade import body_parser
 from barestream.server.connections_state import ConnectionsState
 from barestream.server.held_transport import send_whole
 from barestream.server.request_head import RequestRefusedError
@@ -34,35 +35,14 @@ class _LingeringTransport:
         self._protocol.close_after_reading()
 
 
-class _BodyBehindUpgrade:
-    """The callbacks of a parser of the body behind an Upgrade: to the parser of the head,
-    all that follows is another protocol.
-    """
-
-    def __init__(self, protocol: "BoundedProtocol") -> None:
-        self._protocol = protocol
-        self._is_over = False
-
-    def on_body(self, body: bytes) -> None:
-        # The same bytes may hold another request, whose body must not be added to this one.
-        if not self._is_over:
-            self._protocol.on_body(body)
-
-    def on_message_complete(self) -> None:
-        if not self._is_over:
-            self._is_over = True
-            self._protocol.on_message_complete()
-            self._protocol.ignore_input()
-
-
 class BoundedProtocol(HttpToolsProtocol):
     """A connection with limits on the bytes that it holds, and on each wait.
 
     Attributes:
         head_seconds: How long a request's head may take, from the start of the connection or the
             head's first byte; the same as in this project's nginx (client_header_timeout).
-        body_seconds: How long a body may pause; the same as in this project's nginx
-            (client_body_timeout).
+        body_seconds: How long a body may pause, unless its handler lets it (LetPause); the same as
+            in this project's nginx (client_body_timeout).
         linger_seconds: How long a client that still sends may take to read its answer. A client
             that reads while it sends needs one round trip; others first send everything.
         answer_seconds: How long an answer may take for a client that has closed its sending half,
@@ -82,6 +62,7 @@ class BoundedProtocol(HttpToolsProtocol):
         "_has_body",
         "_ignores_input",
         "_is_lingering",
+        "_pause_seconds",
         "_unanswered",
         "_unparsed_bytes",
         "is_half_closed",
@@ -94,6 +75,7 @@ class BoundedProtocol(HttpToolsProtocol):
         # An upper bound of the bytes that came after the last complete head or piece of a body.
         self._unparsed_bytes = 0
         self._has_body = False
+        self._pause_seconds = self.body_seconds
         self._ignores_input = False
         self._is_lingering = False
         self.is_half_closed = False
@@ -142,19 +124,9 @@ class BoundedProtocol(HttpToolsProtocol):
                     return
                 if self._has_body:
                     self.cycle.keep_alive = False
-                    self.parser = self._body_parser()
+                    self.parser = body_parser(self, self.headers)
             else:
                 return
-
-    def _body_parser(self) -> httptools.HttpRequestParser:
-        parser = httptools.HttpRequestParser(_BodyBehindUpgrade(self))
-        framing = next(
-            b"%b: %b" % (name, value)
-            for name, value in self.headers
-            if name in {b"content-length", b"transfer-encoding"}
-        )
-        parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
-        return parser
 
     def on_message_begin(self) -> None:
         """Await the head of a request."""
@@ -180,7 +152,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unparsed_bytes = 0
         if self._has_body:
             self.cycle.transport = _LingeringTransport(self)  # type: ignore[assignment]
+            self._pause_seconds = self.body_seconds
             self.server_state.awaited.renew(self, self.body_seconds)
+            extensions: dict[str, Any] = {LET_PAUSE: partial(self._let_pause, self.cycle)}
+            self.scope["extensions"] = extensions
             # The scope has the first list, and the trailers of a chunked body must not be added to
             # it.
             self.headers = self.headers[:]
@@ -194,7 +169,13 @@ class BoundedProtocol(HttpToolsProtocol):
         """Take a piece of a body, and await the next."""
         super().on_body(body)
         self._unparsed_bytes = 0
-        self.server_state.awaited.renew(self, self.body_seconds)
+        self.server_state.awaited.renew(self, self._pause_seconds)
+
+    def _let_pause(self, cycle: RequestResponseCycle, seconds: int) -> None:
+        """Let a body pause for longer; one that has come is no matter any more (see LetPause)."""
+        if cycle is self.cycle and cycle.more_body:
+            self._pause_seconds = seconds
+            self.server_state.awaited.renew(self, seconds)
 
     def on_message_complete(self) -> None:
         """Note that a request is complete."""
@@ -241,11 +222,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif self.flow.read_paused:
             # The application does not read the body.
-            self.server_state.awaited.renew(self, self.body_seconds)
+            self.server_state.awaited.renew(self, self._pause_seconds)
         elif self.cycle is not None and self.cycle.more_body:
             self._refuse(
                 HTTPStatus.REQUEST_TIMEOUT,
-                f"No further part of the body came within {self.body_seconds} s.",
+                f"No further part of the body came within {self._pause_seconds} s.",
             )
         elif self._unparsed_bytes or self._unanswered:
             self._refuse(

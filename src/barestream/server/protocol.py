@@ -165,8 +165,8 @@ class Protocol(BoundedProtocol):
     def on_headers_complete(self) -> None:
         """Begin a request, with the extension in its scope."""
         super().on_headers_complete()
-        extensions: dict[str, Any] = {EXTENSION: partial(self.open_response, self.cycle)}
-        self.scope["extensions"] = extensions
+        extensions: dict[str, Any] = self.scope.setdefault("extensions", {})
+        extensions[EXTENSION] = partial(self.open_response, self.cycle)
         if self.server_state.draining:
             self.cycle.keep_alive = False
 

@@ -35,6 +35,10 @@ HURRY_POLL_SECONDS = 0.1
 # to a live client that reads nothing, so it is never below slow_seconds.
 VANISHED_SECONDS = 100.0
 
+# How soon a silent connection is probed, and again: the same as in this project's nginx, together
+# with the limit above.
+PROBE_SECONDS = 20
+
 # The arbiter looks once a second.
 BEAT_SECONDS = 1.0
 
@@ -91,6 +95,11 @@ class DrainingServer(Server):
                 listener.setsockopt(
                     socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(vanished_seconds * 1000)
                 )
+                # Nothing is sent to a publisher while its body comes, so only probes notice that it
+                # has vanished.
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_SECONDS)
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_SECONDS)
         await super().startup(sockets)
         self._sweeping = [
             asyncio.create_task(self._stalled.run()),

@@ -71,6 +71,15 @@ class DeploymentSettings(BaseModel):
         ge=1,
         le=1_000_000,
     )
+    streamed_publishes: int = setting(
+        256,
+        "How many streamed publishes nginx allows one client address at the same moment; further "
+        "ones get 429.",
+        "a whole number from 1 to 65535",
+        "requests",
+        ge=1,
+        le=65535,
+    )
     trusted_proxies: str = setting(
         "",
         "Proxies in front of nginx whose X-Forwarded-For and X-Forwarded-Proto headers nginx "

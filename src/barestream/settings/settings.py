@@ -27,6 +27,7 @@ _OF_NGINX = (
     "drain_seconds",
     "hsts_seconds",
     "publish_rate",
+    "streamed_publishes",
     "streams_per_address",
     "tls_port",
     "trusted_proxies",

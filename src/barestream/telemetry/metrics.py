@@ -27,6 +27,7 @@ class Metrics:
         streams: Open streams.
         paused: Those of them whose client reads more slowly than the stream sends.
         ended: Streams that ended, by reason.
+        streamed_publishes: Open streamed publishes.
         published: Updates that the history accepted; flushed by ``text`` and by ``flush``.
         refused: Publishes that were answered with an error, by status.
         failed: Publishes that the history did not accept, or may not have accepted, by the cause
@@ -60,6 +61,12 @@ class Metrics:
             "barestream_streams_ended",
             "Streams that ended, by reason.",
             ["reason"],
+            registry=registry,
+        )
+        self.streamed_publishes = Gauge(
+            "barestream_streamed_publishes",
+            "Open streamed publishes.",
+            multiprocess_mode="livesum",
             registry=registry,
         )
         self.published = Tally(

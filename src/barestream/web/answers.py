@@ -6,7 +6,7 @@ from http import HTTPStatus
 from bareasgi import HttpResponse
 from bareutils import bytes_writer
 
-_UNSTORED = (b"cache-control", b"no-store")
+UNSTORED = (b"cache-control", b"no-store")
 
 
 def whole(
@@ -14,7 +14,7 @@ def whole(
     body: bytes,
     *,
     status: int = HTTPStatus.OK,
-    headers: Iterable[tuple[bytes, bytes]] = (_UNSTORED,),
+    headers: Iterable[tuple[bytes, bytes]] = (UNSTORED,),
 ) -> HttpResponse:
     """Return an answer with a body.
 
@@ -32,4 +32,4 @@ def whole(
 
 def no_content() -> HttpResponse:
     """Return an answer without a body, which no cache stores; it stops an EventSource."""
-    return HttpResponse(HTTPStatus.NO_CONTENT, [_UNSTORED])
+    return HttpResponse(HTTPStatus.NO_CONTENT, [UNSTORED])

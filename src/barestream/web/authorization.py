@@ -5,12 +5,13 @@ dunglas/mercure
 """
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from bareasgi import HttpRequest
 
+from barestream.delivery.time_slices import Slices
 from barestream.mercure import access_tokens
 from barestream.mercure.access_tokens import AccessVerifier, KeysMayHaveChangedError
 from barestream.mercure.bearer import ANONYMOUS, Bearer
@@ -158,6 +159,28 @@ class Authorization:
                 raise self._missing(request, "Subscribing needs a token.")
             return ANONYMOUS
         return await self._verified(self._subscribers, token, version, request)
+
+    async def allow_publish(
+        self, request: HttpRequest, bearer: Bearer, topics: Sequence[str], slices: Slices
+    ) -> None:
+        """Check that a bearer may publish to each of the topics.
+
+        Raises:
+            Refused: 403 if it may not.
+        """
+        allowed = bearer.publish
+        if not allowed.names_all(topics) and not await slices.work(
+            allowed.matching_all(topics, slices)
+        ):
+            raise self.insufficient(
+                request, "The token does not allow publishing to every topic of the update."
+            )
+
+    def expired(self, request: HttpRequest) -> Refused:
+        """Return the refusal of a request whose token expires while its body comes."""
+        return self._invalid(
+            request, "The token has expired. Send the rest of the body with another token."
+        )
 
     def insufficient(self, request: HttpRequest, detail: str) -> Refused:
         """Return the refusal of a request whose token is valid, but does not allow it."""

@@ -9,6 +9,7 @@ from bareutils import header
 
 from barestream.delivery.streams import Streams
 from barestream.web.answers import no_content
+from barestream.web.open_publishes import OpenPublishes
 from barestream.web.refusals import problem
 
 # The path of the request; nginx answers 404 to clients that ask for it.
@@ -33,17 +34,22 @@ class EndStreams:
 
     Args:
         streams: The streams that it ends.
+        publishes: The streamed publishes that it ends.
         sleep: Waits for so many seconds.
     """
 
     def __init__(
-        self, streams: Streams, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        streams: Streams,
+        publishes: OpenPublishes,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._streams = streams
+        self._publishes = publishes
         self._sleep = sleep
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer 204 once each stream was ended; 503 if the worker drains.
+        """Answer 204 once each stream and streamed publish was ended; 503 if the worker drains.
 
         A worker that drains ends its streams itself, over BARESTREAM_DRAIN_SECONDS.
         """
@@ -52,6 +58,7 @@ class EndStreams:
             return problem(HTTPStatus.NOT_FOUND, f"There is nothing at {END_STREAMS}.")
         await self._sleep(SIGNAL_GRACE_SECONDS)
         if not self._streams.draining:
+            self._publishes.end()
             await self._streams.end_streams(END_SECONDS, AWAY_MS, self._sleep)
         if self._streams.draining:
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "This worker is draining.")

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from bareasgi import HttpRequest, HttpResponse
 
-from barestream.asgi.contract import EXTENSION, ON_DRAIN, OpenResponse
+from barestream.asgi.contract import EXTENSION, ON_DRAIN, Drain, OpenResponse
 from barestream.delivery.stream import EndReason, Stream
 from barestream.delivery.streams import StreamLimits, Streams
 from barestream.delivery.time_slices import Slices
@@ -242,11 +242,11 @@ def _begin_streams(request: HttpRequest) -> None:
     slices = Slices(time.monotonic)
     streams = request.info[STREAMS] = Streams(StreamLimits(), time.monotonic, Metrics(), slices)
     request.info[_SWEEPING] = asyncio.create_task(streams.run())
-    take_part_in_drain(streams, request.scope)
+    take_part_in_drain(streams.drain, request.scope)
 
 
-def take_part_in_drain(streams: Streams, scope: Any) -> None:
-    """Have this project's server drain the streams; other servers offer no drain."""
+def take_part_in_drain(drain: Drain, scope: Any) -> None:
+    """Have this project's server call the drain when it stops; other servers offer none."""
     drains = scope.get("state", {}).get(ON_DRAIN)
     if drains is not None:
-        drains.append(streams.drain)
+        drains.append(drain)

@@ -114,7 +114,7 @@ class Publish:
 
     async def _publish_form(self, request: HttpRequest, bearer: Bearer) -> list[str]:
         update = self._reader.of_form(fields(await read_whole(request, self._body_bytes)))
-        await self._check_rights(request, bearer, update)
+        await self._authorization.allow_publish(request, bearer, update.topics, self._slices)
         return await self._keep([update], together=False)
 
     async def _publish_json(self, request: HttpRequest, bearer: Bearer) -> list[str]:
@@ -123,7 +123,7 @@ class Publish:
         await self._slices.step()
         if not isinstance(value, list):
             update = self._reader.of_json(value)
-            await self._check_rights(request, bearer, update)
+            await self._authorization.allow_publish(request, bearer, update.topics, self._slices)
             return await self._keep([update], together=False)
         if not value:
             raise bad_request("Expected at least one update in the array.")
@@ -135,7 +135,9 @@ class Publish:
         for number, each in enumerate(value, 1):
             try:
                 update = self._reader.of_json(each)
-                await self._check_rights(request, bearer, update)
+                await self._authorization.allow_publish(
+                    request, bearer, update.topics, self._slices
+                )
             except Refused as refused:
                 raise refused.within(f"update {number}") from None
             updates.append(update)
@@ -147,15 +149,6 @@ class Publish:
                 "are allowed."
             )
         return await self._keep(updates, together=True)
-
-    async def _check_rights(self, request: HttpRequest, bearer: Bearer, update: Update) -> None:
-        allowed = bearer.publish
-        if not allowed.names_all(update.topics) and not await self._slices.work(
-            allowed.matching_all(update.topics, self._slices)
-        ):
-            raise self._authorization.insufficient(
-                request, "The token does not allow publishing to every topic of the update."
-            )
 
     async def _keep(self, updates: Sequence[Update], *, together: bool) -> list[str]:
         """Have the history keep one update, or several together; return their ids."""

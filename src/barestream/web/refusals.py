@@ -1,6 +1,6 @@
 """Errors as answers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
 from bareasgi import HttpResponse
@@ -10,11 +10,15 @@ from barestream.web.answers import whole
 
 
 def problem(
-    status: HTTPStatus, detail: str, headers: Iterable[tuple[bytes, bytes]] = ()
+    status: HTTPStatus,
+    detail: str,
+    headers: Iterable[tuple[bytes, bytes]] = (),
+    members: Mapping[str, object] | None = None,
 ) -> HttpResponse:
-    """Return a response that says what is wrong."""
+    """Return a response that says what is wrong, with further members in its body."""
     all_headers = [(b"cache-control", b"no-store"), *headers]
-    return whole(CONTENT_TYPE, content(status, detail), status=status, headers=all_headers)
+    body = content(status, detail, members)
+    return whole(CONTENT_TYPE, body, status=status, headers=all_headers)
 
 
 class Refused(Exception):  # noqa: N818 (an answer, not a fault of this program)
@@ -38,9 +42,9 @@ class Refused(Exception):  # noqa: N818 (an answer, not a fault of this program)
         """Return the same refusal, of a part of the request."""
         return Refused(self.status, f"{part}: {self._detail}", self._headers)
 
-    def response(self) -> HttpResponse:
-        """Return the answer."""
-        return problem(self.status, self._detail, self._headers)
+    def response(self, members: Mapping[str, object] | None = None) -> HttpResponse:
+        """Return the answer, with further members in its body."""
+        return problem(self.status, self._detail, self._headers, members)
 
 
 def bad_request(detail: str) -> Refused:

@@ -1,0 +1,56 @@
+"""The open streamed publishes of one worker, and their end when it stops."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from barestream.telemetry.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+
+class OpenPublishes:
+    """Counts the streamed publishes, and asks them to end.
+
+    Args:
+        metrics: Where they are counted.
+
+    Attributes:
+        draining: Whether the worker stops.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._ends: set[asyncio.Future[None]] = set()
+        self.draining = False
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @contextmanager
+    def opened(self) -> Iterator[asyncio.Future[None]]:
+        """Count one while the context lasts, with a future that is done once it is to end."""
+        end = asyncio.get_running_loop().create_future()
+        if self.draining:
+            end.set_result(None)
+        self._ends.add(end)
+        self._metrics.streamed_publishes.set(len(self))
+        try:
+            yield end
+        finally:
+            self._ends.discard(end)
+            self._metrics.streamed_publishes.set(len(self))
+
+    def end(self) -> None:
+        """Ask those that are open to end."""
+        for end in self._ends:
+            if not end.done():
+                end.set_result(None)
+
+    async def drain(self, *, quick: bool = False) -> None:  # noqa: ARG002 (a Drain's)
+        """Have each answered at once; the server waits for the answers."""
+        if self._ends and not self.draining:
+            logger.info("ending the streamed publishes", extra={"publishes": len(self)})
+        self.draining = True
+        self.end()

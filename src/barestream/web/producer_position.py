@@ -1,0 +1,58 @@
+"""GET /.well-known/mercure/publish-stream: how far a producer has come with a topic."""
+
+import json
+from http import HTTPStatus
+
+from bareasgi import HttpRequest, HttpResponse
+
+from barestream.delivery.time_slices import Slices
+from barestream.history.broker import Broker, BrokerAwayError
+from barestream.history.producers import Position
+from barestream.mercure.patterns import TooManyPatternsError
+from barestream.web.answers import whole
+from barestream.web.authorization import Authorization
+from barestream.web.batches import RETRY_AFTER
+from barestream.web.body import JSON_TYPE
+from barestream.web.refusals import Refused, problem
+from barestream.web.streamed_publish import TOO_MANY_PATTERNS
+from barestream.web.streamed_request import PositionRequest
+
+
+class ProducerPosition:
+    """The handler.
+
+    Args:
+        broker: Knows the positions.
+        authorization: Determines what a publisher may do.
+        slices: The slices of long work.
+    """
+
+    def __init__(self, broker: Broker, authorization: Authorization, slices: Slices) -> None:
+        self._broker = broker
+        self._authorization = authorization
+        self._slices = slices
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer those who may publish to the topic; 404 for a producer that is not known."""
+        try:
+            position = await self._position(request)
+        except TooManyPatternsError:
+            return TOO_MANY_PATTERNS.response()
+        except Refused as refused:
+            return refused.response()
+        if position is None:
+            return problem(
+                HTTPStatus.NOT_FOUND, "The hub knows no producer of this name with this topic."
+            )
+        return whole(JSON_TYPE, json.dumps(position._asdict()).encode())
+
+    async def _position(self, request: HttpRequest) -> Position | None:
+        bearer = await self._authorization.publisher(request)
+        asked = PositionRequest.read(request)
+        await self._authorization.allow_publish(request, bearer, (asked.topic,), self._slices)
+        try:
+            return await self._broker.position(asked.topic, asked.producer_id)
+        except BrokerAwayError as error:
+            raise Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"The history {error.words}.", [RETRY_AFTER]
+            ) from None

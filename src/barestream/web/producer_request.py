@@ -1,0 +1,84 @@
+"""The headers by which a publisher names itself, and numbers its updates.
+
+Source: https://github.com/durable-streams/durable-streams/blob/main/PROTOCOL.md, 5.2.1
+"""
+
+import re
+from typing import NamedTuple
+
+from bareasgi import HttpRequest
+
+from barestream.history.producers import Producer
+from barestream.web.refusals import bad_request
+from barestream.web.request_headers import header_value
+
+ID, EPOCH, SEQ, LEASE = b"producer-id", b"producer-epoch", b"producer-seq", b"producer-lease"
+
+# Printable ASCII, as in an update's own id, so that it is the same in a header and in a query.
+_ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
+_ID_FORM = "1 to 255 printable ASCII characters without a space at either end"
+
+# The largest whole number that JavaScript counts by one.
+_MOST = 2**53 - 1
+_WHOLE = re.compile(rb"[0-9]{1,16}")
+
+# Below 5 s a publisher could not come back over a worker's drain and its own delay. After an hour a
+# topic without its end is nothing that anyone waits for.
+LEAST_LEASE_SECONDS, MOST_LEASE_SECONDS = 5, 3600
+
+
+class ProducerRequest(NamedTuple):
+    """Who publishes, and what it numbers its first update.
+
+    Attributes:
+        producer: The producer.
+        first: The number of the request's first update.
+        lease_seconds: How long the producer may be away before its topic is ended; None for ever.
+    """
+
+    producer: Producer
+    first: int
+    lease_seconds: float | None
+
+    @classmethod
+    def read(cls, request: HttpRequest) -> "ProducerRequest | None":
+        """Return what the headers say; None without them.
+
+        Raises:
+            Refused: 400 for headers that are malformed, or not all there.
+        """
+        texts = {name: header_value(request, name) for name in (ID, EPOCH, SEQ)}
+        lease = header_value(request, LEASE)
+        if not any(texts.values()):
+            if lease:
+                raise bad_request("Producer-Lease needs Producer-Id, -Epoch and -Seq beside it.")
+            return None
+        if not all(texts.values()):
+            raise bad_request(
+                "Expected Producer-Id, Producer-Epoch and Producer-Seq together, or none of them."
+            )
+        producer = Producer(
+            producer_id(texts[ID].decode("latin-1"), "Producer-Id"),
+            _number(texts[EPOCH], "Producer-Epoch", 0, _MOST),
+        )
+        seconds = None
+        if lease:
+            seconds = _number(lease, "Producer-Lease", LEAST_LEASE_SECONDS, MOST_LEASE_SECONDS)
+        return cls(producer, _number(texts[SEQ], "Producer-Seq", 0, _MOST), seconds)
+
+
+def producer_id(text: str, name: str) -> str:
+    """Return a producer's id; the error gives its place the name.
+
+    Raises:
+        Refused: 400 for a text that is none.
+    """
+    if not _ID.fullmatch(text):
+        raise bad_request(f"{name}: expected {_ID_FORM}.")
+    return text
+
+
+def _number(text: bytes, name: str, least: int, most: int) -> int:
+    if _WHOLE.fullmatch(text) and least <= int(text) <= most:
+        return int(text)
+    raise bad_request(f"{name}: expected a whole number from {least} to {most}.")

@@ -1,0 +1,168 @@
+"""The body of one streamed publish, whose updates are published as they come."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
+from typing import NamedTuple
+
+from barestream.delivery.time_slices import Slices
+from barestream.web.arriving import Arriving
+from barestream.web.batches import RETRY_AFTER, Batches
+from barestream.web.refusals import Refused
+from barestream.web.sent_updates import Sent, SentUpdates
+
+# A model may think for minutes, and a build may be silent for as long. nginx waits a little longer
+# (nginx/templates/site.conf.template), so that the answer says what was accepted.
+SILENT_SECONDS = 3600
+
+# So much is parsed without a turn for other work: in 5 ms if it is short lines.
+_PARSED_BYTES = 64 * 1024
+
+# Of what has come already when the worker stops, so many pieces are still read. The server holds no
+# more, so a body that came whole is accepted.
+_LAST_PIECES = 3
+
+# A lease is renewed while the publisher is connected, twice before it would be over.
+_RENEWALS = 3
+
+_STOPPING = Refused(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "The worker stops. Send what was not accepted in another request; another worker answers it.",
+    [RETRY_AFTER],
+)
+_SILENT = Refused(
+    HTTPStatus.REQUEST_TIMEOUT, f"No further part of the body came within {SILENT_SECONDS} s."
+)
+
+
+class Clocks(NamedTuple):
+    """Clocks, in seconds.
+
+    Attributes:
+        wall: By which tokens expire.
+        steady: By which waits are measured.
+    """
+
+    wall: Callable[[], float]
+    steady: Callable[[], float]
+
+
+class Terms(NamedTuple):
+    """What holds while a body comes.
+
+    Attributes:
+        expires_at: When its token expires, by the wall clock; None if it never does.
+        expired: The refusal from then on.
+        lease_seconds: The lease of its producer; None without one.
+        end: Ends its topic after the body; None if it does not.
+    """
+
+    expires_at: float | None
+    expired: Refused
+    lease_seconds: float | None
+    end: Sent | None
+
+
+class StreamedBody:
+    """Reads a body, and publishes its updates; what is under way is all that it holds.
+
+    Args:
+        sent: Reads the updates.
+        batches: Publishes them.
+        terms: What holds meanwhile.
+        clocks: The clocks.
+        slices: The slices of long work.
+    """
+
+    def __init__(
+        self, sent: SentUpdates, batches: Batches, terms: Terms, clocks: Clocks, slices: Slices
+    ) -> None:
+        self._sent = sent
+        self._batches = batches
+        self._terms = terms
+        self._clocks = clocks
+        self._slices = slices
+        self._renewal_seconds = (terms.lease_seconds or math.inf) / _RENEWALS
+        self._silent_at = self._renews_at = 0.0
+
+    async def publish(self, body: AsyncIterator[bytes], end: asyncio.Future[None]) -> None:
+        """Publish the updates until the body ends.
+
+        The body is not read while a batch is under way, so that its sender is held back.
+
+        Args:
+            body: The pieces of the body.
+            end: Is done once the body can no longer be waited for.
+
+        Raises:
+            Refused: The body cannot go on; what came before the reason was accepted.
+        """
+        arriving = Arriving(body)
+        last_pieces = _LAST_PIECES
+        now = self._clocks.steady()
+        self._silent_at, self._renews_at = now + SILENT_SECONDS, now + self._renewal_seconds
+        try:
+            while True:
+                seconds = self._free_seconds()
+                if seconds <= 0:
+                    await self._do_what_is_due()
+                    continue
+                try:
+                    piece = await arriving.next(end, seconds)
+                except TimeoutError:
+                    if end.done():
+                        raise _STOPPING from None
+                    continue
+                if piece is None:
+                    break
+                if end.done():
+                    last_pieces -= 1
+                    if last_pieces < 0:
+                        raise _STOPPING
+                if piece:
+                    self._silent_at = self._clocks.steady() + SILENT_SECONDS
+                    await self._read(piece)
+        finally:
+            await arriving.leave()
+        for each in self._sent.end():
+            self._batches.add(each)
+        await self._batches.flush()
+        if self._terms.end is not None and not self._batches.ends_topic:
+            self._batches.add(self._terms.end)
+            await self._batches.flush()
+
+    def _free_seconds(self) -> float:
+        """Return for how long nothing is due but the body."""
+        seconds = min(self._silent_at, self._renews_at) - self._clocks.steady()
+        if self._terms.expires_at is not None:
+            seconds = min(seconds, self._terms.expires_at - self._clocks.wall())
+        return seconds
+
+    async def _do_what_is_due(self) -> None:
+        now, expires_at = self._clocks.steady(), self._terms.expires_at
+        if expires_at is not None and self._clocks.wall() >= expires_at:
+            raise self._terms.expired
+        if now >= self._silent_at:
+            raise _SILENT
+        if now >= self._renews_at:
+            await self._batches.renew()
+            self._renews_at = now + self._renewal_seconds
+
+    async def _read(self, piece: bytes) -> None:
+        """Publish the updates that a piece completes."""
+        for start in range(0, len(piece), _PARSED_BYTES):
+            try:
+                for each in self._sent.feed(piece[start : start + _PARSED_BYTES]):
+                    if self._batches.add(each):
+                        await self._flush()
+            except Refused:
+                await self._flush()
+                raise
+            await self._slices.step()
+        await self._flush()
+
+    async def _flush(self) -> None:
+        if await self._batches.flush():
+            self._renews_at = self._clocks.steady() + self._renewal_seconds
+            await self._slices.step()

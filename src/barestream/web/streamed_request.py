@@ -1,0 +1,104 @@
+"""What a streamed publish, and a question for a producer's position, say beside their bodies."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from bareasgi import HttpRequest
+
+from barestream.history.producers import Lease
+from barestream.web.form import Form, query
+from barestream.web.producer_request import ProducerRequest, producer_id
+from barestream.web.refusals import bad_request
+from barestream.web.update_reader import Address, UpdateReader
+
+# Also the token of 0.x (web/authorization.py).
+_PUBLISH_NAMES = ("topic", "private", "type", "end", "authorization")
+_POSITION_NAMES = ("topic", "producer", "authorization")
+
+
+class StreamedRequest(NamedTuple):
+    """Where the updates of a streamed publish go.
+
+    Attributes:
+        address: Their topic and what they are.
+        end_seconds: For how long the topic stays ended after the body; None if it does not end it.
+        numbered: Who publishes; None without a name.
+        lease: What the producer asks for; None without a lease.
+        is_run: Whether the topic is a run's.
+    """
+
+    address: Address
+    end_seconds: float | None
+    numbered: ProducerRequest | None
+    lease: Lease | None
+    is_run: bool = False
+
+    @property
+    def topic(self) -> str:
+        """Its topic."""
+        return self.address.topics[0]
+
+    @classmethod
+    def read(
+        cls, request: HttpRequest, reader: UpdateReader, ended_seconds: float
+    ) -> "StreamedRequest":
+        """Read a request.
+
+        Args:
+            request: The request.
+            reader: Knows what its topic and its type may be.
+            ended_seconds: For how long a topic stays ended whose lease is over.
+
+        Raises:
+            Refused: 400 or 413 for a query or headers that are malformed.
+        """
+        form = _known(request, _PUBLISH_NAMES)
+        numbered = ProducerRequest.read(request)
+        private = "private" in form
+        address = reader.address(_one(form, "topic"), private=private, kind=_most_one(form, "type"))
+        end = _most_one(form, "end")
+        lease = None
+        if numbered is not None and numbered.lease_seconds is not None:
+            lease = Lease(numbered.lease_seconds, private, ended_seconds)
+        return cls(address, reader.end_seconds(end) if end else None, numbered, lease)
+
+
+class PositionRequest(NamedTuple):
+    """A question for the position of a producer with a topic."""
+
+    topic: str
+    producer_id: str
+
+    @classmethod
+    def read(cls, request: HttpRequest) -> "PositionRequest":
+        """Read a request.
+
+        Raises:
+            Refused: 400 for a query that is malformed.
+        """
+        form = _known(request, _POSITION_NAMES)
+        return cls(_one(form, "topic"), producer_id(_one(form, "producer"), "producer"))
+
+
+def _known(request: HttpRequest, names: Sequence[str]) -> Form:
+    form = query(request)
+    for name in form:
+        if name not in names:
+            raise bad_request(
+                f"{name[:100]!r} is not a parameter of this request; it has {', '.join(names)}."
+            )
+    return form
+
+
+def _one(form: Form, name: str) -> str:
+    values = form.get(name, ())
+    if len(values) != 1 or not values[0]:
+        raise bad_request(f"Expected one parameter {name}, with a value.")
+    return values[0]
+
+
+def _most_one(form: Form, name: str) -> str:
+    values = form.get(name, ("",))
+    if len(values) > 1:
+        raise bad_request(f"The query has {len(values)} parameters {name}; at most one is allowed.")
+    return values[0]
