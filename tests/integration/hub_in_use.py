@@ -65,7 +65,7 @@ class Hub:
         form = {"topic": list(topics or data[:1]), "data": data, **fields}
         answer = self.http.post(PATH, data=form, headers=self.publishing)
         assert answer.status_code == 200, answer.text
-        self._note(answer.text)
+        self.note(answer.text)
         return answer.text
 
     def publish_all(self, *updates: dict[str, Any]) -> list[str]:
@@ -73,10 +73,11 @@ class Hub:
         answer = self.http.post(PATH, json=updates, headers=self.publishing)
         assert answer.status_code == 200, answer.text
         ids: list[str] = answer.json()["ids"]
-        self._note(ids[-1])
+        self.note(ids[-1])
         return ids
 
-    def _note(self, event_id: str) -> None:
+    def note(self, event_id: str) -> None:
+        """Have later reads wait until the worker has read an update."""
         if event_id.startswith("#"):
             self._last = Place.parse(event_id)
 
