@@ -177,6 +177,32 @@ class Service(Answering):
         """Start Gunicorn again after it ended, with nginx up all the while."""
         self._native("up-app")
 
+    def restart_nginx(self) -> None:
+        """End nginx at once, and start it again as scripts/native does."""
+        pid, log = self.nginx_pid, self.folder / "nginx.log"
+        user = " user root;" if os.getuid() == 0 else ""
+        command = [
+            *(Path(f"/proc/{pid}/exe").resolve(), "-g", f"daemon off;{user}"),
+            *("-p", self.folder / "nginx", "-c", self.folder / "nginx-conf/nginx.conf"),
+        ]
+        workers = children(pid)
+        os.kill(pid, signal.SIGTERM)
+        wait_for("nginx's end", lambda: not any(map(is_alive, [pid, *workers])))
+        # A killed nginx leaves it; scripts/native removes it too.
+        (self.folder / "sockets/metrics.sock").unlink(missing_ok=True)
+        # By a shell, as there: so it is no child of this process, which would have to wait for it.
+        started = subprocess.run(
+            ["bash", "-c", 'setsid "$@" >>"$0" 2>&1 </dev/null & echo $!', log, *command],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        pid = int(started.stdout)
+        (self.folder / "nginx.pid").write_text(str(pid))
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        (self.folder / "nginx.start").write_text(fields[19])
+        wait_for("nginx", self.is_listening)
+
     def is_app_running(self) -> bool:
         """Return whether Gunicorn's master lives."""
         return Path(f"/proc/{self.app_pid}/exe").exists()
