@@ -14,6 +14,8 @@ from support.clients.publisher import ISSUER, KEY, PATH, RESOURCE, access_token
 from support.servers.served import Served
 from support.servers.service import wait_for
 
+STREAMED = f"{PATH}/publish-stream"
+NDJSON = {"Content-Type": "application/x-ndjson"}
 METADATA = "/.well-known/oauth-protected-resource/.well-known/mercure"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 A_PAGE = {"Accept": "application/json"}
@@ -21,6 +23,22 @@ A_PAGE = {"Accept": "application/json"}
 
 def bearer(*topics: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {access_token(*topics)}"}
+
+
+def producer(name: str, first: int) -> dict[str, str]:
+    return {"Producer-Id": name, "Producer-Epoch": "0", "Producer-Seq": str(first)}
+
+
+def streamed(topic: str, body: bytes, **headers: str) -> dict[str, Any]:
+    """Return a streamed publish."""
+    sent = {**NDJSON, **bearer("*"), **headers}
+    return {"params": {"topic": topic}, "content": body, "headers": sent}
+
+
+def asked(topic: str, name: str, **headers: str) -> dict[str, Any]:
+    """Return a question for a position."""
+    params = {"topic": topic, "producer": name}
+    return {"params": params, "headers": {**bearer("*"), **headers}}
 
 
 # Without a Valkey the history accepts nothing; without an identifier there are no metadata.
@@ -96,6 +114,28 @@ REQUESTS: dict[tuple[str, ...], tuple[str, Request]] = {
         "keeps no values",
         {"data": {"topic": "a", "keep": "60"}, "headers": bearer("a")},
     ),
+    (STREAMED, "post", "200"): (
+        "well",
+        {
+            "params": {"topic": "a", "private": "on", "type": "t"},
+            "content": b'{"data": 1}\n',
+            "headers": {**NDJSON, **bearer("a"), **producer("p", 0)},
+        },
+    ),
+    (STREAMED, "post", "400"): ("well", streamed("a", b"{]")),
+    (STREAMED, "post", "401"): ("well", {"params": {"topic": "a"}, "headers": NDJSON}),
+    (STREAMED, "post", "403"): ("well", streamed("a", b"", **bearer("b"))),
+    (STREAMED, "post", "409"): ("well", streamed("a", b"", **producer("q", 5))),
+    (STREAMED, "post", "413"): ("well", streamed("a" * 2049, b"")),
+    (STREAMED, "post", "415"): ("well", {"params": {"topic": "a"}, "headers": bearer("a")}),
+    (STREAMED, "post", "503"): ("no history", streamed("a", b"{}")),
+    (STREAMED, "post", "507"): ("keeps no values", streamed("a", b'{"keep": 9}')),
+    (STREAMED, "get", "200"): ("well", asked("state", "known")),
+    (STREAMED, "get", "400"): ("well", asked("state", "")),
+    (STREAMED, "get", "401"): ("well", {"params": {"topic": "a", "producer": "p"}}),
+    (STREAMED, "get", "403"): ("well", asked("state", "known", **bearer("a"))),
+    (STREAMED, "get", "404"): ("well", asked("state", "unknown")),
+    (STREAMED, "get", "503"): ("no history", asked("state", "known")),
     (METADATA, "get", "200"): ("well", {}),
     (METADATA, "get", "404"): ("no identifier", {}),
     ("/events", "get", "200"): ("well", {}),
@@ -116,6 +156,8 @@ def servers() -> Iterator[dict[str, Served]]:
         wait_for("the hub", lambda: httpx.get(f"{url}/readyz").status_code == 200)
         updates = [{"topic": "ended", "end": True}, {"topic": "state", "keep": 60, "retry": 5}]
         assert httpx.post(url + PATH, json=updates, headers=bearer("*")).status_code == 200
+        known = streamed("state", b"{}", **producer("known", 0))
+        assert httpx.post(url + STREAMED, **known).status_code == 200
         yield running
 
 
