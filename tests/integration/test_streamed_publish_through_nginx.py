@@ -263,21 +263,26 @@ def test_a_worker_that_stops_answers_at_once_and_says_what_it_has(
         assert others == []
 
 
-def restart_nginx(service: Service) -> None:
+def restart_nginx(service: Service, _: ValkeyServer) -> None:
     service.restart_nginx()
 
 
-def kill_a_worker(service: Service) -> None:
+def kill_a_worker(service: Service, _: ValkeyServer) -> None:
     os.kill(random.choice(service.workers()), signal.SIGKILL)
 
 
-def reload(service: Service) -> None:
+def reload(service: Service, _: ValkeyServer) -> None:
     service.signal(signal.SIGHUP)
 
 
-@pytest.mark.parametrize("fault", [reload, kill_a_worker, restart_nginx])
+def restart_valkey(_: Service, valkey: ValkeyServer) -> None:
+    valkey.kill()
+    valkey.start()
+
+
+@pytest.mark.parametrize("fault", [reload, kill_a_worker, restart_nginx, restart_valkey])
 def test_a_publisher_that_goes_on_by_its_position_loses_nothing_and_sends_nothing_twice(
-    valkey: ValkeyServer, fault: Callable[[Service], None]
+    valkey: ValkeyServer, fault: Callable[[Service, ValkeyServer], None]
 ) -> None:
     publishers, lines = 4, 300
     valkey.ask("FLUSHALL")
@@ -295,7 +300,7 @@ def test_a_publisher_that_goes_on_by_its_position_loses_nothing_and_sends_nothin
                 await until(
                     lambda part=part: all(each.next > part * lines // 3 for each in all_of_them)
                 )
-                await asyncio.to_thread(fault, service)
+                await asyncio.to_thread(fault, service, valkey)
             answers = await asyncio.gather(*running)
             assert [answer.body["next"] for answer in answers] == [lines] * publishers
             return all_of_them

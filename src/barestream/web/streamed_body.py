@@ -28,7 +28,7 @@ _RENEWALS = 3
 
 _STOPPING = Refused(
     HTTPStatus.SERVICE_UNAVAILABLE,
-    "The worker stops. Send what was not accepted in another request; another worker answers it.",
+    "The worker stops, or nginx. Send what was not accepted in another request.",
     [RETRY_AFTER],
 )
 _SILENT = Refused(
