@@ -1,0 +1,107 @@
+"""An answer to a follower, for any ASGI framework."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs
+
+from barestream.runs.event_reader import Received
+from barestream.runs.formats import Writer
+from barestream.runs.run import ClosedError
+
+_LAST_EVENT_ID = b"last-event-id"
+
+
+class Answer(NamedTuple):
+    """What a handler answers with.
+
+    Attributes:
+        status: 200, or 204 if there is nothing to follow; after 204 every EventSource stops, and
+            the AI SDK resumes nothing.
+        headers: The headers, by their names in lower case.
+        body: The pieces of the body; none for 204.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: AsyncIterator[bytes]
+
+
+async def nothing() -> AsyncIterator[bytes]:
+    """Yield no bytes."""
+    return
+    yield b""
+
+
+NOTHING_HEADERS = {"cache-control": "no-store"}
+
+
+class Bodies:
+    """The open bodies of a process; a drain ends them."""
+
+    def __init__(self) -> None:
+        self._is_draining = False
+        self._waiting: set[asyncio.Timeout] = set()
+
+    def drain(self) -> None:
+        """End every body that is open, and those that come."""
+        self._is_draining = True
+        loop = asyncio.get_running_loop()
+        for each in self._waiting:
+            each.reschedule(loop.time())
+
+    async def body(
+        self, first: Received, events: AsyncGenerator[Received], writer: Writer
+    ) -> AsyncIterator[bytes]:
+        """Yield the bytes of a follower's events.
+
+        Raises:
+            ClosedError: The process stops before the run has ended, and the client would take a
+                clean end for the run's. So the server cuts the connection.
+        """
+        async with aclosing(events):
+            event = first
+            while True:
+                if piece := writer.write(event):
+                    yield piece
+                if writer.is_over:
+                    return
+                try:
+                    event = await self._next(events)
+                except TimeoutError:
+                    if writer.takes_cursor:
+                        # The client comes back with its cursor.
+                        return
+                    raise ClosedError("the process stops before the run has ended") from None
+
+    async def _next(self, events: AsyncGenerator[Received]) -> Received:
+        async with asyncio.timeout(0 if self._is_draining else None) as waiting:
+            self._waiting.add(waiting)
+            try:
+                return await anext(events)
+            finally:
+                self._waiting.discard(waiting)
+
+
+def last_event_id(request: Any) -> str | None:
+    """Return the id that a client comes back with, from the header or from the query.
+
+    Args:
+        request: A request of Starlette, FastAPI, Django (ASGI) or bareASGI, or an ASGI scope.
+
+    Raises:
+        TypeError: It is none of them.
+    """
+    scope = request if isinstance(request, dict) else getattr(request, "scope", None)
+    if not isinstance(scope, dict) or "headers" not in scope:
+        raise TypeError(
+            "expected a request of an ASGI framework (Starlette, FastAPI, Django on ASGI, "
+            f"bareASGI) or an ASGI scope, got {type(request).__module__}."
+            f"{type(request).__qualname__}"
+        )
+    for name, value in scope["headers"]:
+        if name.lower() == _LAST_EVENT_ID and value:
+            return str(value.decode("latin-1"))
+    values = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("last_event_id")
+    return values[-1] if values else None

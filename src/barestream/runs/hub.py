@@ -1,0 +1,140 @@
+"""What runs need of a hub; there is an adapter for HTTP, and one for a hub in the same process."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple, Protocol
+
+from barestream.runs.event_reader import Received
+from barestream.runs.run import Outcome, Run, Status
+
+# How many updates one publish has at most: the hub takes as many in one atomic step.
+MOST_UPDATES = 100
+
+# The cursor of a topic's beginning.
+EARLIEST = "earliest"
+
+
+class HubAwayError(Exception):
+    """The hub does not answer, or cannot answer yet; the same call may succeed a moment later."""
+
+
+class RefusedError(Exception):
+    """The hub refuses a call, and would refuse it again; the message has the hub's own words.
+
+    Attributes:
+        next: The number of the update that the hub expects next; None if it does not say.
+    """
+
+    def __init__(self, why: str, next_number: int | None = None) -> None:
+        super().__init__(why)
+        self.next = next_number
+
+
+class FencedError(Exception):
+    """The hub takes nothing more for a run: it has ended, is unknown, or has another runner."""
+
+
+class Claim(NamedTuple):
+    """What a start asks for.
+
+    Attributes:
+        key: The key.
+        id: The id of the run if this start wins. A claim that is sent again with it gets the same
+            answer.
+        runner: Names the process.
+        lease_seconds: The hub ends the run as interrupted once its runner was silent for so long.
+        expires_seconds: For how long the run can be followed after its end.
+    """
+
+    key: str
+    id: str
+    runner: str
+    lease_seconds: int
+    expires_seconds: float
+
+
+class Claimed(NamedTuple):
+    """The answer to a claim.
+
+    Attributes:
+        run: The run of the key.
+        fence: The number that its publishes need; None if another start has won.
+        control: The topic by which its runner is asked to stop it.
+    """
+
+    run: Run
+    fence: int | None
+    control: str
+
+
+class RunUpdate(NamedTuple):
+    """One update of a run, before it is published.
+
+    Attributes:
+        data: The data.
+        type: The type of the event; None for the usual one.
+        id: The id of the event; None for the hub's.
+        keep_seconds: For how long it is the run's kept value; None if it is none.
+    """
+
+    data: str
+    type: str | None = None
+    id: str | None = None
+    keep_seconds: float | None = None
+
+
+class Batch(NamedTuple):
+    """Successive updates of a run.
+
+    Attributes:
+        run: The run.
+        fence: Its number.
+        lease_seconds: For how long the hub waits for the next batch.
+        first: The number of the first update; those of a run count from 0.
+        updates: At most MOST_UPDATES, the end counted; none only to renew the lease.
+        end: How the run has ended; None if it goes on. It is one more update, after the others.
+    """
+
+    run: Run
+    fence: int
+    lease_seconds: int
+    first: int
+    updates: Sequence[RunUpdate]
+    end: Outcome | None = None
+
+
+class Hub(Protocol):
+    """The hub. Each method may raise HubAwayError and RefusedError."""
+
+    async def claim(self, claim: Claim) -> Claimed:
+        """Start a run, unless the key has one that is active."""
+
+    async def run(self, key: str) -> Run | None:
+        """Return the newest run of a key; None if there is none, or its time is over."""
+
+    async def ask_to_stop(self, key: str, run_id: str) -> Status | None:
+        """Tell a run's runner to stop it; return the run's status, None for an unknown run."""
+
+    async def publish(self, batch: Batch) -> None:
+        """Publish a batch. After an error the same batch can be published again: none comes twice.
+
+        Raises:
+            FencedError: The run has ended, or has another runner.
+        """
+
+    def follow(
+        self, topic: str, cursor: str | None, *, from_kept: bool = False
+    ) -> AbstractAsyncContextManager[AsyncIterator[Received] | None]:
+        """Follow a topic; the iterator ends when the hub ends the stream.
+
+        Args:
+            topic: The topic.
+            cursor: The id of the last event that was seen; None for what comes from here on.
+            from_kept: Whether to begin with the topic's kept value; only without a cursor.
+
+        Returns:
+            The events; None if the topic has ended, and all of its events were seen.
+        """
+
+    async def aclose(self) -> None:
+        """Close every connection."""

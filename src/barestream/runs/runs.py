@@ -1,0 +1,260 @@
+"""Runs: started once for a key, followed by any number of clients, stopped from any process."""
+
+import asyncio
+import os
+import secrets
+import socket
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from barestream.runs.answer import NOTHING_HEADERS, Answer, Bodies, last_event_id, nothing
+from barestream.runs.control import Control
+from barestream.runs.following import Following
+from barestream.runs.formats import Format, writer
+from barestream.runs.hub import Claim, Claimed, Hub, HubAwayError
+from barestream.runs.run import ClosedError, Run, Status
+from barestream.runs.runner import (
+    CLEANUP_SECONDS,
+    LEASE_SECONDS,
+    Factory,
+    Options,
+    Runner,
+    Snapshot,
+)
+
+if TYPE_CHECKING:
+    from barestream.runs.http_hub import Token
+
+# How often a start is tried while the hub does not answer. A page waits for it.
+_START_TRIES = 5
+_START_PAUSE_SECONDS = 0.2
+
+# How often the hub is asked whether a run has stopped. Each second it is told again, because a
+# runner that was not connected did not hear it.
+_STOP_POLL_SECONDS = 0.1
+_STOP_AGAIN_POLLS = 10
+
+
+class Runs:
+    """The runs of an app, seen from one of its processes.
+
+    Args:
+        hub: The hub's URL, such as ``http://127.0.0.1/.well-known/mercure``, or an adapter.
+        publisher_token: For a URL: a token that may publish to the topics of runs, or a function
+            that returns one.
+        subscriber_token: For a URL: one that may read them; None for the same.
+        lease_seconds: The hub ends a run as interrupted once its process was silent for so long, in
+            whole seconds, at least 5.
+
+    Raises:
+        ValueError: A URL has no publisher_token.
+    """
+
+    def __init__(
+        self,
+        hub: str | Hub,
+        publisher_token: "Token | None" = None,
+        subscriber_token: "Token | None" = None,
+        *,
+        lease_seconds: int = LEASE_SECONDS,
+    ) -> None:
+        if isinstance(hub, str):
+            if publisher_token is None:
+                raise ValueError("Runs: a hub's URL needs a publisher_token")
+            # It needs httpx, which a hub in the same process does not.
+            from barestream.runs.http_hub import HttpHub  # noqa: PLC0415
+
+            hub = HttpHub(hub, publisher_token, subscriber_token)
+        self._hub = hub
+        self._lease_seconds = lease_seconds
+        # Nobody else has this name; the first parts tell an operator which process it is.
+        self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(8)}"
+        self._runners: dict[str, tuple[Runner, asyncio.Task[None]]] = {}
+        self._bodies = Bodies()
+        self._control: asyncio.Task[None] | None = None
+        self._is_draining = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.drain(0)
+
+    async def start(
+        self,
+        key: str,
+        factory: Factory,
+        *,
+        snapshot: Snapshot | None = None,
+        batch_seconds: float = 0.04,
+        expires_seconds: float = 3600,
+    ) -> Run:
+        """Start a run, unless the key has one that is active.
+
+        Of many starts at once, in any number of processes, one wins; the others get its run.
+
+        Args:
+            key: What the run is for, such as ``chat/42``.
+            factory: Returns an async iterator of text, of objects or arrays of JSON, and of events
+                with a type. It is called only if this start wins.
+            snapshot: Returns what a late follower needs in place of all updates so far. It is
+                called each time that the iterator has yielded some more.
+            batch_seconds: How long text is collected before it is sent.
+            expires_seconds: For how long the run can be followed after its end.
+
+        Returns:
+            The key's run; ``is_new`` says whether this call has started it.
+
+        Raises:
+            HubAwayError: The hub does not answer; nothing was started.
+            RefusedError: The hub refuses the claim.
+            ClosedError: This process stops.
+        """
+        if self._is_draining:
+            raise ClosedError("this process stops, and starts no more runs")
+        options = Options(batch_seconds, expires_seconds, self._lease_seconds, snapshot)
+        run_id = secrets.token_hex(16)
+        claim = Claim(key, run_id, self._name, self._lease_seconds, expires_seconds)
+        claimed = await self._claimed(claim)
+        if claimed.fence is None:
+            return claimed.run
+        if self._control is None:
+            control = Control(self._hub, claimed.control, self._stop_here)
+            self._control = asyncio.create_task(control.run())
+        runner = Runner(self._hub, claimed.run, claimed.fence, factory, options)
+        task = asyncio.create_task(runner.work())
+        self._runners[run_id] = runner, task
+        task.add_done_callback(lambda _: self._runners.pop(run_id))
+        return claimed.run
+
+    async def follow(
+        self,
+        request: Any,
+        run: Run | str,
+        *,
+        format: Format = "sse",  # noqa: A002 (the name that callers expect)
+        from_snapshot: bool = False,
+    ) -> Answer:
+        """Return the answer to a client that follows a run; it never starts one.
+
+        Who may follow is for the caller to check.
+
+        Args:
+            request: A request of Starlette, FastAPI, Django (ASGI) or bareASGI, or an ASGI scope.
+            run: A key, or the run that ``start`` has returned.
+            format: ``sse`` for an EventSource, which comes back with its last id; ``ai-sdk`` for
+                the AI SDK's ``useChat``, which gets all from the first chunk on. For a key whose
+                run has ended, the AI SDK gets 204: the app's own messages have the whole answer.
+            from_snapshot: Whether a client without an id begins with the newest snapshot.
+
+        Raises:
+            HubAwayError: The hub does not answer.
+            LostError: The hub refuses the tokens.
+            TypeError: The request is of another kind.
+        """
+        writing = writer(format)
+        cursor = last_event_id(request) if writing.takes_cursor else None
+        found = await self.get(run) if isinstance(run, str) else run
+        if found is None or not (found.is_active or writing.takes_cursor or found is run):
+            return _nothing()
+        following = Following(
+            self._hub,
+            found,
+            cursor,
+            from_snapshot=from_snapshot,
+            takes_snapshots=writing.takes_cursor,
+        )
+        events = following.events()
+        first = await anext(events)
+        if following.has_seen_all:
+            await events.aclose()
+            return _nothing()
+        return Answer(200, writing.headers, self._bodies.body(first, events, writing))
+
+    async def get(self, key: str) -> Run | None:
+        """Return the newest run of a key; None if there is none, or its time is over.
+
+        Raises:
+            HubAwayError: The hub does not answer.
+        """
+        return await self._hub.run(key)
+
+    async def stop(self, key: str) -> bool:
+        """Stop a key's run, and wait until it has ended.
+
+        Its generator is cancelled where it waits, and its cleanup runs, in whichever process it is.
+        If that process has died, the lease ends the run.
+
+        Returns:
+            Whether a run was active.
+
+        Raises:
+            HubAwayError: The hub does not answer.
+            TimeoutError: The run has not ended: its process does not hear of the stop.
+        """
+        run = await self.get(key)
+        if run is None or not run.is_active:
+            return False
+        polls = 0
+        async with asyncio.timeout(CLEANUP_SECONDS + 2 * self._lease_seconds):
+            while True:
+                if run.id in self._runners:
+                    runner, task = self._runners[run.id]
+                    runner.cancel(Status.STOPPED)
+                    await asyncio.wait([task])
+                elif polls % _STOP_AGAIN_POLLS == 0:
+                    await self._hub.ask_to_stop(key, run.id)
+                found = await self.get(key)
+                if found is None or found.id != run.id or not found.is_active:
+                    return True
+                polls += 1
+                await asyncio.sleep(_STOP_POLL_SECONDS)
+
+    async def drain(self, seconds: float) -> None:
+        """End what this process does for runs, because it stops; start none any more.
+
+        Its runs may end within so many seconds. Then they are cancelled, and end as interrupted.
+        The followers here are let go; they come back to another process.
+        """
+        self._is_draining = True
+        tasks = [task for _, task in self._runners.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+        for runner, _ in tuple(self._runners.values()):
+            runner.cancel(Status.INTERRUPTED)
+        # While the hub does not answer, the lease ends them.
+        tasks = [task for _, task in self._runners.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLEANUP_SECONDS + self._lease_seconds)
+        for task in tasks:
+            task.cancel()
+        self._bodies.drain()
+        if self._control is not None:
+            self._control.cancel()
+        ending = [*tasks, *([self._control] if self._control else [])]
+        if ending:
+            await asyncio.wait(ending)
+        await self._hub.aclose()
+
+    async def _claimed(self, claim: Claim) -> Claimed:
+        for tries in range(1, _START_TRIES + 1):
+            try:
+                return await self._hub.claim(claim)
+            except HubAwayError:
+                if tries == _START_TRIES:
+                    raise
+            await asyncio.sleep(_START_PAUSE_SECONDS)
+        raise AssertionError
+
+    def _stop_here(self, run_id: str) -> None:
+        if run_id in self._runners:
+            self._runners[run_id][0].cancel(Status.STOPPED)
+
+
+def _nothing() -> Answer:
+    return Answer(204, NOTHING_HEADERS, nothing())

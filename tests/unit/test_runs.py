@@ -1,0 +1,618 @@
+"""The library of runs, against a hub in memory, on a clock that jumps."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import barestream
+from barestream import Event
+from barestream.runs import (
+    Answer,
+    ClosedError,
+    HubAwayError,
+    LostError,
+    Run,
+    RunFailedError,
+    Runs,
+    Status,
+)
+from barestream.runs.hub import RefusedError
+from fake_hub import FakeHub
+from jumping_loop import jumping
+
+SCOPE: dict[str, Any] = {"type": "http", "headers": [], "query_string": b""}
+
+
+def having_seen(event_id: str) -> dict[str, Any]:
+    return {**SCOPE, "headers": [(b"last-event-id", event_id.encode())]}
+
+
+def yielding(*items: Any, pause_seconds: float = 0, at_end: float = 0) -> Any:
+    """Return a factory of generators that yield some items, with a pause after each."""
+
+    async def generator() -> AsyncIterator[Any]:
+        for item in items:
+            yield item
+            await asyncio.sleep(pause_seconds)
+        await asyncio.sleep(at_end)
+
+    return generator
+
+
+def with_hub(test: Callable[[FakeHub, Runs], Coroutine[Any, Any, None]]) -> None:
+    async def main() -> None:
+        hub = FakeHub()
+        async with Runs(hub) as runs:
+            await test(hub, runs)
+
+    jumping(main())
+
+
+async def ended(runs: Runs, key: str = "key") -> Run:
+    while True:
+        run = await runs.get(key)
+        assert run is not None
+        if not run.is_active:
+            return run
+        await asyncio.sleep(0.01)
+
+
+async def text(answer: Answer) -> str:
+    return b"".join([piece async for piece in answer.body]).decode()
+
+
+async def events(answer: Answer) -> list[str]:
+    """Return the data of each event of an answer; of other types as type: data."""
+    found = []
+    for block in (await text(answer)).split("\n\n")[:-1]:
+        lines = [line for line in block.split("\n") if line != ":"]
+        data = "\n".join(line[6:] for line in lines if line.startswith("data: "))
+        kinds = [line[7:] + ": " for line in lines if line.startswith("event: ")]
+        found.append("".join(kinds) + data)
+    return found
+
+
+DONE = 'barestream.end: {"status": "done"}'
+
+
+def test_text_that_comes_within_the_batch_time_is_one_update() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        run = await runs.start("key", yielding(*"abcdefgh", pause_seconds=0.01))
+        await ended(runs)
+        assert "".join(hub.data(run)[:-1]) == "abcdefgh"
+        assert len(hub.batches) <= 3
+        assert hub.published_at[0] == pytest.approx(0.04)
+
+    with_hub(test)
+
+
+def test_objects_and_events_are_updates_of_their_own_in_their_order() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        items = ["a", "b", {"c": "é"}, ["d"], Event("e", type="kind"), "f"]
+        run = await runs.start("key", yielding(*items))
+        assert (await ended(runs)).status is Status.DONE
+        told = hub.topics[run.topic].events
+        assert [each.data for each in told[:-1]] == ["ab", '{"c":"é"}', '["d"]', "e", "f"]
+        assert [each.type for each in told] == [*["message"] * 3, "kind", "message", told[-1].type]
+        assert hub.data(run)[-1] == '{"status": "done"}'
+
+    with_hub(test)
+
+
+def test_a_thousand_updates_go_in_batches_that_the_hub_takes() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        run = await runs.start("key", yielding(*({"n": n} for n in range(1000))))
+        await ended(runs)
+        assert [json.loads(each).get("n") for each in hub.data(run)[:-1]] == [*range(1000)]
+        sizes = [len(each.updates) + (each.end is not None) for each in hub.batches]
+        assert max(sizes) <= 100
+        assert len(sizes) <= 12
+
+    with_hub(test)
+
+
+def test_of_many_starts_at_once_one_wins_and_the_others_get_its_run() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        made = []
+
+        async def generator() -> AsyncIterator[str]:
+            made.append(1)
+            yield "a"
+            await asyncio.sleep(1)
+
+        other = Runs(hub)
+        starts = [each.start("key", generator) for each in (runs, other) for _ in range(25)]
+        found = await asyncio.gather(*starts)
+        assert len({run.id for run in found}) == 1
+        assert sum(run.is_new for run in found) == 1
+        await ended(runs)
+        assert made == [1]
+        await other.drain(0)
+
+    with_hub(test)
+
+
+def test_a_key_whose_run_has_ended_can_be_started_again() -> None:
+    async def test(_: FakeHub, runs: Runs) -> None:
+        first = await runs.start("key", yielding("a"))
+        await ended(runs)
+        second = await runs.start("key", yielding("b"))
+        assert second.is_new
+        assert second.id != first.id
+
+    with_hub(test)
+
+
+def test_a_batch_whose_answer_was_lost_is_sent_again_and_comes_once() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        hub.loses_answers = True
+        run = await runs.start("key", yielding("a", {"b": 1}, "c", pause_seconds=0.1))
+        await ended(runs)
+        assert hub.data(run)[:-1] == ["a", '{"b":1}', "c"]
+
+    with_hub(test)
+
+
+def test_a_run_waits_for_a_hub_that_is_away_and_goes_on() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        run = await runs.start("key", yielding(*"abcdef", pause_seconds=1))
+        await asyncio.sleep(1.5)
+        hub.is_away = True
+        await asyncio.sleep(30)
+        hub.is_away = False
+        assert (await ended(runs)).status is Status.DONE
+        assert "".join(hub.data(run)[:-1]) == "abcdef"
+
+    with_hub(test)
+
+
+def test_a_generator_that_is_faster_than_the_hub_is_held_back() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        made = 0
+
+        async def generator() -> AsyncIterator[str]:
+            nonlocal made
+            for _ in range(1000):
+                made += 1
+                yield "x" * 10_000
+                await asyncio.sleep(0)
+
+        run = await runs.start("key", generator)
+        hub.is_away = True
+        await asyncio.sleep(10)
+        assert made < 40
+        hub.is_away = False
+        await ended(runs)
+        assert sum(map(len, hub.data(run)[:-1])) == 10_000_000
+        assert max(map(len, hub.data(run))) <= 64 * 1024
+
+    with_hub(test)
+
+
+def test_a_silent_run_renews_its_lease_and_one_that_was_fenced_publishes_nothing() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        cleaned = []
+
+        async def generator() -> AsyncIterator[str]:
+            try:
+                yield "a"
+                await asyncio.sleep(60)
+                yield "b"
+                await asyncio.sleep(60)
+            finally:
+                cleaned.append(1)
+
+        run = await runs.start("key", generator)
+        for _ in range(30):
+            await asyncio.sleep(1)
+            await hub.end_overdue()
+        assert (await runs.get("key")) == run.__class__(
+            run.key, run.id, run.topic, Status.RUNNING, run.started_ms
+        )
+        # The process cannot reach the hub, and the hub declares it dead.
+        hub.is_away = True
+        await asyncio.sleep(10)
+        await hub.end_overdue()
+        hub.is_away = False
+        await asyncio.sleep(60)
+        assert hub.data(run) == ["a", '{"status": "interrupted"}']
+        assert cleaned == [1]
+
+    with_hub(test)
+
+
+@pytest.mark.parametrize(
+    ("error", "data"),
+    [
+        (RunFailedError("the model is busy"), {"status": "failed", "error": "the model is busy"}),
+        (ValueError("a secret"), {"status": "failed", "error": "The run has failed."}),
+    ],
+)
+def test_a_failure_is_told_without_what_only_the_log_may_have(
+    error: Exception, data: dict[str, str]
+) -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        async def generator() -> AsyncIterator[str]:
+            yield "a"
+            raise error
+
+        run = await runs.start("key", generator)
+        assert (await ended(runs)).status is Status.FAILED
+        assert hub.data(run)[0] == "a"
+        assert json.loads(hub.data(run)[-1]) == data
+
+    with_hub(test)
+
+
+@pytest.mark.parametrize("item", [1, None, b"a", Event("a", id="own"), {"a": {1}}, "\0"])
+def test_what_a_run_cannot_publish_fails_it(item: Any) -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        run = await runs.start("key", yielding("a", item))
+        assert (await ended(runs)).status is Status.FAILED
+        assert len(hub.data(run)) == 2
+
+    with_hub(test)
+
+
+def test_an_update_that_the_hub_refuses_fails_the_run() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        hub.refuses = '"too large"'
+        run = await runs.start("key", yielding({"a": 1}, Event('"too large"'), {"b": 1}, at_end=60))
+        assert (await ended(runs)).status is Status.FAILED
+        assert hub.data(run)[0] == '{"a":1}'
+        assert len(hub.data(run)) == 2
+
+    with_hub(test)
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+def test_a_stop_cancels_the_generator_and_its_cleanup_runs(is_local: bool) -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        cleaned = []
+
+        async def generator() -> AsyncIterator[str]:
+            try:
+                yield "a"
+                await asyncio.sleep(1000)
+                yield "b"
+            finally:
+                await asyncio.sleep(0.5)
+                cleaned.append(1)
+
+        run = await runs.start("key", generator)
+        await asyncio.sleep(1)
+        other = runs if is_local else Runs(hub)
+        assert await other.stop("key")
+        assert cleaned == [1]
+        assert hub.data(run) == ["a", '{"status": "stopped"}']
+        assert not await other.stop("key")
+        assert not await other.stop("another")
+        if not is_local:
+            await other.drain(0)
+
+    with_hub(test)
+
+
+def test_a_stop_that_the_runner_did_not_hear_is_asked_for_again() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        await runs.start("key", yielding("a", at_end=1000))
+        # It comes before the process follows its control topic.
+        other = Runs(hub)
+        assert await other.stop("key")
+        assert asyncio.get_running_loop().time() < 3
+        await other.drain(0)
+
+    with_hub(test)
+
+
+def test_a_generator_that_ignores_its_cancellation_does_not_keep_the_run_open() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        async def generator() -> AsyncIterator[str]:
+            while True:
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(1)
+                yield "a"
+
+        run = await runs.start("key", generator)
+        await asyncio.sleep(2.5)
+        assert await runs.stop("key")
+        assert set(hub.data(run)) == {"a", '{"status": "stopped"}'}
+
+    with_hub(test)
+
+
+def test_a_cleanup_that_never_ends_does_not_keep_the_run_open() -> None:
+    async def test(_: FakeHub, runs: Runs) -> None:
+        over = asyncio.Event()
+
+        async def generator() -> AsyncIterator[str]:
+            try:
+                yield "a"
+                await asyncio.sleep(1000)
+            finally:
+                await over.wait()
+
+        await runs.start("key", generator)
+        await asyncio.sleep(1)
+        assert await runs.stop("key")
+        assert asyncio.get_running_loop().time() < 25
+
+    with_hub(test)
+
+
+def test_a_drain_lets_runs_end_and_then_interrupts_them() -> None:
+    async def main() -> None:
+        hub = FakeHub()
+        runs = Runs(hub)
+        short = await runs.start("short", yielding("a", at_end=3))
+        long = await runs.start("long", yielding("a", at_end=30))
+        await asyncio.sleep(1)
+        await runs.drain(5)
+        assert hub.data(short) == ["a", '{"status": "done"}']
+        assert hub.data(long) == ["a", '{"status": "interrupted"}']
+        assert asyncio.get_running_loop().time() < 10
+        assert hub.is_closed
+        with pytest.raises(ClosedError):
+            await runs.start("another", yielding("a"))
+
+    jumping(main())
+
+
+def test_a_drain_ends_although_the_hub_is_away() -> None:
+    async def main() -> None:
+        hub = FakeHub()
+        runs = Runs(hub)
+        await runs.start("key", yielding("a", at_end=30))
+        await asyncio.sleep(1)
+        hub.is_away = True
+        await runs.drain(0)
+        assert asyncio.get_running_loop().time() < 30
+
+    jumping(main())
+
+
+def test_a_start_while_the_hub_is_away_says_so_and_starts_nothing() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        hub.is_away = True
+        with pytest.raises(HubAwayError):
+            await runs.start("key", yielding("a"))
+        hub.is_away = False
+        assert await runs.get("key") is None
+
+    with_hub(test)
+
+
+def test_a_follower_gets_the_whole_run_and_then_its_end() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        run = await runs.start("key", yielding({"n": 1}, {"n": 2}, pause_seconds=1))
+        early = await runs.follow(SCOPE, "key")
+        assert early.status == 200
+        assert early.headers["content-type"].startswith("text/event-stream")
+        assert await events(early) == ['{"n":1}', '{"n":2}', DONE]
+        late = await runs.follow(SCOPE, "key")
+        assert await events(late) == ['{"n":1}', '{"n":2}', DONE]
+        back = await runs.follow(having_seen(run.first_event_id), "key")
+        assert await events(back) == ['{"n":2}', DONE]
+        in_query = await runs.follow(
+            {**SCOPE, "query_string": f"last_event_id={run.first_event_id}".encode()}, "key"
+        )
+        assert await events(in_query) == ['{"n":2}', DONE]
+        last_id = hub.topics[run.topic].events[-1].id or ""
+        over = await runs.follow(having_seen(last_id), "key")
+        assert (over.status, await text(over)) == (204, "")
+
+    with_hub(test)
+
+
+@pytest.mark.parametrize("name", ["sse", "ai-sdk"])
+def test_following_an_unknown_key_gets_204_and_starts_nothing(name: Any) -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        for request in (SCOPE, having_seen("#1-0")):
+            answer = await runs.follow(request, "key", format=name)
+            assert (answer.status, await text(answer)) == (204, "")
+        assert hub.runs == {}
+
+    with_hub(test)
+
+
+def test_a_follower_outlasts_outages_and_drains_of_the_hub_and_gets_nothing_twice() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        await runs.start("key", yielding(*({"n": n} for n in range(20)), pause_seconds=1))
+        for name in ("sse", "ai-sdk"):
+            answer = await runs.follow(SCOPE, "key", format=name)
+            reading = asyncio.create_task(events(answer))
+            for _ in range(3):
+                await asyncio.sleep(1.3)
+                hub.is_away = True
+                await hub.drain()
+                await asyncio.sleep(1)
+                hub.is_away = False
+            found = await reading
+            assert [json.loads(each)["n"] for each in found[:-1]] == [*range(20)]
+            assert found[-1] == (DONE if name == "sse" else "[DONE]")
+            await ended(runs)
+            await runs.start("key", yielding(*({"n": n} for n in range(20)), pause_seconds=1))
+
+    with_hub(test)
+
+
+def test_a_follower_of_a_run_that_the_hub_has_lost_is_told_that_it_was_interrupted() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        await runs.start("key", yielding("a", at_end=100))
+        answer = await runs.follow(SCOPE, "key")
+        reading = asyncio.create_task(events(answer))
+        await asyncio.sleep(1)
+        hub.runs.clear()
+        await hub.drain()
+        assert await reading == ["a", 'barestream.end: {"status":"interrupted"}']
+
+    with_hub(test)
+
+
+def test_a_follower_is_told_that_the_beginning_of_a_run_is_gone() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        run = await runs.start("key", yielding({"n": 1}, {"n": 2}, pause_seconds=1))
+        await asyncio.sleep(1.5)
+        hub.topics[run.topic].floor = 1
+        answer = await runs.follow(SCOPE, run)
+        chat = await runs.follow(SCOPE, run, format="ai-sdk")
+        found = await events(answer)
+        assert found[0].startswith("barestream.gap: ")
+        assert found[1:] == ['{"n":2}', DONE]
+        assert [each[:15] for each in await events(chat)] == ['{"type":"error"', "[DONE]"]
+
+    with_hub(test)
+
+
+def test_the_ai_sdk_gets_its_chunks_and_done() -> None:
+    async def test(_: FakeHub, runs: Runs) -> None:
+        chunks = [{"type": "start"}, {"type": "text-delta", "id": "1", "delta": "é"}]
+        run = await runs.start("key", yielding(*chunks, pause_seconds=1))
+        answer = await runs.follow(having_seen("#ignored"), "key", format="ai-sdk")
+        assert answer.headers["x-vercel-ai-ui-message-stream"] == "v1"
+        found = await events(answer)
+        assert [json.loads(each) for each in found[:-1]] == chunks
+        assert found[-1] == "[DONE]"
+        over = await runs.follow(SCOPE, "key", format="ai-sdk")
+        assert over.status == 204
+        # The answer to the request that has started it has all of it, however short it was.
+        whole = await runs.follow(SCOPE, run, format="ai-sdk")
+        assert await events(whole) == found
+
+    with_hub(test)
+
+
+@pytest.mark.parametrize(
+    ("act", "chunk"),
+    [
+        ("stop", {"type": "abort"}),
+        ("fail", {"type": "error", "errorText": "no credit"}),
+        ("lose", {"type": "error", "errorText": "The answer was interrupted."}),
+    ],
+)
+def test_the_ai_sdk_is_told_how_a_run_has_ended(act: str, chunk: dict[str, str]) -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        async def generator() -> AsyncIterator[dict[str, object]]:
+            yield {"type": "start"}
+            await asyncio.sleep(5)
+            if act == "fail":
+                raise RunFailedError("no credit")
+            await asyncio.sleep(50)
+
+        await runs.start("key", generator)
+        answer = await runs.follow(SCOPE, "key", format="ai-sdk")
+        reading = asyncio.create_task(events(answer))
+        await asyncio.sleep(1)
+        if act == "stop":
+            await runs.stop("key")
+        elif act == "lose":
+            hub.runs.clear()
+            await hub.drain()
+        found = await reading
+        assert [json.loads(each) for each in found[:-1]] == [{"type": "start"}, chunk]
+        assert found[-1] == "[DONE]"
+
+    with_hub(test)
+
+
+def test_a_drain_ends_an_event_source_cleanly_and_cuts_the_ai_sdk() -> None:
+    async def main() -> None:
+        hub = FakeHub()
+        there, here = Runs(hub), Runs(hub)
+        run = await there.start("key", yielding("a", at_end=100))
+        answers = [await here.follow(SCOPE, run, format=name) for name in ("sse", "ai-sdk")]
+        reading = [asyncio.create_task(events(answer)) for answer in answers]
+        await asyncio.sleep(1)
+        await here.drain(5)
+        assert await reading[0] == ["a"]
+        with pytest.raises(ClosedError):
+            await reading[1]
+        await there.drain(0)
+
+    jumping(main())
+
+
+def test_a_late_follower_begins_with_the_newest_snapshot() -> None:
+    async def test(_: FakeHub, runs: Runs) -> None:
+        said: list[int] = []
+
+        async def generator() -> AsyncIterator[dict[str, object]]:
+            for n in range(130):
+                said.append(n)
+                yield {"n": n}
+                await asyncio.sleep(0.1)
+
+        run = await runs.start("key", generator, snapshot=lambda: [{"said": said}])
+        await asyncio.sleep(12)
+        answers = [
+            await runs.follow(SCOPE, run, format=name, from_snapshot=True)
+            for name in ("sse", "ai-sdk")
+        ]
+        sse, chat = [await events(answer) for answer in answers]
+        assert sse[0].startswith("snapshot: ")
+        after = [json.loads(each)["n"] for each in sse if each.startswith('{"n"')]
+        [seen] = json.loads(sse[0].removeprefix("snapshot: "))
+        assert [*seen["said"], *after] == [*range(130)]
+        assert len(after) < 60
+        assert [*json.loads(chat[0])["said"], *(json.loads(each)["n"] for each in chat[1:-1])] == [
+            *range(130)
+        ]
+
+    with_hub(test)
+
+
+def test_a_late_follower_of_a_run_without_snapshots_gets_all_of_it() -> None:
+    async def test(_: FakeHub, runs: Runs) -> None:
+        await runs.start("key", yielding({"n": 1}, {"n": 2}, pause_seconds=1))
+        await asyncio.sleep(1.5)
+        answer = await runs.follow(SCOPE, "key", from_snapshot=True)
+        assert await events(answer) == ['{"n":1}', '{"n":2}', DONE]
+
+    with_hub(test)
+
+
+def test_a_hub_that_refuses_a_follower_is_an_error_of_the_app() -> None:
+    class Refusing(FakeHub):
+        def follow(self, *_: Any, **__: Any) -> Any:
+            raise RefusedError("401")
+
+    async def main() -> None:
+        hub = Refusing()
+        runs = Runs(hub)
+        run = await runs.start("key", yielding("a"))
+        with pytest.raises(LostError):
+            await runs.follow(SCOPE, run)
+        await runs.drain(1)
+
+    jumping(main())
+
+
+def test_a_request_of_no_asgi_framework_is_an_error_that_says_so() -> None:
+    async def test(_: FakeHub, runs: Runs) -> None:
+        with pytest.raises(TypeError, match="Django on ASGI"):
+            await runs.follow(object(), "key")
+
+    with_hub(test)
+
+
+def test_over_http_the_library_imports_no_part_of_a_server() -> None:
+    program = "import sys, barestream.runs, barestream.runs.http_hub; print(*sys.modules)"
+    source = Path(barestream.__file__).parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": str(source)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    roots = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "httpx" in roots
+    assert roots & {"bareasgi", "uvicorn", "gunicorn", "valkey", "pydantic", "jwt"} == set()
