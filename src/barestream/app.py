@@ -5,7 +5,6 @@ import logging
 import math
 import signal
 import time
-from typing import Any
 
 from bareasgi import LifespanRequest
 
@@ -49,6 +48,8 @@ from barestream.web.producer_position import ProducerPosition
 from barestream.web.publish import Publish
 from barestream.web.resource import Resource, ResourceMetadata
 from barestream.web.router import Router
+from barestream.web.run_topics import RUNS
+from barestream.web.runs import Runs
 from barestream.web.selector_reader import SelectorReader
 from barestream.web.streamed_body import Clocks
 from barestream.web.streamed_publish import PUBLISH_STREAM, StreamedPublish
@@ -117,6 +118,7 @@ def create_app(settings: Settings | None = None) -> Application:
         publishes,
         Clocks(time.time, time.monotonic),
     )
+    runs = Runs(broker, intake, authorization, slices, settings.ended_seconds)
     reader = SelectorReader(
         settings.topics_per_stream, Patterns(base, settings.url_patterns), slices
     )
@@ -156,9 +158,11 @@ def create_app(settings: Settings | None = None) -> Application:
         metrics.flush()
         await broker.close()
 
-    info: dict[str, Any] = {STREAMS: streams}
     app = Application(
-        http_router=Router(), startup_handlers=[start], shutdown_handlers=[stop], info=info
+        http_router=Router(),
+        startup_handlers=[start],
+        shutdown_handlers=[stop],
+        info={STREAMS: streams},
     )
     # The router tries them in this order; most requests are for streams.
     for method, path, handler in (
@@ -172,6 +176,10 @@ def create_app(settings: Settings | None = None) -> Application:
         ("GET", "/readyz", health.ready),
         ("GET", "/metrics", Scrape(metrics, loopback_only=settings.bind is not None)),
         ("GET", PUBLISH_STREAM, cors.allowing(ProducerPosition(broker, authorization, slices))),
+        # Backends ask for these, and pages of other origins need not.
+        ("GET", RUNS, runs.read),
+        ("POST", RUNS, runs.start),
+        ("DELETE", RUNS, runs.stop),
         ("OPTIONS", "/", pages.options),
         ("POST", PATH, cors.allowing(Publish(intake, authorization, metrics, rules, slices))),
         ("POST", PUBLISH_STREAM, cors.allowing(streamed_publish)),

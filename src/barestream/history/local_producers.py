@@ -46,6 +46,10 @@ class LocalProducers:
             # A run's producer has no other epoch.
             if state is None or run is None or batch.producer.epoch > run.fence:
                 raise UnknownRunError
+            # It asks whether the run is still its own.
+            is_renewal = not batch.updates and batch.first == state.position.next
+            if is_renewal and run.status != "running":
+                raise UnknownRunError
         if state is None:
             if batch.first > 0:
                 raise SequenceGapError(0, batch.first)

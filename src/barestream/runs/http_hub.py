@@ -93,13 +93,12 @@ class HttpHub:
         # keeps the connection.
         lines = [_line(update) for update in batch.updates]
         if batch.end is not None:
-            lines.append({"end": True, **batch.end.data()})
+            lines.append({"end": batch.expires_seconds, **batch.end.data()})
         headers = {
             "Content-Type": "application/x-ndjson",
             "Producer-Id": batch.run.id,
             "Producer-Epoch": str(batch.fence),
             "Producer-Seq": str(batch.first),
-            "Producer-Lease": str(batch.lease_seconds),
         }
         await self._ask(
             "POST",

@@ -89,18 +89,18 @@ class Batch(NamedTuple):
     Attributes:
         run: The run.
         fence: Its number.
-        lease_seconds: For how long the hub waits for the next batch.
         first: The number of the first update; those of a run count from 0.
         updates: At most MOST_UPDATES, the end counted; none only to renew the lease.
         end: How the run has ended; None if it goes on. It is one more update, after the others.
+        expires_seconds: For how long the run's topic then stays ended.
     """
 
     run: Run
     fence: int
-    lease_seconds: int
     first: int
     updates: Sequence[RunUpdate]
     end: Outcome | None = None
+    expires_seconds: float = 0
 
 
 class Hub(Protocol):

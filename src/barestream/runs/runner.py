@@ -173,7 +173,8 @@ class Runner:
 
     async def _publish(self, updates: list[RunUpdate], end: Outcome | None) -> None:
         """Publish one batch, again and again until the hub has answered."""
-        batch = Batch(self.run, self._fence, self._options.lease_seconds, self._next, updates, end)
+        expires_seconds = self._options.expires_seconds
+        batch = Batch(self.run, self._fence, self._next, updates, end, expires_seconds)
         pause_seconds, failures = FIRST_PAUSE_SECONDS, 0
         while True:
             try:

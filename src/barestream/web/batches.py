@@ -11,7 +11,9 @@ from barestream.history.producers import (
     Position,
     SequenceGapError,
     StaleEpochError,
+    Status,
     TooManyProducersError,
+    UnknownRunError,
 )
 from barestream.history.update import Update
 from barestream.telemetry.metrics import Metrics
@@ -115,7 +117,7 @@ class Batches:
     async def _publish(self, sent: Sequence[Sent]) -> None:
         updates = [each.update for each in sent]
         try:
-            await self._give(updates)
+            await self._give(updates, sent[-1].status if sent else None)
         except (TopicEndedError, TooMuchKeptError) as error:
             if not sent:
                 raise _refusal(error) from None
@@ -143,6 +145,12 @@ class Batches:
                     (b"producer-received-seq", b"%d" % error.received),
                 ],
             ) from None
+        except UnknownRunError:
+            raise Refused(
+                HTTPStatus.GONE,
+                "The run has ended, is not known, or another run has its key: nothing more is "
+                "published for it.",
+            ) from None
         except TooManyProducersError:
             raise Refused(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -154,7 +162,7 @@ class Batches:
             update.end_seconds is not None for update in updates
         )
 
-    async def _give(self, updates: Sequence[Update]) -> None:
+    async def _give(self, updates: Sequence[Update], status: Status | None) -> None:
         target, count = self._target, len(updates)
         if target.numbered is None:
             if count == 1:
@@ -171,7 +179,8 @@ class Batches:
                     first,
                     updates,
                     target.lease,
-                    target.is_run,
+                    target.run_key is not None,
+                    status,
                 )
             )
             known = self._position.next if self._position else first

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
+from barestream.history.producers import Status
 from barestream.history.update import Update
 from barestream.web.event_blocks import EventBlocks
 from barestream.web.json_body import parse
@@ -17,10 +18,12 @@ class Sent(NamedTuple):
     Attributes:
         where: Its line, and the number of its event, for an error.
         update: The update.
+        status: How the run of its topic has ended with it; None if it is no run's, or no end.
     """
 
     where: str
     update: Update
+    status: Status | None = None
 
 
 class SentUpdates(Protocol):
@@ -47,7 +50,7 @@ class JsonLines:
     """
 
     def __init__(self, reader: UpdateReader, address: Address, most_bytes: int) -> None:
-        self._read = reader.of_addressed
+        self._reader = reader
         self._address = address
         self._lines = Lines(most_bytes, cr_ends=False)
 
@@ -65,10 +68,12 @@ class JsonLines:
                 continue
             where = f"line {number}"
             try:
-                update = self._read(parse(text), self._address)
+                yield self._read_line(where, parse(text))
             except Refused as refused:
                 raise refused.within(where) from None
-            yield Sent(where, update)
+
+    def _read_line(self, where: str, value: object) -> Sent:
+        return Sent(where, self._reader.of_addressed(value, self._address))
 
 
 class SentEvents:

@@ -19,6 +19,7 @@ from barestream.web.batches import RETRY_AFTER, Batches
 from barestream.web.body import JSON_TYPE, body_type, not_of_type
 from barestream.web.open_publishes import OpenPublishes
 from barestream.web.refusals import Refused
+from barestream.web.run_lines import RUN_READERS
 from barestream.web.sent_updates import READERS, Sent
 from barestream.web.streamed_body import SILENT_SECONDS, Clocks, StreamedBody, Terms
 from barestream.web.streamed_request import StreamedRequest
@@ -84,9 +85,10 @@ class StreamedPublish:
             bearer = await self._authorization.publisher(request)
             target = StreamedRequest.read(request, self._reader, self._rules.ended_seconds)
             await self._authorization.allow_publish(
-                request, bearer, target.address.topics, self._slices
+                request, bearer, target.needed_topics, self._slices
             )
-            read = READERS.get(body_type(request))
+            readers = READERS if target.run_key is None else RUN_READERS
+            read = readers.get(body_type(request))
             if read is None:
                 raise not_of_type(*READERS)
             batches = Batches(self._intake, self._metrics, target)

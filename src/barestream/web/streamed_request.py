@@ -9,10 +9,13 @@ from barestream.history.producers import Lease
 from barestream.web.form import Form, query
 from barestream.web.producer_request import ProducerRequest, producer_id
 from barestream.web.refusals import bad_request
+from barestream.web.run_request import checked_key
+from barestream.web.run_topics import right_to, run_topic
 from barestream.web.update_reader import Address, UpdateReader
 
 # Also the token of 0.x (web/authorization.py).
 _PUBLISH_NAMES = ("topic", "private", "type", "end", "authorization")
+_RUN_NAMES = ("run", "authorization")
 _POSITION_NAMES = ("topic", "producer", "authorization")
 
 
@@ -23,15 +26,21 @@ class StreamedRequest(NamedTuple):
         address: Their topic and what they are.
         end_seconds: For how long the topic stays ended after the body; None if it does not end it.
         numbered: Who publishes; None without a name.
-        lease: What the producer asks for; None without a lease.
-        is_run: Whether the topic is a run's.
+        lease: What the producer asks for; None without a lease, and for a run, which has one from
+            its start.
+        run_key: The key of the run whose topic it is; None if it is none's.
     """
 
     address: Address
     end_seconds: float | None
     numbered: ProducerRequest | None
     lease: Lease | None
-    is_run: bool = False
+    run_key: str | None = None
+
+    @property
+    def needed_topics(self) -> tuple[str, ...]:
+        """The topics that the publisher must be allowed to publish to."""
+        return self.address.topics if self.run_key is None else (right_to(self.run_key),)
 
     @property
     def topic(self) -> str:
@@ -52,8 +61,10 @@ class StreamedRequest(NamedTuple):
         Raises:
             Refused: 400 or 413 for a query or headers that are malformed.
         """
-        form = _known(request, _PUBLISH_NAMES)
         numbered = ProducerRequest.read(request)
+        if "run" in query(request):
+            return cls._of_run(_known(request, _RUN_NAMES), numbered)
+        form = _known(request, _PUBLISH_NAMES)
         private = "private" in form
         address = reader.address(_one(form, "topic"), private=private, kind=_most_one(form, "type"))
         end = _most_one(form, "end")
@@ -61,6 +72,19 @@ class StreamedRequest(NamedTuple):
         if numbered is not None and numbered.lease_seconds is not None:
             lease = Lease(numbered.lease_seconds, private, ended_seconds)
         return cls(address, reader.end_seconds(end) if end else None, numbered, lease)
+
+    @classmethod
+    def _of_run(cls, form: Form, numbered: ProducerRequest | None) -> "StreamedRequest":
+        key = checked_key(_one(form, "run"), "run")
+        if numbered is None:
+            raise bad_request(
+                "The updates of a run need Producer-Id, its id; Producer-Epoch, its fence; and "
+                "Producer-Seq."
+            )
+        if numbered.lease_seconds is not None:
+            raise bad_request("Producer-Lease: a run has the lease that it was started with.")
+        topic = run_topic(key, numbered.producer.id)
+        return cls(Address((topic,), private=True), None, numbered, None, key)
 
 
 class PositionRequest(NamedTuple):

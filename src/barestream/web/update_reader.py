@@ -180,7 +180,11 @@ class UpdateReader:
         Raises:
             Refused: 400 for a value that is none.
         """
-        return self._end_seconds({"end": _READ["end"](sent)})
+        return self.end_seconds_of(_READ["end"](sent))
+
+    def end_seconds_of(self, value: object) -> float:
+        """Return the same, as JSON says it."""
+        return self._end_seconds({"end": value})
 
     def _update(self, fields: Mapping[str, object]) -> Update:
         topics = self._topics(fields.get("topic", []))

@@ -16,6 +16,9 @@ local function refusal()
     local run = state and fn.run_of(state)
     -- A run's producer has no other epoch.
     if not run or epoch > run.fence then return 'UNKNOWNRUN' end
+    -- It asks whether the run is still its own.
+    local is_renewal = count == 0 and first == state.next
+    if is_renewal and run.status ~= 'running' then return 'UNKNOWNRUN' end
   end
   if state and epoch < state.epoch then return string.format('STALE %.0f', state.epoch) end
   if state and epoch > state.epoch then return first ~= 0 and 'NEWEPOCH' or nil end

@@ -1,0 +1,56 @@
+"""The updates of a run's body, and how the run has ended."""
+
+import json
+from collections.abc import Mapping
+from typing import get_args
+
+from barestream.history.producers import Status
+from barestream.web.refusals import bad_request, too_large
+from barestream.web.sent_updates import READERS, JsonLines, Sent
+
+# A line that has one of these says how the run has ended, and has no others.
+_FIELDS = ("end", "status", "error")
+
+_STATUSES: tuple[Status, ...] = tuple(status for status in get_args(Status) if status != "running")
+
+# What followers are told of a failure is a sentence or two.
+_MOST_ERROR_CHARACTERS = 1000
+
+
+class RunLines(JsonLines):
+    """Reads NDJSON whose last line may say how the run has ended.
+
+    That line is ``{"end": true, "status": "failed", "error": "…"}``; the error is optional, and in
+    place of true there may be a number of seconds, as in a publish.
+    """
+
+    def _read_line(self, where: str, value: object) -> Sent:
+        if not isinstance(value, dict) or not {"end", "status"} & value.keys():
+            return super()._read_line(where, value)
+        status, data = _outcome(value)
+        seconds = self._reader.end_seconds_of(value.get("end"))
+        return Sent(where, self._reader.end(self._address, data, seconds), status)
+
+
+# By the media type of the body.
+RUN_READERS = {
+    media_type: RunLines if reader is JsonLines else reader
+    for media_type, reader in READERS.items()
+}
+
+
+def _outcome(line: Mapping[str, object]) -> tuple[Status, str]:
+    """Return the status of a last line, and the data of the event that tells it."""
+    if not line.keys() <= {*_FIELDS}:
+        raise bad_request(f"The last line of a run has these fields alone: {', '.join(_FIELDS)}.")
+    status = next((each for each in _STATUSES if each == line.get("status")), None)
+    if status is None:
+        raise bad_request(f"status: expected one of {', '.join(_STATUSES)}.")
+    error = line.get("error")
+    if error is None:
+        return status, json.dumps({"status": status})
+    if not isinstance(error, str):
+        raise bad_request("error: expected a string.")
+    if len(error) > _MOST_ERROR_CHARACTERS:
+        raise too_large(f"error is longer than {_MOST_ERROR_CHARACTERS} characters.")
+    return status, json.dumps({"status": status, "error": error})

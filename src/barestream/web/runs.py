@@ -1,0 +1,131 @@
+"""/.well-known/mercure/runs: start a run, ask for it, and ask for its stop."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from bareasgi import HttpRequest, HttpResponse
+
+from barestream.delivery.time_slices import Slices
+from barestream.history.broker import Broker, BrokerAwayError
+from barestream.history.intake import Intake
+from barestream.history.producers import Run, TooManyProducersError
+from barestream.history.update import Update
+from barestream.mercure.bearer import Bearer
+from barestream.mercure.patterns import TooManyPatternsError
+from barestream.mercure.sse import Event
+from barestream.web.answers import whole
+from barestream.web.authorization import Authorization
+from barestream.web.batches import RETRY_AFTER
+from barestream.web.body import JSON_TYPE
+from barestream.web.refusals import Refused
+from barestream.web.run_request import StopRequest, asked_key, read_claim
+from barestream.web.run_topics import control_topic, right_to
+from barestream.web.streamed_publish import TOO_MANY_PATTERNS
+
+# The type of the update that asks a process to stop a run.
+STOP_TYPE = "barestream.stop"
+
+_TOO_MANY_RUNS = Refused(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "The hub knows as many runs as BARESTREAM_RUNS allows, and all of them are active. Nothing was "
+    "started. Try again later, or raise the setting.",
+    [RETRY_AFTER],
+)
+_UNKNOWN = Refused(
+    HTTPStatus.NOT_FOUND, "The key has no run, or the time of its run is over. Nothing was started."
+)
+
+_Answering = Callable[[HttpRequest, Bearer], Awaitable[HttpResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The handlers.
+
+    Attributes:
+        broker: Knows the runs.
+        intake: Gives the requests to stop them to the history.
+        authorization: Determines what a publisher may do.
+        slices: The slices of long work.
+        ended_seconds: For how long a run may be known after its end.
+    """
+
+    broker: Broker
+    intake: Intake
+    authorization: Authorization
+    slices: Slices
+    ended_seconds: float
+
+    async def start(self, request: HttpRequest) -> HttpResponse:
+        """Answer 201 with a run that was started, or 200 with that of the key which is active."""
+        return await self._answer(request, self._start)
+
+    async def read(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the newest run of a key."""
+        return await self._answer(request, self._read)
+
+    async def stop(self, request: HttpRequest) -> HttpResponse:
+        """Ask the process of a run to stop it, and answer 202 with the status it has meanwhile."""
+        return await self._answer(request, self._stop)
+
+    async def _answer(self, request: HttpRequest, answering: _Answering) -> HttpResponse:
+        try:
+            return await answering(request, await self.authorization.publisher(request))
+        except TooManyPatternsError:
+            return TOO_MANY_PATTERNS.response()
+        except TooManyProducersError:
+            return _TOO_MANY_RUNS.response()
+        except BrokerAwayError as error:
+            # Each of the requests can be sent again: a claim has its run's id.
+            detail = f"The history {error.words}. The request can be sent again."
+            return Refused(HTTPStatus.SERVICE_UNAVAILABLE, detail, [RETRY_AFTER]).response()
+        except Refused as refused:
+            return refused.response()
+
+    async def _start(self, request: HttpRequest, bearer: Bearer) -> HttpResponse:
+        claim = await read_claim(request, self.ended_seconds)
+        await self._check_right(request, bearer, claim.key)
+        run, _ = await self.broker.claim(claim)
+        told = {**_told(run), "control": control_topic(run.runner)}
+        # It may have been started by the same request, whose answer was lost.
+        if run.id != claim.id:
+            return _json(HTTPStatus.OK, told)
+        return _json(HTTPStatus.CREATED, {**told, "fence": run.fence})
+
+    async def _read(self, request: HttpRequest, bearer: Bearer) -> HttpResponse:
+        key = asked_key(request)
+        await self._check_right(request, bearer, key)
+        run = await self.broker.run(key)
+        if run is None:
+            raise _UNKNOWN
+        return _json(HTTPStatus.OK, _told(run))
+
+    async def _stop(self, request: HttpRequest, bearer: Bearer) -> HttpResponse:
+        asked = StopRequest.read(request)
+        await self._check_right(request, bearer, asked.key)
+        run = await self.broker.run(asked.key)
+        if run is None or asked.id not in {None, run.id}:
+            raise _UNKNOWN
+        if run.status == "running":
+            event = Event(json.dumps({"key": run.key, "id": run.id}), type=STOP_TYPE)
+            await self.intake.publish(Update((control_topic(run.runner),), event, private=True))
+        return _json(HTTPStatus.ACCEPTED, {"status": run.status})
+
+    async def _check_right(self, request: HttpRequest, bearer: Bearer, key: str) -> None:
+        await self.authorization.allow_publish(request, bearer, (right_to(key),), self.slices)
+
+
+def _told(run: Run) -> dict[str, object]:
+    return {
+        "key": run.key,
+        "id": run.id,
+        "topic": run.topic,
+        "status": run.status,
+        "started": run.started_ms,
+    }
+
+
+def _json(status: HTTPStatus, content: dict[str, object]) -> HttpResponse:
+    return whole(JSON_TYPE, json.dumps(content).encode(), status=status)

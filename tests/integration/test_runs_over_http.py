@@ -1,0 +1,353 @@
+"""The library of runs by HTTP, against a served hub: what is published, followed and refused."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import httpx
+import pytest
+
+from barestream.runs import Answer, RefusedError, RunFailedError, Runs, Status
+from barestream.runs.http_hub import HttpHub
+from barestream.runs.hub import Batch, Claim, FencedError
+from barestream.runs.run import Outcome
+from hub_in_use import JSON, Hub, bearing, bearing_1
+from support.clients.publisher import PATH, access_token, token
+
+RUNS = f"{PATH}/runs"
+SCOPE: dict[str, Any] = {"type": "http", "headers": [], "query_string": b""}
+A_RUN = {"key": "chat/42", "runner": "a process", "lease": 5}
+
+
+def using(hub: Hub, test: Callable[[Runs], Coroutine[Any, Any, None]], **tokens: str) -> None:
+    async def main() -> None:
+        given = {"publisher_token": token(), **tokens}
+        async with Runs(hub.url + PATH, **given) as runs:
+            await test(runs)
+
+    asyncio.run(main())
+
+
+async def data(answer: Answer) -> list[str]:
+    whole = b"".join([piece async for piece in answer.body]).decode()
+    return [line[6:] for line in whole.split("\n") if line.startswith("data: ")]
+
+
+def start(hub: Hub, **changed: object) -> dict[str, Any]:
+    answer = hub.http.post(RUNS, json={**A_RUN, **changed}, headers=hub.publishing)
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def publish(
+    hub: Hub, run: dict[str, Any], first: int, *lines: dict[str, Any], **headers: str
+) -> httpx.Response:
+    numbers = {"Producer-Id": run["id"], "Producer-Epoch": str(run["fence"])}
+    return hub.http.post(
+        f"{PATH}/publish-stream",
+        params={"run": run["key"]},
+        content="".join(f"{json.dumps(line)}\n" for line in lines),
+        headers={
+            "Content-Type": "application/x-ndjson",
+            "Producer-Seq": str(first),
+            **numbers,
+            **hub.publishing,
+            **headers,
+        },
+    )
+
+
+@pytest.mark.parametrize("version", ["0.x", "1.0"])
+def test_a_run_is_started_followed_and_read_again_after_its_end(hub: Hub, version: str) -> None:
+    async def test(runs: Runs) -> None:
+        async def words() -> AsyncIterator[Any]:
+            for number in range(30):
+                yield f"{number}\n"
+                await asyncio.sleep(0.01)
+            yield {"é": "\u2028"}
+
+        run = await runs.start("chat/ä 42", words)
+        live, other = [await runs.follow(SCOPE, "chat/ä 42") for _ in range(2)]
+        told = await data(live)
+        assert "\n".join(told[:-2]).replace("\n\n", "\n").split() == [*map(str, range(30))]
+        assert told[-2:] == ['{"é":"\u2028"}', '{"status": "done"}']
+        assert await data(other) == told
+        assert await data(await runs.follow(SCOPE, run)) == told
+        ended = await runs.get("chat/ä 42")
+        assert ended is not None
+        assert ended.status is Status.DONE
+        chat = await runs.follow(SCOPE, "chat/ä 42", format="ai-sdk")
+        assert chat.status == 204
+
+    using(hub, test, publisher_token=token() if version == "0.x" else access_token("*"))
+
+
+def test_a_run_that_fails_says_why(hub: Hub) -> None:
+    async def test(runs: Runs) -> None:
+        async def words() -> AsyncIterator[str]:
+            yield "a"
+            raise RunFailedError("no credit")
+
+        run = await runs.start("key", words)
+        told = await data(await runs.follow(SCOPE, run))
+        assert told == ["a", '{"status": "failed", "error": "no credit"}']
+
+    using(hub, test)
+
+
+def test_a_run_is_stopped_from_another_process(hub: Hub) -> None:
+    async def test(runs: Runs) -> None:
+        cleaned = []
+
+        async def words() -> AsyncIterator[str]:
+            try:
+                yield "a"
+                await asyncio.sleep(1000)
+            finally:
+                cleaned.append(1)
+
+        run = await runs.start("key", words)
+        following = await runs.follow(SCOPE, run)
+        async with Runs(hub.url + PATH, token()) as other:
+            assert await other.stop("key")
+        assert cleaned == [1]
+        assert await data(following) == ["a", '{"status": "stopped"}']
+
+    using(hub, test)
+
+
+def test_a_snapshot_makes_a_late_join_short(hub: Hub) -> None:
+    async def test(runs: Runs) -> None:
+        said: list[int] = []
+
+        async def words() -> AsyncIterator[Any]:
+            for number in range(160):
+                said.append(number)
+                yield {"n": number}
+                await asyncio.sleep(0.002)
+            await asyncio.sleep(1)
+
+        run = await runs.start("key", words, snapshot=lambda: said, batch_seconds=0.01)
+        await asyncio.sleep(0.8)
+        told = await data(await runs.follow(SCOPE, run, from_snapshot=True))
+        after = [json.loads(each)["n"] for each in told if each.startswith('{"n"')]
+        assert json.loads(told[0]) + after == [*range(160)]
+        assert len(after) < 110
+
+    using(hub, test)
+
+
+def test_one_claim_of_many_wins_and_a_claim_that_is_sent_again_gets_its_fence(hub: Hub) -> None:
+    own = start(hub, id="a-run-of-many-claims")
+    assert own["topic"] == f"{RUNS}/chat%2F42/a-run-of-many-claims"
+    assert own["control"] == f"{PATH}/runners/a%20process"
+    again = hub.http.post(RUNS, json={**A_RUN, "id": own["id"]}, headers=hub.publishing)
+    assert (again.status_code, again.json()) == (201, own)
+    other = hub.http.post(RUNS, json={**A_RUN, "runner": "other"}, headers=hub.publishing)
+    assert other.status_code == 200
+    assert other.json() == {name: own[name] for name in own if name != "fence"}
+
+
+def test_the_end_of_a_run_lets_the_key_start_again_with_a_larger_fence(hub: Hub) -> None:
+    old = start(hub)
+    assert publish(hub, old, 0, {"data": "a"}, {"end": True, "status": "done"}).status_code == 200
+    # The answer was lost, and the batch comes again.
+    again = publish(hub, old, 0, {"data": "a"}, {"end": True, "status": "done"})
+    assert (again.status_code, again.json()["repeated"]) == (200, 2)
+    new = start(hub)
+    assert new["fence"] > old["fence"]
+    assert publish(hub, old, 2, {"data": "late"}).status_code in {409, 410}
+    read = hub.read([("topic", old["topic"]), ("last_event_id", "earliest")], bearing("*"))
+    assert [each["data"] for each in read["events"]] == ["a", '{"status": "done"}']
+    assert {each["type"] for each in read["events"]} == {"message", "barestream.end"}
+
+
+def test_only_the_fence_of_a_run_publishes_to_it(hub: Hub) -> None:
+    run = start(hub)
+    for wrong in ({"id": "another-run-of-chat"}, {"fence": run["fence"] + 1}, {"key": "other"}):
+        assert publish(hub, {**run, **wrong}, 0, {"data": "x"}).status_code == 410
+    assert publish(hub, {**run, "fence": run["fence"] - 1}, 0, {"data": "x"}).status_code in {
+        403,
+        410,
+    }
+    plain = hub.http.post(PATH, data={"topic": run["topic"], "data": "x"}, headers=hub.publishing)
+    assert plain.status_code == 400
+    streamed = hub.http.post(
+        f"{PATH}/publish-stream",
+        params={"topic": run["topic"]},
+        content='{"data": "x"}\n',
+        headers={"Content-Type": "application/x-ndjson", **hub.publishing},
+    )
+    assert streamed.status_code == 400
+    unnumbered = hub.http.post(
+        f"{PATH}/publish-stream",
+        params={"run": run["key"]},
+        content='{"data": "x"}\n',
+        headers={"Content-Type": "application/x-ndjson", **hub.publishing},
+    )
+    assert unnumbered.status_code == 400
+    stranger = {"Authorization": f"Bearer {token(publish=(f'{RUNS}/another',))}"}
+    assert publish(hub, run, 0, {"data": "x"}, **stranger).status_code == 403
+    read = hub.read([("topic", run["topic"]), ("last_event_id", "earliest")], bearing("*"))
+    assert read["events"] == []
+
+
+def test_the_right_to_one_key_gives_no_other(hub: Hub) -> None:
+    for name in ("chat%2F42", "chat%2F43"):
+        rights = {"Authorization": f"Bearer {token(publish=(f'{RUNS}/{name}',))}"}
+        is_own = name == "chat%2F42"
+        assert hub.http.post(RUNS, json=A_RUN, headers=rights).is_success is is_own
+        asked = {"params": {"key": "chat/42"}, "headers": rights}
+        assert hub.http.get(RUNS, **asked).is_success is is_own
+        assert hub.http.delete(RUNS, **asked).is_success is is_own
+    for answer in (
+        hub.http.post(RUNS, json=A_RUN),
+        hub.http.get(RUNS, params={"key": "chat/42"}),
+        hub.http.delete(RUNS, params={"key": "chat/42"}),
+    ):
+        assert answer.status_code == 401
+
+
+def test_strangers_read_nothing_of_runs_and_their_control(hub: Hub) -> None:
+    run = start(hub)
+    publish(hub, run, 0, {"data": "secret"})
+    hub.http.delete(RUNS, params={"key": "chat/42"}, headers=hub.publishing)
+    asked = [
+        *([("topic", each)] for each in ("*", run["topic"], f"{RUNS}/{{key}}/{{id}}")),
+        *([("topic", each)] for each in (run["control"], "{+any}", f"{PATH}/runners/{{runner}}")),
+        *([("match", each)] for each in ("*", run["topic"])),
+        [("match_urlpattern", f"{RUNS}/:key/:id")],
+    ]
+    for pairs in asked:
+        of_one = pairs[0][0] == "topic"
+        others = (
+            bearing("/another", f"{RUNS}/chat%2F43/{{id}}") if of_one else bearing_1("/another")
+        )
+        for headers in ({}, others):
+            for extra in (
+                [("last_event_id", "earliest")],
+                [("rewind", "100")],
+                [("rewind", "kept")],
+            ):
+                answer = hub.ask([*pairs, *extra], **{**JSON, **headers})
+                assert answer.status_code == 200, answer.text
+                assert answer.json()["events"] == [], pairs
+    read = hub.read([("topic", "*"), ("last_event_id", "earliest")], bearing("*"))
+    assert [each["data"] for each in read["events"]] == [
+        "secret",
+        json.dumps({"key": "chat/42", "id": run["id"]}),
+    ]
+
+
+def test_asking_for_an_unknown_run_starts_nothing(hub: Hub) -> None:
+    for method in ("GET", "DELETE"):
+        answer = hub.http.request(method, RUNS, params={"key": "k"}, headers=hub.publishing)
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+    start(hub, key="k")
+    stopping = {"key": "k", "id": "another"}
+    assert hub.http.delete(RUNS, params=stopping, headers=hub.publishing).status_code == 404
+
+
+def test_a_follow_after_the_run_has_expired_starts_nothing(hub: Hub) -> None:
+    run = start(hub, key="k", expires=1)
+    assert publish(hub, run, 0, {"end": 1, "status": "done"}).status_code == 200
+
+    async def test(runs: Runs) -> None:
+        async with asyncio.timeout(30):
+            while await runs.get("k") is not None:
+                await asyncio.sleep(0.05)
+        for seen in (b"", b"#1-0", b"earliest"):
+            request = {**SCOPE, "headers": [(b"last-event-id", seen)]}
+            assert (await runs.follow(request, "k")).status == 204
+        assert await runs.get("k") is None
+
+    using(hub, test)
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "word"),
+    [
+        ({"key": ""}, 400, "key"),
+        ({"key": 1}, 400, "key"),
+        ({"key": "a" * 129}, 413, "key"),
+        ({"key": "a\u200b"}, 400, "key"),
+        ({"runner": None}, 400, "runner"),
+        ({"runner": "é"}, 400, "runner"),
+        ({"id": "short"}, 400, "id"),
+        ({"lease": 4}, 400, "lease"),
+        ({"lease": True}, 400, "lease"),
+        ({"expires": 3601}, 400, "expires"),
+        ({"expires": "1"}, 400, "expires"),
+        ({"more": 1}, 400, "fields"),
+    ],
+)
+def test_a_malformed_claim_is_refused(
+    hub: Hub, changed: dict[str, object], status: int, word: str
+) -> None:
+    answer = hub.http.post(RUNS, json={**A_RUN, **changed}, headers=hub.publishing)
+    assert answer.status_code == status
+    assert word in answer.json()["detail"]
+    assert hub.http.get(RUNS, params={"key": "chat/42"}, headers=hub.publishing).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ({"end": True}, "status"),
+        ({"end": True, "status": "running"}, "status"),
+        ({"status": "done"}, "end"),
+        ({"end": True, "status": "done", "data": "a"}, "fields"),
+        ({"end": True, "status": "failed", "error": 1}, "error"),
+        ({"data": "a", "topic": "b"}, "topic"),
+        ({"data": "a", "type": "barestream.end"}, "type"),
+    ],
+)
+def test_a_malformed_line_of_a_run_is_refused_and_those_before_are_taken(
+    hub: Hub, line: dict[str, Any], word: str
+) -> None:
+    run = start(hub)
+    answer = publish(hub, run, 0, {"data": "a"}, line)
+    assert answer.status_code == 400
+    problem = answer.json()
+    assert problem["detail"].startswith("line 2: ")
+    assert word in problem["detail"]
+    assert (problem["accepted"], problem["next"]) == (1, 1)
+    assert publish(hub, run, 1, {"end": True, "status": "done"}).status_code == 200
+
+
+def test_an_update_that_is_too_large_fails_its_run(serving: Any) -> None:
+    with serving(data_bytes=1000) as hub:
+
+        async def test(runs: Runs) -> None:
+            async def words() -> AsyncIterator[Any]:
+                yield "a"
+                yield ["x" * 2000]
+                await asyncio.sleep(1000)
+
+            run = await runs.start("key", words)
+            told = await data(await runs.follow(SCOPE, run))
+            assert told == ["a", '{"status": "failed", "error": "The run has failed."}']
+
+        using(hub, test)
+
+
+def test_the_adapter_tells_fences_from_refusals(hub: Hub) -> None:
+    async def main() -> None:
+        there = HttpHub(hub.url + PATH, token())
+        claimed = await there.claim(Claim("key", "an-id-of-a-run-of-the-test", "r", 6, 60))
+        assert claimed.fence is not None
+        end = Outcome(Status.STOPPED)
+        await there.publish(Batch(claimed.run, claimed.fence, 0, [], end, 60))
+        await there.publish(Batch(claimed.run, claimed.fence, 0, [], end, 60))
+        with pytest.raises(FencedError):
+            await there.publish(Batch(claimed.run, claimed.fence, 1, []))
+        await there.aclose()
+        refused = HttpHub(hub.url + PATH, "no token")
+        with pytest.raises(RefusedError):
+            await refused.run("key")
+        await refused.aclose()
+
+    asyncio.run(main())
