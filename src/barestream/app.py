@@ -27,6 +27,7 @@ from barestream.history.valkey.broker import ValkeyBroker
 from barestream.mercure.patterns import Patterns
 from barestream.mercure.topics import PATH
 from barestream.mercure.version import Version
+from barestream.runs.local_hub import LOCAL_HUB, LocalHub
 from barestream.server.open_files import most_streams
 from barestream.settings.settings import Settings, load
 from barestream.telemetry.loop_lag import LoopLag
@@ -119,12 +120,12 @@ def create_app(settings: Settings | None = None) -> Application:
         Clocks(time.time, time.monotonic),
     )
     runs = Runs(broker, intake, authorization, slices, settings.ended_seconds)
-    reader = SelectorReader(
-        settings.topics_per_stream, Patterns(base, settings.url_patterns), slices
+    beginnings = Beginnings(
+        tail,
+        SelectorReader(settings.topics_per_stream, Patterns(base, settings.url_patterns), slices),
+        settings.rewind_events,
     )
-    subscribe = Subscribe(
-        tail, streams, authorization, Beginnings(tail, reader, settings.rewind_events), time.time
-    )
+    subscribe = Subscribe(tail, streams, authorization, beginnings, time.time)
     health = Health(streams, tail, intake)
     pages = Pages(read_files())
     running: list[asyncio.Task[None]] = []
@@ -162,7 +163,18 @@ def create_app(settings: Settings | None = None) -> Application:
         http_router=Router(),
         startup_handlers=[start],
         shutdown_handlers=[stop],
-        info={STREAMS: streams},
+        info={
+            STREAMS: streams,
+            LOCAL_HUB: LocalHub(
+                broker,
+                intake,
+                tail,
+                streams,
+                beginnings,
+                settings.data_bytes,
+                settings.ended_seconds,
+            ),
+        },
     )
     # The router tries them in this order; most requests are for streams.
     for method, path, handler in (

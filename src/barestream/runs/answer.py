@@ -1,7 +1,7 @@
 """An answer to a follower, for any ASGI framework."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
@@ -21,14 +21,18 @@ class Answer(NamedTuple):
             the AI SDK resumes nothing.
         headers: The headers, by their names in lower case.
         body: The pieces of the body; none for 204.
+        may_end_early: Whether a client comes back after a clean end before that of the run. The
+            body raises ClosedError in place of such an end if it does not, so that the server cuts
+            the connection.
     """
 
     status: int
     headers: Mapping[str, str]
-    body: AsyncIterator[bytes]
+    body: AsyncGenerator[bytes]
+    may_end_early: bool = True
 
 
-async def nothing() -> AsyncIterator[bytes]:
+async def nothing() -> AsyncGenerator[bytes]:
     """Yield no bytes."""
     return
     yield b""
@@ -53,7 +57,7 @@ class Bodies:
 
     async def body(
         self, first: Received, events: AsyncGenerator[Received], writer: Writer
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """Yield the bytes of a follower's events.
 
         Raises:

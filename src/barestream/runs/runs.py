@@ -174,7 +174,8 @@ class Runs:
         if following.has_seen_all:
             await events.aclose()
             return _nothing()
-        return Answer(200, writing.headers, self._bodies.body(first, events, writing))
+        body = self._bodies.body(first, events, writing)
+        return Answer(200, writing.headers, body, writing.takes_cursor)
 
     async def get(self, key: str) -> Run | None:
         """Return the newest run of a key; None if there is none, or its time is over.

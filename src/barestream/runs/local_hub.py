@@ -1,0 +1,214 @@
+"""A hub in the same process, so that a bareASGI app on this server has runs without HTTP."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from barestream.delivery.rewinding import Rewinding
+from barestream.delivery.stream import Stream
+from barestream.delivery.streams import Streams
+from barestream.delivery.subscription import Subscription
+from barestream.delivery.tail import Tail
+from barestream.history import producers
+from barestream.history.broker import Broker, BrokerAwayError, TooMuchKeptError, TopicEndedError
+from barestream.history.intake import Intake
+from barestream.history.topic_state import Rewind
+from barestream.history.update import Update
+from barestream.mercure.selectors import Selectors
+from barestream.mercure.sse import Event, data_bytes
+from barestream.runs.event_reader import EventReader, Received
+from barestream.runs.hub import (
+    Batch,
+    Claim,
+    Claimed,
+    FencedError,
+    HubAwayError,
+    RefusedError,
+)
+from barestream.runs.run import END_TYPE, STOP_TYPE, Outcome, Run, Status
+from barestream.web.beginnings import Beginnings
+from barestream.web.buffered_writer import BufferedWriter
+from barestream.web.follow import Following
+from barestream.web.rewind_request import RewindRequest
+from barestream.web.run_topics import control_topic, run_topic
+from barestream.web.stream_request import StreamRequest
+
+# The key of the hub in the info of its application.
+LOCAL_HUB = "barestream.local_hub"
+
+# How these streams are named in the log.
+_LABELS = {"route": "runs in the same process", "request_id": "", "client": ""}
+
+_FENCES = (
+    producers.UnknownRunError,
+    producers.StaleEpochError,
+    producers.NewEpochError,
+    producers.SequenceGapError,
+    TopicEndedError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalHub:
+    """The adapter.
+
+    Attributes:
+        broker: Knows the runs.
+        intake: Gives their updates to the history.
+        tail: Fills the feed that the followers follow.
+        streams: The streams of this worker.
+        beginnings: Finds out how a follower's stream begins.
+        data_bytes: The largest data of an update.
+        ended_seconds: For how long a run may be known after its end.
+    """
+
+    broker: Broker
+    intake: Intake
+    tail: Tail
+    streams: Streams
+    beginnings: Beginnings
+    data_bytes: int
+    ended_seconds: float
+
+    async def claim(self, claim: Claim) -> Claimed:
+        """Start a run, unless the key has one that is active (see Hub)."""
+        expires_seconds = min(claim.expires_seconds, self.ended_seconds)
+        asked = producers.Claim(
+            claim.key,
+            claim.id,
+            run_topic(claim.key, claim.id),
+            claim.runner,
+            producers.Lease(claim.lease_seconds, private=True, ended_seconds=expires_seconds),
+            expires_seconds,
+        )
+        with _away():
+            try:
+                run, _ = await self.broker.claim(asked)
+            except producers.TooManyProducersError:
+                raise RefusedError("the hub has as many runs as BARESTREAM_RUNS allows") from None
+        is_own = run.id == claim.id
+        return Claimed(
+            _run(run, is_new=is_own), run.fence if is_own else None, control_topic(run.runner)
+        )
+
+    async def run(self, key: str) -> Run | None:
+        """Return the newest run of a key (see Hub)."""
+        with _away():
+            found = await self.broker.run(key)
+        return None if found is None else _run(found)
+
+    async def ask_to_stop(self, key: str, run_id: str) -> Status | None:
+        """Tell a run's runner to stop it (see Hub)."""
+        with _away():
+            found = await self.broker.run(key)
+            if found is None or found.id != run_id:
+                return None
+            event = Event(json.dumps({"key": key, "id": run_id}), type=STOP_TYPE)
+            topic = control_topic(found.runner)
+            await self.intake.publish(Update((topic,), event, private=True))
+        return Status(found.status)
+
+    async def publish(self, batch: Batch) -> None:
+        """Publish a batch (see Hub)."""
+        updates: list[Update] = []
+        for number, each in enumerate(batch.updates, batch.first):
+            if data_bytes(each.data) > self.data_bytes:
+                await self._give(batch, updates, None)
+                raise RefusedError("an update is larger than BARESTREAM_DATA_BYTES allows", number)
+            event = Event(each.data, each.id, each.type)
+            updates.append(self._update(batch, event, keep_seconds=each.keep_seconds))
+        if batch.end is not None:
+            updates.append(self._end(batch, batch.end))
+        await self._give(batch, updates, batch.end)
+
+    @asynccontextmanager
+    async def follow(
+        self, topic: str, cursor: str | None, *, from_kept: bool = False
+    ) -> AsyncIterator[AsyncIterator[Received] | None]:
+        """Follow a topic (see Hub)."""
+        topics = Selectors([topic])
+        subscription = Subscription(topics, topics)
+        rewind = Rewind(kept=True) if from_kept else None
+        asked = StreamRequest(
+            [topic],
+            [],
+            [] if cursor is None else [cursor],
+            heartbeat_events=False,
+            state=RewindRequest(rewind, frozenset(), frozenset()),
+        )
+        feed = self.tail.feed
+        if not self.tail.filled:
+            raise HubAwayError("the history was not read yet")
+        with _away():
+            start, plan = await self.beginnings.beginning(asked, subscription, is_moved_on=False)
+        place = feed.ring.last if start.place is None else start.place
+        if plan is None and feed.ends.are_over(subscription, place):
+            yield None
+            return
+        rewinding = None if plan is None else partial(Rewinding, self.tail, plan)
+        following = Following(
+            feed,
+            start,
+            heartbeat_events=False,
+            subscription=subscription,
+            rewinding=rewinding,
+            tells_ready=from_kept,
+        )
+        writer = BufferedWriter()
+        stream = Stream(writer, self.streams.now, _LABELS)
+        self.streams.open(stream)
+        try:
+            async with following(stream):
+                yield _events(writer)
+        finally:
+            self.streams.close(stream)
+
+    async def aclose(self) -> None:
+        """Do nothing: the application closes its broker."""
+
+    def _end(self, batch: Batch, end: Outcome) -> Update:
+        seconds = min(batch.expires_seconds, self.ended_seconds)
+        event = Event(json.dumps(end.data()), type=END_TYPE)
+        return self._update(batch, event, end_seconds=seconds)
+
+    def _update(self, batch: Batch, event: Event, **seconds: float | None) -> Update:
+        return Update((batch.run.topic,), event, private=True, **seconds)
+
+    async def _give(self, batch: Batch, updates: list[Update], end: Outcome | None) -> None:
+        given = producers.Batch(
+            batch.run.topic,
+            producers.Producer(batch.run.id, batch.fence),
+            batch.first,
+            updates,
+            is_run=True,
+            status=None if end is None else end.status.value,
+        )
+        with _away():
+            try:
+                await self.intake.publish_batch(given)
+            except _FENCES as error:
+                raise FencedError(str(error)) from None
+            except TooMuchKeptError as error:
+                raise RefusedError(str(error), batch.first) from None
+
+
+async def _events(writer: BufferedWriter) -> AsyncIterator[Received]:
+    reader = EventReader()
+    async for chunk in writer.chunks():
+        for event in reader.feed(chunk):
+            yield event
+
+
+@contextmanager
+def _away() -> Iterator[None]:
+    try:
+        yield
+    except BrokerAwayError as error:
+        raise HubAwayError(str(error)) from None
+
+
+def _run(found: producers.Run, *, is_new: bool = False) -> Run:
+    status = Status(found.status)
+    return Run(found.key, found.id, found.topic, status, found.started_ms, is_new)
