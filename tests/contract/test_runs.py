@@ -124,6 +124,22 @@ def test_a_run_ends_as_interrupted_when_its_runner_does_not_come_back(run: Run) 
     run(scenario)
 
 
+def test_a_renewal_of_a_run_that_has_ended_is_refused(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        silent, _ = await broker.claim(claim("silent", "id1", lease=leased(SHORT_SECONDS)))
+        assert await swept(broker) == [silent.topic]
+        started, _ = await broker.claim(claim("k", "id2"))
+        assert await broker.publish_batch(of_run(started, 0)) == Position(started.fence, 0, None)
+        await broker.publish_batch(of_run(started, 0, "a", "end"))
+        for ended, first in ((silent, 0), (started, 2)):
+            with pytest.raises(UnknownRunError):
+                await broker.publish_batch(of_run(ended, first))
+        # Before a batch that comes again because its answer was lost.
+        assert (await broker.publish_batch(of_run(started, 0))).next == 2
+
+    run(scenario)
+
+
 def test_a_run_keeps_its_lease_also_when_a_batch_names_none(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         started, _ = await broker.claim(claim("k", "id", lease=leased(SHORT_SECONDS)))
