@@ -67,7 +67,7 @@ class FakeHub:
         self.runs[claim.key] = run, claim.runner, self._fence, claim.lease_seconds
         self.topics[run.topic] = Topic()
         self._next[run.id], self._heard_at[run.id] = 0, now
-        return Claimed(replace(run, is_new=True), self._fence, control)
+        return Claimed(run, self._fence, control)
 
     async def run(self, key: str) -> Run | None:
         self._answer()

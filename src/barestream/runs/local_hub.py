@@ -89,9 +89,8 @@ class LocalHub:
             except producers.TooManyProducersError:
                 raise RefusedError("the hub has as many runs as BARESTREAM_RUNS allows") from None
         is_own = run.id == claim.id
-        return Claimed(
-            _run(run, is_new=is_own), run.fence if is_own else None, control_topic(run.runner)
-        )
+        fence = run.fence if is_own else None
+        return Claimed(_run(run), fence, control_topic(run.runner))
 
     async def run(self, key: str) -> Run | None:
         """Return the newest run of a key (see Hub)."""
@@ -209,6 +208,6 @@ def _away() -> Iterator[None]:
         raise HubAwayError(str(error)) from None
 
 
-def _run(found: producers.Run, *, is_new: bool = False) -> Run:
+def _run(found: producers.Run) -> Run:
     status = Status(found.status)
-    return Run(found.key, found.id, found.topic, status, found.started_ms, is_new)
+    return Run(found.key, found.id, found.topic, status, found.started_ms)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -126,11 +127,12 @@ class Runs:
         if self._control is None:
             control = Control(self._hub, claimed.control, self._stop_here)
             self._control = asyncio.create_task(control.run())
-        runner = Runner(self._hub, claimed.run, claimed.fence, factory, options)
+        run = replace(claimed.run, is_new=True)
+        runner = Runner(self._hub, run, claimed.fence, factory, options)
         task = asyncio.create_task(runner.work())
         self._runners[run_id] = runner, task
         task.add_done_callback(lambda _: self._runners.pop(run_id))
-        return claimed.run
+        return run
 
     async def follow(
         self,
