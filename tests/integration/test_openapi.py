@@ -17,6 +17,8 @@ from support.servers.service import wait_for
 STREAMED = f"{PATH}/publish-stream"
 NDJSON = {"Content-Type": "application/x-ndjson"}
 METADATA = "/.well-known/oauth-protected-resource/.well-known/mercure"
+RUNS = f"{PATH}/runs"
+A_CLAIM = {"key": "active", "runner": "a process"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 A_PAGE = {"Accept": "application/json"}
 
@@ -126,6 +128,14 @@ REQUESTS: dict[tuple[str, ...], tuple[str, Request]] = {
     (STREAMED, "post", "401"): ("well", {"params": {"topic": "a"}, "headers": NDJSON}),
     (STREAMED, "post", "403"): ("well", streamed("a", b"", **bearer("b"))),
     (STREAMED, "post", "409"): ("well", streamed("a", b"", **producer("q", 5))),
+    (STREAMED, "post", "410"): (
+        "well",
+        {
+            "params": {"run": "unknown"},
+            "content": b"{}",
+            "headers": {**NDJSON, **bearer("*"), **producer("an id", 0)},
+        },
+    ),
     (STREAMED, "post", "413"): ("well", streamed("a" * 2049, b"")),
     (STREAMED, "post", "415"): ("well", {"params": {"topic": "a"}, "headers": bearer("a")}),
     (STREAMED, "post", "503"): ("no history", streamed("a", b"{}")),
@@ -136,6 +146,28 @@ REQUESTS: dict[tuple[str, ...], tuple[str, Request]] = {
     (STREAMED, "get", "403"): ("well", asked("state", "known", **bearer("a"))),
     (STREAMED, "get", "404"): ("well", asked("state", "unknown")),
     (STREAMED, "get", "503"): ("no history", asked("state", "known")),
+    (RUNS, "post", "200"): ("well", {"json": A_CLAIM, "headers": bearer("*")}),
+    (RUNS, "post", "201"): ("well", {"json": {**A_CLAIM, "key": "new"}, "headers": bearer("*")}),
+    (RUNS, "post", "400"): ("well", {"json": {}, "headers": bearer("*")}),
+    (RUNS, "post", "401"): ("well", {"json": A_CLAIM}),
+    (RUNS, "post", "403"): ("well", {"json": A_CLAIM, "headers": bearer("a")}),
+    (RUNS, "post", "413"): ("well", {"json": {"key": "a" * 129}, "headers": bearer("*")}),
+    (RUNS, "post", "415"): ("well", {"content": "{}", "headers": bearer("*")}),
+    (RUNS, "post", "503"): ("no history", {"json": A_CLAIM, "headers": bearer("*")}),
+    **{
+        (RUNS, method, status): (server, {"params": {"key": key}, "headers": bearer(topic)})
+        for method, well in (("get", "200"), ("delete", "202"))
+        for status, server, key, topic in (
+            (well, "well", "active", "*"),
+            ("400", "well", "", "*"),
+            ("403", "well", "active", "a"),
+            ("404", "well", "unknown", "*"),
+            ("413", "well", "a" * 129, "*"),
+            ("503", "no history", "active", "*"),
+        )
+    },
+    (RUNS, "get", "401"): ("well", {"params": {"key": "active"}}),
+    (RUNS, "delete", "401"): ("well", {"params": {"key": "active"}}),
     (METADATA, "get", "200"): ("well", {}),
     (METADATA, "get", "404"): ("no identifier", {}),
     ("/events", "get", "200"): ("well", {}),
@@ -158,6 +190,8 @@ def servers() -> Iterator[dict[str, Served]]:
         assert httpx.post(url + PATH, json=updates, headers=bearer("*")).status_code == 200
         known = streamed("state", b"{}", **producer("known", 0))
         assert httpx.post(url + STREAMED, **known).status_code == 200
+        started = httpx.post(url + RUNS, json=A_CLAIM, headers=bearer("*"))
+        assert started.status_code == 201
         yield running
 
 
