@@ -87,12 +87,14 @@ class Runner:
         try:
             await self._send()
         except FencedError as error:
-            self._log(logging.WARNING, "the hub takes nothing more of a run", why=str(error))
+            logger.warning(
+                "the hub takes nothing more of a run", extra=self._labels(why=str(error))
+            )
         except RefusedError as error:
-            self._log(logging.ERROR, "the hub refuses what a run publishes", why=str(error))
+            logger.error("the hub refuses what a run publishes", extra=self._labels(why=str(error)))
             await self._fail(error)
         except Exception:
-            logger.exception("a run's runner failed", extra={"run": self.run.key})
+            logger.exception("a run's runner failed", extra=self._labels())
         finally:
             self._driving.cancel()
             await asyncio.wait([self._driving], timeout=CLEANUP_SECONDS)
@@ -120,7 +122,7 @@ class Runner:
             outcome = Outcome(Status.FAILED, str(error))
         except Exception:
             # Its message may have what followers must not see.
-            logger.exception("a run's generator failed", extra={"run": self.run.key})
+            logger.exception("a run's generator failed", extra=self._labels())
             outcome = Outcome(Status.FAILED, _UNTOLD)
         if self._asked is not None:
             outcome = Outcome(self._asked)
@@ -183,11 +185,11 @@ class Runner:
             except HubAwayError as error:
                 failures += 1
                 if failures == 1:
-                    self._log(logging.WARNING, "a run waits for the hub", why=str(error))
+                    logger.warning("a run waits for the hub", extra=self._labels(why=str(error)))
                 await asyncio.sleep(pause_seconds)
                 pause_seconds = min(2 * pause_seconds, LAST_PAUSE_SECONDS)
         if failures:
-            self._log(logging.INFO, "a run has reached the hub again", failures=failures)
+            logger.info("a run has reached the hub again", extra=self._labels(failures=failures))
         self._next += len(updates) + (end is not None)
 
     async def _fail(self, error: RefusedError) -> None:
@@ -199,7 +201,7 @@ class Runner:
         try:
             await self._publish([], Outcome(Status.FAILED, _UNTOLD))
         except (FencedError, RefusedError) as again:
-            self._log(logging.ERROR, "the hub refuses the end of a run", why=str(again))
+            logger.error("the hub refuses the end of a run", extra=self._labels(why=str(again)))
 
-    def _log(self, level: int, message: str, **fields: object) -> None:
-        logger.log(level, message, extra={"run": self.run.key, "run_id": self.run.id, **fields})
+    def _labels(self, **fields: object) -> dict[str, object]:
+        return {"run": self.run.key, "run_id": self.run.id, **fields}
