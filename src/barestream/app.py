@@ -192,6 +192,7 @@ def create_app(settings: Settings | None = None) -> Application:
         ("GET", RUNS, runs.read),
         ("POST", RUNS, runs.start),
         ("DELETE", RUNS, runs.stop),
+        ("PUT", RUNS, runs.tell_followed),
         ("OPTIONS", "/", pages.options),
         ("POST", PATH, cors.allowing(Publish(intake, authorization, metrics, rules, slices))),
         ("POST", PUBLISH_STREAM, cors.allowing(streamed_publish)),

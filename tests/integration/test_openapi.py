@@ -156,7 +156,7 @@ REQUESTS: dict[tuple[str, ...], tuple[str, Request]] = {
     (RUNS, "post", "503"): ("no history", {"json": A_CLAIM, "headers": bearer("*")}),
     **{
         (RUNS, method, status): (server, {"params": {"key": key}, "headers": bearer(topic)})
-        for method, well in (("get", "200"), ("delete", "202"))
+        for method, well in (("get", "200"), ("delete", "202"), ("put", "202"))
         for status, server, key, topic in (
             (well, "well", "active", "*"),
             ("400", "well", "", "*"),
@@ -168,6 +168,7 @@ REQUESTS: dict[tuple[str, ...], tuple[str, Request]] = {
     },
     (RUNS, "get", "401"): ("well", {"params": {"key": "active"}}),
     (RUNS, "delete", "401"): ("well", {"params": {"key": "active"}}),
+    (RUNS, "put", "401"): ("well", {"params": {"key": "active"}}),
     (METADATA, "get", "200"): ("well", {}),
     (METADATA, "get", "404"): ("no identifier", {}),
     ("/events", "get", "200"): ("well", {}),

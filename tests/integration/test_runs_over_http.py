@@ -14,6 +14,7 @@ from barestream.runs.hub import Batch, Claim, FencedError
 from barestream.runs.run import Outcome
 from hub_in_use import JSON, Hub, bearing, bearing_1
 from support.clients.publisher import PATH, access_token, token
+from support.servers.service import PATIENCE_SECONDS
 
 RUNS = f"{PATH}/runs"
 SCOPE: dict[str, Any] = {"type": "http", "headers": [], "query_string": b""}
@@ -116,6 +117,33 @@ def test_a_run_is_stopped_from_another_process(hub: Hub) -> None:
         assert await data(following) == ["a", '{"status": "stopped"}']
 
     using(hub, test)
+
+
+def test_a_run_is_stopped_when_the_followers_in_another_process_have_left(hub: Hub) -> None:
+    async def main() -> None:
+        given = {"publisher_token": token(), "stop_without_followers_seconds": 3}
+        url = hub.url + PATH
+
+        async def words() -> AsyncIterator[str]:
+            yield "a"
+            await asyncio.sleep(1000)
+
+        async with Runs(url, **given) as runs, Runs(url, **given) as others:
+            await runs.start("key", words)
+            reading = asyncio.create_task(data(await others.follow(SCOPE, "key")))
+            await asyncio.sleep(7)
+            run = await runs.get("key")
+            assert run is not None
+            assert run.is_active
+            reading.cancel()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while run is not None and run.is_active:
+                    await asyncio.sleep(0.05)
+                    run = await runs.get("key")
+            assert run is not None
+            assert run.status is Status.STOPPED
+
+    asyncio.run(main())
 
 
 def test_a_snapshot_makes_a_late_join_short(hub: Hub) -> None:

@@ -16,7 +16,7 @@ from barestream.runs.hub import (
     HubAwayError,
     RefusedError,
 )
-from barestream.runs.run import END_TYPE, STOP_TYPE, Run, Status
+from barestream.runs.run import END_TYPE, FOLLOWED_TYPE, STOP_TYPE, Run, Status
 
 
 @dataclass
@@ -35,6 +35,7 @@ class FakeHub:
         loses_answers: Whether a publish is taken, but its answer is lost.
         batches: The batches that were taken.
         published_at: When each of them was, in the loop's seconds.
+        clients: The clients of the streams that were opened.
         refuses: A text that the hub refuses as data.
     """
 
@@ -48,6 +49,7 @@ class FakeHub:
         self.published_at: list[float] = []
         self.calls = 0
         self.is_closed = False
+        self.clients: list[str | None] = []
         self._fence = 0
         self._next: dict[str, int] = {}
         self._heard_at: dict[str, float] = {}
@@ -77,11 +79,18 @@ class FakeHub:
         self._answer()
         if key not in self.runs:
             return None
-        run, runner, _, _ = self.runs[key]
+        await self._tell_runner(key, run_id, STOP_TYPE)
+        return self.runs[key][0].status
+
+    async def tell_followed(self, key: str, run_id: str) -> None:
+        self._answer()
+        await self._tell_runner(key, run_id, FOLLOWED_TYPE)
+
+    async def _tell_runner(self, key: str, run_id: str, kind: str) -> None:
+        runner = self.runs[key][1]
         topic = self.topics.setdefault(f"runners/{runner}", Topic())
-        self._add(topic, Received(json.dumps({"key": key, "id": run_id}), STOP_TYPE))
+        self._add(topic, Received(json.dumps({"key": key, "id": run_id}), kind))
         await self.stir()
-        return run.status
 
     async def publish(self, batch: Batch) -> None:
         self._answer()
@@ -116,9 +125,15 @@ class FakeHub:
 
     @asynccontextmanager
     async def follow(
-        self, topic: str, cursor: str | None, *, from_kept: bool = False
+        self,
+        topic: str,
+        cursor: str | None,
+        *,
+        from_kept: bool = False,
+        client: str | None = None,
     ) -> AsyncIterator[AsyncIterator[Received] | None]:
         self._answer()
+        self.clients.append(client)
         found = self.topics.setdefault(topic, Topic())
         is_at_end = cursor is not None and self._place(found, cursor) == len(found.events)
         if is_at_end and found.is_ended:

@@ -31,6 +31,10 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    def stand_still(self, seconds: float) -> None:
+        """Let time pass in which nothing runs, as in a process that is stopped."""
+        self._jumping.now += seconds
+
 
 def jumping(main: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine on such a loop."""

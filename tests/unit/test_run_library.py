@@ -25,7 +25,7 @@ from barestream.runs import (
 )
 from barestream.runs.hub import RefusedError
 from fake_hub import FakeHub
-from jumping_loop import jumping
+from jumping_loop import JumpingLoop, jumping
 
 SCOPE: dict[str, Any] = {"type": "http", "headers": [], "query_string": b""}
 
@@ -618,3 +618,87 @@ def test_over_http_the_library_imports_no_part_of_a_server() -> None:
     roots = {name.partition(".")[0] for name in done.stdout.split()}
     assert "httpx" in roots
     assert roots & {"bareasgi", "uvicorn", "gunicorn", "valkey", "pydantic", "jwt"} == set()
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+def test_a_run_is_stopped_some_time_after_its_last_follower_has_left(is_local: bool) -> None:
+    async def main() -> None:
+        hub = FakeHub()
+        runs = Runs(hub, stop_without_followers_seconds=30)
+        others = runs if is_local else Runs(hub, stop_without_followers_seconds=30)
+        run = await runs.start("key", yielding("a", at_end=1000))
+        now = asyncio.get_running_loop().time
+        readings = []
+        for _ in range(2):
+            answer = await others.follow(SCOPE, "key")
+            readings.append(asyncio.create_task(events(answer)))
+        await asyncio.sleep(200)
+        readings[0].cancel()
+        await asyncio.sleep(100)
+        assert hub.data(run) == ["a"]
+        readings[1].cancel()
+        left_at = now()
+        assert (await ended(runs)).status is Status.STOPPED
+        assert 20 <= now() - left_at <= 45
+        unfollowed = await runs.start("another", yielding("a", at_end=1000))
+        assert (await ended(runs, "another")).status is Status.STOPPED
+        assert hub.data(unfollowed) == ["a", '{"status": "stopped"}']
+        for each in {runs, others}:
+            await each.drain(0)
+
+    jumping(main())
+
+
+def test_a_run_is_not_stopped_while_nobody_can_tell_of_its_followers() -> None:
+    async def main() -> None:
+        hub = FakeHub()
+        runs = Runs(hub, stop_without_followers_seconds=30)
+        others = Runs(hub, stop_without_followers_seconds=30)
+        run = await runs.start("key", yielding("a", at_end=300))
+        reading = asyncio.create_task(events(await others.follow(SCOPE, "key")))
+        await asyncio.sleep(50)
+        hub.is_away = True
+        await hub.drain()
+        await asyncio.sleep(100)
+        hub.is_away = False
+        assert (await reading)[-1] == DONE
+        assert hub.data(run)[-1] == '{"status": "done"}'
+        for each in (runs, others):
+            await each.drain(0)
+
+    jumping(main())
+
+
+def test_a_process_that_was_stopped_itself_waits_for_its_followers_again() -> None:
+    async def main() -> None:
+        runs = Runs(FakeHub(), stop_without_followers_seconds=30)
+        await runs.start("key", yielding("a", at_end=1000))
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, JumpingLoop)
+        await asyncio.sleep(5)
+        loop.stand_still(100)
+        await asyncio.sleep(15)
+        run = await runs.get("key")
+        assert run is not None
+        assert run.is_active
+        await runs.drain(0)
+
+    jumping(main())
+
+
+def test_a_run_goes_on_without_followers_by_default() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        run = await runs.start("key", yielding("a", at_end=1000))
+        assert (await ended(runs)).status is Status.DONE
+        assert hub.data(run) == ["a", '{"status": "done"}']
+
+    with_hub(test)
+
+
+def test_the_hub_is_told_whose_stream_it_is() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        run = await runs.start("key", yielding("a"))
+        await events(await runs.follow({**SCOPE, "client": ("192.0.2.1", 5000)}, run))
+        assert "192.0.2.1" in hub.clients
+
+    with_hub(test)

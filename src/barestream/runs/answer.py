@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -56,28 +56,33 @@ class Bodies:
             each.reschedule(loop.time())
 
     async def body(
-        self, first: Received, events: AsyncGenerator[Received], writer: Writer
+        self,
+        first: Received,
+        events: AsyncGenerator[Received],
+        writer: Writer,
+        following: AbstractContextManager[None],
     ) -> AsyncGenerator[bytes]:
-        """Yield the bytes of a follower's events.
+        """Yield the bytes of a follower's events; the context lasts as long as it is read.
 
         Raises:
             ClosedError: The process stops before the run has ended, and the client would take a
                 clean end for the run's. So the server cuts the connection.
         """
-        async with aclosing(events):
-            event = first
-            while True:
-                if piece := writer.write(event):
-                    yield piece
-                if writer.is_over:
-                    return
-                try:
-                    event = await self._next(events)
-                except TimeoutError:
-                    if writer.takes_cursor:
-                        # The client comes back with its cursor.
+        with following:
+            async with aclosing(events):
+                event = first
+                while True:
+                    if piece := writer.write(event):
+                        yield piece
+                    if writer.is_over:
                         return
-                    raise ClosedError("the process stops before the run has ended") from None
+                    try:
+                        event = await self._next(events)
+                    except TimeoutError:
+                        if writer.takes_cursor:
+                            # The client comes back with its cursor.
+                            return
+                        raise ClosedError("the process stops before the run has ended") from None
 
     async def _next(self, events: AsyncGenerator[Received]) -> Received:
         async with asyncio.timeout(0 if self._is_draining else None) as waiting:
@@ -88,8 +93,32 @@ class Bodies:
                 self._waiting.discard(waiting)
 
 
+def client_of(request: Any) -> str | None:
+    """Return the address of a request's client; None if it is not known.
+
+    Raises:
+        TypeError: See scope_of.
+    """
+    client = scope_of(request).get("client")
+    return client[0] if client else None
+
+
 def last_event_id(request: Any) -> str | None:
     """Return the id that a client comes back with, from the header or from the query.
+
+    Raises:
+        TypeError: See scope_of.
+    """
+    scope = scope_of(request)
+    for name, value in scope["headers"]:
+        if name.lower() == _LAST_EVENT_ID and value:
+            return str(value.decode("latin-1"))
+    values = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("last_event_id")
+    return values[-1] if values else None
+
+
+def scope_of(request: Any) -> dict[str, Any]:
+    """Return the ASGI scope of a request.
 
     Args:
         request: A request of Starlette, FastAPI, Django (ASGI) or bareASGI, or an ASGI scope.
@@ -104,8 +133,4 @@ def last_event_id(request: Any) -> str | None:
             f"bareASGI) or an ASGI scope, got {type(request).__module__}."
             f"{type(request).__qualname__}"
         )
-    for name, value in scope["headers"]:
-        if name.lower() == _LAST_EVENT_ID and value:
-            return str(value.decode("latin-1"))
-    values = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("last_event_id")
-    return values[-1] if values else None
+    return scope

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import NamedTuple
 
 from barestream.runs.event_reader import HEARTBEAT, Received
 from barestream.runs.hub import EARLIEST, Hub, HubAwayError, RefusedError
@@ -26,36 +27,42 @@ class LostError(Exception):
     """A follower cannot be brought to the end of its run."""
 
 
+class Follower(NamedTuple):
+    """Who follows a run.
+
+    Attributes:
+        cursor: The id of the last event that it has seen; None for none.
+        from_snapshot: Whether it begins with the newest snapshot if it has seen none.
+        takes_snapshots: Whether a later snapshot may take the place of all before it.
+        client: Its address; None if that is not known.
+    """
+
+    cursor: str | None
+    from_snapshot: bool
+    takes_snapshots: bool
+    client: str | None
+
+
 class Following:
     """One follower's events of a run.
 
     Args:
         hub: The hub.
         run: The run.
-        cursor: The id of the last event that the follower has seen; None for none.
-        from_snapshot: Whether a follower without a cursor begins with the newest snapshot.
-        takes_snapshots: Whether a later snapshot may take the place of all before it.
+        follower: The follower.
 
     Attributes:
         has_seen_all: Whether the follower's own cursor is that of the run's end.
     """
 
-    def __init__(
-        self,
-        hub: Hub,
-        run: Run,
-        cursor: str | None,
-        *,
-        from_snapshot: bool,
-        takes_snapshots: bool = True,
-    ) -> None:
+    def __init__(self, hub: Hub, run: Run, follower: Follower) -> None:
         self.has_seen_all = False
         self._hub = hub
         self._run = run
-        self._cursor = self._own_cursor = cursor
-        self._takes_snapshots = takes_snapshots
-        self._is_whole = cursor is not None
-        self._from_kept = from_snapshot and cursor is None
+        self._follower = follower
+        self._cursor = follower.cursor
+        self._is_whole = self._cursor is not None
+        self._from_kept = follower.from_snapshot and self._cursor is None
 
     async def events(self) -> AsyncGenerator[Received]:
         """Yield the events, and heartbeats; the last one is the run's end.
@@ -96,15 +103,17 @@ class Following:
     def _begin_rewind_again(self) -> None:
         """Begin with the newest snapshot again if the last one has come in part alone."""
         if self._cursor is not None and _IN_REWIND in self._cursor:
-            if not self._takes_snapshots:
+            if not self._follower.takes_snapshots:
                 raise LostError("the stream was cut while the snapshot came")
             self._cursor, self._is_whole, self._from_kept = None, False, True
 
     async def _stream(self) -> AsyncGenerator[Received]:
         """Yield the events of one of the hub's streams."""
         cursor = None if self._from_kept else self._cursor or EARLIEST
-        is_own = cursor is not None and cursor == self._own_cursor
-        opening = self._hub.follow(self._run.topic, cursor, from_kept=self._from_kept)
+        is_own = cursor is not None and cursor == self._follower.cursor
+        opening = self._hub.follow(
+            self._run.topic, cursor, from_kept=self._from_kept, client=self._follower.client
+        )
         async with opening as events:
             if events is None:
                 self.has_seen_all = is_own

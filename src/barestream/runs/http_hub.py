@@ -87,6 +87,9 @@ class HttpHub:
         answer = await self._ask("DELETE", "/runs", params=asked, also=(404,))
         return None if answer.status_code == 404 else Status(_content(answer)["status"])
 
+    async def tell_followed(self, key: str, run_id: str) -> None:
+        await self._ask("PUT", "/runs", params={"key": key, "id": run_id}, also=(404,))
+
     async def publish(self, batch: Batch) -> None:
         # One short request for each batch, and not one whose body goes on: its answer says what
         # became of the batch, so that after an error exactly this batch is sent again. The client
@@ -110,7 +113,12 @@ class HttpHub:
 
     @asynccontextmanager
     async def follow(
-        self, topic: str, cursor: str | None, *, from_kept: bool = False
+        self,
+        topic: str,
+        cursor: str | None,
+        *,
+        from_kept: bool = False,
+        client: str | None = None,
     ) -> AsyncIterator[AsyncIterator[Received] | None]:
         token = await _value(self._subscriber_token)
         # An access token of Mercure 1.0 goes with the parameter of 1.0.
@@ -118,6 +126,9 @@ class HttpHub:
         if from_kept:
             query |= {"rewind": "kept", "include": "ready"}
         headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {token}"}
+        if client is not None:
+            # A hub that trusts the app as a proxy counts the streams of each client apart.
+            headers["X-Forwarded-For"] = client
         if cursor == EARLIEST:
             query["last_event_id"] = EARLIEST
         elif cursor is not None:

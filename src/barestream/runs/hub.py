@@ -115,6 +115,9 @@ class Hub(Protocol):
     async def ask_to_stop(self, key: str, run_id: str) -> Status | None:
         """Tell a run's runner to stop it; return the run's status, None for an unknown run."""
 
+    async def tell_followed(self, key: str, run_id: str) -> None:
+        """Tell a run's runner that the run has followers; an unknown run has none."""
+
     async def publish(self, batch: Batch) -> None:
         """Publish a batch. After an error the same batch can be published again: none comes twice.
 
@@ -123,7 +126,12 @@ class Hub(Protocol):
         """
 
     def follow(
-        self, topic: str, cursor: str | None, *, from_kept: bool = False
+        self,
+        topic: str,
+        cursor: str | None,
+        *,
+        from_kept: bool = False,
+        client: str | None = None,
     ) -> AbstractAsyncContextManager[AsyncIterator[Received] | None]:
         """Follow a topic; the iterator ends when the hub ends the stream.
 
@@ -131,6 +139,8 @@ class Hub(Protocol):
             topic: The topic.
             cursor: The id of the last event that was seen; None for what comes from here on.
             from_kept: Whether to begin with the topic's kept value; only without a cursor.
+            client: The address of the client that it is for, which the hub may count by; None if it
+                is for none.
 
         Returns:
             The events; None if the topic has ended, and all of its events were seen.

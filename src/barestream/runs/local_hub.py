@@ -27,7 +27,7 @@ from barestream.runs.hub import (
     HubAwayError,
     RefusedError,
 )
-from barestream.runs.run import END_TYPE, STOP_TYPE, Outcome, Run, Status
+from barestream.runs.run import END_TYPE, FOLLOWED_TYPE, STOP_TYPE, Outcome, Run, Status
 from barestream.web.beginnings import Beginnings
 from barestream.web.buffered_writer import BufferedWriter
 from barestream.web.follow import Following
@@ -100,14 +100,11 @@ class LocalHub:
 
     async def ask_to_stop(self, key: str, run_id: str) -> Status | None:
         """Tell a run's runner to stop it (see Hub)."""
-        with _away():
-            found = await self.broker.run(key)
-            if found is None or found.id != run_id:
-                return None
-            event = Event(json.dumps({"key": key, "id": run_id}), type=STOP_TYPE)
-            topic = control_topic(found.runner)
-            await self.intake.publish(Update((topic,), event, private=True))
-        return Status(found.status)
+        return await self._tell_runner(STOP_TYPE, key, run_id)
+
+    async def tell_followed(self, key: str, run_id: str) -> None:
+        """Tell a run's runner that the run has followers (see Hub)."""
+        await self._tell_runner(FOLLOWED_TYPE, key, run_id)
 
     async def publish(self, batch: Batch) -> None:
         """Publish a batch (see Hub)."""
@@ -124,7 +121,12 @@ class LocalHub:
 
     @asynccontextmanager
     async def follow(
-        self, topic: str, cursor: str | None, *, from_kept: bool = False
+        self,
+        topic: str,
+        cursor: str | None,
+        *,
+        from_kept: bool = False,
+        client: str | None = None,  # noqa: ARG002 (Hub's)
     ) -> AsyncIterator[AsyncIterator[Received] | None]:
         """Follow a topic (see Hub)."""
         topics = Selectors([topic])
@@ -166,6 +168,16 @@ class LocalHub:
 
     async def aclose(self) -> None:
         """Do nothing: the application closes its broker."""
+
+    async def _tell_runner(self, kind: str, key: str, run_id: str) -> Status | None:
+        with _away():
+            found = await self.broker.run(key)
+            if found is None or found.id != run_id:
+                return None
+            event = Event(json.dumps({"key": key, "id": run_id}), type=kind)
+            topic = control_topic(found.runner)
+            await self.intake.publish(Update((topic,), event, private=True))
+        return Status(found.status)
 
     def _end(self, batch: Batch, end: Outcome) -> Update:
         seconds = min(batch.expires_seconds, self.ended_seconds)

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-# The type of a run's last event, and of the event that asks a runner to stop a run.
+# The type of a run's last event, and those of the events that ask a runner to stop a run, and tell
+# it that one is followed.
 END_TYPE = "barestream.end"
 STOP_TYPE = "barestream.stop"
+FOLLOWED_TYPE = "barestream.followed"
 
 
 class Status(StrEnum):

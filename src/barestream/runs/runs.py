@@ -4,16 +4,25 @@ import asyncio
 import os
 import secrets
 import socket
+from contextlib import nullcontext
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from barestream.runs.answer import NOTHING_HEADERS, Answer, Bodies, last_event_id, nothing
+from barestream.runs.answer import (
+    NOTHING_HEADERS,
+    Answer,
+    Bodies,
+    client_of,
+    last_event_id,
+    nothing,
+)
 from barestream.runs.control import Control
-from barestream.runs.following import Following
+from barestream.runs.followers import Followers
+from barestream.runs.following import Follower, Following
 from barestream.runs.formats import Format, writer
 from barestream.runs.hub import Claim, Claimed, Hub, HubAwayError
-from barestream.runs.run import ClosedError, Run, Status
+from barestream.runs.run import FOLLOWED_TYPE, STOP_TYPE, ClosedError, Run, Status
 from barestream.runs.runner import (
     CLEANUP_SECONDS,
     LEASE_SECONDS,
@@ -46,6 +55,8 @@ class Runs:
         subscriber_token: For a URL: one that may read them; None for the same.
         lease_seconds: The hub ends a run as interrupted once its process was silent for so long, in
             whole seconds, at least 5.
+        stop_without_followers_seconds: A run is stopped once nobody has followed it for so long by
+            these Runs, in any process of the app; all of them need the same. None to run on.
 
     Raises:
         ValueError: A URL has no publisher_token.
@@ -58,6 +69,7 @@ class Runs:
         subscriber_token: "Token | None" = None,
         *,
         lease_seconds: int = LEASE_SECONDS,
+        stop_without_followers_seconds: float | None = None,
     ) -> None:
         if isinstance(hub, str):
             if publisher_token is None:
@@ -72,7 +84,11 @@ class Runs:
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(8)}"
         self._runners: dict[str, tuple[Runner, asyncio.Task[None]]] = {}
         self._bodies = Bodies()
-        self._control: asyncio.Task[None] | None = None
+        self._control: Control | None = None
+        self._controlling: asyncio.Task[None] | None = None
+        self._followers: Followers | None = None
+        if stop_without_followers_seconds is not None:
+            self._followers = Followers(hub, stop_without_followers_seconds, self._reachable_since)
         self._is_draining = False
 
     async def __aenter__(self) -> Self:
@@ -125,13 +141,16 @@ class Runs:
         if claimed.fence is None:
             return claimed.run
         if self._control is None:
-            control = Control(self._hub, claimed.control, self._stop_here)
-            self._control = asyncio.create_task(control.run())
+            self._control = Control(self._hub, claimed.control, self._hear)
+            self._controlling = asyncio.create_task(self._control.run())
         run = replace(claimed.run, is_new=True)
         runner = Runner(self._hub, run, claimed.fence, factory, options)
         task = asyncio.create_task(runner.work())
         self._runners[run_id] = runner, task
         task.add_done_callback(lambda _: self._runners.pop(run_id))
+        if self._followers is not None:
+            watching = asyncio.create_task(self._stop_without(self._followers, runner))
+            task.add_done_callback(lambda _: watching.cancel())
         return run
 
     async def follow(
@@ -164,19 +183,15 @@ class Runs:
         found = await self.get(run) if isinstance(run, str) else run
         if found is None or not (found.is_active or writing.takes_cursor or found is run):
             return _nothing()
-        following = Following(
-            self._hub,
-            found,
-            cursor,
-            from_snapshot=from_snapshot,
-            takes_snapshots=writing.takes_cursor,
-        )
+        follower = Follower(cursor, from_snapshot, writing.takes_cursor, client_of(request))
+        following = Following(self._hub, found, follower)
         events = following.events()
         first = await anext(events)
         if following.has_seen_all:
             await events.aclose()
             return _nothing()
-        body = self._bodies.body(first, events, writing)
+        counting = self._followers.following(found) if self._followers else nullcontext()
+        body = self._bodies.body(first, events, writing, counting)
         return Answer(200, writing.headers, body, writing.takes_cursor)
 
     async def get(self, key: str) -> Run | None:
@@ -237,9 +252,11 @@ class Runs:
         for task in tasks:
             task.cancel()
         self._bodies.drain()
-        if self._control is not None:
-            self._control.cancel()
-        ending = [*tasks, *([self._control] if self._control else [])]
+        if self._followers is not None:
+            self._followers.close()
+        if self._controlling is not None:
+            self._controlling.cancel()
+        ending = [*tasks, *([self._controlling] if self._controlling else [])]
         if ending:
             await asyncio.wait(ending)
         await self._hub.aclose()
@@ -254,9 +271,19 @@ class Runs:
             await asyncio.sleep(_START_PAUSE_SECONDS)
         raise AssertionError
 
-    def _stop_here(self, run_id: str) -> None:
-        if run_id in self._runners:
+    def _hear(self, kind: str, run_id: str) -> None:
+        """Do what another process asks for."""
+        if kind == STOP_TYPE and run_id in self._runners:
             self._runners[run_id][0].cancel(Status.STOPPED)
+        elif kind == FOLLOWED_TYPE and self._followers is not None:
+            self._followers.heard(run_id)
+
+    def _reachable_since(self) -> float | None:
+        return self._control.connected_since if self._control else None
+
+    async def _stop_without(self, followers: Followers, runner: Runner) -> None:
+        await followers.left(runner.run)
+        runner.cancel(Status.STOPPED)
 
 
 def _nothing() -> Answer:

@@ -35,8 +35,8 @@ _FIELDS = ("key", "id", "runner", "lease", "expires")
 _DEFAULT_LEASE_SECONDS = 6
 
 
-class StopRequest(NamedTuple):
-    """Asks for a run to be stopped.
+class RunnerRequest(NamedTuple):
+    """Is for the process of a run.
 
     Attributes:
         key: Its key.
@@ -47,7 +47,7 @@ class StopRequest(NamedTuple):
     id: str | None
 
     @classmethod
-    def read(cls, request: HttpRequest) -> "StopRequest":
+    def read(cls, request: HttpRequest) -> "RunnerRequest":
         """Read a request.
 
         Raises:

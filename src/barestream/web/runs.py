@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 
 from bareasgi import HttpRequest, HttpResponse
@@ -20,12 +21,13 @@ from barestream.web.authorization import Authorization
 from barestream.web.batches import RETRY_AFTER
 from barestream.web.body import JSON_TYPE
 from barestream.web.refusals import Refused
-from barestream.web.run_request import StopRequest, asked_key, read_claim
+from barestream.web.run_request import RunnerRequest, asked_key, read_claim
 from barestream.web.run_topics import control_topic, right_to
 from barestream.web.streamed_publish import TOO_MANY_PATTERNS
 
-# The type of the update that asks a process to stop a run.
+# The types of the updates that ask a process to stop a run, and tell it that the run is followed.
 STOP_TYPE = "barestream.stop"
+FOLLOWED_TYPE = "barestream.followed"
 
 _TOO_MANY_RUNS = Refused(
     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -68,7 +70,11 @@ class Runs:
 
     async def stop(self, request: HttpRequest) -> HttpResponse:
         """Ask the process of a run to stop it, and answer 202 with the status it has meanwhile."""
-        return await self._answer(request, self._stop)
+        return await self._answer(request, partial(self._tell, STOP_TYPE))
+
+    async def tell_followed(self, request: HttpRequest) -> HttpResponse:
+        """Tell the process of a run that the run has followers, and answer 202 with its status."""
+        return await self._answer(request, partial(self._tell, FOLLOWED_TYPE))
 
     async def _answer(self, request: HttpRequest, answering: _Answering) -> HttpResponse:
         try:
@@ -102,14 +108,14 @@ class Runs:
             raise _UNKNOWN
         return _json(HTTPStatus.OK, _told(run))
 
-    async def _stop(self, request: HttpRequest, bearer: Bearer) -> HttpResponse:
-        asked = StopRequest.read(request)
+    async def _tell(self, kind: str, request: HttpRequest, bearer: Bearer) -> HttpResponse:
+        asked = RunnerRequest.read(request)
         await self._check_right(request, bearer, asked.key)
         run = await self.broker.run(asked.key)
         if run is None or asked.id not in {None, run.id}:
             raise _UNKNOWN
         if run.status == "running":
-            event = Event(json.dumps({"key": run.key, "id": run.id}), type=STOP_TYPE)
+            event = Event(json.dumps({"key": run.key, "id": run.id}), type=kind)
             await self.intake.publish(Update((control_topic(run.runner),), event, private=True))
         return _json(HTTPStatus.ACCEPTED, {"status": run.status})
 
