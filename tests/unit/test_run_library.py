@@ -118,6 +118,20 @@ def test_a_thousand_updates_go_in_batches_that_the_hub_takes() -> None:
     with_hub(test)
 
 
+def test_what_was_made_while_the_hub_was_away_goes_in_batches_that_it_takes() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        run = await runs.start("key", yielding(*({"n": n} for n in range(350))))
+        hub.is_away = True
+        await asyncio.sleep(5)
+        hub.is_away = False
+        await ended(runs)
+        assert [json.loads(each).get("n") for each in hub.data(run)[:-1]] == [*range(350)]
+        sizes = [len(each.updates) + (each.end is not None) for each in hub.batches]
+        assert 90 < max(sizes) <= 100
+
+    with_hub(test)
+
+
 def test_of_many_starts_at_once_one_wins_and_the_others_get_its_run() -> None:
     async def test(hub: FakeHub, runs: Runs) -> None:
         made = []
@@ -309,6 +323,24 @@ def test_a_stop_that_the_runner_did_not_hear_is_asked_for_again() -> None:
         other = Runs(hub)
         assert await other.stop("key")
         assert asyncio.get_running_loop().time() < 3
+        await other.drain(0)
+
+    with_hub(test)
+
+
+def test_a_stop_that_came_while_a_worker_of_the_hub_stopped_is_heard_at_once() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        await runs.start("key", yielding("a", at_end=1000))
+        await asyncio.sleep(5)
+        other = Runs(hub)
+        assert await other.stop("key")
+        await ended(runs)
+        await runs.start("key", yielding("a", at_end=1000))
+        await asyncio.sleep(5)
+        await hub.drain()
+        began_at = asyncio.get_running_loop().time()
+        assert await other.stop("key")
+        assert asyncio.get_running_loop().time() - began_at < 0.5
         await other.drain(0)
 
     with_hub(test)
@@ -570,6 +602,23 @@ def test_a_late_follower_begins_with_the_newest_snapshot() -> None:
     with_hub(test)
 
 
+def test_a_follower_of_the_ai_sdk_from_the_beginning_gets_no_snapshot_beside_the_chunks() -> None:
+    async def test(_: FakeHub, runs: Runs) -> None:
+        made: list[object] = []
+
+        async def chunks() -> AsyncIterator[dict[str, object]]:
+            for n in range(120):
+                made.append({"n": n})
+                yield {"n": n}
+                await asyncio.sleep(0.1)
+
+        await runs.start("key", chunks, snapshot=lambda: made)
+        answer = await runs.follow(SCOPE, "key", format="ai-sdk")
+        assert [json.loads(each) for each in (await events(answer))[:-1]] == made
+
+    with_hub(test)
+
+
 def test_a_late_follower_of_a_run_without_snapshots_gets_all_of_it() -> None:
     async def test(_: FakeHub, runs: Runs) -> None:
         await runs.start("key", yielding({"n": 1}, {"n": 2}, pause_seconds=1))
@@ -654,15 +703,17 @@ def test_a_run_is_not_stopped_while_nobody_can_tell_of_its_followers() -> None:
         hub = FakeHub()
         runs = Runs(hub, stop_without_followers_seconds=30)
         others = Runs(hub, stop_without_followers_seconds=30)
-        run = await runs.start("key", yielding("a", at_end=300))
+        run = await runs.start("key", yielding("a", at_end=1000))
         reading = asyncio.create_task(events(await others.follow(SCOPE, "key")))
         await asyncio.sleep(50)
         hub.is_away = True
         await hub.drain()
         await asyncio.sleep(100)
         hub.is_away = False
-        assert (await reading)[-1] == DONE
-        assert hub.data(run)[-1] == '{"status": "done"}'
+        await asyncio.sleep(100)
+        assert hub.data(run) == ["a"]
+        reading.cancel()
+        assert (await ended(runs)).status is Status.STOPPED
         for each in (runs, others):
             await each.drain(0)
 
