@@ -108,8 +108,12 @@ class Model:
         name, epoch = (batch.topic, batch.producer.id), batch.producer.epoch
         known = self.producers.get(name)
         run = self._run_of(name)
-        if (batch.is_run or (known and known.run_key)) and (run is None or epoch > run.fence):
-            raise UnknownRunError
+        if batch.is_run or (known and known.run_key):
+            if known is None or run is None or epoch > run.fence:
+                raise UnknownRunError
+            is_renewal = not batch.updates and batch.first == known.next
+            if is_renewal and run.status != "running":
+                raise UnknownRunError
         if known and epoch < known.epoch:
             raise StaleEpochError(known.epoch)
         if known and epoch > known.epoch and batch.first > 0:
