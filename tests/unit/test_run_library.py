@@ -23,7 +23,7 @@ from barestream.runs import (
     Runs,
     Status,
 )
-from barestream.runs.hub import RefusedError
+from barestream.runs.hub import Claim, Claimed, RefusedError
 from fake_hub import FakeHub
 from jumping_loop import JumpingLoop, jumping
 
@@ -151,6 +151,31 @@ def test_of_many_starts_at_once_one_wins_and_the_others_get_its_run() -> None:
         await other.drain(0)
 
     with_hub(test)
+
+
+def test_a_start_whose_caller_was_cancelled_leaves_no_run_without_a_generator() -> None:
+    class Slow(FakeHub):
+        async def claim(self, claim: Claim) -> Claimed:
+            claimed = await super().claim(claim)
+            await asyncio.sleep(1)
+            return claimed
+
+    async def main() -> None:
+        runs = Runs(Slow())
+        starting = asyncio.create_task(runs.start("key", yielding("a")))
+        await asyncio.sleep(0.5)
+        starting.cancel()
+        assert (await ended(runs)).status is Status.DONE
+        # Also one that is under way when the process stops.
+        starting = asyncio.create_task(runs.start("key", yielding("b", at_end=100)))
+        await asyncio.sleep(0.5)
+        await runs.drain(0)
+        assert (await starting).is_new
+        run = await runs.get("key")
+        assert run is not None
+        assert run.status is Status.INTERRUPTED
+
+    jumping(main())
 
 
 def test_a_key_whose_run_has_ended_can_be_started_again() -> None:

@@ -83,6 +83,7 @@ class Runs:
         # Nobody else has this name; the first parts tell an operator which process it is.
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(8)}"
         self._runners: dict[str, tuple[Runner, asyncio.Task[None]]] = {}
+        self._starting: set[asyncio.Task[Run]] = set()
         self._bodies = Bodies()
         self._control: Control | None = None
         self._controlling: asyncio.Task[None] | None = None
@@ -128,30 +129,21 @@ class Runs:
             The key's run; ``is_new`` says whether this call has started it.
 
         Raises:
-            HubAwayError: The hub does not answer; nothing was started.
+            HubAwayError: The hub does not answer. No run goes on: if the hub has taken the claim,
+                it ends the run as interrupted.
             RefusedError: The hub refuses the claim.
             ClosedError: This process stops.
         """
         if self._is_draining:
             raise ClosedError("this process stops, and starts no more runs")
         options = Options(batch_seconds, expires_seconds, self._lease_seconds, snapshot)
-        run_id = secrets.token_hex(16)
-        claim = Claim(key, run_id, self._name, self._lease_seconds, expires_seconds)
-        claimed = await self._claimed(claim)
-        if claimed.fence is None:
-            return claimed.run
-        if self._control is None:
-            self._control = Control(self._hub, claimed.control, self._hear)
-            self._controlling = asyncio.create_task(self._control.run())
-        run = replace(claimed.run, is_new=True)
-        runner = Runner(self._hub, run, claimed.fence, factory, options)
-        task = asyncio.create_task(runner.work())
-        self._runners[run_id] = runner, task
-        task.add_done_callback(lambda _: self._runners.pop(run_id))
-        if self._followers is not None:
-            watching = asyncio.create_task(self._stop_without(self._followers, runner))
-            task.add_done_callback(lambda _: watching.cancel())
-        return run
+        claim = Claim(key, secrets.token_hex(16), self._name, self._lease_seconds, expires_seconds)
+        starting = asyncio.create_task(self._start(claim, factory, options))
+        self._starting.add(starting)
+        starting.add_done_callback(self._starting.discard)
+        # A caller that is cancelled, because its client has left, would leave a run without a
+        # generator.
+        return await asyncio.shield(starting)
 
     async def follow(
         self,
@@ -240,6 +232,8 @@ class Runs:
         The followers here are let go; they come back to another process.
         """
         self._is_draining = True
+        if self._starting:
+            await asyncio.wait(self._starting)
         tasks = [task for _, task in self._runners.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
@@ -260,6 +254,23 @@ class Runs:
         if ending:
             await asyncio.wait(ending)
         await self._hub.aclose()
+
+    async def _start(self, claim: Claim, factory: Factory, options: Options) -> Run:
+        claimed = await self._claimed(claim)
+        if claimed.fence is None:
+            return claimed.run
+        if self._control is None:
+            self._control = Control(self._hub, claimed.control, self._hear)
+            self._controlling = asyncio.create_task(self._control.run())
+        run = replace(claimed.run, is_new=True)
+        runner = Runner(self._hub, run, claimed.fence, factory, options)
+        task = asyncio.create_task(runner.work())
+        self._runners[run.id] = runner, task
+        task.add_done_callback(lambda _: self._runners.pop(run.id))
+        if self._followers is not None:
+            watching = asyncio.create_task(self._stop_without(self._followers, runner))
+            task.add_done_callback(lambda _: watching.cancel())
+        return run
 
     async def _claimed(self, claim: Claim) -> Claimed:
         for tries in range(1, _START_TRIES + 1):
