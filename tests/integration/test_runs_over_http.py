@@ -16,6 +16,7 @@ from barestream.runs.hub import Batch, Claim, FencedError
 from barestream.runs.run import Outcome
 from hub_in_use import JSON, Hub, bearing, bearing_1
 from support.clients.publisher import PATH, access_token, token
+from support.servers.served import until
 from support.servers.service import PATIENCE_SECONDS, wait_for
 
 RUNS = f"{PATH}/runs"
@@ -165,6 +166,21 @@ def test_a_run_is_stopped_when_the_followers_in_another_process_have_left(hub: H
             assert run.status is Status.STOPPED
 
     asyncio.run(main())
+
+
+def test_a_token_that_reads_no_runs_is_noticed(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    def errors() -> list[str]:
+        return [each for each in caplog.messages if each.startswith("the subscriber's token")]
+
+    async def test(runs: Runs) -> None:
+        async def words() -> AsyncIterator[str]:
+            yield "a"
+
+        await runs.start("key", words)
+        await until(errors)
+
+    using(hub, test, publisher_token=token(subscribe=("/another",)))
+    assert errors()
 
 
 def test_a_snapshot_makes_a_late_join_short(hub: Hub) -> None:

@@ -762,6 +762,29 @@ def test_a_process_that_was_stopped_itself_waits_for_its_followers_again() -> No
     jumping(main())
 
 
+def test_a_token_that_reads_no_runs_is_noticed_at_the_first_start(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Deaf(FakeHub):
+        async def tell_followed(self, key: str, run_id: str) -> None:
+            """Publish what the process may not read."""
+
+    async def main(hub: FakeHub) -> None:
+        async with Runs(hub) as runs:
+            await runs.start("key", yielding("a", at_end=1))
+            # An outage proves nothing.
+            hub.is_away = True
+            await asyncio.sleep(60)
+            hub.is_away = False
+            await asyncio.sleep(60)
+
+    for hub, count in ((FakeHub(), 0), (Deaf(), 1)):
+        caplog.clear()
+        jumping(main(hub))
+        errors = [each for each in caplog.messages if each.startswith("the subscriber's token")]
+        assert len(errors) == count
+
+
 def test_a_run_goes_on_without_followers_by_default() -> None:
     async def test(hub: FakeHub, runs: Runs) -> None:
         run = await runs.start("key", yielding("a", at_end=1000))

@@ -4,14 +4,18 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from barestream.runs.hub import Hub, HubAwayError, RefusedError
-from barestream.runs.run import FOLLOWED_TYPE, STOP_TYPE
+from barestream.runs.run import FOLLOWED_TYPE, STOP_TYPE, Run
 from barestream.runs.runner import FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS
 
 logger = logging.getLogger(__name__)
 
 _TYPES = {FOLLOWED_TYPE, STOP_TYPE}
+
+# The hub brings an event within milliseconds; a busy machine may take some seconds.
+_HEARD_SECONDS = 10.0
 
 
 class Control:
@@ -32,6 +36,8 @@ class Control:
         self._topic = topic
         self._heard = heard
         self._cursor: str | None = None
+        self._is_connected = asyncio.Event()
+        self._has_heard = asyncio.Event()
 
     async def run(self) -> None:
         """Follow it until cancelled.
@@ -45,10 +51,12 @@ class Control:
                 async with self._hub.follow(self._topic, self._cursor) as events:
                     if events is not None:
                         self.connected_since = asyncio.get_running_loop().time()
+                        self._is_connected.set()
                         async for event in events:
                             pause_seconds = FIRST_PAUSE_SECONDS
                             self._cursor = event.id or self._cursor
                             if event.type in _TYPES and event.data is not None:
+                                self._has_heard.set()
                                 self._heard(event.type, json.loads(event.data)["id"])
             except HubAwayError as error:
                 logger.info("requests to stop runs wait for the hub", extra={"why": str(error)})
@@ -56,5 +64,29 @@ class Control:
                 # The subscriber's token may be replaced by a valid one.
                 logger.exception("no run of this process can be stopped from another one")
             self.connected_since = None
+            self._is_connected.clear()
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, LAST_PAUSE_SECONDS)
+
+    async def check(self, run: Run) -> None:
+        """Log an error if this process does not hear what is told to it, for a run of its own.
+
+        A hub sends private events to those alone who may read them, and says nothing to others: a
+        token without that right would not be noticed before the first stop.
+        """
+        while not self._has_heard.is_set():
+            await self._is_connected.wait()
+            since = self.connected_since
+            with suppress(HubAwayError):
+                await self._hub.tell_followed(run.key, run.id)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_HEARD_SECONDS):
+                        await self._has_heard.wait()
+                    return
+                if since == self.connected_since:
+                    logger.error(
+                        "the subscriber's token reads no runs and runners: no run of this process "
+                        "can be stopped from another one, and followers get nothing"
+                    )
+                    return
+            await asyncio.sleep(LAST_PAUSE_SECONDS)

@@ -86,7 +86,7 @@ class Runs:
         self._starting: set[asyncio.Task[Run]] = set()
         self._bodies = Bodies()
         self._control: Control | None = None
-        self._controlling: asyncio.Task[None] | None = None
+        self._controlling: list[asyncio.Task[None]] = []
         self._followers: Followers | None = None
         if stop_without_followers_seconds is not None:
             self._followers = Followers(hub, stop_without_followers_seconds, self._reachable_since)
@@ -248,10 +248,9 @@ class Runs:
         self._bodies.drain()
         if self._followers is not None:
             self._followers.close()
-        if self._controlling is not None:
-            self._controlling.cancel()
-        ending = [*tasks, *([self._controlling] if self._controlling else [])]
-        if ending:
+        for work in self._controlling:
+            work.cancel()
+        if ending := [*tasks, *self._controlling]:
             await asyncio.wait(ending)
         await self._hub.aclose()
 
@@ -261,7 +260,8 @@ class Runs:
             return claimed.run
         if self._control is None:
             self._control = Control(self._hub, claimed.control, self._hear)
-            self._controlling = asyncio.create_task(self._control.run())
+            works = (self._control.run(), self._control.check(claimed.run))
+            self._controlling = [asyncio.create_task(work) for work in works]
         run = replace(claimed.run, is_new=True)
         runner = Runner(self._hub, run, claimed.fence, factory, options)
         task = asyncio.create_task(runner.work())
