@@ -125,7 +125,8 @@ def create_app(settings: Settings | None = None) -> Application:
         SelectorReader(settings.topics_per_stream, Patterns(base, settings.url_patterns), slices),
         settings.rewind_events,
     )
-    subscribe = Subscribe(tail, streams, authorization, beginnings, time.time)
+    subscribe = cors.allowing(Subscribe(tail, streams, authorization, beginnings, time.time))
+    publish = cors.allowing(Publish(intake, authorization, metrics, rules, slices))
     health = Health(streams, tail, intake)
     pages = Pages(read_files())
     running: list[asyncio.Task[None]] = []
@@ -175,10 +176,11 @@ def create_app(settings: Settings | None = None) -> Application:
                 settings.ended_seconds,
             ),
         },
+        at_once={("GET", PATH): subscribe, ("POST", PATH): publish},
     )
     # The router tries them in this order; most requests are for streams.
     for method, path, handler in (
-        ("GET", PATH, cors.allowing(subscribe)),
+        ("GET", PATH, subscribe),
         ("GET", "/events", ClockStream(clock)),
         ("GET", "/", pages.index),
         ("GET", "/test", pages.test),
@@ -194,9 +196,9 @@ def create_app(settings: Settings | None = None) -> Application:
         ("DELETE", RUNS, runs.stop),
         ("PUT", RUNS, runs.tell_followed),
         ("OPTIONS", "/", pages.options),
-        ("POST", PATH, cors.allowing(Publish(intake, authorization, metrics, rules, slices))),
+        ("POST", PATH, publish),
         ("POST", PUBLISH_STREAM, cors.allowing(streamed_publish)),
-        ("QUERY", PATH, cors.allowing(subscribe)),
+        ("QUERY", PATH, subscribe),
     ):
         app.http_router.add({method}, path, handler)
     if Version.ONE in settings.versions:

@@ -101,6 +101,8 @@ class FetchedKeys:
         Requests that ask for it at the same time wait for one read.
         """
         before = self.keys
+        # A read needs a task; a request that has none becomes one when it waits.
+        await asyncio.sleep(0)
         async with self._asking:
             if self.keys is before and self._now() - self._asked_at >= LEAST_SECONDS:
                 await self._read()

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from barestream.asgi.contract import EXTENSION
+from barestream.asgi.contract import AT_ONCE, BEGINS_AT_ONCE, EXTENSION
 from barestream.delivery.writer import nothing
 from barestream.mercure.sse import Frame
+from barestream.server import calls
 from barestream.server.bounded_protocol import BoundedProtocol
 from barestream.server.held_transport import HeldTransport
 from barestream.server.kernel_queue import untaken_bytes
@@ -153,7 +154,7 @@ class Protocol(BoundedProtocol):
 
     # CPython shares the keys of at most 30 attributes between instances, and uvicorn uses 28. With
     # more attributes each connection has a dictionary of its own, of 1.6 KB; so these are slots.
-    __slots__ = ("direct_response", "drained")
+    __slots__ = ("_begins_at_once", "_held_call", "_holds_calls", "direct_response", "drained")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -161,6 +162,41 @@ class Protocol(BoundedProtocol):
         self.direct_response: DirectResponse | None = None
         # How often the transport has drained after it was above its mark.
         self.drained = 0
+        self._begins_at_once: bool = (
+            getattr(self.config.app, BEGINS_AT_ONCE, False) and not self.config.reset_contextvars
+        )
+        self._holds_calls = False
+        self._held_call: tuple[RequestResponseCycle, Any] | None = None
+
+    def _parse(self, data: bytes) -> None:
+        """Begin a request that has come as a whole in these bytes, once they are parsed."""
+        self._holds_calls = self._begins_at_once
+        is_parsed = False
+        try:
+            super()._parse(data)
+            is_parsed = True
+        finally:
+            self._holds_calls = False
+            held, self._held_call = self._held_call, None
+            if held is not None:
+                self._begin(*held, at_once=is_parsed and not held[0].more_body)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self._holds_calls:
+            self._held_call = cycle, app
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _begin(self, cycle: RequestResponseCycle, app: Any, *, at_once: bool) -> None:
+        if not at_once:
+            super()._start_asgi_task(cycle, app)
+            return
+        extensions: dict[str, Any] = cycle.scope["extensions"]
+        extensions[AT_ONCE] = bytes(cycle.body)
+        task = calls.begin(cycle.run_asgi(app), self.loop)
+        if task is not None:
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
 
     def on_headers_complete(self) -> None:
         """Begin a request, with the extension in its scope."""

@@ -3,13 +3,25 @@
 tests/unit/test_library_parts.py compares the installed uvicorn with this file.
 """
 
+from uvicorn import Config
 from uvicorn.lifespan.on import LifespanOn
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import Server, ServerState
 from uvicorn_worker import UvicornWorker
 
-__all__ = ["HttpToolsProtocol", "RequestResponseCycle", "Server", "ServerState", "UvicornWorker"]
+__all__ = [
+    "STATUS_LINE",
+    "HttpToolsProtocol",
+    "RequestResponseCycle",
+    "Server",
+    "ServerState",
+    "UvicornWorker",
+]
 
 # The versions in which the parts were read.
 READ_IN = {"uvicorn": "0.54.0", "uvicorn-worker": "0.4.0"}
@@ -29,19 +41,26 @@ PARTS = {
         *("on_response_complete(self)", "timeout_keep_alive_handler(self)"),
         # Called in data_received, as uvicorn's own does.
         "_unset_keepalive_if_required(self)",
-        *("client", "connections", "cycle", "flow", "loop", "scope", "server_state"),
-        *("transport", "url"),
+        # Overridden: called for each request that is to begin, in on_headers_complete and, for a
+        # pipelined one, in on_response_complete.
+        "_start_asgi_task(self, cycle, app)",
+        *("client", "config", "connections", "cycle", "flow", "loop", "scope", "server_state"),
+        *("tasks", "transport", "url"),
         # Set too: headers to a copy, parser to one of a body alone, pipeline to a smaller one.
         *("headers", "parser", "pipeline"),
     ),
     RequestResponseCycle: (
-        *("message_event", "more_body", "response_complete", "response_started", "scope"),
+        # Begun without a task.
+        "async run_asgi(self, app)",
+        *("access_log", "body", "default_headers", "flow", "message_event", "more_body", "scope"),
+        "on_response",
         # Set too.
         *("chunked_encoding", "disconnected", "keep_alive", "transport"),
-        "waiting_for_100_continue",
+        *("response_complete", "response_started", "waiting_for_100_continue"),
     ),
     FlowControl: ("read_paused", "resume_reading(self)", "write_paused"),
     LifespanOn: ("state",),
+    Config: ("app", "reset_contextvars"),
     Server: (
         # Overridden. uvicorn calls handle_exit as a signal's handler, and the others in this order.
         *("async serve(self, sockets)", "async startup(self, sockets)"),

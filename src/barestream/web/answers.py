@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from http import HTTPStatus
 
 from bareasgi import HttpResponse
-from bareutils import bytes_writer
+
+from barestream.web.whole_body import WholeBody
 
 UNSTORED = (b"cache-control", b"no-store")
 
@@ -25,9 +26,7 @@ def whole(
         headers: Headers beside its type and length; by default no cache stores it.
     """
     size = (b"content-length", b"%d" % len(body))
-    return HttpResponse(
-        status, [(b"content-type", content_type), size, *headers], bytes_writer(body)
-    )
+    return HttpResponse(status, [(b"content-type", content_type), size, *headers], WholeBody(body))
 
 
 def no_content() -> HttpResponse:

@@ -9,22 +9,58 @@ bareASGI also waits for the whole body before it answers, so a client without a 
 read megabytes. Only this module avoids both, by overriding methods of bareASGI that are not public.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from bareasgi import HttpRequest, HttpResponse
+from bareasgi import HttpRequest, HttpRequestCallback, HttpResponse
 
-from barestream.asgi.contract import ANSWER, WHOLE_BODY
+from barestream.asgi.contract import ANSWER, AT_ONCE, BEGINS_AT_ONCE, WHOLE_BODY
 from barestream.web import bareasgi_parts
 from barestream.web.bareasgi_parts import HttpDisconnectError, HttpInstance, HttpInternalError
 from barestream.web.event_stream import StreamResponse
 from barestream.web.leaving import RECEIVE
 from barestream.web.unread_body import UnreadBody
+from barestream.web.whole_body import WholeBody
 
 
 class Application(bareasgi_parts.Application):
-    """bareASGI's application with those two changes."""
+    """bareASGI's application with those two changes.
+
+    Args:
+        at_once: By method and path: those handlers of the router that may begin outside of a task
+            (see BEGINS_AT_ONCE in the contract).
+        options: As for bareASGI's.
+    """
+
+    def __init__(
+        self,
+        *,
+        at_once: Mapping[tuple[str, str], HttpRequestCallback] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self._at_once = at_once or {}
+        setattr(self, BEGINS_AT_ONCE, True)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a call of the server."""
+        body = (scope.get("extensions") or {}).get(AT_ONCE)
+        if body is not None:
+            handler = self._at_once.get((scope["method"], scope["path"]))
+            if handler is not None and not self.middlewares:
+                with suppress(asyncio.CancelledError):
+                    request = HttpRequest(scope, self.info, {}, {}, WholeBody(body))
+                    response = await handler(request)
+                    if isinstance(response, StreamResponse):
+                        await response.respond(send)
+                    else:
+                        await _send_short(scope, send, response)
+                return
+            # The rest is in a task.
+            await asyncio.sleep(0)
+        await super().__call__(scope, receive, send)
 
     async def _handle_http_request(self, scope: Any, receive: Any, send: Any) -> None:
         # bareASGI raises these if a client has left before its request was whole; the server would
@@ -51,10 +87,10 @@ class _Instance(HttpInstance):
     async def _handle_request(self, receive: Any, request_event: Any) -> Any:
         if not request_event["more_body"]:
             # bareASGI would make a queue for the pieces of the body, which takes 5 % of a publish.
-            body_of_one = _once(request_event["body"])
+            whole = WholeBody(request_event["body"])
             context = {RECEIVE: receive}
             return await self.handler(
-                HttpRequest(self.scope, self.info, context, self.matches, body_of_one)
+                HttpRequest(self.scope, self.info, context, self.matches, whole)
             )
         body = UnreadBody(receive)
         handler = self.handler
@@ -68,21 +104,21 @@ class _Instance(HttpInstance):
 
     def _send_response(self, receive: Any, send: Any, response: Any) -> Any:
         if not isinstance(response, StreamResponse):
-            return self._send_short(send, response)
+            return _send_short(self.scope, send, response)
         if response.is_direct:
             return response.respond(send)
         return super()._send_response(receive, send, response)
 
-    async def _send_short(self, send: Any, response: HttpResponse) -> None:
-        status, headers = response.status, response.headers or []
-        body = b"".join([piece async for piece in response.body]) if response.body else b""
-        extensions: Any = self.scope.get("extensions") or {}
-        if ANSWER in extensions:
-            await extensions[ANSWER](status, headers, body)
-            return
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
 
-
-async def _once(body: bytes) -> AsyncIterator[bytes]:
-    yield body
+async def _send_short(scope: Any, send: Any, response: HttpResponse) -> None:
+    status, headers, written = response.status, response.headers or [], response.body
+    if isinstance(written, WholeBody):
+        body = written.content
+    else:
+        body = b"".join([piece async for piece in written]) if written else b""
+    extensions: Any = scope.get("extensions") or {}
+    if ANSWER in extensions:
+        await extensions[ANSWER](status, headers, body)
+        return
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -6,6 +6,7 @@ from bareasgi import HttpRequest
 
 from barestream.web.refusals import Refused, too_large
 from barestream.web.request_headers import header_value
+from barestream.web.whole_body import WholeBody
 
 FORM_TYPE = b"application/x-www-form-urlencoded"
 JSON_TYPE = b"application/json"
@@ -26,6 +27,11 @@ async def read_whole(request: HttpRequest, most_bytes: int) -> bytes:
     # the header.
     if int(header_value(request, b"content-length") or 0) > most_bytes:
         raise _larger_than(most_bytes)
+    if isinstance(request.body, WholeBody):
+        content = request.body.content
+        if len(content) > most_bytes:
+            raise _larger_than(most_bytes)
+        return content
     whole = bytearray()
     async for chunk in request.body:
         whole += chunk

@@ -3,6 +3,7 @@
 Sources: https://mercure.rocks/spec#subscription; for 0.x the tag v0.24.2 of dunglas/mercure
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -89,6 +90,10 @@ class Subscribe:
         id_header = b"last-event-id" if version is Version.ZERO else b"mercure-last-event-id"
         if request.scope["method"] == "HEAD":
             return newest(id_header, str(feed.ring.last))
+        if bounds is not None or asked.last_event_ids:
+            # A question to the history needs a task; a request that has none becomes one when it
+            # waits.
+            await asyncio.sleep(0)
         if bounds is not None:
             await self._tail.catch_up()
         start, plan = await self._beginnings.beginning(

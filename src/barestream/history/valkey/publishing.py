@@ -14,6 +14,7 @@ from barestream.history.producers import Batch, Position
 from barestream.history.update import Update
 from barestream.history.valkey import codec, scripts
 from barestream.history.valkey.connections import Commands, Connections
+from barestream.history.valkey.deadlines import Deadlines
 from barestream.history.valkey.errors import is_to_be_repeated, unaccepted, unanswered
 from barestream.history.valkey.valkey_parts import NoScriptError
 
@@ -63,6 +64,11 @@ class _Pending:
     outcome: asyncio.Future[Any]
     is_sent: bool = False
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has its answer."""
+        return self.outcome.done()
+
 
 # What one call of a script publishes.
 _Call = list[_Pending]
@@ -91,6 +97,7 @@ class Publishing:
         self._all = _Form(scripts.PUBLISH, (*of_history, b"all"))
         self._batch = _Form(scripts.BATCH, (*of_history, *of_producers))
         self._answer_seconds = answer_seconds
+        self._deadlines = Deadlines(answer_seconds, self._be_overdue)
         self._error = error
         self._pending: deque[_Pending] = deque()
         self._pending_bytes = 0
@@ -143,11 +150,12 @@ class Publishing:
         self._pending_bytes += sent_bytes
         if self._sender is None or self._sender.done():
             self._sender = asyncio.create_task(self._send())
-        try:
-            async with asyncio.timeout(self._answer_seconds):
-                return await outcome
-        except TimeoutError:
-            raise unanswered(self._answer_seconds, nothing_taken=not pending.is_sent) from None
+        self._deadlines.add(pending)
+        return await outcome
+
+    def _be_overdue(self, pending: _Pending) -> None:
+        error = unanswered(self._answer_seconds, nothing_taken=not pending.is_sent)
+        pending.outcome.set_exception(error)
 
     async def close(self) -> None:
         """Send no more; waiting publishes end with an error."""
@@ -155,6 +163,7 @@ class Publishing:
             self._sender.cancel()
             await asyncio.wait([self._sender])
         self._fail_pending(BrokerAwayError("closed", cause="closed", nothing_taken=True))
+        self._deadlines.close()
 
     async def _send(self) -> None:
         while self._pending:
