@@ -62,7 +62,8 @@ class LocalBroker:
         self._pages = LocalPages(self._log, self._kept)
         # Whoever changes the history has it, also while other work has its turn.
         self._changing = asyncio.Lock()
-        self._news = asyncio.Event()
+        # Those who wait for an update.
+        self._waiting: set[asyncio.Future[None]] = set()
 
     async def publish(self, update: Update) -> str:
         """Keep an update (see Broker)."""
@@ -159,11 +160,12 @@ class LocalBroker:
     async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return what follows a place as soon as something does (see Broker)."""
         if self._log.newest_place <= after:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.add(waiter)
             try:
-                async with asyncio.timeout(WAIT_SECONDS):
-                    await self._news.wait()
-            except TimeoutError:
-                pass
+                await asyncio.wait([waiter], timeout=WAIT_SECONDS)
+            finally:
+                self._waiting.discard(waiter)
         return await self.read(after, most_events, most_bytes)
 
     async def move_on(self, place: Place) -> None:
@@ -223,8 +225,8 @@ class LocalBroker:
 
     def _tell(self) -> None:
         """Tell those who wait that there is an update."""
-        self._news.set()
-        self._news = asyncio.Event()
+        while self._waiting:
+            self._waiting.pop().set_result(None)
 
     def _check(
         self, updates: Sequence[Update], now_ms: float

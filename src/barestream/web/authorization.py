@@ -83,6 +83,7 @@ class Authorization:
         policy: Policy,
     ) -> None:
         self._publishers = publishers
+        self._may_publish = publishers != Verifiers()
         self._subscribers = subscribers
         self._resource = resource
         self._origins = origins
@@ -110,7 +111,7 @@ class Authorization:
                 that is not allowed and if publishing is off, 400 for a query that cannot be read.
             TooManyPatternsError: There is no room for further URL Patterns.
         """
-        if self._publishers == Verifiers():
+        if not self._may_publish:
             raise Refused(
                 HTTPStatus.FORBIDDEN,
                 "Publishing is off: the hub has no key for the tokens of publishers. Set "
