@@ -128,7 +128,7 @@ class Connections:
         try:
             commands = choose()
             if commands:
-                await connection.send_packed_command(connection.pack_commands(commands))
+                await connection.send_packed_command(_packed(commands))
             answers = [await _answer(connection) for _ in commands]
         except BaseException:
             # A late answer would be read as that to the next question. And unsent bytes to a
@@ -171,6 +171,19 @@ class Connections:
             await _cut(connection)
         # An aborted transport closes its socket at the loop's next turn.
         await asyncio.sleep(0)
+
+
+def _packed(commands: Commands) -> bytes:
+    """Return commands as they are sent (https://valkey.io/topics/protocol).
+
+    The client library copies all before each argument again, which took 10 % of a publish.
+    """
+    pieces: list[bytes] = []
+    for command in commands:
+        pieces.append(b"*%d\r\n" % len(command))
+        for argument in command:
+            pieces += (b"$%d\r\n" % len(argument), argument, b"\r\n")
+    return b"".join(pieces)
 
 
 async def _answer(connection: Any) -> Any:

@@ -26,7 +26,7 @@ READ_IN = {"valkey": "6.2.0"}
 _OF_CONNECTION = (
     *("async connect(self)", "async disconnect(self, nowait)", "is_connected"),
     # It disconnects where it fails, and so forgets its writer.
-    *("pack_commands(self, commands)", "async send_packed_command(self, command, check_health)"),
+    "async send_packed_command(self, command, check_health)",
     "async can_read_destructive(self)",
     "async read_response(self, disable_decoding, timeout, disconnect_on_error, push_request)",
     # A StreamWriter; None before connect and after disconnect.
