@@ -110,15 +110,6 @@ def create_app(settings: Settings | None = None) -> Application:
         settings.data_bytes, settings.topics_per_event, settings.ended_seconds, base
     )
     publishes = OpenPublishes(metrics)
-    streamed_publish = StreamedPublish(
-        intake,
-        authorization,
-        metrics,
-        rules,
-        slices,
-        publishes,
-        Clocks(time.time, time.monotonic),
-    )
     runs = Runs(broker, intake, authorization, slices, settings.ended_seconds)
     beginnings = Beginnings(
         tail,
@@ -197,7 +188,21 @@ def create_app(settings: Settings | None = None) -> Application:
         ("PUT", RUNS, runs.tell_followed),
         ("OPTIONS", "/", pages.options),
         ("POST", PATH, publish),
-        ("POST", PUBLISH_STREAM, cors.allowing(streamed_publish)),
+        (
+            "POST",
+            PUBLISH_STREAM,
+            cors.allowing(
+                StreamedPublish(
+                    intake,
+                    authorization,
+                    metrics,
+                    rules,
+                    slices,
+                    publishes,
+                    Clocks(time.time, time.monotonic),
+                )
+            ),
+        ),
         ("QUERY", PATH, subscribe),
     ):
         app.http_router.add({method}, path, handler)

@@ -1,4 +1,4 @@
-"""Answers that go by one write are what uvicorn's two sends would write."""
+"""Answers that go around uvicorn's sends are what these would write."""
 
 import asyncio
 import logging
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from barestream.server import heads
 from barestream.server.held_transport import send_whole
 from barestream.server.uvicorn_parts import RequestResponseCycle
 
@@ -113,5 +114,52 @@ def test_a_client_that_has_left_is_sent_nothing() -> None:
         made.disconnected = True
         await send_whole(made, 200, PLAIN, b"hello")
         assert transport.writes == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("chunked", [None, False])
+@pytest.mark.parametrize("keep_alive", [True, False])
+def test_the_head_of_a_stream_is_what_a_send_writes(chunked: bool | None, keep_alive: bool) -> None:
+    async def main() -> None:
+        headers = [(b"content-type", b"text/event-stream"), (b"Last-Event-ID", b"#1-0")]
+        one, _, _ = cycle("GET", keep_alive)
+        two, by_two, _ = cycle("GET", keep_alive)
+        one.chunked_encoding = two.chunked_encoding = chunked
+        head = heads.of_stream(one, headers)
+        await two.send({"type": "http.response.start", "status": 200, "headers": headers})
+        assert [head] == by_two.writes
+        for name in ("response_started", "chunked_encoding", "waiting_for_100_continue"):
+            assert getattr(one, name) == getattr(two, name)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("HEAD", [(b"content-type", b"text/event-stream")]),
+        ("GET", [(b"connection", b"close")]),
+        ("GET", [(b"Transfer-Encoding", b"chunked")]),
+        ("GET", [(b"content-length", b"5")]),
+        ("GET", [(b"last-event-id", b"a\r\nset-cookie: b")]),
+    ],
+)
+def test_what_is_special_about_a_head_is_left_to_a_send(
+    method: str, headers: list[tuple[bytes, bytes]]
+) -> None:
+    async def main() -> None:
+        made, _, _ = cycle(method, keep_alive=True)
+        assert heads.of_stream(made, headers) is None
+        assert not made.response_started
+
+    asyncio.run(main())
+
+
+def test_a_stream_whose_client_has_left_has_no_head() -> None:
+    async def main() -> None:
+        made, _, _ = cycle("GET", keep_alive=True)
+        made.disconnected = True
+        assert heads.of_stream(made, []) is None
 
     asyncio.run(main())

@@ -37,6 +37,13 @@ class OpenResponse(Writer, Protocol):
     the response starts. The start and the end of the response are ordinary ASGI sends.
     """
 
+    def begin(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Start the response with status 200, in place of the ASGI send.
+
+        Returns:
+            Whether it has started; if not, the ASGI send is needed.
+        """
+
     async def over(self) -> None:
         """Wait until the response may end: it was closed and its bytes have left, or the client
         has gone.

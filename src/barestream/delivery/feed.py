@@ -220,6 +220,24 @@ class Feed(CatchingUp):
             missed: Which events are known to be gone; None for none.
             heartbeat_events: Whether heartbeats are events, with the client's place as id.
         """
+        subscriber = self.join(
+            stream, place, subscription, missed=missed, heartbeat_events=heartbeat_events
+        )
+        try:
+            yield
+        finally:
+            self.leave(subscriber)
+
+    def join(
+        self,
+        stream: Stream,
+        place: Place | None,
+        subscription: Subscription,
+        *,
+        missed: Missed | None,
+        heartbeat_events: bool,
+    ) -> Subscriber:
+        """Do what follow does, until the subscriber leaves."""
         at = self.ring.last if place is None else place
         subscriber = Subscriber(stream, subscription, at)
         if missed is not None:
@@ -237,14 +255,19 @@ class Feed(CatchingUp):
             if heartbeat_events and self._position(subscriber) >= self.target:
                 # This gives the client a cursor from the start, even if its topics are quiet.
                 stream.write(self._heartbeat(subscriber))
-            yield
-        finally:
-            subscriber.move(State.GONE)
-            stream.forget()
-            self._index.discard(subscriber, subscription.topics)
-            self._named_count -= subscription.names_topics
-            self._ahead.pop(subscriber, None)
-            del self._subscribers[subscriber]
+        except BaseException:
+            self.leave(subscriber)
+            raise
+        return subscriber
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Send a subscriber that has joined nothing more."""
+        subscriber.move(State.GONE)
+        subscriber.stream.forget()
+        self._index.discard(subscriber, subscriber.subscription.topics)
+        self._named_count -= subscriber.subscription.names_topics
+        self._ahead.pop(subscriber, None)
+        del self._subscribers[subscriber]
 
     def _position(self, subscriber: Subscriber) -> Place:
         """Return the place up to which it has been sent all that it wants."""

@@ -13,10 +13,11 @@ from barestream.asgi.contract import ANSWER, LET_PAUSE, WHOLE_BODY
 from barestream.asgi.problem import CONTENT_TYPE, content
 from barestream.server import request_head
 from barestream.server.body_behind_upgrade import body_parser
+from barestream.server.connection import Connection
 from barestream.server.connections_state import ConnectionsState
 from barestream.server.held_transport import send_whole
 from barestream.server.request_head import RequestRefusedError
-from barestream.server.uvicorn_parts import HttpToolsProtocol, RequestResponseCycle
+from barestream.server.uvicorn_parts import RequestResponseCycle
 
 _NO_HTTP = "The request is not valid HTTP/1.1."
 
@@ -35,7 +36,7 @@ class _LingeringTransport:
         self._protocol.close_after_reading()
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(Connection):
     """A connection with limits on the bytes that it holds, and on each wait.
 
     Attributes:
@@ -56,7 +57,6 @@ class BoundedProtocol(HttpToolsProtocol):
     answer_seconds: ClassVar[int] = 60
 
     server_state: ConnectionsState
-
     # protocol.py says why these are slots.
     __slots__ = (
         "_has_body",

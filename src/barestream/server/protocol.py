@@ -12,8 +12,9 @@ from typing import Any
 from barestream.asgi.contract import AT_ONCE, BEGINS_AT_ONCE, EXTENSION
 from barestream.delivery.writer import nothing
 from barestream.mercure.sse import Frame
-from barestream.server import calls
+from barestream.server import calls, heads
 from barestream.server.bounded_protocol import BoundedProtocol
+from barestream.server.heads import Headers
 from barestream.server.held_transport import HeldTransport
 from barestream.server.kernel_queue import untaken_bytes
 from barestream.server.uvicorn_parts import RequestResponseCycle
@@ -62,11 +63,17 @@ class DirectResponse:
         # The head may wait in the transport; with TLS all bytes have to go through it.
         self._is_behind_transport = True
         self._fd: int | None = None
-        if transport.get_extra_info("sslcontext") is None:
-            self._fd = transport.get_extra_info("socket").fileno()
+        # A connection that is lost may have no socket.
+        socket = transport.get_extra_info("socket")
+        if socket is not None and transport.get_extra_info("sslcontext") is None:
+            self._fd = socket.fileno()
         self._is_chunked = is_chunked
         self._over = over
         self._held: HeldTransport | None = held
+
+    def begin(self, headers: Headers) -> bool:
+        """Start the response; return False if a send has to start it."""
+        return self._held is not None and self._held.begin(headers)
 
     @property
     def pending_bytes(self) -> int:
@@ -213,7 +220,7 @@ class Protocol(BoundedProtocol):
             # uvicorn would send chunks, which a client of HTTP/1.0 cannot read (RFC 9112, section
             # 6.1). The end of the connection ends this body.
             cycle.chunked_encoding = False
-        held = HeldTransport(cycle.transport)
+        held = HeldTransport(cycle.transport, partial(heads.of_stream, cycle))
         cycle.transport = held  # type: ignore[assignment]
         response = self.direct_response = DirectResponse(
             self.transport,

@@ -16,6 +16,7 @@ from uvicorn_worker import UvicornWorker
 
 __all__ = [
     "STATUS_LINE",
+    "FlowControl",
     "HttpToolsProtocol",
     "RequestResponseCycle",
     "Server",
@@ -46,8 +47,9 @@ PARTS = {
         "_start_asgi_task(self, cycle, app)",
         *("client", "config", "connections", "cycle", "flow", "loop", "scope", "server_state"),
         *("tasks", "transport", "url"),
-        # Set too: headers to a copy, parser to one of a body alone, pipeline to a smaller one.
-        *("headers", "parser", "pipeline"),
+        # Set too: headers to a copy, parser to one of a body alone, pipeline to a smaller one, and
+        # in connection_made all that uvicorn sets there (connection.py).
+        *("headers", "parser", "pipeline", "scheme", "server"),
     ),
     RequestResponseCycle: (
         # Begun without a task.
@@ -58,7 +60,12 @@ PARTS = {
         *("chunked_encoding", "disconnected", "keep_alive", "transport"),
         *("response_complete", "response_started", "waiting_for_100_continue"),
     ),
-    FlowControl: ("read_paused", "resume_reading(self)", "write_paused"),
+    FlowControl: (
+        "__init__(self, transport)",
+        "read_paused",
+        "resume_reading(self)",
+        "write_paused",
+    ),
     LifespanOn: ("state",),
     Config: ("app", "reset_contextvars"),
     Server: (

@@ -11,6 +11,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from barestream.telemetry.level import Level
 from barestream.telemetry.metrics_folder import unchanging
 from barestream.telemetry.tally import Tally
 
@@ -24,7 +25,7 @@ class Metrics:
     """The figures of one process.
 
     Attributes:
-        streams: Open streams.
+        streams: Open streams; flushed as published is.
         paused: Those of them whose client reads more slowly than the stream sends.
         ended: Streams that ended, by reason.
         streamed_publishes: Open streamed publishes.
@@ -48,8 +49,13 @@ class Metrics:
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
-        self.streams = Gauge(
-            "barestream_streams", "Open streams.", multiprocess_mode="livesum", registry=registry
+        self.streams = Level(
+            Gauge(
+                "barestream_streams",
+                "Open streams.",
+                multiprocess_mode="livesum",
+                registry=registry,
+            )
         )
         self.paused = Gauge(
             "barestream_streams_paused",
@@ -171,6 +177,7 @@ class Metrics:
     def flush(self) -> None:
         """Have the figures of this process show all that it has counted."""
         self.published.flush()
+        self.streams.flush()
 
     def text(self) -> bytes:
         """Return the figures of all processes in Prometheus's text format.

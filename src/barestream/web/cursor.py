@@ -37,10 +37,13 @@ def last_event_ids(request: HttpRequest) -> list[str]:
     Raises:
         Refused: The query is not a valid form.
     """
+    return header_ids(request) or ids_of(query(request))
+
+
+def header_ids(request: HttpRequest) -> list[str]:
+    """Return the id that the header names; none without it."""
     sent = header_value(request, _HEADER)
-    if sent:
-        return [sent.decode(errors="replace")]
-    return ids_of(query(request))
+    return [sent.decode(errors="replace")] if sent else []
 
 
 def ids_of(form: Form) -> list[str]:

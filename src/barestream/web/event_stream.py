@@ -157,31 +157,41 @@ class StreamResponse(HttpResponse):
 
     async def respond(self, send: Callable[[Any], Awaitable[None]]) -> None:
         """Send the response, which must be direct, and return when it is over."""
-        await send({"type": "http.response.start", "status": 200, "headers": self.headers})
+        direct = cast("OpenResponse", self._direct)
+        if not direct.begin(self.headers or ()):
+            await send({"type": "http.response.start", "status": 200, "headers": self.headers})
         # A browser's headers take as much memory as the rest of a stream.
         if not self._keeps_headers:
             self._scope["headers"].clear()
         self._scope.pop("extensions")
-        async for _ in cast("AsyncIterator[bytes]", self.body):
-            pass
+        self.body = None
+        await self._stay_open(direct)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _body(self) -> AsyncIterator[bytes]:
-        writer = self._direct or BufferedWriter()
+        if self._direct is not None:
+            await self._stay_open(self._direct)
+            return
+        writer = BufferedWriter()
         stream = Stream(writer, self._streams.now, self._labels)
         self._streams.open(stream)
         try:
             async with self._source(stream):
-                if isinstance(writer, BufferedWriter):
-                    async for chunk in writer.chunks():
-                        yield chunk
-                        # bareASGI sends a chunk only once it has the next one; an empty one is
-                        # enough.
-                        yield b""
-                else:
-                    await writer.over()
-                    # Thousands of streams may end at once, for example when a proxy stops.
-                    await self._streams.slices.step()
+                async for chunk in writer.chunks():
+                    yield chunk
+                    # bareASGI sends a chunk only once it has the next one; an empty one is enough.
+                    yield b""
+        finally:
+            self._streams.close(stream)
+
+    async def _stay_open(self, direct: OpenResponse) -> None:
+        stream = Stream(direct, self._streams.now, self._labels)
+        self._streams.open(stream)
+        try:
+            async with self._source(stream):
+                await direct.over()
+                # Thousands of streams may end at once, for example when a proxy stops.
+                await self._streams.slices.step()
         finally:
             self._streams.close(stream)
 

@@ -4,7 +4,12 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    ExitStack,
+    asynccontextmanager,
+)
 from dataclasses import dataclass
 
 from bareasgi import HttpRequest, HttpResponse
@@ -69,23 +74,27 @@ class Following:
     rewinding: Callable[[Stream], Rewinding] | None = None
     tells_ready: bool = False
 
-    @asynccontextmanager
-    async def __call__(self, stream: Stream) -> AsyncIterator[None]:
+    def __call__(self, stream: Stream) -> AbstractAsyncContextManager[None]:
+        return _Followed(self, stream) if self.rewinding is None else self._rewound(stream)
+
+    def begin(self, stream: Stream) -> asyncio.TimerHandle | None:
+        """Begin a stream; return the timer that ends it, if there is an end."""
         if self.start.is_resumed and stream.end_reason is None:
             # A stream that was turned away does not count.
             self.feed.metrics.resumed.inc()
-        expiry = None
-        if self.lasts_seconds < math.inf:
-            expiry = asyncio.get_running_loop().call_later(
-                min(self.lasts_seconds, _MOST_TIMER_SECONDS), stream.end, EndReason.EXPIRED
-            )
         if self.tells_ready:
             stream.ready = Ready(self.subscription.topics.exact)
+        if self.lasts_seconds == math.inf:
+            return None
+        return asyncio.get_running_loop().call_later(
+            min(self.lasts_seconds, _MOST_TIMER_SECONDS), stream.end, EndReason.EXPIRED
+        )
+
+    @asynccontextmanager
+    async def _rewound(self, stream: Stream) -> AsyncIterator[None]:
+        assert self.rewinding is not None  # noqa: S101 (only then it is called)
+        expiry = self.begin(stream)
         try:
-            if self.rewinding is None:
-                with self._follow(stream, self.start.place, self.start.missed):
-                    yield
-                return
             with ExitStack() as stack:
                 work = self._rewind(self.rewinding(stream), stack, stream)
                 rewinding = asyncio.create_task(work)
@@ -125,3 +134,36 @@ class Following:
         except Exception:
             logger.exception("a rewind failed", extra=dict(stream.labels))
             stream.end(EndReason.ERROR)
+
+
+class _Followed(AbstractAsyncContextManager[None]):
+    """What a stream without a rewind does; as a generator it took 5 % of a connect."""
+
+    __slots__ = ("_expiry", "_following", "_stream", "_subscriber")
+
+    def __init__(self, following: Following, stream: Stream) -> None:
+        self._following = following
+        self._stream = stream
+
+    async def __aenter__(self) -> None:
+        following = self._following
+        self._expiry = following.begin(self._stream)
+        try:
+            self._subscriber = following.feed.join(
+                self._stream,
+                following.start.place,
+                following.subscription,
+                missed=following.start.missed,
+                heartbeat_events=following.heartbeat_events,
+            )
+        except BaseException:
+            self._cancel_expiry()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._cancel_expiry()
+        self._following.feed.leave(self._subscriber)
+
+    def _cancel_expiry(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()

@@ -20,9 +20,9 @@ MOST_FIELDS = 1000
 # would hold the worker for 0.1 s. Encoders write it as %25.
 MOST_BARE_PERCENTS = 10_000
 
-# So many short names and values that were decoded are remembered.
-_MOST_REMEMBERED = 1024
-_MOST_REMEMBERED_BYTES = 256
+# So many short names, values and queries that were read are remembered: they are mostly repeated.
+MOST_REMEMBERED = 1024
+MOST_REMEMBERED_BYTES = 256
 
 # The key of the parsed query in a request's context. Without it each part that reads the query
 # would parse it again; five times took a third of a stream's connect.
@@ -80,11 +80,21 @@ def query(request: HttpRequest) -> Form:
     """
     form: Form | None = request.context.get(_QUERY)
     if form is None:
-        try:
-            form = request.context[_QUERY] = _parse(request.scope["query_string"])
-        except MalformedFormError as error:
-            raise bad_request(f"The query cannot be read: {error}.") from None
+        form = request.context[_QUERY] = of_query(request.scope["query_string"])
     return form
+
+
+def of_query(encoded: bytes) -> Form:
+    """Return the values of a query.
+
+    Raises:
+        Refused: As with ``query``.
+    """
+    try:
+        # Many clients have the same short query.
+        return (_parsed if len(encoded) <= MOST_REMEMBERED_BYTES else _parse)(encoded)
+    except MalformedFormError as error:
+        raise bad_request(f"The query cannot be read: {error}.") from None
 
 
 def _parse(encoded: bytes) -> Form:
@@ -105,8 +115,7 @@ def _decoded(encoded: bytes) -> str:
     """Return a name or a value without its percent-encoding."""
     if b"%" not in encoded:
         return encoded.replace(b"+", b" ").decode()
-    # Topics are short, and mostly repeated.
-    return (_remembered if len(encoded) <= _MOST_REMEMBERED_BYTES else _undone)(encoded)
+    return (_remembered if len(encoded) <= MOST_REMEMBERED_BYTES else _undone)(encoded)
 
 
 def _undone(encoded: bytes) -> str:
@@ -128,4 +137,5 @@ def _undone(encoded: bytes) -> str:
     return a2b_qp(encoded.translate(_AS_QUOTED_PRINTABLE)).decode()
 
 
-_remembered = lru_cache(_MOST_REMEMBERED)(_undone)
+_remembered = lru_cache(MOST_REMEMBERED)(_undone)
+_parsed = lru_cache(MOST_REMEMBERED)(_parse)

@@ -1,9 +1,12 @@
 """What a request for a stream subscribes to."""
 
+from functools import lru_cache
+
 from barestream.delivery.time_slices import Slices
 from barestream.mercure.matchers import InvalidMatcherError, selectors
 from barestream.mercure.patterns import Patterns
 from barestream.mercure.selectors import InvalidSelectorError, Selectors
+from barestream.web.form import MOST_REMEMBERED, MOST_REMEMBERED_BYTES
 from barestream.web.refusals import bad_request
 from barestream.web.stream_request import StreamRequest
 
@@ -30,6 +33,8 @@ class SelectorReader:
         self._most_topics = most_topics
         self._patterns = patterns
         self._slices = slices
+        # Streams of the same topic share its selectors.
+        self._of_one = lru_cache(MOST_REMEMBERED)(_of_one)
 
     async def read(self, asked: StreamRequest) -> Selectors:
         """Return what the request subscribes to.
@@ -38,6 +43,9 @@ class SelectorReader:
             Refused: 400 for a selector or matcher that is malformed or too large, and for too many.
             TooManyPatternsError: There is no room for further URL Patterns.
         """
+        topics = asked.topics
+        if len(topics) == 1 and "{" not in topics[0] and len(topics[0]) <= MOST_REMEMBERED_BYTES:
+            return self._of_one(topics[0])
         # The numbers are checked first, because parsing templates takes time too.
         _check_number(len(asked.topics) or len(asked.matchers), self._most_topics, "topics")
         if asked.matchers:
@@ -53,6 +61,10 @@ class SelectorReader:
             return Selectors(asked.topics, MOST_TEMPLATE_STEPS)
         except InvalidSelectorError as error:
             raise bad_request(str(error)) from None
+
+
+def _of_one(topic: str) -> Selectors:
+    return Selectors([topic])
 
 
 def _check_number(count: int, most: int, what: str) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 
 from bareasgi import HttpRequest, HttpResponse
 
-from barestream.delivery.resume import Resumption
+from barestream.delivery.resume import LIVE, Resumption
 from barestream.delivery.rewinding import Rewinding
 from barestream.delivery.shared_choices import SharedChoices
 from barestream.delivery.stream import EndReason, Stream
@@ -96,11 +96,13 @@ class Subscribe:
             await asyncio.sleep(0)
         if bounds is not None:
             await self._tail.catch_up()
-        start, plan = await self._beginnings.beginning(
-            asked,
-            subscription,
-            is_moved_on=asked.state.rewind is not None and is_moved_on(request),
-        )
+        start, plan = LIVE, None
+        if asked.last_event_ids or asked.state.rewind is not None:
+            start, plan = await self._beginnings.beginning(
+                asked,
+                subscription,
+                is_moved_on=asked.state.rewind is not None and is_moved_on(request),
+            )
         following = Following(
             feed,
             start,
@@ -110,7 +112,7 @@ class Subscribe:
             None if plan is None else partial(Rewinding, self._tail, plan, choose=self._choose),
             bounds is not None or "ready" in asked.state.includes,
         )
-        if plan is None and self._is_over(start, subscription):
+        if plan is None and feed.ends and self._is_over(start, subscription):
             if bounds is not None:
                 return ended(str(start.place or feed.ring.last))
             return no_content()

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-
 from barestream.history.producers import END_TYPE
 from barestream.history.update import Update
 from barestream.mercure.sse import Event, InvalidEventError, data_bytes
