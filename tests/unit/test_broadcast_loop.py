@@ -1,5 +1,7 @@
 import asyncio
 
+import pytest
+
 from barestream.delivery.broadcast_loop import MOST_REST_SECONDS, REST_RATIO, BroadcastLoop
 from barestream.delivery.feed import Feed
 from barestream.delivery.time_slices import Slices
@@ -26,12 +28,18 @@ class SlowWriter(FakeWriter):
         return super().write(frame)
 
 
-def rests(write_seconds: float, bursts: list[int]) -> tuple[list[float], FakeWriter]:
-    """Append bursts of events, each in the rest after the one before; return the rests."""
+def rests(
+    write_seconds: float, bursts: list[int], between_seconds: float = 0
+) -> tuple[list[float], FakeWriter]:
+    """Append bursts of events, each so long after the one before was sent; return the rests.
+
+    The first event of a burst is appended before the rest, the others in it.
+    """
     now = FakeClock()
     feed = Feed(Ring(1000, FLOOR), Metrics(), FakeClock())
     writer = SlowWriter(now, write_seconds)
     rested: list[float] = []
+    left = 0
 
     def append(events: int) -> None:
         for _ in range(events):
@@ -39,19 +47,23 @@ def rests(write_seconds: float, bursts: list[int]) -> tuple[list[float], FakeWri
 
     async def rest(seconds: float) -> None:
         rested.append(seconds)
-        if len(rested) < len(bursts):
-            append(bursts[len(rested)])
+        append(left)
         await asyncio.sleep(0)
 
     async def main() -> None:
+        nonlocal left
         stream, _ = fake_stream()
         stream.writer = writer
         running = asyncio.create_task(BroadcastLoop(feed, Slices(now), now, rest).run())
         with feed.follow(stream, None):
             await asyncio.sleep(0)
             append(bursts[0])
-            for _ in range(10):
-                await asyncio.sleep(0)
+            for burst in (0, *bursts[1:]):
+                left = burst - 1
+                append(1 if burst else 0)
+                for _ in range(10):
+                    await asyncio.sleep(0)
+                now.seconds += between_seconds
         running.cancel()
         await asyncio.wait([running])
 
@@ -61,14 +73,20 @@ def rests(write_seconds: float, bursts: list[int]) -> tuple[list[float], FakeWri
 
 def test_events_that_arrive_in_the_rest_after_a_broadcast_are_sent_together() -> None:
     rested, writer = rests(0.001, [1, 5, 3])
-    assert rested == [REST_RATIO * 0.001] * 3
+    assert rested == [pytest.approx(REST_RATIO * 0.001)] * 2
     assert writer.writes == 3
     assert writer.body == b"<>" * 9
 
 
+def test_an_event_that_arrives_after_the_rest_waits_for_no_timer() -> None:
+    rested, writer = rests(0.001, [1, 1], REST_RATIO * 0.001)
+    assert rested == []
+    assert writer.writes == 2
+
+
 def test_a_rest_is_bounded_however_long_the_broadcast_took() -> None:
-    rested, _ = rests(1.0, [1])
-    assert rested == [MOST_REST_SECONDS]
+    rested, _ = rests(1.0, [1, 1])
+    assert rested == [pytest.approx(MOST_REST_SECONDS)]
 
 
 def test_a_batch_of_more_than_one_write_waits_for_no_further_event() -> None:

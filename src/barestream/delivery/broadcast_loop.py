@@ -43,12 +43,16 @@ class BroadcastLoop:
 
     async def run(self) -> None:
         """Send until cancelled."""
+        rests_until = self._now()
         while True:
             if not self._feed.pending_bytes:
                 self._stirred.clear()
                 await self._stirred.wait()
+            # Mostly the rest is over by then, without a timer.
+            if (rest_seconds := rests_until - self._now()) > 0:
+                await self._sleep(rest_seconds)
             started_at = self._now()
             while self._feed.step():
                 await self._slices.next(live=True)
-            took_seconds = self._now() - started_at
-            await self._sleep(min(REST_RATIO * took_seconds, MOST_REST_SECONDS))
+            ended_at = self._now()
+            rests_until = ended_at + min(REST_RATIO * (ended_at - started_at), MOST_REST_SECONDS)
