@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,8 @@ from barestream.history.broker import Broker
 from barestream.history.record import BEGIN
 from barestream.history.ring import Ring
 from barestream.history.update import Update
-from barestream.mercure.sse import Event, encode
+from barestream.history.valkey import codec
+from barestream.mercure.sse import Event, encode, encode_stored
 from barestream.telemetry.metrics import Metrics
 from barestream.web.buffered_writer import BufferedWriter
 from support.servers.served import until
@@ -35,7 +37,12 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         data.append(event.data)
         return encode(event, given_id)
 
+    def counted_stored(stored: bytes, *others: Any) -> bytes:
+        data.append(stored.decode())
+        return encode_stored(stored, *others)
+
     monkeypatch.setattr(updates, "encode", counted)
+    monkeypatch.setattr(codec, "encode_stored", counted_stored)
     return data
 
 

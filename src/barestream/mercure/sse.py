@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 _DATA = "data: "
+_NEXT_LINE = b"\n" + _DATA.encode()
 _FORBIDDEN = re.compile(r"[\r\n\0]")
+_FORBIDDEN_BYTES = re.compile(rb"[\r\n\0]")
 
 
 class InvalidEventError(ValueError):
@@ -87,21 +89,54 @@ def encode(event: Event, given_id: str | None = None) -> bytes:
         given_id: The id on the wire if the event has none of its own. An empty id of the event
             counts as none, because it would reset the client's last id.
     """
-    lines = []
-    if event.type is not None:
-        lines.append(f"event: {event.type}\n")
-    if event.retry_ms is not None:
-        lines.append(f"retry: {event.retry_ms}\n")
-    # str.replace, because a loop over 512,000 lines took 55 ms.
-    data = _with_plain_line_ends(event.data).replace("\n", f"\n{_DATA}")
-    lines.append(f"{_DATA}{data}\n")
+    event_id, kind = event.id or given_id, event.type
+    return _encoded(
+        event.data.encode(),
+        None if event_id is None else event_id.encode(),
+        None if kind is None else kind.encode(),
+        event.retry_ms,
+    )
+
+
+def encode_stored(
+    data: bytes, event_id: bytes, kind: bytes | None = None, retry_ms: int | None = None
+) -> bytes:
+    """Return the same for an event whose fields are UTF-8 already, without an Event.
+
+    Args:
+        data: The event's data.
+        event_id: The id on the wire.
+        kind: The event's type.
+        retry_ms: The client's reconnection delay.
+
+    Raises:
+        ValueError: No Event may have such fields.
+    """
+    for text in (data, event_id, kind or b""):
+        if not text.isascii():
+            text.decode()
+    if b"\0" in data or _FORBIDDEN_BYTES.search(event_id) or _FORBIDDEN_BYTES.search(kind or b""):
+        raise InvalidEventError("the data contains NUL, or the id or type CR, LF or NUL")
+    if retry_ms is not None and retry_ms < 0:
+        raise InvalidEventError(f"retry is below 0: {retry_ms}")
+    return _encoded(data, event_id, kind, retry_ms)
+
+
+def _encoded(
+    data: bytes, event_id: bytes | None, kind: bytes | None, retry_ms: int | None
+) -> bytes:
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if b"\n" in data:
+        # Not line by line: a loop over 512,000 lines took 55 ms.
+        data = data.replace(b"\n", _NEXT_LINE)
     # The id is last, because fetch-event-source resumes from an id as soon as it has read that
     # line: if the connection broke in the middle of the data, the event would be lost.
-    event_id = event.id or given_id
-    if event_id is not None:
-        lines.append(f"id: {event_id}\n")
-    lines.append("\n")
-    return "".join(lines).encode()
+    last = b"\n" if event_id is None else b"id: %b\n\n" % event_id
+    first = b"" if kind is None else b"event: %b\n" % kind
+    if retry_ms is not None:
+        first += b"retry: %d\n" % retry_ms
+    return b"%bdata: %b\n%b" % (first, data, last)
 
 
 def decode(body: bytes) -> list[Event]:

@@ -25,7 +25,7 @@ from barestream.history.producers import Batch, Lease, Position, Run, Status
 from barestream.history.record import MOST_SEQ, Known, Place, Record
 from barestream.history.topic_state import End
 from barestream.history.update import Update, topics_json
-from barestream.mercure.sse import Event
+from barestream.mercure.sse import encode_stored
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,9 @@ _FORM = b"1"
 
 # The fields whose size the history's script counts.
 _COUNTED = {b"topics", b"data", b"id", b"type"}
+
+# The topics that are kept to be shared take 1 MB at most.
+_SHARED_MOST_BYTES = 256
 
 
 def fields(update: Update) -> list[bytes]:
@@ -213,7 +216,7 @@ def _record(row: Any) -> Record:
     if b"lost" in values:
         return lost(at)
     try:
-        return _update(values).at(at, repeats=b"again" in values)
+        return _readable(at, row[0], values)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         _complain(at, type(error).__name__)
         return lost(at)
@@ -224,26 +227,40 @@ def _check_form(form: bytes) -> None:
         raise ValueError(f"an entry of the form {form!r}")
 
 
-def _update(values: dict[bytes, bytes]) -> Update:
+def _readable(at: Place, stream_id: bytes, values: dict[bytes, bytes]) -> Record:
+    """Return the record of an entry that can be read; this is Update.at without the update."""
     _check_form(values.get(b"v", b"1"))
     topics = _topics(values[b"topics"])
-    event = Event(
-        values[b"data"].decode(),
-        values[b"id"].decode() if b"id" in values else None,
-        values[b"type"].decode() if b"type" in values else None,
-        int(values[b"retry"]) if b"retry" in values else None,
+    own_id = values.get(b"id")
+    retry_ms = int(values[b"retry"]) if b"retry" in values else None
+    wire_id = own_id or b"#" + stream_id
+    body = encode_stored(values[b"data"], wire_id, values.get(b"type"), retry_ms)
+    return Record(
+        at,
+        body,
+        topics,
+        values.get(b"private") == b"1",
+        own_id.decode() if own_id else None,
+        b"again" in values,
+        int(values[b"end"]) if b"end" in values else None,
     )
-    end_seconds = int(values[b"end"]) / 1000 if b"end" in values else None
-    return Update(topics, event, values.get(b"private") == b"1", end_seconds=end_seconds)
 
 
 def _topics(written: bytes) -> tuple[str, ...]:
+    return _same_topics(written) if len(written) <= _SHARED_MOST_BYTES else _parsed(written)
+
+
+def _parsed(written: bytes) -> tuple[str, ...]:
     topics = json.loads(written)
     if not isinstance(topics, list) or not topics:
         raise TypeError
     # This raises if one is not a string, or contains a lone surrogate, which would reach a client.
     "".join(topics).encode()
     return tuple(topics)
+
+
+# Many updates have the same topics: they are parsed once, and the records share them.
+_same_topics = lru_cache(maxsize=1024)(_parsed)
 
 
 # The same entry is read many times; the cache makes each process log it once.
