@@ -5,17 +5,19 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
+from libvalkey import pack_command
 from valkey.exceptions import ValkeyError
 
-from barestream.history.valkey.errors import ANSWERED, broken, unanswered, unreachable
+from barestream.history.valkey.errors import broken, unanswered, unreachable
+from barestream.history.valkey.exchange import Exchange
 from barestream.history.valkey.valkey_parts import (
     Connection,
     UnixDomainSocketConnection,
     parse_url,
-    writer_of,
+    transport_of,
 )
 
 # The keepalive detects a host that vanished while no question was under way; TCP_USER_TIMEOUT ends
@@ -73,6 +75,20 @@ class Server:
             self.epoch += 1
 
 
+class _Open(NamedTuple):
+    """An open connection.
+
+    Attributes:
+        connection: The client library's connection.
+        exchange: Asks on it.
+        epoch: The server's epoch in which it was made.
+    """
+
+    connection: Any
+    exchange: Exchange
+    epoch: int
+
+
 class Connections:
     """A bounded number of connections to a server, made when they are needed.
 
@@ -86,9 +102,8 @@ class Connections:
         self._server = server
         self._free = asyncio.Semaphore(most)
         self._answer_seconds = answer_seconds
-        # Each with the epoch in which it was made.
-        self._idle: list[tuple[Any, int]] = []
-        self._busy: set[Any] = set()
+        self._idle: list[_Open] = []
+        self._busy: set[_Open] = set()
 
     async def ask(self, *commands: Sequence[bytes]) -> list[Any]:
         """Send commands together, and return their answers, which may be errors of the server.
@@ -121,90 +136,69 @@ class Connections:
             raise (broken(error) if has_chosen else unreachable(error)) from None
 
     async def _ask(self, choose: Callable[[], Commands]) -> list[Any]:
-        connection, epoch = await self._connected()
-        # The client library drops its reference to the writer of a failed send without closing it.
-        writer = writer_of(connection)
-        self._busy.add(connection)
+        found = self._quiet() or await self._connected()
+        if commands := choose():
+            return await self._asked(found, pack(*commands), len(commands))
+        self._idle.append(found)
+        return []
+
+    async def _asked(self, found: _Open, packed: bytes, answers: int) -> list[Any]:
+        self._busy.add(found)
         try:
-            commands = choose()
-            if commands:
-                await connection.send_packed_command(_packed(commands))
-            answers = [await _answer(connection) for _ in commands]
+            answered = await found.exchange.ask(packed, answers)
         except BaseException:
             # A late answer would be read as that to the next question. And unsent bytes to a
             # stopped server would keep the connection from closing.
-            if writer is not None:
-                writer.transport.abort()
-            await _cut(connection)
+            await _cut(found.connection)
             raise
         finally:
-            self._busy.discard(connection)
-        self._idle.append((connection, epoch))
-        return answers
+            self._busy.discard(found)
+        self._idle.append(found)
+        return answered
 
-    async def _connected(self) -> tuple[Any, int]:
+    def _quiet(self) -> _Open | None:
+        """Return an idle connection that can be used, if the newest is one."""
+        if self._idle:
+            newest = self._idle[-1]
+            if newest.epoch == self._server.epoch and newest.exchange.is_quiet:
+                return self._idle.pop()
+        return None
+
+    async def _connected(self) -> _Open:
         while self._idle:
-            connection, epoch = self._idle.pop()
-            is_usable = False
-            try:
-                is_usable = epoch == self._server.epoch and await _is_quiet(connection)
-            finally:
-                # This also runs if the question is cancelled meanwhile.
-                if not is_usable:
-                    await _cut(connection)
-            if is_usable:
-                return connection, epoch
+            if (found := self._quiet()) is not None:
+                return found
+            await _cut(self._idle.pop().connection)
         epoch = self._server.epoch
         connection = self._server.connection()
         try:
             await connection.connect()
+            transport = transport_of(connection)
+            assert transport is not None  # noqa: S101 (it is connected)
+            return _Open(connection, Exchange(transport), epoch)
         except BaseException:
             # A late answer to the greeting would be read as that to a question.
             await _cut(connection)
             raise
-        return connection, epoch
 
     async def close(self) -> None:
         """Close them; open questions end with BrokerAwayError."""
         idle, self._idle = self._idle, []
-        for connection in (*(each for each, _ in idle), *self._busy):
-            await _cut(connection)
+        for each in (*idle, *self._busy):
+            await _cut(each.connection)
         # An aborted transport closes its socket at the loop's next turn.
         await asyncio.sleep(0)
 
 
-def _packed(commands: Commands) -> bytes:
-    """Return commands as they are sent (https://valkey.io/topics/protocol).
-
-    The client library copies all before each argument again, which took 10 % of a publish.
-    """
-    pieces: list[bytes] = []
-    for command in commands:
-        pieces.append(b"*%d\r\n" % len(command))
-        for argument in command:
-            pieces += (b"$%d\r\n" % len(argument), argument, b"\r\n")
-    return b"".join(pieces)
-
-
-async def _answer(connection: Any) -> Any:
-    try:
-        return await connection.read_response(disconnect_on_error=False)
-    except ANSWERED as error:
-        return error
-
-
-async def _is_quiet(connection: Any) -> bool:
-    """Return whether the server keeps the connection open, and no unexpected bytes have come."""
-    try:
-        return connection.is_connected and not await connection.can_read_destructive()
-    except (ValkeyError, OSError):
-        return False
+def pack(*commands: Sequence[bytes]) -> bytes:
+    """Return commands as they are sent."""
+    return b"".join([pack_command(tuple(command)) for command in commands])
 
 
 async def _cut(connection: Any) -> None:
-    writer = writer_of(connection)
-    if writer is not None:
-        writer.transport.abort()
+    transport = transport_of(connection)
+    if transport is not None:
+        transport.abort()
     with suppress(ValkeyError, OSError):
         await connection.disconnect(nowait=True)
 

@@ -3,32 +3,40 @@
 tests/unit/test_library_parts.py compares the installed valkey-py with this file.
 """
 
-from asyncio import StreamWriter
-from typing import Any
+from asyncio import Transport
+from typing import Any, cast
 
+from libvalkey import Reader
 from valkey._parsers import BaseParser
 from valkey.asyncio import connection as module
 from valkey.asyncio.connection import Connection, UnixDomainSocketConnection, parse_url
 from valkey.exceptions import (
     BusyLoadingError,
     ExecAbortError,
+    InvalidResponse,
     NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
 )
 
-__all__ = ["Connection", "NoScriptError", "UnixDomainSocketConnection", "parse_url", "writer_of"]
+__all__ = [
+    "NOT_YET",
+    "Connection",
+    "NoScriptError",
+    "UnixDomainSocketConnection",
+    "answers_reader",
+    "parse_url",
+    "transport_of",
+]
 
 # The version in which the parts were read.
 READ_IN = {"valkey": "6.2.0"}
 
 _OF_CONNECTION = (
-    *("async connect(self)", "async disconnect(self, nowait)", "is_connected"),
-    # It disconnects where it fails, and so forgets its writer.
-    "async send_packed_command(self, command, check_health)",
-    "async can_read_destructive(self)",
-    "async read_response(self, disable_decoding, timeout, disconnect_on_error, push_request)",
+    # It disconnects where it fails, and so forgets its writer. Once it has connected, it reads and
+    # writes nothing that it is not asked for.
+    *("async connect(self)", "async disconnect(self, nowait)"),
     # A StreamWriter; None before connect and after disconnect.
     "_writer",
 )
@@ -53,7 +61,18 @@ CODES: dict[type[Exception], str] = {
 }
 
 
-def writer_of(connection: Any) -> StreamWriter | None:
-    """Return the writer of a connection; None if it is not connected."""
-    writer: StreamWriter | None = connection._writer
-    return writer
+# What a reader returns while an answer is incomplete; no answer is this object.
+NOT_YET = object()
+
+
+def answers_reader() -> Reader:
+    """Return what reads answers from bytes, in C, with the client library's errors."""
+    return Reader(
+        protocolError=InvalidResponse, replyError=BaseParser.parse_error, notEnoughData=NOT_YET
+    )
+
+
+def transport_of(connection: Any) -> Transport | None:
+    """Return the transport of a connection; None if it is not connected."""
+    writer = connection._writer
+    return None if writer is None else cast("Transport", writer.transport)
