@@ -379,6 +379,45 @@ def test_the_floor_of_a_wait_shows_that_updates_left_the_history(run: Run) -> No
     run(scenario, events=2)
 
 
+def test_the_floor_of_a_wait_shows_that_an_update_left_its_crowded_topic(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        place = Place.parse(await broker.publish(Update(("other",), Event("before"))))
+        ids = await publish_all(broker, *"abc")
+        page = await broker.wait(place, 10)
+        # The history still has the update at the place, but not the next one.
+        assert page.is_known
+        assert page.floor == Place.parse(ids[0])
+        assert texts(page.records) == ["b", "c"]
+
+    run(scenario, topic_events=2, topic_seconds=0)
+
+
+def test_a_wait_returns_all_that_came_at_once_however_much_it_is(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        place = Place.parse(await broker.publish(update("before")))
+        for count in (1, 15, 16, 17, 40, 1):
+            waiter = asyncio.create_task(broker.wait(place, 100))
+            await asyncio.sleep(0.05)
+            await broker.publish_all([update(f"{n}") for n in range(count)])
+            page = await waiter
+            assert (page.floor, page.upto) == (place, page.records[-1].place)
+            assert texts(page.records) == [f"{n}" for n in range(count)]
+            place = page.upto
+
+    run(scenario)
+
+
+def test_a_wait_ends_with_the_update_that_reaches_its_byte_limit(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        place = Place.parse(await broker.publish(update("before")))
+        waiter = asyncio.create_task(broker.wait(place, 100, 2_500))
+        await asyncio.sleep(0.05)
+        await broker.publish_all([update("x" * 1_000) for _ in range(5)])
+        assert len((await waiter).records) == 3
+
+    run(scenario)
+
+
 async def churn(broker: Broker, updates: int) -> None:
     for first in range(0, updates, 20):
         await asyncio.gather(*(broker.publish(update(f"{n}")) for n in range(first, first + 20)))

@@ -457,6 +457,37 @@ def test_a_valkey_that_forgot_the_script_keeps_each_update_once(
     run(server, scenario)
 
 
+def test_a_valkey_that_forgot_the_script_answers_each_wait(server: ValkeyServer) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        place = Place.parse(await broker.publish(update("before")))
+        for n in range(5):
+            server.ask("SCRIPT", "FLUSH")
+            await broker.publish(update(f"{n}"))
+            page = await broker.wait(place, 10)
+            assert (page.floor, texts(page.records)) == (place, [f"{n}"])
+            place = page.upto
+
+    run(server, scenario)
+
+
+def test_an_update_is_read_by_the_wait_alone_from_the_first_one_on(
+    fresh_valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        place = Place.parse(await broker.publish(update("before")))
+        # A second question would be lost with a Valkey that ends after it has accepted the update.
+        monkeypatch.setattr(broker._following, "ask_by", None)
+        for n in range(3):
+            waiter = asyncio.create_task(broker.wait(place, 10))
+            await until(lambda: fresh_valkey.ask("INFO", "clients")["blocked_clients"])
+            await broker.publish(update(f"{n}"))
+            page = await waiter
+            assert texts(page.records) == [f"{n}"]
+            place = page.upto
+
+    run(fresh_valkey, scenario)
+
+
 def test_more_questions_than_connections_wait_for_their_turn(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish(update(event_id="id"))

@@ -87,6 +87,7 @@ from barestream.history.valkey.producers import Producers
 from barestream.history.valkey.publishing import Publishing
 from barestream.history.valkey.questions import Questions
 from barestream.history.valkey.topic_states import TopicStates
+from barestream.history.valkey.waiting import Waiting
 
 # A question to Valkey is answered within this time, or ends with BrokerAwayError.
 ANSWER_SECONDS = 5.0
@@ -132,9 +133,11 @@ class ValkeyBroker:
         self._probing = Questions(self._writing, arguments, self._error)
         self._reading = Connections(self._server, MOST_CONNECTIONS, ANSWER_SECONDS)
         # The answer to a wait comes after up to WAIT_SECONDS.
-        self._waiting = Connections(self._server, 1, WAIT_SECONDS + ANSWER_SECONDS / 2)
+        self._following = Connections(self._server, 1, WAIT_SECONDS + ANSWER_SECONDS / 2)
+        asked_there = Questions(self._following, arguments, self._error)
+        self._waiting = Waiting(self._following, asked_there)
         self._questions = Questions(self._reading, arguments, self._error)
-        self._pages = Pages(self._questions, self._waiting)
+        self._pages = Pages(self._questions)
         self._states = TopicStates(self._questions)
         self._producers = Producers(self._questions, producer_arguments)
 
@@ -187,7 +190,7 @@ class ValkeyBroker:
 
     async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return what follows a place as soon as something does (see Broker)."""
-        return await self._pages.wait(after, most_events, most_bytes)
+        return await self._waiting.wait(after, most_events, most_bytes)
 
     async def at(self, places: Sequence[Place]) -> list[Record]:
         """Return the updates at these places (see Broker)."""
@@ -232,7 +235,7 @@ class ValkeyBroker:
     async def close(self) -> None:
         """Close every connection; open questions end with an error."""
         await self._publishing.close()
-        for connections in (self._writing, self._reading, self._waiting):
+        for connections in (self._writing, self._reading, self._following):
             await connections.close()
 
     def _error(self, answer: Exception) -> BrokerAwayError:

@@ -135,6 +135,31 @@ class Connections:
         except (ValkeyError, OSError) as error:
             raise (broken(error) if has_chosen else unreachable(error)) from None
 
+    async def ask_packed(self, packed: bytes, answers: int) -> list[Any]:
+        """Do the same as ``ask`` with packed commands, in fewer steps.
+
+        Args:
+            packed: The commands.
+            answers: How many they are.
+        """
+        late = None
+        try:
+            async with self._free:
+                if (found := self._quiet()) is None:
+                    async with asyncio.timeout(self._answer_seconds):
+                        found = await self._connected()
+                exchange, loop = found.exchange, asyncio.get_running_loop()
+                # asyncio.timeout takes five times as long.
+                late = loop.call_later(self._answer_seconds, exchange.fail, TimeoutError())
+                return await self._asked(found, packed, answers)
+        except TimeoutError:
+            raise unanswered(self._answer_seconds, nothing_taken=late is None) from None
+        except (ValkeyError, OSError) as error:
+            raise (broken(error) if late else unreachable(error)) from None
+        finally:
+            if late is not None:
+                late.cancel()
+
     async def _ask(self, choose: Callable[[], Commands]) -> list[Any]:
         found = self._quiet() or await self._connected()
         if commands := choose():

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
-from barestream.history.broker import MOST_PAGE_BYTES, WAIT_SECONDS, Page
+from barestream.history.broker import MOST_PAGE_BYTES, Page
 from barestream.history.record import BEGIN, Place, Record
 from barestream.history.topic_state import Reader
 from barestream.history.valkey import codec, scripts
-from barestream.history.valkey.connections import Connections
 from barestream.history.valkey.questions import Questions
-from barestream.history.valkey.valkey_parts import NoScriptError
 
 # Each page is in memory as a whole, so the newest updates are read in small pages.
 NEWEST_PAGE_EVENTS = 100
@@ -52,12 +50,10 @@ class Pages:
 
     Args:
         questions: Asks Valkey.
-        waiting: A connection for questions that are answered late.
     """
 
-    def __init__(self, questions: Questions, waiting: Connections) -> None:
+    def __init__(self, questions: Questions) -> None:
         self._questions = questions
-        self._waiting = waiting
 
     async def newest(self, most_events: int, most_bytes: int) -> Page:
         """Return the newest updates (see Broker)."""
@@ -113,21 +109,6 @@ class Pages:
                 scripts.READ_TOPICS, stream_id, *bounds, rights, *topics
             )
         return _Answer.of(answer).page(after)
-
-    async def wait(self, after: Place, most_events: int, most_bytes: int) -> Page:
-        """Return what follows a place as soon as something does (see Broker)."""
-        # A script cannot block. So the first command waits, and Valkey runs the second once it has
-        # answered the first.
-        stream_id = codec.stream_id(after)
-        block_ms = b"%d" % (WAIT_SECONDS * 1000)
-        bounds = (b"%d" % most_events, b"%d" % most_bytes)
-        answers = await self._waiting.ask(
-            (b"XREAD", b"COUNT", b"1", b"BLOCK", block_ms, b"STREAMS", scripts.LOG, stream_id),
-            scripts.READ.call_known(b"XRANGE", b"(" + stream_id, b"+", *bounds, b"all"),
-        )
-        if isinstance(answers[1], NoScriptError):
-            return await self.read(after, most_events, most_bytes, None)
-        return _Answer.of(self._questions.checked(answers)[1]).page(after)
 
     async def at(self, places: Sequence[Place]) -> list[Record]:
         """Return the updates at these places (see Broker)."""

@@ -1,0 +1,76 @@
+"""Waits for the newest updates of the history."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from barestream.history.broker import WAIT_SECONDS, Page
+from barestream.history.record import Place
+from barestream.history.valkey import codec, scripts
+from barestream.history.valkey.connections import Connections, pack
+from barestream.history.valkey.pages import Pages
+from barestream.history.valkey.questions import Questions
+from barestream.history.valkey.valkey_parts import NoScriptError
+
+# How many updates the answer to a wait has at most, because Valkey does not bound its bytes: with
+# the largest updates it has 8 MB. Where there are more, they are read in pages of bounded bytes.
+MOST_EVENTS = 16
+
+_WAIT = (b"XREAD", b"COUNT", b"%d" % MOST_EVENTS, b"BLOCK", b"%d" % (WAIT_SECONDS * 1000))
+_WAIT_FOR_LOG = (*_WAIT, b"STREAMS", scripts.LOG)
+
+
+class Waiting:
+    """Waits, and reads the updates that come, for the one reader that a worker has.
+
+    Each worker reads each update, so this has as few steps as possible, here and in Valkey.
+
+    Args:
+        connections: A connection that is used for nothing else.
+        questions: Asks on it.
+    """
+
+    def __init__(self, connections: Connections, questions: Questions) -> None:
+        self._connections = connections
+        self._questions = questions
+        self._pages = Pages(questions)
+        self._is_behind = False
+        self._is_script_known = False
+
+    async def wait(self, after: Place, most_events: int, most_bytes: int) -> Page:
+        """Return what follows a place as soon as something does (see Broker)."""
+        page = None
+        if self._is_behind:
+            page = await self._pages.read(after, most_events, most_bytes, None)
+        if page is None or not page.records:
+            page = await self._newest(after, most_events, most_bytes)
+        if page is None:
+            page = await self._pages.read(after, most_events, most_bytes, None)
+        self._is_behind = len(page.records) >= MOST_EVENTS
+        return page
+
+    async def _newest(self, after: Place, most_events: int, most_bytes: int) -> Page | None:
+        """Return what comes after a place; None if a read of the history has to tell.
+
+        That is so if nothing came, if more came than the bounds allow, if some of what followed the
+        place may have left the history, or if Valkey has forgotten the script.
+        """
+        stream_id = codec.stream_id(after)
+        # Valkey runs the second command once it has answered the first: so it notices whatever has
+        # left the history before. It is a script of its own, because a script cannot block.
+        call = scripts.MISSED.call_known if self._is_script_known else scripts.MISSED.call
+        # After a failure it may be another Valkey.
+        self._is_script_known = False
+        found, missed = await self._connections.ask_packed(
+            pack((*_WAIT_FOR_LOG, stream_id), call(stream_id)), 2
+        )
+        if isinstance(missed, NoScriptError):
+            return None
+        self._questions.checked([found, missed])
+        self._is_script_known = True
+        rows: Sequence[Any] = found[0][1] if found else ()
+        if missed or not 0 < len(rows) < min(MOST_EVENTS, most_events + 1):
+            return None
+        records = codec.records(rows)
+        if len(rows) > 1 and sum([len(record.body) for record in records]) >= most_bytes:
+            return None
+        return Page(after, records, upto=codec.place(rows[-1][0]))
