@@ -295,6 +295,7 @@ class Broker(Protocol):
     async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return the same as read, once an update follows the place, or after WAIT_SECONDS.
 
+        While updates come densely, it may take some ms longer, so that an answer has several.
         A floor after the place means that the history has removed, or lost, the updates between
         the place and the records.
         """

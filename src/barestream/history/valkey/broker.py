@@ -61,6 +61,7 @@ Valkey must not evict keys (``maxmemory-policy noeviction``, its default). Accep
 as durable as its ``appendfsync`` makes them.
 """
 
+import time
 from collections.abc import Sequence
 
 from valkey.exceptions import ValkeyError
@@ -86,6 +87,7 @@ from barestream.history.valkey.pages import Pages
 from barestream.history.valkey.producers import Producers
 from barestream.history.valkey.publishing import Publishing
 from barestream.history.valkey.questions import Questions
+from barestream.history.valkey.rest import Rest
 from barestream.history.valkey.topic_states import TopicStates
 from barestream.history.valkey.waiting import Waiting
 
@@ -135,7 +137,7 @@ class ValkeyBroker:
         # The answer to a wait comes after up to WAIT_SECONDS.
         self._following = Connections(self._server, 1, WAIT_SECONDS + ANSWER_SECONDS / 2)
         asked_there = Questions(self._following, arguments, self._error)
-        self._waiting = Waiting(self._following, asked_there)
+        self._waiting = Waiting(self._following, asked_there, Rest(time.monotonic))
         self._questions = Questions(self._reading, arguments, self._error)
         self._pages = Pages(self._questions)
         self._states = TopicStates(self._questions)

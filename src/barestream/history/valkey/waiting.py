@@ -1,5 +1,6 @@
 """Waits for the newest updates of the history."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from barestream.history.valkey import codec, scripts
 from barestream.history.valkey.connections import Connections, pack
 from barestream.history.valkey.pages import Pages
 from barestream.history.valkey.questions import Questions
+from barestream.history.valkey.rest import Rest
 from barestream.history.valkey.valkey_parts import NoScriptError
 
 # How many updates the answer to a wait has at most, because Valkey does not bound its bytes: with
@@ -27,17 +29,21 @@ class Waiting:
     Args:
         connections: A connection that is used for nothing else.
         questions: Asks on it.
+        rest: How long it rests between two reads.
     """
 
-    def __init__(self, connections: Connections, questions: Questions) -> None:
+    def __init__(self, connections: Connections, questions: Questions, rest: Rest) -> None:
         self._connections = connections
         self._questions = questions
         self._pages = Pages(questions)
+        self._rest = rest
         self._is_behind = False
         self._is_script_known = False
 
     async def wait(self, after: Place, most_events: int, most_bytes: int) -> Page:
         """Return what follows a place as soon as something does (see Broker)."""
+        if self._rest.seconds:
+            await asyncio.sleep(self._rest.seconds)
         page = None
         if self._is_behind:
             page = await self._pages.read(after, most_events, most_bytes, None)
@@ -46,6 +52,8 @@ class Waiting:
         if page is None:
             page = await self._pages.read(after, most_events, most_bytes, None)
         self._is_behind = len(page.records) >= MOST_EVENTS
+        # A full page has no time to lose: more is there.
+        self._rest.note(len(page.records), is_whole=len(page.records) < most_events)
         return page
 
     async def _newest(self, after: Place, most_events: int, most_bytes: int) -> Page | None:
