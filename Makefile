@@ -32,13 +32,13 @@ test-deploy: .venv/dev ## run the tests of deploy/ on a VM of their own, on a re
 drill: .venv/dev ## run faults under 1,000 clients, on a real Docker: count events lost, doubled, out of order
 	@.venv/bin/python tests/drill
 
-bench: .venv/dev ## measure the cost of a delivery, beside nchan, better-sse, sse-starlette and a floor in C
+bench: .venv/dev ## measure the cost of a delivery and of a publish, beside the peers and a floor in C
 	@.venv/bin/python tests/bench
 
 bench-against: .venv/dev ## compare the cost of these files with a commit: make bench-against COMMIT=HEAD
 	@.venv/bin/python tests/bench --against "$(COMMIT)"
 
-bench-quick: .venv/dev ## run the bench in three minutes, with rough figures
+bench-quick: .venv/dev ## run the bench in four minutes, with rough figures
 	@.venv/bin/python tests/bench --quick
 
 fuzz: .venv/dev ## run the fuzz tests with 20,000 odd events and requests

@@ -15,7 +15,7 @@ from bench.client import Client  # noqa: E402
 from bench.courses import COURSES, QUICK, TRIALS  # noqa: E402
 from bench.cross_check import cross_check  # noqa: E402
 from bench.measurement import Stand  # noqa: E402
-from bench.servers import HERE, Tree, versions  # noqa: E402
+from bench.servers import HERE, KEYS, Peers, Tree  # noqa: E402
 from bench.servers.cache import MissingError  # noqa: E402
 from bench.trial import Trial  # noqa: E402
 
@@ -39,6 +39,17 @@ def main() -> int:
         metavar="COMMIT",
         help="compare this tree with a commit, by turns; exit 1 where something costs more than "
         f"{verdict.MOST_RATIO} times as much; of {', '.join(TRIALS)}",
+    )
+    parser.add_argument(
+        "--mercure", type=Path, metavar="PATH", help="the program of Mercure's hub, built by hand"
+    )
+    parser.add_argument(
+        "--without",
+        nargs="+",
+        default=(),
+        choices=KEYS,
+        metavar="PEER",
+        help=f"leave out, of {', '.join(KEYS)}",
     )
     parser.add_argument("--rounds", type=int, metavar="N", help=f"default {ROUNDS}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write each round's figures")
@@ -64,10 +75,16 @@ def run(options: argparse.Namespace) -> int:
         check = cross_check(stand.client)
         print(check)
         return 0 if check.agrees else 1
+    peers = Peers(CACHE, options.mercure, frozenset(options.without))
+    left_out = ", ".join(peers.left_out())
+    if left_out:
+        say(f"left out: {left_out}")
     names = options.only or (QUICK if options.quick else COURSES)
-    courses = [COURSES[name](stand, CACHE) for name in names]
+    courses = [COURSES[name](stand, peers) for name in names]
     found = rounds.run(courses, rounds_of(options), say, most_stolen(options))
-    about = {**machine.describe(), **versions(CACHE)}
+    about = {**machine.describe(), **peers.versions()}
+    if left_out:
+        about["left out:"] = left_out
     introduce(about)
     print(report.tables(courses, found))
     found_all = report.as_json(about, courses, found)

@@ -228,8 +228,9 @@ struct span {
     size_t bytes;
 };
 
-/* All that is read of a line stands at its begin: a header that matters, a sequence and a stamp. */
-#define LINE_BYTES 64
+/* All that is read of a line stands at its begin: a header that matters, or a sequence and a stamp,
+ * with the members of JSON that may stand before them. */
+#define LINE_BYTES 128
 
 /* The begin of a line that has not ended yet. */
 struct line {
@@ -287,6 +288,18 @@ static void skip_spaces(struct span *text)
 {
     while (text->bytes && *text->at == ' ')
         skip(text, 1);
+}
+
+/* A server may send what was published as a string of JSON: {"channel":"c","pub":{"data":"...". */
+static void skip_json(struct span *text)
+{
+    static const char member[] = "\"data\":\"";
+    const size_t bytes = sizeof member - 1;
+    if (text->bytes == 0 || *text->at != '{')
+        return;
+    const char *found = memmem(text->at, text->bytes, member, bytes);
+    if (found != NULL)
+        skip(text, (size_t)(found - text->at) + bytes);
 }
 
 static bool read_number(struct span *text, uint64_t *number)
@@ -935,6 +948,7 @@ static void read_events(struct run *run, struct stream *stream, struct span body
         if (!skip_word(&line, "data:"))
             continue;
         skip_spaces(&line);
+        skip_json(&line);
         /* A server may say something of its own. */
         if (!read_number(&line, &sequence) || !skip_word(&line, " ") ||
             !read_number(&line, &stamp_ns))

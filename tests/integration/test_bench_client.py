@@ -43,6 +43,7 @@ class OddServer:
         plan: The plan.
         piece_bytes: The size of the chunks in which an event is sent.
         end_at: The event after which each stream ends.
+        form: How an event's data is written; it has one place for the data.
         refused: The publishes that are refused although their events are sent.
         published: The published events, in the order of their arrival.
     """
@@ -50,6 +51,7 @@ class OddServer:
     plan: Plan = well
     piece_bytes: int = 1000
     end_at: int | None = None
+    form: bytes = b"%b"
     refused: frozenset[int] = frozenset()
     connections: int = 0
     published: list[bytes] = field(default_factory=list)
@@ -78,7 +80,8 @@ class OddServer:
         event = len(self.published) - 1
         for nth, stream in enumerate(self._streams):
             for number in self.plan(nth, event):
-                text = b"id: x\nevent: y\ndata: %b\n\n" % self.published[number]
+                data = self.form % self.published[number]
+                text = b"id: x\nevent: y\ndata: %b\n\n" % data
                 for at in range(0, len(text), self.piece_bytes):
                     piece = text[at : at + self.piece_bytes]
                     stream.write(b"%x\r\n%b\r\n" % (len(piece), piece))
@@ -211,6 +214,14 @@ def test_the_client_publishes_only_in_its_turns(
     result = asyncio.run(run(server, load))
     due_at_ns = [int(data.split()[1]) for data in server.published]
     assert {at // 100_000_000 % 2 for at in due_at_ns} == {are_odd}
+    assert result.faults == 0
+
+
+def test_the_client_reads_data_that_stands_in_json(
+    found: Callable[[OddServer], Result],
+) -> None:
+    result = found(OddServer(form=b'{"channel":"bench","pub":{"data":"%b"}}', piece_bytes=7))
+    assert result.delivered == STREAMS * result.accepted > 0
     assert result.faults == 0
 
 

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from bench import servers
 from bench.broadcasting import broadcast_jobs
 from bench.client import Load
 from bench.measurement import Measurement, Stand
 from bench.rounds import Column, Course, Figures, Job, Table
-from bench.servers import Server
+from bench.servers import Peers, Server
 from bench.trial import Judged, Trial
 
 NAME = "burst"
@@ -20,7 +18,7 @@ MEASURE_SECONDS = 20
 PEERS_SECONDS = 6
 
 
-def course(stand: Stand, cache: Path) -> Course:
+def course(stand: Stand, peers: Peers) -> Course:
     """Return the course."""
     columns = [
         Column("deliveries/s", "delivered_per_second", "{:,.0f}"),
@@ -38,12 +36,12 @@ def course(stand: Stand, cache: Path) -> Course:
         [
             Table(
                 "Burst, app alone: 1,000 streams, 32 publishers at once, 500 events/s of 130 bytes",
-                _jobs(stand, servers.alone(cache), 500, pinned=True),
+                _jobs(stand, peers.alone(), 500, pinned=True),
                 columns,
             ),
             Table(
                 "Burst, behind nginx: the same with 250 events/s",
-                _jobs(stand, servers.behind_nginx(cache), 250, pinned=False),
+                _jobs(stand, peers.behind_nginx(), 250, pinned=False),
                 columns,
             ),
         ],

@@ -1,12 +1,10 @@
 """2,000 streams that come and stay, and get each event: what a stream costs, and a delivery."""
 
-from pathlib import Path
-
-from bench import servers
 from bench.broadcasting import broadcast_jobs
 from bench.client import Load
 from bench.measurement import Measurement, Stand
 from bench.rounds import Column, Course, Figures, Table
+from bench.servers import Peers
 from bench.trial import Judged, Trial
 
 NAME = "fan-out"
@@ -17,7 +15,7 @@ NAME = "fan-out"
 _TURN_SECONDS = 0.05
 
 
-def course(stand: Stand, cache: Path) -> Course:
+def course(stand: Stand, peers: Peers) -> Course:
     """Return the course."""
     load = Load(
         streams=2000,
@@ -27,10 +25,8 @@ def course(stand: Stand, cache: Path) -> Course:
         warm_up_seconds=1,
         measure_seconds=3 if stand.is_quick else 6,
     )
-    jobs_alone = broadcast_jobs(stand, servers.alone(cache), load, _figures, pinned=True)
-    jobs_behind_nginx = broadcast_jobs(
-        stand, servers.behind_nginx(cache), load, _figures, pinned=False
-    )
+    jobs_alone = broadcast_jobs(stand, peers.alone(), load, _figures, pinned=True)
+    jobs_behind_nginx = broadcast_jobs(stand, peers.behind_nginx(), load, _figures, pinned=False)
     cost = Column("CPU a delivery", "cpu_us", "{:.1f} us")
     deliveries = [
         Column("p50", "p50_ms", "{:.0f} ms"),

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
-from bench import servers
 from bench.broadcasting import broadcast_job
 from bench.client import Load
 from bench.measurement import Measurement, Stand
 from bench.rounds import Column, Course, Job, Table
+from bench.servers import Ours, Peers
 
 NAME = "growth"
 
@@ -31,7 +30,7 @@ CONNECTS_PER_SECOND = 1500
 NGINX_CONNECTS_PER_SECOND = 400
 
 
-def course(stand: Stand, cache: Path) -> Course:
+def course(stand: Stand, peers: Peers) -> Course:
     """Return the course."""
     columns = [
         Column("CPU a delivery", "cpu_us", "{:.1f} us"),
@@ -47,7 +46,7 @@ def course(stand: Stand, cache: Path) -> Course:
     tables = [
         Table(
             "Growth, app alone: 10,000 deliveries/s of 130 bytes, to 10,000 streams 1 event/s",
-            list(_alone(stand, cache)),
+            list(_alone(stand, peers)),
             columns,
         )
     ]
@@ -74,10 +73,10 @@ def server_of(name: str) -> str:
     return name.rpartition(", ")[0]
 
 
-def _alone(stand: Stand, cache: Path) -> Iterator[Job]:
-    for make in servers.alone(cache):
+def _alone(stand: Stand, peers: Peers) -> Iterator[Job]:
+    for make in peers.alone():
         name = make().name
-        is_ours = make is servers.Ours
+        is_ours = make is Ours
         if stand.is_quick and not is_ours:
             continue
         sizes = QUICK_STREAMS if stand.is_quick else STREAMS if is_ours else ENDS
@@ -98,7 +97,7 @@ def _alone(stand: Stand, cache: Path) -> Iterator[Job]:
 
 
 def _behind_nginx(stand: Stand) -> Iterator[Job]:
-    make = partial(servers.Ours, behind_nginx=True)
+    make = partial(Ours, behind_nginx=True)
     name, few = make().name, STREAMS[0]
     for label, streams, events_per_second, measure_seconds in (
         (name, few, MOST_STREAMS / few, 8),

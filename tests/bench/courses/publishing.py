@@ -1,14 +1,13 @@
-"""Events a second that ours takes while nobody listens."""
+"""Events a second that a server takes while nobody listens."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 
 from bench.broadcasting import broadcast_job
 from bench.client import Load
 from bench.measurement import Measurement, Stand
 from bench.rounds import Column, Course, Job, Table
-from bench.servers import Ours
+from bench.servers import Make, Ours, Peers
 from bench.trial import Judged, Trial
 from support.servers.valkey_server import binary
 
@@ -20,7 +19,7 @@ _MEMORY = ("its own memory", "local")
 _VALKEY = ("Valkey", "valkey")
 
 
-def course(stand: Stand, cache: Path) -> Course:  # noqa: ARG001 (ours needs no cache)
+def course(stand: Stand, peers: Peers) -> Course:
     """Return the course."""
     columns = [
         Column("accepted/s", "accepted_per_second", "{:,.0f}"),
@@ -28,9 +27,26 @@ def course(stand: Stand, cache: Path) -> Course:  # noqa: ARG001 (ours needs no 
         Column("p99", "p99_ms", "{:.2f} ms"),
         Column("CPU an event", "cpu_us", "{:.0f} us"),
         Column("refused", "refused", "{:,.0f}"),
+        Column("server", "server_cores", "{:.2f} cores"),
+        Column("client", "client_cores", "{:.2f} cores"),
     ]
-    title = "Publishing: barestream alone, no streams, each publisher as fast as it is answered"
-    return Course(NAME, [Table(title, list(_jobs(stand)), columns)])
+    in_memory = [(make().name, make) for make in peers.alone()]
+    durable: list[tuple[str, Make]] = [(make().name, make) for make in peers.durable()]
+    if binary():
+        durable.insert(0, ("barestream to Valkey", partial(Ours, broker="valkey")))
+    tables = [
+        Table(
+            "Publishing, in memory: no streams, each publisher as fast as it is answered",
+            _jobs(stand, in_memory, pinned=True),
+            columns,
+        )
+    ]
+    if durable:
+        # As they are used: Valkey has a core of its own where there is one.
+        jobs = _jobs(stand, durable, pinned=False)
+        title = "Publishing, each event on the disk before it is answered: the same"
+        tables.append(Table(title, jobs, columns))
+    return Course(NAME, tables)
 
 
 def trials(stand: Stand) -> list[Trial]:
@@ -62,19 +78,21 @@ def _logs() -> list[tuple[str, str]]:
     return [_MEMORY, _VALKEY] if binary() else [_MEMORY]
 
 
-def _jobs(stand: Stand) -> Iterator[Job]:
-    for name, broker in _logs():
-        for publishers in PUBLISHERS:
-            yield broadcast_job(
-                stand,
-                partial(Ours, broker=broker),
-                Load(
-                    publishers=publishers,
-                    warm_up_seconds=0.5,
-                    measure_seconds=1 if stand.is_quick else 2,
-                ),
-                Measurement.publishes,
-                # As it is used: Valkey has a core of its own where there is one.
-                pinned=broker == "local",
-                row=f"to {name}, {publishers} at once",
-            )
+def _jobs(stand: Stand, makes: Iterable[tuple[str, Make]], *, pinned: bool) -> list[Job]:
+    """Return the jobs of servers, each given with its name."""
+    return [
+        broadcast_job(
+            stand,
+            make,
+            Load(
+                publishers=publishers,
+                warm_up_seconds=0.5,
+                measure_seconds=1 if stand.is_quick else 2,
+            ),
+            Measurement.publishes,
+            pinned=pinned,
+            row=f"{name}, {publishers} at once",
+        )
+        for name, make in makes
+        for publishers in PUBLISHERS
+    ]

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from urllib.parse import urlencode
 
 from bench.broadcasting import START_SECONDS
 from bench.client import SEQUENCE, STAMP, TOPIC, Load, Target
 from bench.measurement import Stand
 from bench.rounds import Column, Course, Figures, Job, Table
-from bench.servers import Ours
+from bench.servers import Ours, Peers
 from support.clients.publisher import PATH
 
 NAME = "topics"
@@ -23,7 +22,7 @@ EXACT = "100 exact topics"
 MATCHED = "100 exact matchers"
 
 
-def course(stand: Stand, cache: Path) -> Course:  # noqa: ARG001 (ours needs no cache)
+def course(stand: Stand, peers: Peers) -> Course:  # noqa: ARG001 (ours is alone)
     """Return the course."""
     return Course(
         NAME,

@@ -1,5 +1,6 @@
 """better-sse: a library of Node."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,7 @@ _SERVER = _HERE / "server.mjs"
 class BetterSse(Peer):
     """`better-sse/server.mjs`."""
 
-    name = "better-sse"
+    name = key = "better-sse"
 
     @classmethod
     def install(cls, cache: Path) -> Path:
@@ -23,6 +24,15 @@ class BetterSse(Peer):
         program("node", "nodejs")
         program("npm", "npm")
         return made_from(_LOCK, cache / "better-sse", _install)
+
+    @classmethod
+    def versions(cls, installed: Path) -> dict[str, str]:
+        """Return its own, and Node's."""
+        manifest = installed / "node_modules/better-sse/package.json"
+        return {
+            "better-sse": json.loads(manifest.read_text())["version"],
+            "node": run(program("node", "nodejs"), "--version").strip().removeprefix("v"),
+        }
 
     def process(self, _: Path) -> Process:
         """Return what is to run."""

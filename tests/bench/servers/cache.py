@@ -41,6 +41,7 @@ def run(
     *command: str | Path,
     folder: Path | None = None,
     environment: dict[str, str] | None = None,
+    most_seconds: float = 300,
 ) -> str:
     """Run a command, and return what it prints.
 
@@ -48,17 +49,25 @@ def run(
         command: The command.
         folder: Where to run it.
         environment: What it gets beside the environment of this process.
+        most_seconds: How long it may take.
+
+    Raises:
+        MissingError: It failed, or took longer.
     """
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**inherited(), **(environment or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    words = " ".join(map(str, command))
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={**inherited(), **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=most_seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise MissingError(f"{words}: not done after {most_seconds:g} s") from error
     if done.returncode:
-        raise MissingError(f"{' '.join(map(str, command))}:\n{done.stdout}")
+        raise MissingError(f"{words}:\n{done.stdout}")
     return done.stdout

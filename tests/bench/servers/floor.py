@@ -14,11 +14,17 @@ class Floor(Peer):
     """`floor.c`."""
 
     name = "C floor"
+    key = "floor"
 
     @classmethod
     def install(cls, cache: Path) -> Path:
         """Have it compiled."""
         return made_from(_SOURCE, cache / "floor", partial(_compile, program("cc", "gcc")))
+
+    @classmethod
+    def versions(cls, installed: Path) -> dict[str, str]:  # noqa: ARG003 (the compiler tells)
+        """Return the compiler's."""
+        return {"cc": run(program("cc", "gcc"), "-dumpfullversion").strip()}
 
     def process(self, _: Path) -> Process:
         """Return what is to run."""

@@ -20,12 +20,18 @@ _MODULE = "usr/lib/nginx/modules/ngx_nchan_module.so"
 class NChan(Peer):
     """nginx with the module, and `nchan.conf`."""
 
-    name = "nchan"
+    name = key = "nchan"
 
     @classmethod
     def install(cls, cache: Path) -> Path:
         """Have both packages unpacked."""
         return made_from(_SCRIPT, cache / "nchan", lambda folder: run(_SCRIPT, folder))
+
+    @classmethod
+    def versions(cls, installed: Path) -> dict[str, str]:
+        """Return the package's."""
+        [package] = installed.glob("libnginx-mod-nchan_*.deb")
+        return {"nchan": run("dpkg-deb", "--field", package, "Version").strip()}
 
     def process(self, folder: Path) -> Process:
         """Return what is to run."""

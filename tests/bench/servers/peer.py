@@ -20,17 +20,36 @@ class Peer:
     That asks less of it than a form, a token and an update's checks ask of ours.
 
     Args:
-        installed: The folder of its `install`.
+        installed: What `install` gave.
         socket: Where it listens, if not on a port.
+
+    Attributes:
+        name: As the report calls it.
+        key: As the options of the bench call it.
     """
 
     name: str
+    key: str
 
     def __init__(self, installed: Path, socket: Path | None = None) -> None:
         self._installed = installed
         self._socket = socket
         self._port = free_port()
         self._running = ExitStack()
+
+    @classmethod
+    def install(cls, cache: Path) -> Path:
+        """Have what it runs from in a folder of the cache, and return that.
+
+        Raises:
+            MissingError: It cannot be had here.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def versions(cls, installed: Path) -> dict[str, str]:
+        """Return its version and those of what it alone runs on, by name."""
+        raise NotImplementedError
 
     @property
     def address(self) -> Address:

@@ -14,12 +14,18 @@ _LOCK = _HERE / "requirements.lock"
 class SseStarlette(Peer):
     """`sse-starlette/app.py`, on one worker."""
 
-    name = "sse-starlette"
+    name = key = "sse-starlette"
 
     @classmethod
     def install(cls, cache: Path) -> Path:
         """Have its packages, and uvicorn's fast parts."""
         return made_from(_LOCK, cache / "sse-starlette", _install)
+
+    @classmethod
+    def versions(cls, installed: Path) -> dict[str, str]:
+        """Return its own; uvicorn is of our version."""
+        query = "from importlib.metadata import version; print(version('sse-starlette'))"
+        return {"sse-starlette": run(installed / "bin/python", "-c", query).strip()}
 
     def process(self, _: Path) -> Process:
         """Return what is to run."""
