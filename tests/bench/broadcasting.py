@@ -77,28 +77,41 @@ def broadcast_jobs(
     ]
 
 
-def rehearsed(stand: Stand, server: Server, load: Load) -> Load:
+def rehearsed(
+    stand: Stand,
+    server: Server,
+    load: Load,
+    post: Callable[[str, str], bytes] | None = None,
+) -> Load:
     """Return a load with its requests, of events of EVENT_BYTES; the server is warm then.
+
+    Args:
+        stand: Where it is done.
+        server: The server.
+        load: The load, as for broadcast_job.
+        post: Makes the request that publishes, where it is not the server's `post`.
 
     Raises:
         NotServedError: The server delivers nothing.
     """
-    return _with_requests(load, server, _framing_bytes(stand, server))
+    return _with_requests(load, server, _framing_bytes(stand, server), post or server.post)
 
 
 def _framing_bytes(stand: Stand, server: Server) -> int:
     """Return what a server puts around an event's data."""
-    rehearsal = _with_requests(_REHEARSAL, server, EVENT_BYTES)
+    rehearsal = _with_requests(_REHEARSAL, server, EVENT_BYTES, server.post)
     found = stand.client.run(server.address, rehearsal).measured
     if not found.delivered:
         raise NotServedError("nothing was delivered at the rehearsal")
     return round(found.bytes / found.delivered) - len(LEAST_DATA)
 
 
-def _with_requests(load: Load, server: Server, framing_bytes: int) -> Load:
+def _with_requests(
+    load: Load, server: Server, framing_bytes: int, post: Callable[[str, str], bytes]
+) -> Load:
     padding = "." * (EVENT_BYTES - framing_bytes - len(LEAST_DATA))
     return replace(
         load,
         targets=[Target(server.get("bench"))],
-        request=server.post("bench", LEAST_DATA + padding),
+        request=post("bench", LEAST_DATA + padding),
     )

@@ -46,6 +46,13 @@
 /* The time for which events that must not arrive any more are waited for. */
 #define LINGER_NS (NS_PER_SECOND / 5)
 
+/* Of a streamed publish at most so many events are written at once: a write costs little beside
+ * them, and another publisher does not wait for long. */
+#define LINES_AT_ONCE 64
+
+/* What is under way in a socket when the measured time ends is through soon. */
+#define STREAMED_SOCKET_BYTES (64 * 1024)
+
 /* A unix socket whose queue is full is tried again so much later. */
 #define RETRY_NS (NS_PER_SECOND / 1000)
 
@@ -458,7 +465,7 @@ struct options {
     const char *request_file;
     unsigned publishers;
     double events_per_second;
-    bool together;
+    bool together, streamed;
     unsigned topics;
     double warm_up_seconds, measure_seconds, drain_seconds;
     struct turns turns;
@@ -477,6 +484,9 @@ static const char USAGE[] =
     "  --rate R            events a second of them all; 0: each as soon as it is answered\n"
     "  --together          all at the same moment; else evenly spread\n"
     "  --request FILE      a publish, with SEQUENCE__, SEND_TIME_IN_NS____ and perhaps TOPIC__\n"
+    "  --streamed          each publisher writes its events into the body of one request, which goes\n"
+    "                      on; the request's body is the line of an event. At rate 0 each writes as\n"
+    "                      much as the server reads\n"
     "  --topics N          how many of them there are\n"
     "  --warm-up S  --measure S  --drain S\n"
     "  --turn S            streams are opened and events sent in every second stretch of S seconds\n"
@@ -543,6 +553,7 @@ static struct options parse_options(int count, char **arguments)
         {"rate", required_argument, NULL, 'r'},
         {"together", no_argument, NULL, 'T'},
         {"request", required_argument, NULL, 'q'},
+        {"streamed", no_argument, NULL, 'S'},
         {"topics", required_argument, NULL, 'c'},
         {"warm-up", required_argument, NULL, 'w'},
         {"measure", required_argument, NULL, 'm'},
@@ -568,6 +579,7 @@ static struct options parse_options(int count, char **arguments)
         case 'p': options.publishers = whole(name, optarg); break;
         case 'r': options.events_per_second = number(name, optarg); break;
         case 'T': options.together = true; break;
+        case 'S': options.streamed = true; break;
         case 'q': options.request_file = optarg; break;
         case 'c': options.topics = whole(name, optarg); break;
         case 'w': options.warm_up_seconds = number(name, optarg); break;
@@ -653,6 +665,7 @@ struct request {
     char *text;
     size_t bytes;
     char *sequence, *stamp, *topic;
+    char *body;
 };
 
 static const char SEQUENCE[] = "SEQUENCE__";
@@ -669,8 +682,10 @@ static struct request read_request(const char *path)
     request.sequence = strstr(request.text, SEQUENCE);
     request.stamp = strstr(request.text, STAMP);
     request.topic = strstr(request.text, TOPIC);
-    if (request.sequence == NULL || request.stamp == NULL)
-        die("%s: %s or %s is missing", path, SEQUENCE, STAMP);
+    request.body = strstr(request.text, "\r\n\r\n");
+    if (request.sequence == NULL || request.stamp == NULL || request.body == NULL)
+        die("%s: %s, %s or the body is missing", path, SEQUENCE, STAMP);
+    request.body += 4;
     return request;
 }
 
@@ -689,6 +704,7 @@ static void fill(char *at, const char *placeholder, uint64_t number)
 struct event {
     int64_t stamp_ns;
     uint64_t settled_before; /* Each event below this one had its answer when this one was sent. */
+    unsigned publisher;
     bool answered, accepted, seen;
 };
 
@@ -704,13 +720,14 @@ static uint64_t topic_of(const struct ledger *ledger, uint64_t sequence)
     return sequence * TOPIC_STRIDE % ledger->topics;
 }
 
-static uint64_t enter(struct ledger *ledger, int64_t stamp_ns)
+static uint64_t enter(struct ledger *ledger, int64_t stamp_ns, unsigned publisher)
 {
     if (ledger->count == ledger->room) {
         ledger->room = ledger->room ? 2 * ledger->room : 1024;
         ledger->events = resized(ledger->events, ledger->room, sizeof *ledger->events);
     }
-    ledger->events[ledger->count] = (struct event){stamp_ns, ledger->settled, false, false, false};
+    ledger->events[ledger->count] =
+        (struct event){stamp_ns, ledger->settled, publisher, false, false, false};
     return ledger->count++;
 }
 
@@ -745,6 +762,7 @@ struct stream {
     struct line line;
     struct set seen;
     uint64_t settled_before; /* What comes from now on has to be from here on. */
+    uint64_t *newest;        /* Of each streamed publish, as its events keep their order. */
 };
 
 struct publisher {
@@ -752,6 +770,14 @@ struct publisher {
     bool waiting;
     uint64_t sequence; /* What it waits for an answer to. */
     uint64_t slot;     /* Its next one, of all its own. */
+
+    /* Of a streamed publish. */
+    bool has_ended, is_full; /* Its socket is full. */
+    char *unsent;            /* In its buffer. */
+    size_t unsent_bytes;
+    char *buffer;
+    char answer[256];
+    size_t answer_bytes;
 };
 
 /* --- The run ---------------------------------------------------------------------------------- */
@@ -796,6 +822,25 @@ struct run {
     char *buffer;
 };
 
+static size_t line_bytes(const struct request *request)
+{
+    return request->bytes - (size_t)(request->body - request->text) + 1;
+}
+
+/* A buffer has the head of the request, or a chunk. */
+static size_t streamed_buffer_bytes(const struct request *request)
+{
+    return request->bytes + LINES_AT_ONCE * line_bytes(request) + 32;
+}
+
+static void prepare_streamed(struct run *run)
+{
+    for (unsigned nth = 0; nth < run->options.publishers; nth++)
+        run->publishers[nth].buffer = zeroed(1, streamed_buffer_bytes(&run->request));
+    for (unsigned nth = 0; nth < run->options.streams; nth++)
+        run->streams[nth].newest = zeroed(run->options.publishers, sizeof(uint64_t));
+}
+
 static struct run *new_run(struct options options)
 {
     struct run *run = zeroed(1, sizeof *run);
@@ -809,6 +854,8 @@ static struct run *new_run(struct options options)
         run->streams[nth].target = &run->targets.all[nth % run->targets.count];
     for (unsigned nth = 0; nth < options.publishers; nth++)
         run->publishers[nth].connection.kind = PUBLISHER;
+    if (options.streamed)
+        prepare_streamed(run);
     run->epoll = checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
     run->buffer = zeroed(1, BUFFER_BYTES);
     return run;
@@ -843,6 +890,9 @@ static bool begin_connecting(struct run *run, struct connection *connection, uns
         checked(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), "setsockopt");
         if (connection->kind == STREAM)
             bind_source(fd, nth, options->sources);
+        int bytes = STREAMED_SOCKET_BYTES;
+        if (connection->kind == PUBLISHER && options->streamed)
+            checked(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes), "setsockopt");
     }
     if (connect(fd, (const struct sockaddr *)&options->address, options->address_bytes) < 0 &&
         errno != EINPROGRESS) {
@@ -913,6 +963,23 @@ static bool wants(const struct stream *stream, uint64_t topic)
     return topic - stream->target->first_topic < stream->target->topics;
 }
 
+/* Of two that were under way at once either may come first; an event that had its answer before
+ * another was sent must not come behind that one, nor one that stands before it in a body. */
+static bool is_late(struct stream *stream, const struct event *event, uint64_t sequence)
+{
+    if (stream->newest != NULL) {
+        uint64_t *newest = &stream->newest[event->publisher];
+        if (sequence < *newest)
+            return true;
+        *newest = sequence;
+        return false;
+    }
+    bool is_late = sequence < stream->settled_before;
+    if (stream->settled_before < event->settled_before)
+        stream->settled_before = event->settled_before;
+    return is_late;
+}
+
 static void deliver(struct run *run, struct stream *stream, uint64_t sequence, uint64_t stamp_ns,
                     int64_t read_ns)
 {
@@ -928,12 +995,8 @@ static void deliver(struct run *run, struct stream *stream, uint64_t sequence, u
         return;
     }
     add(&stream->seen, sequence);
-    /* Of two that were under way at once either may come first; an event that had its answer
-     * before another was sent must not come behind that one. */
-    if (sequence < stream->settled_before)
+    if (is_late(stream, event, sequence))
         run->out_of_order++;
-    if (stream->settled_before < event->settled_before)
-        stream->settled_before = event->settled_before;
     event->seen = true;
     run->tally.delivered++;
     if (run->phase >= MEASURING && sequence >= run->first_measured)
@@ -999,12 +1062,17 @@ static bool is_publishing(const struct run *run)
     return run->phase == WARMING_UP || run->phase == MEASURING;
 }
 
+static unsigned number_of(const struct run *run, const struct publisher *publisher)
+{
+    return (unsigned)(publisher - run->publishers);
+}
+
 static int64_t due_ns(const struct run *run, const struct publisher *publisher, int64_t at_ns)
 {
     const struct options *options = &run->options;
     if (options->events_per_second == 0)
         return clock_ns(&options->turns, own_ns(&options->turns, at_ns));
-    uint64_t nth = options->together ? 0 : (uint64_t)(publisher - run->publishers);
+    uint64_t nth = options->together ? 0 : number_of(run, publisher);
     double slot = (double)(publisher->slot * options->publishers + nth);
     return clock_ns(&options->turns,
                     run->publishing_own_ns + ns(slot / options->events_per_second));
@@ -1016,11 +1084,28 @@ static void settle_publish(struct run *run, struct publisher *publisher, bool ac
     settle(&run->ledger, publisher->sequence, accepted);
 }
 
-/* It connects again when it is next looked at. */
+/* Settles what a streamed publish has sent: the first so many are accepted. Returns how many are
+ * not. */
+static uint64_t settle_streamed(struct run *run, struct publisher *publisher, uint64_t accepted)
+{
+    struct ledger *ledger = &run->ledger;
+    uint64_t nth = 0;
+    for (uint64_t sequence = 0; sequence < ledger->count; sequence++)
+        if (ledger->events[sequence].publisher == number_of(run, publisher))
+            settle(ledger, sequence, nth++ < accepted);
+    publisher->waiting = false;
+    publisher->has_ended = true;
+    publisher->unsent_bytes = 0;
+    return nth > accepted ? nth - accepted : 0;
+}
+
+/* It connects again when it is next looked at, unless it streams. */
 static void hang_up(struct run *run, struct publisher *publisher)
 {
     disconnect(&publisher->connection);
-    if (publisher->waiting) {
+    if (publisher->waiting && run->options.streamed) {
+        run->unanswered += settle_streamed(run, publisher, 0);
+    } else if (publisher->waiting) {
         run->unanswered++;
         settle_publish(run, publisher, false);
     }
@@ -1029,7 +1114,7 @@ static void hang_up(struct run *run, struct publisher *publisher)
 static void publish(struct run *run, struct publisher *publisher, int64_t stamp_ns)
 {
     struct request *request = &run->request;
-    publisher->sequence = enter(&run->ledger, stamp_ns);
+    publisher->sequence = enter(&run->ledger, stamp_ns, number_of(run, publisher));
     publisher->waiting = true;
     publisher->slot++;
     fill(request->sequence, SEQUENCE, publisher->sequence);
@@ -1041,12 +1126,97 @@ static void publish(struct run *run, struct publisher *publisher, int64_t stamp_
         hang_up(run, publisher);
 }
 
+/* Sends what the socket takes of its buffer. */
+static void send_unsent(struct run *run, struct publisher *publisher)
+{
+    ssize_t sent = send(publisher->connection.fd, publisher->unsent, publisher->unsent_bytes,
+                        MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN) {
+        /* The server has closed, and perhaps said why. */
+        publisher->unsent_bytes = 0;
+        publisher->has_ended = true;
+    } else if (sent > 0) {
+        publisher->unsent += sent;
+        publisher->unsent_bytes -= (size_t)sent;
+    }
+    bool is_full = publisher->unsent_bytes > 0;
+    if (is_full != publisher->is_full)
+        watch(run, &publisher->connection, EPOLL_CTL_MOD, is_full ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    publisher->is_full = is_full;
+}
+
+static void send_buffer(struct run *run, struct publisher *publisher, size_t bytes)
+{
+    publisher->unsent = publisher->buffer;
+    publisher->unsent_bytes = bytes;
+    send_unsent(run, publisher);
+}
+
+/* Writes a chunk of what is due, and before the first one the head. */
+static void stream_chunk(struct run *run, struct publisher *publisher, int64_t at_ns)
+{
+    static const char size_form[] = "%08zx\r\n";
+    const size_t size_bytes = 10;
+    struct request *request = &run->request;
+    size_t bytes = line_bytes(request), head_bytes = 0;
+    if (!publisher->waiting) {
+        head_bytes = (size_t)(request->body - request->text);
+        memcpy(publisher->buffer, request->text, head_bytes);
+        publisher->waiting = true;
+        publisher->connection.response = (struct response){0};
+    }
+    char *lines = publisher->buffer + head_bytes + size_bytes, *at = lines;
+    for (unsigned nth = 0; nth < LINES_AT_ONCE; nth++) {
+        int64_t due = due_ns(run, publisher, at_ns);
+        if (due > at_ns)
+            break;
+        uint64_t sequence = enter(&run->ledger, due, number_of(run, publisher));
+        publisher->slot++;
+        fill(request->sequence, SEQUENCE, sequence);
+        fill(request->stamp, STAMP, (uint64_t)due);
+        memcpy(at, request->body, bytes - 1);
+        at[bytes - 1] = '\n';
+        at += bytes;
+    }
+    char size[32];
+    snprintf(size, sizeof size, size_form, (size_t)(at - lines));
+    memcpy(lines - size_bytes, size, size_bytes);
+    memcpy(at, "\r\n", 2);
+    send_buffer(run, publisher, (size_t)(at + 2 - publisher->buffer));
+}
+
+/* Goes on with a streamed publish where it is time for it, and returns when it next is. */
+static int64_t stream_if_due(struct run *run, struct publisher *publisher, int64_t at_ns)
+{
+    static const char end[] = "0\r\n\r\n";
+    if (publisher->unsent_bytes || publisher->has_ended)
+        return NEVER;
+    if (run->phase >= DRAINING) {
+        publisher->has_ended = true;
+        if (publisher->waiting) {
+            memcpy(publisher->buffer, end, sizeof end - 1);
+            send_buffer(run, publisher, sizeof end - 1);
+        }
+        return NEVER;
+    }
+    if (!is_publishing(run))
+        return NEVER;
+    int64_t due = due_ns(run, publisher, at_ns);
+    if (due > at_ns)
+        return due;
+    stream_chunk(run, publisher, at_ns);
+    return publisher->unsent_bytes ? NEVER : due_ns(run, publisher, at_ns);
+}
+
 /* Connects or publishes where it is time for it, and returns when it next is. */
 static int64_t publish_if_due(struct run *run, struct publisher *publisher, int64_t at_ns)
 {
     int state = publisher->connection.state;
-    if (run->phase >= SETTLING && run->phase < DRAINING && (state == UNOPENED || state == CLOSED))
+    bool may_connect = state == UNOPENED || (state == CLOSED && !run->options.streamed);
+    if (run->phase >= SETTLING && run->phase < DRAINING && may_connect)
         return begin_connecting(run, &publisher->connection, 0) ? NEVER : at_ns + RETRY_NS;
+    if (state == CONNECTED && run->options.streamed)
+        return stream_if_due(run, publisher, at_ns);
     if (state != CONNECTED || publisher->waiting || !is_publishing(run))
         return NEVER;
     int64_t due = due_ns(run, publisher, at_ns);
@@ -1070,6 +1240,36 @@ static void take_answer(struct run *run, struct publisher *publisher, int64_t re
         publish_if_due(run, publisher, read_ns);
 }
 
+/* The answer to a streamed publish says how many of its events are accepted, the first ones. */
+static void take_streamed_answer(struct run *run, struct publisher *publisher)
+{
+    static const char member[] = "\"accepted\":";
+    const struct response *response = &publisher->connection.response;
+    uint64_t accepted = 0;
+    const char *found = strstr(publisher->answer, member);
+    if (found != NULL) {
+        struct span text = {found + sizeof member - 1, strlen(found) - (sizeof member - 1)};
+        skip_spaces(&text);
+        read_number(&text, &accepted);
+    }
+    uint64_t refused = settle_streamed(run, publisher, accepted);
+    if ((refused || response->status != 200) && run->first_failure[0] == '\0')
+        snprintf(run->first_failure, sizeof run->first_failure,
+                 "a streamed publish was answered with %d, %" PRIu64 " accepted", response->status,
+                 accepted);
+    run->tally.accepted += accepted;
+    run->refused += refused;
+    disconnect(&publisher->connection);
+}
+
+static void keep_answer(struct publisher *publisher, struct span body)
+{
+    size_t room = sizeof publisher->answer - 1 - publisher->answer_bytes;
+    size_t bytes = body.bytes < room ? body.bytes : room;
+    memcpy(publisher->answer + publisher->answer_bytes, body.at, bytes);
+    publisher->answer_bytes += bytes;
+}
+
 static void read_answer(struct run *run, struct publisher *publisher)
 {
     struct response *response = &publisher->connection.response;
@@ -1081,11 +1281,18 @@ static void read_answer(struct run *run, struct publisher *publisher)
         return;
     }
     struct span text = {run->buffer, (size_t)bytes};
-    while (text.bytes)
-        next_body(response, &text);
+    while (text.bytes) {
+        struct span body = next_body(response, &text);
+        if (run->options.streamed)
+            keep_answer(publisher, body);
+    }
     if (response->at == MALFORMED)
         die("the answer to a publish is not HTTP/1.1");
-    if (response->at == WHOLE && publisher->waiting)
+    if (response->at != WHOLE || !publisher->waiting)
+        return;
+    if (run->options.streamed)
+        take_streamed_answer(run, publisher);
+    else
         take_answer(run, publisher, now_ns());
 }
 
@@ -1231,8 +1438,13 @@ static void serve(struct run *run, struct connection *connection)
     bool is_connecting = connection->state == CONNECTING;
     if (connection->kind == STREAM)
         (is_connecting ? ask_for_stream : read_stream)(run, stream);
-    else
-        (is_connecting ? meet_publisher : read_answer)(run, publisher);
+    else if (is_connecting)
+        meet_publisher(run, publisher);
+    else {
+        if (publisher->unsent_bytes)
+            send_unsent(run, publisher);
+        read_answer(run, publisher);
+    }
 }
 
 static void go(struct run *run)

@@ -58,6 +58,8 @@ class Load:
         publishers: Connections that publish.
         events_per_second: By all of them; 0: each publishes as soon as it is answered.
         together: Whether all publish at the same moment.
+        streamed: Whether each writes its events into the body of one request, whose line of an
+            event is the body of `request`. With 0 events_per_second as fast as the server reads.
         topics: How many there are.
         settle_seconds: From the last stream's opening to the first event.
         warm_up_seconds: From the first event to the first one that is measured.
@@ -76,6 +78,7 @@ class Load:
     publishers: int = 0
     events_per_second: float = 0
     together: bool = False
+    streamed: bool = False
     topics: int = 1
     open_timeout_seconds: float = 30
     settle_seconds: float = 0.5
@@ -121,11 +124,12 @@ class Result:
     Attributes:
         failed: Streams that were not open in time.
         ended_early: Streams that ended before the client's end.
-        first_failure: Of those two, the first one's cause.
+        first_failure: Why the first of those failed, or a streamed publish was refused.
         owed: Deliveries of events that were accepted, or that any stream has.
         lost: Those of them that did not come.
         out_of_order: Events that came behind one that was sent after they had their answer.
         foreign: Events that nobody published, or that the stream did not ask for.
+        accepted: Publishes that were answered well; of a streamed publish its events, when it ends.
         unanswered: Publishes whose connection broke first.
         bytes: What streams read in all, heads included.
     """
@@ -237,6 +241,8 @@ def _options(load: Load, folder: Path) -> Iterator[str]:
     yield from (f"--{name}={value}" for name, value in numbers.items())
     if load.together:
         yield "--together"
+    if load.streamed:
+        yield "--streamed"
     if load.turns_are_odd:
         yield "--odd"
     if load.targets:

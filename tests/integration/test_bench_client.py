@@ -45,6 +45,7 @@ class OddServer:
         end_at: The event after which each stream ends.
         form: How an event's data is written; it has one place for the data.
         refused: The publishes that are refused although their events are sent.
+        streamed_most: After how many events of a streamed publish it is refused.
         published: The published events, in the order of their arrival.
     """
 
@@ -53,6 +54,7 @@ class OddServer:
     end_at: int | None = None
     form: bytes = b"%b"
     refused: frozenset[int] = frozenset()
+    streamed_most: int | None = None
     connections: int = 0
     published: list[bytes] = field(default_factory=list)
     _streams: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -70,10 +72,25 @@ class OddServer:
                 writer.write(HEAD)
                 self._streams.append(writer)
                 continue
+            if b"chunked" in head:
+                writer.write(await self._take_streamed(reader))
+                return
             length = int(head.partition(b"Content-Length: ")[2].split(b"\r\n")[0])
             self._send(await reader.readexactly(length))
             status = 503 if len(self.published) - 1 in self.refused else 201
-            writer.write(b"HTTP/1.1 %d .\r\nContent-Length: 2\r\n\r\nok" % status)
+            writer.write(answer(status, b"ok"))
+
+    async def _take_streamed(self, reader: asyncio.StreamReader) -> bytes:
+        """Send the events of a body in chunks, each a line, and return the answer."""
+        taken = 0
+        while size := int(await reader.readline(), 16):
+            chunk = (await reader.readexactly(size + 2))[:-2]
+            for line in chunk.splitlines():
+                if taken == self.streamed_most:
+                    return answer(409, b'{"status": 409, "accepted": %d}' % taken)
+                taken += 1
+                self._send(line)
+        return answer(200, b'{"accepted": %d, "repeated": 0}' % taken)
 
     def _send(self, data: bytes) -> None:
         self.published.append(data)
@@ -87,6 +104,10 @@ class OddServer:
                     stream.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             if event == self.end_at:
                 stream.write(b"0\r\n\r\n")
+
+
+def answer(status: int, body: bytes) -> bytes:
+    return b"HTTP/1.1 %d .\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
 
 
 async def _head(reader: asyncio.StreamReader) -> bytes:
@@ -217,6 +238,57 @@ def test_the_client_publishes_only_in_its_turns(
     assert result.faults == 0
 
 
+def streamed_request() -> bytes:
+    line = f"{SEQUENCE} {STAMP} ."
+    return f"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{line}".encode()
+
+
+STREAMED = replace(LOAD, request=streamed_request(), publishers=3, streamed=True)
+
+
+@pytest.fixture
+def found_streamed(client: Client, tmp_path: Path) -> Callable[[OddServer, Load], Result]:
+    """Return a function that returns the client's findings about an odd server, by a load."""
+
+    async def run(server: OddServer, load: Load) -> Result:
+        async with listening(server, tmp_path / "socket"):
+            return await asyncio.to_thread(client.run, tmp_path / "socket", load)
+
+    return lambda server, load: asyncio.run(run(server, load))
+
+
+@pytest.mark.parametrize("events_per_second", [200, 0], ids=["paced", "as fast as it is read"])
+def test_the_client_finds_no_fault_where_streamed_publishes_arrive_whole(
+    found_streamed: Callable[[OddServer, Load], Result], events_per_second: float
+) -> None:
+    server = OddServer()
+    result = found_streamed(server, replace(STREAMED, events_per_second=events_per_second))
+    assert result.accepted == result.published == len(server.published) > 30
+    assert result.delivered == result.owed == STREAMS * result.accepted
+    assert (result.faults, result.refused, result.unanswered) == (0, 0, 0)
+
+
+def test_the_client_owes_what_a_streamed_publish_took_before_it_was_refused(
+    found_streamed: Callable[[OddServer, Load], Result],
+) -> None:
+    server = OddServer(lambda nth, event: [] if nth == 1 and event == 3 else [event])
+    server.streamed_most = 8
+    result = found_streamed(server, replace(STREAMED, publishers=1, events_per_second=100))
+    assert result.accepted == 8
+    assert result.refused == result.published - 8 > 0
+    assert (result.owed, result.lost, result.faults) == (8 * STREAMS, 1, 1)
+    assert result.first_failure == "a streamed publish was answered with 409, 8 accepted"
+
+
+def test_the_client_counts_events_of_one_body_that_are_out_of_order(
+    found_streamed: Callable[[OddServer, Load], Result],
+) -> None:
+    swapped = {5: [], 6: [6, 5]}
+    plan: Plan = lambda nth, event: swapped.get(event, [event]) if nth == 3 else [event]  # noqa: E731
+    one = found_streamed(OddServer(plan), replace(STREAMED, publishers=1, events_per_second=100))
+    assert (one.out_of_order, one.faults) == (1, 1)
+
+
 def test_the_client_reads_data_that_stands_in_json(
     found: Callable[[OddServer], Result],
 ) -> None:
@@ -241,6 +313,23 @@ def test_barestream_sends_fifty_streams_every_event_that_they_are_owed(client: C
     assert result.accepted == result.published > 100
     assert result.delivered == 50 * result.accepted
     assert result.faults == 0
+
+
+def test_barestream_sends_streams_every_event_of_streamed_publishes(client: Client) -> None:
+    with Ours() as server:
+        load = Load(
+            streams=10,
+            targets=[Target(server.get("bench"))],
+            request=server.streamed("bench", f"{SEQUENCE} {STAMP} ."),
+            publishers=3,
+            streamed=True,
+            events_per_second=600,
+            measure_seconds=1,
+        )
+        result = client.run(server.address, load)
+    assert result.accepted == result.published > 300, result.first_failure
+    assert result.delivered == 10 * result.accepted
+    assert (result.faults, result.refused, result.unanswered) == (0, 0, 0)
 
 
 def test_a_stream_of_some_topics_is_owed_only_their_events(client: Client) -> None:

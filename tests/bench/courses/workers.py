@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from bench.broadcasting import broadcast_job
 from bench.client import Load
 from bench.measurement import Measurement, Stand
 from bench.rounds import Column, Course, Figures, Job, Table
-from bench.servers import Ours
+from bench.servers import Ours, Peers
 
 NAME = "workers"
 
@@ -22,7 +21,7 @@ PUBLISHERS = 60
 EVENTS_PER_SECOND = 200
 
 
-def course(stand: Stand, cache: Path) -> Course:  # noqa: ARG001 (ours needs no cache)
+def course(stand: Stand, peers: Peers) -> Course:  # noqa: ARG001 (ours alone)
     """Return the course."""
     costs = [
         Column("CPU an event", "cpu_us", "{:.0f} us"),

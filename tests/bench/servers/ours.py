@@ -1,5 +1,6 @@
 """Ours, as it is shipped."""
 
+import json
 from contextlib import ExitStack
 from typing import Self
 from urllib.parse import urlencode
@@ -8,7 +9,7 @@ import httpx
 
 from bench.servers.holds import Holds
 from bench.servers.limits import WIDE
-from bench.servers.server import Address, answers, request, tree
+from bench.servers.server import Address, answers, request, streamed_request, tree
 from bench.servers.tree import HERE, Tree
 from support.clients.publisher import KEY, PATH, token
 from support.servers.service import Service, free_port
@@ -87,6 +88,15 @@ class Ours:
             PATH,
             urlencode({"topic": topic, "data": data}),
             "Content-Type: application/x-www-form-urlencoded",
+            f"Authorization: Bearer {self._token}",
+        )
+
+    def streamed(self, topic: str, data: str) -> bytes:
+        """Return a streamed publish: its head, and the line of an event."""
+        return streamed_request(
+            f"{PATH}/publish-stream?{urlencode({'topic': topic})}",
+            json.dumps({"data": data}),
+            "Content-Type: application/x-ndjson",
             f"Authorization: Bearer {self._token}",
         )
 

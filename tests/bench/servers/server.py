@@ -53,6 +53,12 @@ def request(target: str, body: str, *fields: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + content
 
 
+def streamed_request(target: str, line: str, *fields: str) -> bytes:
+    """Return the head of a POST whose body goes on in chunks, and one line of its body."""
+    lines = [f"POST {target} HTTP/1.1", "Host: bench", "Transfer-Encoding: chunked", *fields]
+    return "\r\n".join([*lines, "", line]).encode()
+
+
 def answers(address: Address, target: str) -> bool:
     """Return whether a request target is answered; to accept a connection is less than that."""
     line = f"GET {target} HTTP/1.1"
