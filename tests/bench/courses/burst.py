@@ -23,6 +23,8 @@ def course(stand: Stand, peers: Peers) -> Course:
     columns = [
         Column("deliveries/s", "delivered_per_second", "{:,.0f}"),
         Column("lost", "lost", "{:,.0f}"),
+        # A server may cut streams that are behind.
+        Column("failed", "failed", "{:,.0f}"),
         Column("p50", "p50_ms", "{:,.0f} ms"),
         Column("p99", "p99_ms", "{:,.0f} ms"),
         Column("CPU a delivery", "cpu_us", "{:.1f} us"),
