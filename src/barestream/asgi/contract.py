@@ -18,8 +18,8 @@ WHOLE_BODY = "barestream.whole_body"
 # The key of a third extension, a LetPause. Only a request whose body is still to come has it.
 LET_PAUSE = "barestream.let_pause"
 # The attribute of an application whose calls the server may begin outside of a task. A call becomes
-# a task when it first waits. Until then it must not use what needs a task, such as asyncio.timeout,
-# nor set a context variable.
+# a task when it goes on after its first wait. Until then it must not use what needs a task, such as
+# asyncio.timeout, nor set a context variable.
 BEGINS_AT_ONCE = "barestream_begins_at_once"
 
 # The key in an ASGI scope's "extensions" of the whole body, as bytes, in a call that has begun so.

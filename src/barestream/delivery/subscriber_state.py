@@ -24,6 +24,9 @@ class State(Enum):
     HELD = auto()
     GONE = auto()
 
+    # Enum's own is a function of Python, which each move would call twice.
+    __hash__ = object.__hash__
+
 
 class WrongMoveError(Exception):
     """A move that MOVES does not allow, which is a bug."""

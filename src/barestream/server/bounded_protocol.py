@@ -151,7 +151,7 @@ class BoundedProtocol(Connection):
         super().on_headers_complete()
         self._unparsed_bytes = 0
         if self._has_body:
-            self.cycle.transport = _LingeringTransport(self)  # type: ignore[assignment]
+            self.cycle.transport = _LingeringTransport(self)
             self._pause_seconds = self.body_seconds
             self.server_state.awaited.renew(self, self.body_seconds)
             extensions: dict[str, Any] = {LET_PAUSE: partial(self._let_pause, self.cycle)}

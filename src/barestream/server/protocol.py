@@ -200,10 +200,11 @@ class Protocol(BoundedProtocol):
             return
         extensions: dict[str, Any] = cycle.scope["extensions"]
         extensions[AT_ONCE] = bytes(cycle.body)
-        task = calls.begin(cycle.run_asgi(app), self.loop)
-        if task is not None:
-            task.add_done_callback(self.tasks.discard)
-            self.tasks.add(task)
+        calls.begin(cycle.run_asgi(app), self.loop, self._note_task)
+
+    def _note_task(self, task: asyncio.Task[None]) -> None:
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def on_headers_complete(self) -> None:
         """Begin a request, with the extension in its scope."""

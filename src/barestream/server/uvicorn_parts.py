@@ -47,9 +47,13 @@ PARTS = {
         "_start_asgi_task(self, cycle, app)",
         *("client", "config", "connections", "cycle", "flow", "loop", "scope", "server_state"),
         *("tasks", "transport", "url"),
-        # Set too: headers to a copy, parser to one of a body alone, pipeline to a smaller one, and
-        # in connection_made all that uvicorn sets there (connection.py).
-        *("headers", "parser", "pipeline", "scheme", "server"),
+        # Set too: headers to a copy, parser to one of a body alone, pipeline to a smaller one.
+        *("headers", "parser", "pipeline"),
+        # connection.py sets what uvicorn's own __init__ and connection_made set.
+        "__init__(self, config, server_state, app_state, _loop)",
+        *("access_log", "access_logger", "app", "app_state", "asgi_version"),
+        *("expect_100_continue", "limit_concurrency", "logger", "root_path", "scheme", "server"),
+        *("timeout_keep_alive", "timeout_keep_alive_task", "ws_protocol_class"),
     ),
     RequestResponseCycle: (
         # Begun without a task.
@@ -67,7 +71,10 @@ PARTS = {
         "write_paused",
     ),
     LifespanOn: ("state",),
-    Config: ("app", "reset_contextvars"),
+    Config: (
+        *("app", "asgi_version", "limit_concurrency", "load(self)", "loaded", "reset_contextvars"),
+        *("loaded_app", "root_path", "timeout_keep_alive", "ws_protocol_class"),
+    ),
     Server: (
         # Overridden. uvicorn calls handle_exit as a signal's handler, and the others in this order.
         *("async serve(self, sockets)", "async startup(self, sockets)"),
@@ -76,7 +83,7 @@ PARTS = {
         # Set too.
         *("server_state", "should_exit"),
     ),
-    ServerState: ("connections", "total_requests"),
+    ServerState: ("connections", "tasks", "total_requests"),
     UvicornWorker: (
         # Overridden: Gunicorn calls the first two, the worker's run the third.
         *("init_process(self)", "init_signals(self)", "async _serve(self)"),
