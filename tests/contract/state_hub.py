@@ -283,6 +283,10 @@ class Connection:
         else:
             self._begin(response.status)
 
+    def begin(self, _headers: object) -> bool:
+        """Leave the start of the response to a send."""
+        return False
+
     async def _send(self, message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self._begin(message["status"])

@@ -160,11 +160,16 @@ class LocalBroker:
     async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         """Return what follows a place as soon as something does (see Broker)."""
         if self._log.newest_place <= after:
-            waiter = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            waiter: asyncio.Future[None] = loop.create_future()
             self._waiting.add(waiter)
+            timer = loop.call_later(WAIT_SECONDS, self._wake, waiter)
             try:
-                await asyncio.wait([waiter], timeout=WAIT_SECONDS)
+                # One turn of the loop: a stream that is opened once a publish has its answer must
+                # not get that update as a live one.
+                await waiter
             finally:
+                timer.cancel()
                 self._waiting.discard(waiter)
         return await self.read(after, most_events, most_bytes)
 
@@ -226,7 +231,11 @@ class LocalBroker:
     def _tell(self) -> None:
         """Tell those who wait that there is an update."""
         while self._waiting:
-            self._waiting.pop().set_result(None)
+            self._wake(self._waiting.pop())
+
+    def _wake(self, waiter: asyncio.Future[None]) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
 
     def _check(
         self, updates: Sequence[Update], now_ms: float
