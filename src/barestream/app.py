@@ -109,7 +109,7 @@ def create_app(settings: Settings | None = None) -> Application:
     rules = PublishRules(
         settings.data_bytes, settings.topics_per_event, settings.ended_seconds, base
     )
-    publishes = OpenPublishes(metrics)
+    publishes = OpenPublishes(metrics, tail.pace)
     runs = Runs(broker, intake, authorization, slices, settings.ended_seconds)
     beginnings = Beginnings(
         tail,

@@ -4,7 +4,7 @@ import asyncio
 import json
 import math
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -314,10 +314,6 @@ class Connection:
     def close(self) -> None:
         self.closed = self._moment()
         self._over.set()
-
-    def begin(self, _headers: Iterable[tuple[bytes, bytes]]) -> bool:
-        # The send begins it.
-        return False
 
     async def over(self) -> None:
         await self._over.wait()

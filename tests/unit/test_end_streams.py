@@ -18,6 +18,10 @@ from fake_writer import FakeClock, fake_stream
 LIMITS = StreamLimits(drain_seconds=300, retry_ms=2000)
 
 
+async def no_wait() -> None:
+    """Set no pace."""
+
+
 class Asked:
     """Open streams, and the handler that is asked to end them; a drain may begin meanwhile."""
 
@@ -41,7 +45,7 @@ class Asked:
                 self.ended_at.setdefault(nth, round(self.now.seconds, 3))
 
     def answer(self, *headers: tuple[bytes, bytes]) -> HttpResponse:
-        handler = EndStreams(self.streams, OpenPublishes(Metrics()), self._sleep)
+        handler = EndStreams(self.streams, OpenPublishes(Metrics(), no_wait), self._sleep)
         request = HttpRequest({"headers": headers}, {}, {}, {}, None)  # type: ignore[typeddict-item, arg-type]
         return asyncio.run(handler(request))
 

@@ -13,13 +13,17 @@ from barestream.web.end_streams import EndStreams
 from barestream.web.open_publishes import OpenPublishes
 
 
+async def no_wait() -> None:
+    """Set no pace."""
+
+
 def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(work)
 
 
 def test_a_drain_ends_those_that_are_open_and_those_that_come_later() -> None:
     async def work() -> None:
-        publishes = OpenPublishes(Metrics())
+        publishes = OpenPublishes(Metrics(), no_wait)
         with publishes.opened() as first, publishes.opened() as second:
             assert (first.done(), second.done(), len(publishes)) == (False, False, 2)
             await publishes.drain()
@@ -35,7 +39,7 @@ def test_a_drain_ends_those_that_are_open_and_those_that_come_later() -> None:
 def test_an_nginx_that_stops_ends_those_that_are_open_alone() -> None:
     async def work() -> None:
         metrics = Metrics()
-        publishes = OpenPublishes(metrics)
+        publishes = OpenPublishes(metrics, no_wait)
         slices = Slices(lambda: 0.0)
         streams = Streams(StreamLimits(), lambda: 0.0, metrics, slices)
 

@@ -68,6 +68,7 @@ class Publishing:
     ) -> None:
         self.history = History()
         self.now = self.wall = 0.0
+        self.paced_after: list[int] = []
         numbered = None if first is None else ProducerRequest(Producer("p", 0), first, None)
         lease = Lease(lease_seconds, False, 60) if lease_seconds else None
         target = StreamedRequest(ADDRESS, None, numbered, lease)
@@ -76,10 +77,13 @@ class Publishing:
         self._body = StreamedBody(
             JsonLines(READER, ADDRESS, 1000_000),
             self.batches,
-            Terms(expires_at, EXPIRED, lease_seconds, end),
+            Terms(expires_at, EXPIRED, lease_seconds, end, self._pace),
             Clocks(lambda: self.wall, lambda: self.now),
             Slices(lambda: self.now),
         )
+
+    async def _pace(self) -> None:
+        self.paced_after.append(len(self.history.batches))
 
     def run(self, *pieces: bytes, stops: bool = False, ends: bool = True) -> None:
         """Publish the pieces; each has come when it is asked for.
@@ -243,3 +247,10 @@ def test_a_history_that_does_not_answer_leaves_open_what_became_of_the_batch() -
     assert str(error).startswith("line 1: The history is gone. Those up to line 2 may have been")
     publishing.history.fails = [BrokerAwayError("gone", words="is gone", nothing_taken=True)]
     assert "Send the updates again that were not accepted" in str(refused(publishing, lines(3)))
+
+
+def test_after_each_batch_it_waits_for_the_streams_of_its_worker() -> None:
+    publishing = Publishing()
+    publishing.run(b'{"data": "a"}\n{"data": "b"}\n', b'{"data": "c"}\n')
+    assert publishing.history.batches == [["a", "b"], ["c"]]
+    assert publishing.paced_after == [1, 2]

@@ -7,7 +7,7 @@ import pytest
 from barestream.delivery.broadcast_loop import BroadcastLoop
 from barestream.delivery.feed import Feed
 from barestream.delivery.replay import Replay
-from barestream.delivery.tail import MOST_RETRY_SECONDS, Tail
+from barestream.delivery.tail import MOST_PUBLISHED_BYTES, MOST_RETRY_SECONDS, Tail
 from barestream.delivery.time_slices import Slices
 from barestream.history.broker import MOST_PAGE_BYTES, BrokerAwayError, HistoryBounds, Page
 from barestream.history.local import LocalBroker
@@ -200,3 +200,19 @@ def test_an_update_that_is_too_old_for_the_history_leaves_the_ring_too() -> None
         assert bodies(tail) == [b"3"]
 
     running(tail, then)
+
+
+def test_a_publisher_that_keeps_pace_waits_until_the_streams_were_sent_most_events() -> None:
+    async def main() -> None:
+        tail = tail_of(FlakyBroker())
+        await tail.pace()
+        data = "x" * MOST_PUBLISHED_BYTES
+        tail.feed.append(Update(("t",), Event(data)).at(Place(2, 0)))
+        pacing = asyncio.create_task(tail.pace())
+        await asyncio.sleep(0)
+        assert not pacing.done()
+        for _ in tail.feed.flush():
+            pass
+        await pacing
+
+    asyncio.run(main())

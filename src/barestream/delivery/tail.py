@@ -29,6 +29,10 @@ MOST_EVENTS = 100
 # fall behind together.
 MOST_PENDING_BYTES = 16 * MARK_BYTES
 
+# From so much on, streamed publishes of this worker wait. So they stop before the tail does:
+# otherwise it could lose what it has not read to the bounds of the history.
+MOST_PUBLISHED_BYTES = MOST_PENDING_BYTES // 2
+
 # Less than a broadcast of that size takes.
 PENDING_POLL_SECONDS = 0.005
 
@@ -104,6 +108,14 @@ class Tail:
             async with asyncio.timeout(MOST_CATCH_UP_SECONDS):
                 while self.feed.target < newest:
                     await asyncio.sleep(PENDING_POLL_SECONDS)
+
+    async def pace(self) -> None:
+        """Wait until the streams have been sent most of what this worker has read.
+
+        A publisher that asks after each batch does not outrun the streams of its worker.
+        """
+        while self.feed.pending_bytes > MOST_PUBLISHED_BYTES:
+            await asyncio.sleep(PENDING_POLL_SECONDS)
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Follow the broker's history until cancelled, also after failures of the broker."""

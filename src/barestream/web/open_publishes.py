@@ -1,8 +1,8 @@
-"""The open streamed publishes of one worker, and their end when it stops."""
+"""The open streamed publishes of one worker, their pace, and their end when it stops."""
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from barestream.telemetry.metrics import Metrics
@@ -15,13 +15,16 @@ class OpenPublishes:
 
     Args:
         metrics: Where they are counted.
+        pace: Waits until the worker's streams are ready for more.
 
     Attributes:
+        pace: The same.
         draining: Whether the worker stops.
     """
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, pace: Callable[[], Awaitable[None]]) -> None:
         self._metrics = metrics
+        self.pace = pace
         self._ends: set[asyncio.Future[None]] = set()
         self.draining = False
 

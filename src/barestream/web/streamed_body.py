@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -56,12 +56,14 @@ class Terms(NamedTuple):
         expired: The refusal from then on.
         lease_seconds: The lease of its producer; None without one.
         end: Ends its topic after the body; None if it does not.
+        pace: Waits until the worker's streams are ready for more.
     """
 
     expires_at: float | None
     expired: Refused
     lease_seconds: float | None
     end: Sent | None
+    pace: Callable[[], Awaitable[None]]
 
 
 class StreamedBody:
@@ -165,4 +167,5 @@ class StreamedBody:
     async def _flush(self) -> None:
         if await self._batches.flush():
             self._renews_at = self._clocks.steady() + self._renewal_seconds
+            await self._terms.pace()
             await self._slices.step()

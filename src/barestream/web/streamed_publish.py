@@ -97,6 +97,7 @@ class StreamedPublish:
                 self._authorization.expired(request),
                 target.lease.seconds if target.lease else None,
                 self._end(target),
+                self._opened.pace,
             )
             body = StreamedBody(
                 read(self._reader, target.address, self._rules.body_bytes),
