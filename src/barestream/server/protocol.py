@@ -253,10 +253,13 @@ class Protocol(BoundedProtocol):
         """End an open stream, because its client has most likely left.
 
         A client may also have closed only its sending half. But if streams were left open here,
-        those of clients that have left would remain until a write fails.
+        those of clients that have left would remain until a write fails. So a stream over TCP ends
+        as a whole; nginx closes only after its own client has left.
         """
         if self.direct_response is not None and self.direct_response.is_open:
-            return False
+            if self.client is None:
+                return False
+            self.direct_response.close()
         return super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
