@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from barestream.runs.event_reader import HEARTBEAT, Received
+from barestream.runs.event_reader import Received
 from barestream.runs.hub import (
     EARLIEST,
     Batch,
@@ -17,6 +17,9 @@ from barestream.runs.hub import (
     RefusedError,
 )
 from barestream.runs.run import END_TYPE, FOLLOWED_TYPE, STOP_TYPE, Run, Status
+
+# The reconnection delay that each stream begins with.
+RETRY_MS = 1234
 
 
 @dataclass
@@ -187,7 +190,7 @@ class FakeHub:
         self, topic: Topic, cursor: str | None, *, from_kept: bool
     ) -> AsyncIterator[Received]:
         generation = self._generation
-        yield HEARTBEAT
+        yield Received(None, retry_ms=RETRY_MS)
         place = len(topic.events) if cursor is None else self._place(topic, cursor)
         if from_kept:
             if topic.kept is not None:

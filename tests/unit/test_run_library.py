@@ -24,7 +24,7 @@ from barestream.runs import (
     Status,
 )
 from barestream.runs.hub import Claim, Claimed, RefusedError
-from fake_hub import FakeHub
+from fake_hub import RETRY_MS, FakeHub
 from jumping_loop import JumpingLoop, jumping
 
 SCOPE: dict[str, Any] = {"type": "http", "headers": [], "query_string": b""}
@@ -72,7 +72,7 @@ async def events(answer: Answer) -> list[str]:
     """Return the data of each event of an answer; of other types as type: data."""
     found = []
     for block in (await text(answer)).split("\n\n")[:-1]:
-        lines = [line for line in block.split("\n") if line != ":"]
+        lines = [line for line in block.split("\n") if not line.startswith((":", "retry:"))]
         data = "\n".join(line[6:] for line in lines if line.startswith("data: "))
         kinds = [line[7:] + ": " for line in lines if line.startswith("event: ")]
         found.append("".join(kinds) + data)
@@ -466,6 +466,14 @@ def test_a_follower_gets_the_whole_run_and_then_its_end() -> None:
         last_id = hub.topics[run.topic].events[-1].id or ""
         over = await runs.follow(having_seen(last_id), "key")
         assert (over.status, await text(over)) == (204, "")
+
+    with_hub(test)
+
+
+def test_an_event_source_comes_back_after_the_delay_that_the_hub_has_chosen() -> None:
+    async def test(_: FakeHub, runs: Runs) -> None:
+        run = await runs.start("key", yielding("text"))
+        assert (await text(await runs.follow(SCOPE, run))).startswith(f"retry: {RETRY_MS}\n")
 
     with_hub(test)
 

@@ -23,7 +23,7 @@ from bareasgi import Application, HttpRequest, HttpResponse, LifespanRequest
 
 from barestream.delivery.stream import EndReason, Stream
 from barestream.delivery.writer import Writer
-from barestream.mercure.sse import HEARTBEAT, Frame, frame
+from barestream.mercure.sse import Frame, frame
 from barestream.runs.answer import Answer
 from barestream.runs.local_hub import LOCAL_HUB
 from barestream.runs.run import ClosedError
@@ -34,6 +34,9 @@ from barestream.web.event_stream import STREAMS, StreamResponse, take_part_in_dr
 from barestream.web.refusals import problem
 
 logger = logging.getLogger(__name__)
+
+# What a heartbeat and a reconnection delay begin with.
+_NO_EVENTS = (b":", b"retry:")
 
 
 def runs_of(
@@ -154,7 +157,7 @@ async def _pump(answer: Answer, stream: Stream, cutting: _CuttingWriter | None) 
     try:
         async with aclosing(answer.body) as body:
             async for piece in body:
-                stream.write(frame(piece), events=piece != HEARTBEAT.body)
+                stream.write(frame(piece), events=not piece.startswith(_NO_EVENTS))
                 if stream.paused:
                     writable.clear()
                     await writable.wait()

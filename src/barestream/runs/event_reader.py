@@ -9,17 +9,19 @@ from typing import NamedTuple
 
 
 class Received(NamedTuple):
-    """An event, or a heartbeat, which has no data.
+    """An event; or a heartbeat, which has no data, and may set the reconnection delay.
 
     Attributes:
         data: Its data; None for a heartbeat.
         type: Its type, ``message`` where it has none.
         id: Its id; None where it has none.
+        retry_ms: How long a client shall wait before it connects again; None where nothing is said.
     """
 
     data: str | None
     type: str = "message"
     id: str | None = None
+    retry_ms: int | None = None
 
 
 HEARTBEAT = Received(None)
@@ -41,8 +43,11 @@ class EventReader:
         """
         *lines, self._rest = (self._rest + self._decoder.decode(received)).split("\n")
         for line in lines:
-            if line.startswith((":", "retry:")):
+            if line.startswith(":"):
                 yield HEARTBEAT
+            elif line.startswith("retry:"):
+                delay = line.partition(":")[2].strip()
+                yield Received(None, retry_ms=int(delay) if delay.isdecimal() else None)
             elif line:
                 self._add(line)
             else:

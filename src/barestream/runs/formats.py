@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Literal, Protocol
 
-from barestream.mercure.sse import HEARTBEAT, Event, encode
+from barestream.mercure.sse import HEARTBEAT, Event, encode, retry
 from barestream.runs.event_reader import Received
 from barestream.runs.following import GAP_TYPE, outcome_of
 from barestream.runs.outbox import as_json
@@ -58,7 +58,8 @@ class SseWriter:
 
     def write(self, event: Received) -> bytes:
         if event.data is None:
-            return HEARTBEAT.body
+            # The hub spreads the delays of many clients.
+            return HEARTBEAT.body if event.retry_ms is None else retry(event.retry_ms).body
         self.is_over = event.type == END_TYPE
         kind = None if event.type == "message" else event.type
         return encode(Event(event.data, event.id, kind))
