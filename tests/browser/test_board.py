@@ -73,20 +73,8 @@ def cut(hub: Service) -> None:
         os.kill(pid, signal.SIGKILL)
     wait_for(
         "other workers",
-        lambda: len({*hub.workers()} - {*killed}) == len(killed) and is_ready(hub),
+        lambda: len({*hub.workers()} - {*killed}) == len(killed) and hub.is_ready(),
     )
-
-
-def is_ready(hub: Service) -> bool:
-    for path in hub.current_sockets:
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as inside:
-            try:
-                answer = inside.get("http://inside/readyz")
-            except httpx.TransportError:
-                return False
-        if not answer.is_success:
-            return False
-    return True
 
 
 def test_a_board_is_whole_at_load_and_after_a_cut_and_has_each_change_once(

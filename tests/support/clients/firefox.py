@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,7 +20,7 @@ _ANSWERS_WITHIN_SECONDS = 30
 
 
 class Firefox:
-    """One tab of a Firefox that runs."""
+    """One tab of a Firefox that runs; its other tabs share the connection."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
@@ -39,6 +40,16 @@ class Firefox:
                 result: dict[str, Any] = answer["result"]
                 return result
 
+    def new_tab(self) -> "Firefox":
+        """Open another tab in the same window; return a driver of it."""
+        driver = copy(self)
+        driver._tab = self.command("browsingContext.create", type="tab")["context"]
+        return driver
+
+    def close(self) -> None:
+        """Close the tab."""
+        self.command("browsingContext.close", context=self._tab)
+
     def before_each_page(self, script: str) -> None:
         """Have a script run in every page from now on, before the page's own ones."""
         self.command("script.addPreloadScript", functionDeclaration=f"() => {{ {script} }}")
@@ -46,6 +57,10 @@ class Firefox:
     def navigate(self, url: str) -> None:
         """Load a page in the tab."""
         self.command("browsingContext.navigate", context=self._tab, url=url, wait="complete")
+
+    def reload(self) -> None:
+        """Load the tab's page again."""
+        self.command("browsingContext.reload", context=self._tab, wait="complete")
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of an expression in the tab's page."""

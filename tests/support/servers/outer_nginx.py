@@ -1,11 +1,11 @@
-"""An nginx in front of the service's own, as a load balancer or another site's server is."""
+"""An nginx in front of a service or an app, as a load balancer or a site's own server is."""
 
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.servers.service import Answering, Service, wait_for
+from support.servers.service import ROOT, Answering, wait_for
 
 _CONFIGURATION = """
 events {{ worker_connections 256; }}
@@ -31,28 +31,46 @@ http {{
 
 
 class OuterNginx(Answering):
-    """The outer nginx.
+    """The outer nginx, once it runs.
 
     Args:
-        path: The path below which it serves the service.
+        path: The path below which it serves what is behind it.
         scheme: http or https.
+        folder: For its files.
     """
 
-    def __init__(self, path: str, scheme: str) -> None:
+    def __init__(self, path: str, scheme: str, folder: Path) -> None:
         super().__init__()
         self._path = path
         self._scheme = scheme
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        """The service's address behind it, without a slash at the end."""
+        """The address of what is behind it, without a slash at the end."""
         host, port = self.address
         return f"{self._scheme}://{host}:{port}{self._path.rstrip('/')}"
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        binary = subprocess.check_output([ROOT / "scripts/nginx-binary"], text=True).strip()
+        configuration = self._folder / "nginx.conf"
+        self._process = subprocess.Popen(
+            [binary, "-p", self._folder, "-c", configuration, "-g", "daemon off;"]
+        )
+        wait_for("the outer nginx", self.is_listening)
+
+    def stop(self) -> None:
+        """End it, and cut all its connections."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
 
 
 @contextmanager
 def outer_nginx(
-    service: Service, folder: Path, path: str = "/", pair: Path | None = None
+    service: Answering, folder: Path, path: str = "/", pair: Path | None = None
 ) -> Iterator[OuterNginx]:
     """Run one with stock buffering.
 
@@ -62,7 +80,7 @@ def outer_nginx(
         path: It takes this off where it is not the root.
         pair: The folder of fullchain.pem and privkey.pem; with it, it speaks TLS.
     """
-    outer = OuterNginx(path, "https" if pair else "http")
+    outer = OuterNginx(path, "https" if pair else "http", folder)
     tls = f" ssl; ssl_certificate {pair}/fullchain.pem; ssl_certificate_key {pair}/privkey.pem"
     (folder / "nginx.conf").write_text(
         _CONFIGURATION.format(
@@ -73,12 +91,8 @@ def outer_nginx(
             tls=tls if pair else "",
         )
     )
-    binary = Path(f"/proc/{service.nginx_pid}/exe").resolve()
-    with subprocess.Popen(
-        [binary, "-p", folder, "-c", folder / "nginx.conf", "-g", "daemon off;"]
-    ) as process:
-        try:
-            wait_for("the outer nginx", outer.is_listening)
-            yield outer
-        finally:
-            process.terminate()
+    try:
+        outer.start()
+        yield outer
+    finally:
+        outer.stop()

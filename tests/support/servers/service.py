@@ -169,6 +169,18 @@ class Service(Answering):
         """Return the pids of the app's workers."""
         return children(self.app_pid)
 
+    def is_ready(self) -> bool:
+        """Return whether each of its workers answers."""
+        for path in self.current_sockets:
+            with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as inside:
+                try:
+                    answer = inside.get("http://inside/readyz")
+                except httpx.TransportError:
+                    return False
+            if not answer.is_success:
+                return False
+        return True
+
     def signal(self, number: signal.Signals) -> None:
         """Send Gunicorn's master a signal."""
         os.kill(self.app_pid, number)
@@ -178,30 +190,11 @@ class Service(Answering):
         self._native("up-app")
 
     def restart_nginx(self) -> None:
-        """End nginx at once, and start it again as scripts/native does."""
-        pid, log = self.nginx_pid, self.folder / "nginx.log"
-        user = " user root;" if os.getuid() == 0 else ""
-        command = [
-            *(Path(f"/proc/{pid}/exe").resolve(), "-g", f"daemon off;{user}"),
-            *("-p", self.folder / "nginx", "-c", self.folder / "nginx-conf/nginx.conf"),
-        ]
-        workers = children(pid)
-        os.kill(pid, signal.SIGTERM)
-        wait_for("nginx's end", lambda: not any(map(is_alive, [pid, *workers])))
-        # A killed nginx leaves it; scripts/native removes it too.
-        (self.folder / "sockets/metrics.sock").unlink(missing_ok=True)
-        # By a shell, as there: so it is no child of this process, which would have to wait for it.
-        started = subprocess.run(
-            ["bash", "-c", 'setsid "$@" >>"$0" 2>&1 </dev/null & echo $!', log, *command],
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-        pid = int(started.stdout)
-        (self.folder / "nginx.pid").write_text(str(pid))
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-        (self.folder / "nginx.start").write_text(fields[19])
-        wait_for("nginx", self.is_listening)
+        """End nginx at once, with all its connections, and start it again before the same app."""
+        ended = self.nginx_pid
+        os.kill(ended, signal.SIGTERM)
+        wait_for("nginx's end", lambda: not is_alive(ended))
+        self._native("up-nginx")
 
     def is_app_running(self) -> bool:
         """Return whether Gunicorn's master lives."""
