@@ -14,6 +14,7 @@ from support.clients.chromium import running_chromium
 from support.clients.firefox import Firefox, running_firefox
 from support.servers.programs import path_of
 from support.servers.service import Answering, Service
+from tab import KEEP_STREAMS, Tab, TabOfChromium, TabOfFirefox
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +50,7 @@ def firefox() -> Iterator[Firefox]:
     """Return a headless Firefox that writes down what a page shows."""
     with running_firefox(path_of("firefox-esr", "firefox-esr")) as browser:
         browser.before_each_page(WATCH)
+        browser.before_each_page(KEEP_STREAMS)
         yield browser
 
 
@@ -90,6 +92,23 @@ def open_tab(chromium: Browser) -> Iterator[Callable[..., ChromiumTab]]:
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(params=["Chromium", "Firefox"])
+def new_tab(request: pytest.FixtureRequest) -> Iterator[Callable[[], Tab]]:
+    """Return a function that opens an empty tab; all tabs are of one user of one browser."""
+    tabs: list[Tab] = []
+    if request.param == "Firefox":
+        firefox: Firefox = request.getfixturevalue("firefox")
+        yield lambda: tabs.append(TabOfFirefox(firefox.new_tab())) or tabs[-1]
+        for tab in tabs:
+            tab.close()
+    else:
+        chromium: Browser = request.getfixturevalue("chromium")
+        with chromium.new_context() as context:
+            context.add_init_script(WATCH)
+            context.add_init_script(KEEP_STREAMS)
+            yield lambda: TabOfChromium(context.new_page())
 
 
 @pytest.fixture

@@ -1,0 +1,174 @@
+/**
+ * The page of one chat. All that it shows of an answer comes from one stream, which it follows from
+ * its first event on: a reload and a second tab show the same.
+ */
+
+const RETRY_MS = 1_000;
+
+const STATUSES = {
+  running: 'Writing…',
+  reconnecting: 'Reconnecting…',
+  stopping: 'Stopping…',
+  done: '',
+  stopped: 'Stopped.',
+  interrupted: 'Interrupted: the process that wrote this answer is gone.',
+  failed: 'Failed:',
+  expired: 'The time of this answer is over.',
+  refused: 'The server did not take it:',
+};
+const MODEL = ['tokens', 'per_second'];
+const UNDER_WAY = ['running', 'reconnecting', 'stopping'];
+const OVER = ['done', 'stopped', 'interrupted', 'failed', 'expired'];
+const OFFERS_AGAIN = ['stopped', 'interrupted', 'failed', 'expired', 'refused'];
+
+const element = Object.fromEntries(
+  ['turn', 'prompt', 'answer', 'hint', 'status', 'form', 'text', 'send', 'stop', 'again'].map(
+    (id) => [id, document.getElementById(id)],
+  ),
+);
+
+const chat = `chats/${encodeURIComponent(nameOfChat())}`;
+
+// The id of the last event; empty before the first one.
+let cursor = '';
+let status = null;
+let source = null;
+
+/** The chat is in the page's address, so that a reload and a second tab have the same one. */
+function nameOfChat() {
+  const address = new URL(location.href);
+  let name = address.searchParams.get('chat');
+  if (!name) {
+    // Not randomUUID, which pages without TLS do not have.
+    name = Array.from(crypto.getRandomValues(new Uint32Array(2)), (each) => each.toString(36)).join('');
+    address.searchParams.set('chat', name);
+    history.replaceState(null, '', address);
+  }
+  return name;
+}
+
+function show(newStatus, detail = '') {
+  status = newStatus;
+  document.documentElement.dataset.status = status;
+  element.status.textContent = `${STATUSES[status]} ${detail}`.trim();
+  const isUnderWay = UNDER_WAY.includes(status);
+  element.send.hidden = isUnderWay;
+  element.stop.hidden = !isUnderWay;
+  element.stop.disabled = status === 'stopping';
+  element.again.hidden = !OFFERS_AGAIN.includes(status) || element.turn.hidden;
+}
+
+/** Shows an empty answer to a prompt, in place of the answer before. */
+function begin(prompt) {
+  element.hint.hidden = true;
+  element.turn.hidden = false;
+  element.prompt.textContent = prompt;
+  element.answer.textContent = '';
+  show('running');
+}
+
+function append(words) {
+  const { scrollHeight, clientHeight, scrollTop } = document.documentElement;
+  const isAtBottom = scrollHeight - clientHeight - scrollTop < 40;
+  element.answer.append(words);
+  if (isAtBottom) scrollTo(0, document.documentElement.scrollHeight);
+}
+
+/** Opens the stream from the cursor on, in place of the one that was open. */
+function follow() {
+  source?.close();
+  source = new EventSource(`${chat}/stream?${new URLSearchParams({ last_event_id: cursor })}`);
+  const on = (type, listener) =>
+    source.addEventListener(type, (event) => {
+      cursor = event.lastEventId || cursor;
+      listener(event.data);
+    });
+  on('prompt', begin);
+  on('message', append);
+  on('barestream.end', (data) => {
+    const end = JSON.parse(data);
+    show(end.status, end.error);
+    // The browser comes back with the cursor, gets 204, and stops. Where the hub has nothing of the
+    // answer but how it ended, there is no cursor.
+    if (!cursor) source.close();
+  });
+  // The hub no longer has some of what comes here.
+  on('barestream.gap', () => append(' […] '));
+  source.addEventListener('open', () => {
+    if (status === 'reconnecting') show('running');
+  });
+  source.addEventListener('error', () => {
+    if (OVER.includes(status)) return;
+    if (status === 'running') show('reconnecting');
+    // Otherwise the browser comes back by itself, with the cursor.
+    if (source.readyState === EventSource.CLOSED) setTimeout(resume, RETRY_MS);
+  });
+}
+
+function isFollowing() {
+  return source !== null && source.readyState !== EventSource.CLOSED;
+}
+
+/** Follows the newest answer of the chat, if it has one and the page does not follow it yet. */
+async function resume() {
+  if (isFollowing()) return;
+  const answer = await fetch(chat).catch(() => null);
+  if (isFollowing()) return;
+  if (answer?.ok) {
+    follow();
+  } else if (answer?.status === 404) {
+    if (status !== null) show('expired');
+  } else if (!OVER.includes(status)) {
+    setTimeout(resume, RETRY_MS);
+  }
+}
+
+/** Sends a request about the chat; returns why the server did not take it, or null. */
+async function ask(method, query, body) {
+  try {
+    const answer = await fetch(`${chat}?${query}`, {
+      method,
+      headers: { 'Content-Type': 'application/json' },
+      body: body && JSON.stringify(body),
+    });
+    return answer.ok ? null : `it answered ${answer.status}.`;
+  } catch {
+    return 'it does not answer.';
+  }
+}
+
+async function start(prompt) {
+  // The model's length and rate can be in the page's address.
+  const given = new URLSearchParams(location.search);
+  const query = new URLSearchParams([...given].filter(([name]) => MODEL.includes(name)));
+  const refusal = await ask('POST', query, { prompt });
+  if (refusal) {
+    show('refused', refusal);
+    return;
+  }
+  element.text.value = '';
+  show('running');
+  // The events of a run come after those of the run before, so the cursor holds.
+  if (source?.readyState !== EventSource.OPEN) follow();
+}
+
+async function stop() {
+  show('stopping');
+  const refusal = await ask('DELETE', '');
+  // Where there was nothing to stop any more, the stream tells the end.
+  if (refusal && status === 'stopping') show('running', `The server did not stop it: ${refusal}`);
+}
+
+element.form.addEventListener('submit', (event) => {
+  event.preventDefault();
+  // The key Enter sends the form also while there is no button for it.
+  if (!element.send.hidden) start(element.text.value);
+});
+element.again.addEventListener('click', () => start(element.prompt.textContent));
+element.stop.addEventListener('click', stop);
+// Another tab may have started an answer since.
+document.addEventListener('visibilitychange', () => {
+  if (document.visibilityState === 'visible') resume();
+});
+
+resume();
