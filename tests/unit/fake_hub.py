@@ -82,18 +82,20 @@ class FakeHub:
         self._answer()
         if key not in self.runs:
             return None
-        await self._tell_runner(key, run_id, STOP_TYPE)
-        return self.runs[key][0].status
+        return await self._tell_runner(key, run_id, STOP_TYPE)
 
-    async def tell_followed(self, key: str, run_id: str) -> None:
+    async def tell_followed(self, key: str, run_id: str) -> Status | None:
         self._answer()
-        await self._tell_runner(key, run_id, FOLLOWED_TYPE)
+        return await self._tell_runner(key, run_id, FOLLOWED_TYPE)
 
-    async def _tell_runner(self, key: str, run_id: str, kind: str) -> None:
-        runner = self.runs[key][1]
+    async def _tell_runner(self, key: str, run_id: str, kind: str) -> Status:
+        run, runner, _, _ = self.runs[key]
+        if not run.is_active:
+            return run.status
         topic = self.topics.setdefault(f"runners/{runner}", Topic())
         self._add(topic, Received(json.dumps({"key": key, "id": run_id}), kind))
         await self.stir()
+        return run.status
 
     async def publish(self, batch: Batch) -> None:
         self._answer()

@@ -523,6 +523,27 @@ def test_a_follower_of_a_run_that_the_hub_has_lost_is_told_that_it_was_interrupt
     with_hub(test)
 
 
+def test_an_event_source_stops_also_where_the_hub_no_longer_has_the_end() -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        run = await runs.start("key", yielding("a"))
+        await ended(runs)
+        # A topic whose events have all left: to the hub any client has seen its end.
+        gone = hub.topics[run.topic].events
+        hub.topics[run.topic].events = []
+        told = await text(await runs.follow(SCOPE, "key"))
+        assert told.endswith(f'data: {{"status":"done"}}\nid: {run.end_event_id}\n\n')
+        answer = await runs.follow(having_seen(run.end_event_id), "key")
+        assert (answer.status, await text(answer)) == (204, "")
+        hub.topics[run.topic].events = gone
+        # It is no place in a later run of the key.
+        await runs.start("key", yielding("b"))
+        await ended(runs)
+        answer = await runs.follow(having_seen(run.end_event_id), "key")
+        assert await events(answer) == ["b", DONE]
+
+    with_hub(test)
+
+
 def test_a_follower_is_told_that_the_beginning_of_a_run_is_gone() -> None:
     async def test(hub: FakeHub, runs: Runs) -> None:
         run = await runs.start("key", yielding({"n": 1}, {"n": 2}, pause_seconds=1))
@@ -774,12 +795,16 @@ def test_a_token_that_reads_no_runs_is_noticed_at_the_first_start(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Deaf(FakeHub):
-        async def tell_followed(self, key: str, run_id: str) -> None:
+        async def tell_followed(self, key: str, run_id: str) -> Status:  # noqa: ARG002
             """Publish what the process may not read."""
+            return self.runs[key][0].status
 
     async def main(hub: FakeHub) -> None:
         async with Runs(hub) as runs:
-            await runs.start("key", yielding("a", at_end=1))
+            # A run that is over before it can be told anything proves nothing.
+            await runs.start("short", yielding())
+            await asyncio.sleep(60)
+            await runs.start("key", yielding("a", at_end=1000))
             # An outage proves nothing.
             hub.is_away = True
             await asyncio.sleep(60)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from barestream.runs.hub import Hub, HubAwayError, RefusedError
-from barestream.runs.run import FOLLOWED_TYPE, STOP_TYPE, Run
+from barestream.runs.run import FOLLOWED_TYPE, STOP_TYPE, Run, Status
 from barestream.runs.runner import FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS
 
 logger = logging.getLogger(__name__)
@@ -68,25 +68,30 @@ class Control:
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, LAST_PAUSE_SECONDS)
 
-    async def check(self, run: Run) -> None:
+    async def check(self, run: Run) -> bool:
         """Log an error if this process does not hear what is told to it, for a run of its own.
 
         A hub sends private events to those alone who may read them, and says nothing to others: a
         token without that right would not be noticed before the first stop.
+
+        Returns:
+            Whether it is known; a run that has ended proves nothing.
         """
         while not self._has_heard.is_set():
             await self._is_connected.wait()
             since = self.connected_since
             with suppress(HubAwayError):
-                await self._hub.tell_followed(run.key, run.id)
+                if await self._hub.tell_followed(run.key, run.id) is not Status.RUNNING:
+                    return False
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_HEARD_SECONDS):
                         await self._has_heard.wait()
-                    return
+                    return True
                 if since == self.connected_since:
                     logger.error(
                         "the subscriber's token reads no runs and runners: no run of this process "
                         "can be stopped from another one, and followers get nothing"
                     )
-                    return
+                    return True
             await asyncio.sleep(LAST_PAUSE_SECONDS)
+        return True

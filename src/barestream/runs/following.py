@@ -150,24 +150,23 @@ class Following:
         found = await self._hub.run(self._run.key)
         if found is not None and found.id == self._run.id:
             return None
-        return _end(Status.INTERRUPTED)
+        return self._end(Status.INTERRUPTED)
 
     async def _missed_end(self) -> Received:
         """Return the end of a run whose last event has left the history, or was seen before."""
         found = await self._hub.run(self._run.key)
         if found is None or found.id != self._run.id or found.is_active:
-            return _end(Status.INTERRUPTED)
-        return _end(found.status)
+            return self._end(Status.INTERRUPTED)
+        return self._end(found.status)
+
+    def _end(self, status: Status) -> Received:
+        return Received(as_json({"status": status}), END_TYPE, self._run.end_event_id)
 
 
 def outcome_of(event: Received) -> Outcome:
     """Return how a run has ended, by its last event."""
     found = json.loads(event.data or "{}")
     return Outcome(Status(found["status"]), found.get("error"))
-
-
-def _end(status: Status) -> Received:
-    return Received(as_json({"status": status}), END_TYPE)
 
 
 def _gap(before: Received) -> Received:

@@ -83,12 +83,14 @@ class HttpHub:
         return None if answer.status_code == 404 else _run(_content(answer))
 
     async def ask_to_stop(self, key: str, run_id: str) -> Status | None:
-        asked = {"key": key, "id": run_id}
-        answer = await self._ask("DELETE", "/runs", params=asked, also=(404,))
-        return None if answer.status_code == 404 else Status(_content(answer)["status"])
+        return await self._tell_runner("DELETE", key, run_id)
 
-    async def tell_followed(self, key: str, run_id: str) -> None:
-        await self._ask("PUT", "/runs", params={"key": key, "id": run_id}, also=(404,))
+    async def tell_followed(self, key: str, run_id: str) -> Status | None:
+        return await self._tell_runner("PUT", key, run_id)
+
+    async def _tell_runner(self, method: str, key: str, run_id: str) -> Status | None:
+        answer = await self._ask(method, "/runs", params={"key": key, "id": run_id}, also=(404,))
+        return None if answer.status_code == 404 else Status(_content(answer)["status"])
 
     async def publish(self, batch: Batch) -> None:
         # One short request for each batch, and not one whose body goes on: its answer says what

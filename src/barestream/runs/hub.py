@@ -115,8 +115,12 @@ class Hub(Protocol):
     async def ask_to_stop(self, key: str, run_id: str) -> Status | None:
         """Tell a run's runner to stop it; return the run's status, None for an unknown run."""
 
-    async def tell_followed(self, key: str, run_id: str) -> None:
-        """Tell a run's runner that the run has followers; an unknown run has none."""
+    async def tell_followed(self, key: str, run_id: str) -> Status | None:
+        """Tell the runner of an active run that the run has followers; return the run's status.
+
+        Returns:
+            The status; None for an unknown run.
+        """
 
     async def publish(self, batch: Batch) -> None:
         """Publish a batch. After an error the same batch can be published again: none comes twice.

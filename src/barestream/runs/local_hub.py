@@ -87,7 +87,9 @@ class LocalHub:
             try:
                 run, _ = await self.broker.claim(asked)
             except producers.TooManyProducersError:
-                raise RefusedError("the hub has as many runs as BARESTREAM_RUNS allows") from None
+                raise RefusedError(
+                    "the hub has no room for another run (BARESTREAM_RUNS, BARESTREAM_PRODUCERS)"
+                ) from None
         is_own = run.id == claim.id
         fence = run.fence if is_own else None
         return Claimed(_run(run), fence, control_topic(run.runner))
@@ -102,9 +104,9 @@ class LocalHub:
         """Tell a run's runner to stop it (see Hub)."""
         return await self._tell_runner(STOP_TYPE, key, run_id)
 
-    async def tell_followed(self, key: str, run_id: str) -> None:
+    async def tell_followed(self, key: str, run_id: str) -> Status | None:
         """Tell a run's runner that the run has followers (see Hub)."""
-        await self._tell_runner(FOLLOWED_TYPE, key, run_id)
+        return await self._tell_runner(FOLLOWED_TYPE, key, run_id)
 
     async def publish(self, batch: Batch) -> None:
         """Publish a batch (see Hub)."""
@@ -174,9 +176,10 @@ class LocalHub:
             found = await self.broker.run(key)
             if found is None or found.id != run_id:
                 return None
-            event = Event(json.dumps({"key": key, "id": run_id}), type=kind)
-            topic = control_topic(found.runner)
-            await self.intake.publish(Update((topic,), event, private=True))
+            if found.status == "running":
+                event = Event(json.dumps({"key": key, "id": run_id}), type=kind)
+                topic = control_topic(found.runner)
+                await self.intake.publish(Update((topic,), event, private=True))
         return Status(found.status)
 
     def _end(self, batch: Batch, end: Outcome) -> Update:

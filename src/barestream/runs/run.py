@@ -10,6 +10,10 @@ STOP_TYPE = "barestream.stop"
 FOLLOWED_TYPE = "barestream.followed"
 
 
+# Ends the id of a run's end that the library makes itself.
+_END_MARK = ":end"
+
+
 class Status(StrEnum):
     """What became of a run.
 
@@ -53,6 +57,11 @@ class Run:
         """The id of its first event; without that event its beginning has left the history."""
         return f"{self.id}:0"
 
+    @property
+    def end_event_id(self) -> str:
+        """The id of its end where the hub no longer has that event."""
+        return f"{self.id}{_END_MARK}"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -71,6 +80,11 @@ class Outcome:
         if self.error is None:
             return {"status": self.status}
         return {"status": self.status, "error": self.error}
+
+
+def is_end_id(event_id: str) -> bool:
+    """Return whether an id is that of a run's end which the hub no longer has."""
+    return event_id.endswith(_END_MARK)
 
 
 class RunFailedError(Exception):

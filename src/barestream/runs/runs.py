@@ -22,7 +22,7 @@ from barestream.runs.followers import Followers
 from barestream.runs.following import Follower, Following
 from barestream.runs.formats import Format, writer
 from barestream.runs.hub import Claim, Claimed, Hub, HubAwayError
-from barestream.runs.run import FOLLOWED_TYPE, STOP_TYPE, ClosedError, Run, Status
+from barestream.runs.run import FOLLOWED_TYPE, STOP_TYPE, ClosedError, Run, Status, is_end_id
 from barestream.runs.runner import (
     CLEANUP_SECONDS,
     LEASE_SECONDS,
@@ -86,7 +86,8 @@ class Runs:
         self._starting: set[asyncio.Task[Run]] = set()
         self._bodies = Bodies()
         self._control: Control | None = None
-        self._controlling: list[asyncio.Task[None]] = []
+        self._controlling: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[bool] | None = None
         self._followers: Followers | None = None
         if stop_without_followers_seconds is not None:
             self._followers = Followers(hub, stop_without_followers_seconds, self._reachable_since)
@@ -175,6 +176,11 @@ class Runs:
         found = await self.get(run) if isinstance(run, str) else run
         if found is None or not (found.is_active or writing.takes_cursor or found is run):
             return _nothing()
+        if cursor is not None and is_end_id(cursor):
+            if cursor == found.end_event_id:
+                return _nothing()
+            # It is of a run before, and no place in the history.
+            cursor = None
         follower = Follower(cursor, from_snapshot, writing.takes_cursor, client_of(request))
         following = Following(self._hub, found, follower)
         events = following.events()
@@ -248,9 +254,10 @@ class Runs:
         self._bodies.drain()
         if self._followers is not None:
             self._followers.close()
-        for work in self._controlling:
+        controlling = [work for work in (self._controlling, self._checking) if work is not None]
+        for work in controlling:
             work.cancel()
-        if ending := [*tasks, *self._controlling]:
+        if ending := [*tasks, *controlling]:
             await asyncio.wait(ending)
         await self._hub.aclose()
 
@@ -260,8 +267,9 @@ class Runs:
             return claimed.run
         if self._control is None:
             self._control = Control(self._hub, claimed.control, self._hear)
-            works = (self._control.run(), self._control.check(claimed.run))
-            self._controlling = [asyncio.create_task(work) for work in works]
+            self._controlling = asyncio.create_task(self._control.run())
+        if self._checking is None or (self._checking.done() and not self._checking.result()):
+            self._checking = asyncio.create_task(self._control.check(claimed.run))
         run = replace(claimed.run, is_new=True)
         runner = Runner(self._hub, run, claimed.fence, factory, options)
         task = asyncio.create_task(runner.work())

@@ -152,8 +152,9 @@ class HubSettings(BaseModel):
     )
     producers: int = setting(
         10_000,
-        "For how many producers that number their updates the history knows up to which number it "
-        "has them. For a further one, it forgets the one without a lease that was quiet longest.",
+        "How many producers the hub knows; a run counts as one. If there is one more, the hub "
+        "forgets the producer without a lease that was silent longest. If all have leases, the new "
+        "one gets 503.",
         "a whole number from 1 to 1000000",
         "producers",
         # One takes Valkey 0.5 KB, and 11 KB with a lease on a topic of the greatest length.
@@ -162,7 +163,7 @@ class HubSettings(BaseModel):
     )
     producer_seconds: float = setting(
         86_400,
-        "How long the history knows a producer without a lease after its last publish.",
+        "How long after its last publish the hub forgets a producer without a lease.",
         "a number of seconds from 60 to 31536000",
         "s",
         # Less than a deploy takes would forget producers that come back after it.
@@ -171,8 +172,8 @@ class HubSettings(BaseModel):
     )
     runs: int = setting(
         10_000,
-        "How many runs the history knows. For a further one, it forgets the one that has ended "
-        "and whose time is over first.",
+        "How many runs the hub knows. If there is one more, it forgets the ended run that would "
+        "expire first. If all are active, the new one gets 503.",
         "a whole number from 1 to 1000000",
         "runs",
         ge=1,

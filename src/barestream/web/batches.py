@@ -50,6 +50,7 @@ class Batches:
         self._characters = 0
         self._number = target.numbered.first if target.numbered else 0
         self._position: Position | None = None
+        self._expected: int | None = None
         self._accepted = self._repeated = 0
         self._last_id: str | None = None
         self.ends_topic = False
@@ -61,7 +62,7 @@ class Batches:
             "accepted": self._accepted,
             "repeated": self._repeated,
             "last_id": self._last_id,
-            "next": self._position.next if self._position else None,
+            "next": self._position.next if self._position else self._expected,
         }
 
     @property
@@ -136,6 +137,7 @@ class Batches:
         except NewEpochError:
             raise bad_request("Producer-Seq: a new epoch begins with 0.") from None
         except SequenceGapError as error:
+            self._expected = error.expected
             raise Refused(
                 HTTPStatus.CONFLICT,
                 f"Updates are missing: number {error.expected} is expected, and {error.received} "

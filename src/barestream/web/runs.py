@@ -31,8 +31,9 @@ FOLLOWED_TYPE = "barestream.followed"
 
 _TOO_MANY_RUNS = Refused(
     HTTPStatus.SERVICE_UNAVAILABLE,
-    "The hub knows as many runs as BARESTREAM_RUNS allows, and all of them are active. Nothing was "
-    "started. Try again later, or raise the setting.",
+    "The hub knows as many runs as BARESTREAM_RUNS allows, and all of them are active; or as many "
+    "producers as BARESTREAM_PRODUCERS allows, and all of them have leases. Nothing was started. "
+    "Try again later, or raise the setting.",
     [RETRY_AFTER],
 )
 _UNKNOWN = Refused(
