@@ -18,8 +18,9 @@ from fake_writer import FakeClock, fake_stream
 LIMITS = StreamLimits(drain_seconds=300, retry_ms=2000)
 
 
-async def no_wait() -> None:
+async def no_wait() -> bool:
     """Set no pace."""
+    return False
 
 
 class Asked:

@@ -13,8 +13,9 @@ from barestream.web.end_streams import EndStreams
 from barestream.web.open_publishes import OpenPublishes
 
 
-async def no_wait() -> None:
+async def no_wait() -> bool:
     """Set no pace."""
+    return False
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

@@ -69,6 +69,7 @@ class Publishing:
         self.history = History()
         self.now = self.wall = 0.0
         self.paced_after: list[int] = []
+        self.behind_until = 0.0
         numbered = None if first is None else ProducerRequest(Producer("p", 0), first, None)
         lease = Lease(lease_seconds, False, 60) if lease_seconds else None
         target = StreamedRequest(ADDRESS, None, numbered, lease)
@@ -82,8 +83,10 @@ class Publishing:
             Slices(lambda: self.now),
         )
 
-    async def _pace(self) -> None:
+    async def _pace(self) -> bool:
         self.paced_after.append(len(self.history.batches))
+        self.now += 1
+        return self.now < self.behind_until
 
     def run(self, *pieces: bytes, stops: bool = False, ends: bool = True) -> None:
         """Publish the pieces; each has come when it is asked for.
@@ -254,3 +257,15 @@ def test_after_each_batch_it_waits_for_the_streams_of_its_worker() -> None:
     publishing.run(b'{"data": "a"}\n{"data": "b"}\n', b'{"data": "c"}\n')
     assert publishing.history.batches == [["a", "b"], ["c"]]
     assert publishing.paced_after == [1, 2]
+
+
+def test_a_lease_is_renewed_while_it_waits_for_the_streams_and_a_stop_ends_the_wait() -> None:
+    publishing = Publishing(first=0, lease_seconds=6)
+    publishing.behind_until = 5
+    publishing.run(lines(1))
+    # The beginning, the update, and two renewals at a third of the lease each.
+    assert publishing.history.batches == [[], ["1"], [], []]
+    publishing = Publishing(first=0, lease_seconds=6)
+    publishing.behind_until = 1000
+    publishing.run(lines(1), stops=True)
+    assert publishing.history.batches == [[], ["1"]]

@@ -109,13 +109,19 @@ class Tail:
                 while self.feed.target < newest:
                     await asyncio.sleep(PENDING_POLL_SECONDS)
 
-    async def pace(self) -> None:
-        """Wait until the streams have been sent most of what this worker has read.
+    async def pace(self) -> bool:
+        """Wait a moment if the streams have not been sent most of what this worker has read.
 
-        A publisher that asks after each batch does not outrun the streams of its worker.
+        A publisher that asks after each batch until they have does not outrun the streams of its
+        worker.
+
+        Returns:
+            Whether they had not.
         """
-        while self.feed.pending_bytes > MOST_PUBLISHED_BYTES:
+        is_behind = self.feed.pending_bytes > MOST_PUBLISHED_BYTES
+        if is_behind:
             await asyncio.sleep(PENDING_POLL_SECONDS)
+        return is_behind
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Follow the broker's history until cancelled, also after failures of the broker."""

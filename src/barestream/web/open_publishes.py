@@ -15,14 +15,14 @@ class OpenPublishes:
 
     Args:
         metrics: Where they are counted.
-        pace: Waits until the worker's streams are ready for more.
+        pace: Waits a moment if the worker's streams are behind; returns whether they were.
 
     Attributes:
         pace: The same.
         draining: Whether the worker stops.
     """
 
-    def __init__(self, metrics: Metrics, pace: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, metrics: Metrics, pace: Callable[[], Awaitable[bool]]) -> None:
         self._metrics = metrics
         self.pace = pace
         self._ends: set[asyncio.Future[None]] = set()

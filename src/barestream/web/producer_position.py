@@ -44,7 +44,7 @@ class ProducerPosition:
             return problem(
                 HTTPStatus.NOT_FOUND, "The hub knows no producer of this name with this topic."
             )
-        return whole(JSON_TYPE, json.dumps(position._asdict()).encode())
+        return whole(JSON_TYPE, json.dumps(position._asdict()).encode() + b"\n")
 
     async def _position(self, request: HttpRequest) -> Position | None:
         bearer = await self._authorization.publisher(request)

@@ -115,7 +115,9 @@ class StreamedPublish:
             return self._refuse(TOO_MANY_PATTERNS, members)
         except Refused as refused:
             return self._refuse(refused, members)
-        return whole(JSON_TYPE, json.dumps(members).encode(), headers=[UNSTORED, *batches.headers])
+        return whole(
+            JSON_TYPE, json.dumps(members).encode() + b"\n", headers=[UNSTORED, *batches.headers]
+        )
 
     async def _publish(self, request: HttpRequest, body: StreamedBody) -> None:
         extensions: dict[str, Any] = request.scope.get("extensions") or {}
