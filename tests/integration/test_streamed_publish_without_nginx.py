@@ -3,18 +3,21 @@
 import asyncio
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 
 from barestream.app import create_app
 from barestream.server.protocol import Protocol
 from barestream.server.server import PROBE_SECONDS
 from barestream.settings.settings import Settings
-from support.clients.publisher import KEY
+from support.clients.publisher import KEY, token
 from support.clients.streamed_publisher import Answer, StreamedPublish, line
 from support.servers.bound import Bound
 from support.servers.served import Served, until
 from support.servers.service import private_kb
+from support.servers.valkey_server import ValkeyServer
 
 A = [("topic", "a")]
 
@@ -79,3 +82,45 @@ def test_of_an_endless_line_little_is_held_and_its_number_is_answered() -> None:
         assert answer.body["detail"].startswith("line 2: The line is longer than")
         # The line's bound, twice while it grows, and what the server holds beside it.
         assert grown_kb < 8_000
+
+
+def unread_questions(port: int) -> int:
+    """Return how many connections to a port of this machine have bytes that nobody has read."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    fields = [line.split() for line in lines]
+    return sum(
+        each[1].endswith(f":{port:04X}") and not each[4].endswith(":00000000") for each in fields
+    )
+
+
+def test_a_worker_that_stops_while_valkey_is_silent_answers_with_a_problem() -> None:
+    with (
+        ValkeyServer() as valkey,
+        Bound(token_key=KEY, broker_url=valkey.url, broker_password=valkey.password) as bound,
+    ):
+
+        async def act() -> tuple[Answer, httpx.Response]:
+            headers = {"Authorization": f"Bearer {token()}"}
+            async with (
+                StreamedPublish(bound.address, A) as request,
+                httpx.AsyncClient(base_url=bound.url, headers=headers, timeout=30) as client,
+            ):
+                await request.send(line(1))
+                published = "barestream_updates_published_total 1.0"
+                while published not in (await client.get("/metrics")).text:
+                    await asyncio.sleep(0.05)
+                valkey.pause()
+                await request.send(line(2))
+                asking = asyncio.create_task(client.get("/.well-known/mercure/runs?key=k"))
+                # The tail's connection, the one that publishes, and the one that reads.
+                await until(lambda: unread_questions(valkey.port) >= 2)
+                await asyncio.to_thread(bound.reload)
+                return await request.answer(), await asking
+
+        try:
+            answer, asked = asyncio.run(act())
+        finally:
+            valkey.resume()
+    assert (answer.status, answer.body["accepted"]) == (503, 1)
+    assert (asked.status_code, asked.headers["content-type"]) == (503, "application/problem+json")
+    assert asked.headers["retry-after"] == "1"

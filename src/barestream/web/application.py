@@ -12,6 +12,7 @@ read megabytes. Only this module avoids both, by overriding methods of bareASGI 
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from bareasgi import HttpRequest, HttpRequestCallback, HttpResponse
@@ -21,6 +22,7 @@ from barestream.web import bareasgi_parts
 from barestream.web.bareasgi_parts import HttpDisconnectError, HttpInstance, HttpInternalError
 from barestream.web.event_stream import StreamResponse
 from barestream.web.leaving import RECEIVE
+from barestream.web.refusals import Refused
 from barestream.web.unread_body import UnreadBody
 from barestream.web.whole_body import WholeBody
 
@@ -71,6 +73,13 @@ class Application(bareasgi_parts.Application):
             await instance.process(receive, send)
 
 
+_STOPPING = Refused(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "The worker stops, and the history did not answer in time. The request may have been carried "
+    "out.",
+    [(b"retry-after", b"1")],
+)
+
 # Requests with these methods mostly have no body.
 _BODILESS = ("GET", "HEAD", "OPTIONS")
 
@@ -85,6 +94,14 @@ class _Instance(HttpInstance):
         return {"type": "http.request", "body": b"", "more_body": True}
 
     async def _handle_request(self, receive: Any, request_event: Any) -> Any:
+        try:
+            return await self._handled(receive, request_event)
+        except asyncio.CancelledError:
+            # A server that stops cancels what has not ended in time, and answers by itself with a
+            # 500 in plain text where nothing else is sent.
+            return _STOPPING.response()
+
+    async def _handled(self, receive: Any, request_event: Any) -> Any:
         if not request_event["more_body"]:
             # bareASGI would make a queue for the pieces of the body, which takes 5 % of a publish.
             whole = WholeBody(request_event["body"])

@@ -62,8 +62,14 @@ class Batches:
             "accepted": self._accepted,
             "repeated": self._repeated,
             "last_id": self._last_id,
-            "next": self._position.next if self._position else self._expected,
+            "next": self._next,
         }
+
+    @property
+    def _next(self) -> int | None:
+        if self._expected is not None:
+            return self._expected
+        return self._position.next if self._position else None
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:

@@ -10,7 +10,6 @@ from bareasgi import HttpRequest
 
 from barestream.history.producers import Producer
 from barestream.web.refusals import bad_request
-from barestream.web.request_headers import header_value
 
 ID, EPOCH, SEQ, LEASE = b"producer-id", b"producer-epoch", b"producer-seq", b"producer-lease"
 
@@ -47,24 +46,39 @@ class ProducerRequest(NamedTuple):
         Raises:
             Refused: 400 for headers that are malformed, or not all there.
         """
-        texts = {name: header_value(request, name) for name in (ID, EPOCH, SEQ)}
-        lease = header_value(request, LEASE)
-        if not any(texts.values()):
-            if lease:
+        texts = {name: _sent(request, name) for name in (ID, EPOCH, SEQ)}
+        lease = _sent(request, LEASE)
+        if all(text is None for text in texts.values()):
+            if lease is not None:
                 raise bad_request("Producer-Lease needs Producer-Id, -Epoch and -Seq beside it.")
             return None
-        if not all(texts.values()):
+        sent_id, epoch, seq = texts.values()
+        if not (sent_id and epoch and seq):
             raise bad_request(
                 "Expected Producer-Id, Producer-Epoch and Producer-Seq together, or none of them."
             )
         producer = Producer(
-            producer_id(texts[ID].decode("latin-1"), "Producer-Id"),
-            _number(texts[EPOCH], "Producer-Epoch", 0, _MOST),
+            producer_id(sent_id.decode("latin-1"), "Producer-Id"),
+            _number(epoch, "Producer-Epoch", 0, _MOST),
         )
         seconds = None
-        if lease:
+        if lease is not None:
             seconds = _number(lease, "Producer-Lease", LEAST_LEASE_SECONDS, MOST_LEASE_SECONDS)
-        return cls(producer, _number(texts[SEQ], "Producer-Seq", 0, _MOST), seconds)
+        return cls(producer, _number(seq, "Producer-Seq", 0, _MOST), seconds)
+
+
+def _sent(request: HttpRequest, name: bytes) -> bytes | None:
+    """Return a header; None without it.
+
+    Raises:
+        Refused: 400 for several: which one counts would depend on the proxies between.
+    """
+    values = [value for each, value in request.scope["headers"] if each == name]
+    if len(values) > 1:
+        raise bad_request(
+            f"The request has {len(values)} headers {name.decode().title()}; one is allowed."
+        )
+    return values[0] if values else None
 
 
 def producer_id(text: str, name: str) -> str:

@@ -1,5 +1,6 @@
 """POST /.well-known/mercure/publish-stream: publish updates while they are made."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -39,6 +40,15 @@ _NOTHING = {"accepted": 0, "repeated": 0, "last_id": None, "next": None}
 TOO_MANY_PATTERNS = Refused(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "The worker holds as many URL Patterns as BARESTREAM_URL_PATTERNS allows. Try again later.",
+    [RETRY_AFTER],
+)
+
+
+# A server that stops cancels what the history does not answer in time.
+_CANCELLED = Refused(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "The worker stops, and the history does not answer. Further updates may have been accepted. "
+    "With numbers of a producer, or ids of your own, they can be sent again: each is kept once.",
     [RETRY_AFTER],
 )
 
@@ -115,6 +125,11 @@ class StreamedPublish:
             return self._refuse(TOO_MANY_PATTERNS, members)
         except Refused as refused:
             return self._refuse(refused, members)
+        except asyncio.CancelledError:
+            # The rest of the body is read with a timeout, which needs a task that is not cancelled.
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()
+            return self._refuse(_CANCELLED, members)
         return whole(
             JSON_TYPE, json.dumps(members).encode() + b"\n", headers=[UNSTORED, *batches.headers]
         )
