@@ -69,6 +69,31 @@ def test_bytes_that_nobody_asked_for_make_a_connection_useless() -> None:
     run(scenario)
 
 
+LATE = b"$4\r\nlate\r\n"
+
+
+@pytest.mark.parametrize("size", range(1, len(LATE)))
+@pytest.mark.parametrize("asked", [b"", b"+OK\r\n"])
+def test_a_part_of_an_answer_that_nobody_asked_for_makes_a_connection_useless(
+    asked: bytes, size: int
+) -> None:
+    async def scenario(exchange: Exchange, transport: FakeTransport) -> None:
+        if asked:
+            whole = exchange.ask(b"", 1)
+            exchange.data_received(asked + LATE[:size])
+            assert await whole == [b"OK"]
+        else:
+            exchange.data_received(LATE[:size])
+        assert not exchange.is_quiet
+        next_one = exchange.ask(b"next", 1)
+        exchange.data_received(LATE[size:])
+        with pytest.raises(LostError):
+            await next_one
+        assert transport.sent == b""
+
+    run(scenario)
+
+
 def test_bytes_that_are_no_answer_fail_the_question() -> None:
     async def scenario(exchange: Exchange, _transport: FakeTransport) -> None:
         whole = exchange.ask(b"", 1)

@@ -138,6 +138,9 @@ class Connections:
     async def ask_packed(self, packed: bytes, answers: int) -> list[Any]:
         """Do the same as ``ask`` with packed commands, in fewer steps.
 
+        The deadline does not include the wait for a connection, because these are for one asker
+        that asks one question after the other (Waiting): its connection is free.
+
         Args:
             packed: The commands.
             answers: How many they are.

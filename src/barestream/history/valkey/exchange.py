@@ -50,10 +50,14 @@ class Exchange(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the server."""
+        if self._whole is None or self._whole.done():
+            # Also a part of an answer: the rest of it would answer the next question.
+            self.is_quiet = False
+            return
         try:
             self._reader.feed(data)
-            while (answer := self._reader.gets()) is not NOT_YET:
-                self._take(answer)
+            while not self._whole.done() and (answer := self._reader.gets()) is not NOT_YET:
+                self._take(answer, self._whole)
         except ValkeyError as error:
             self.fail(error)
 
@@ -67,13 +71,10 @@ class Exchange(asyncio.Protocol):
         if self._whole is not None and not self._whole.done():
             self._whole.set_exception(error)
 
-    def _take(self, answer: Any) -> None:
-        whole = self._whole
-        if whole is None or whole.done():
-            self.is_quiet = False
-            return
+    def _take(self, answer: Any, whole: asyncio.Future[list[Any]]) -> None:
         if isinstance(answer, Exception) and not isinstance(answer, ANSWERED):
             raise answer
         self._answers.append(answer)
         if len(self._answers) == self._asked:
             whole.set_result(self._answers)
+            self.is_quiet = self.is_quiet and not self._reader.has_data()
