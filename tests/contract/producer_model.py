@@ -14,6 +14,7 @@ from barestream.history.producers import (
     SequenceGapError,
     StaleEpochError,
     TooManyProducersError,
+    TooManyRunsError,
     UnknownRunError,
     interruption,
 )
@@ -121,8 +122,7 @@ class Model:
         expected = known.next if known and known.epoch == epoch else 0
         if batch.first > expected:
             raise SequenceGapError(expected, batch.first)
-        if known is None:
-            self._check_room()
+        self._check_room(name)
         new = batch.updates[expected - batch.first :]
         try:
             self.check(new)
@@ -147,18 +147,18 @@ class Model:
 
     def claim(self, claim: Claim, fence: int) -> bool:
         """Start a run with the fence that the broker gave it; return False if one is running."""
+        name = (claim.topic, claim.id)
         before = self.run(claim.key)
-        if before and before.status == "running":
+        if before and (before.status == "running" or before.claim.id == claim.id):
             return False
         if claim.key not in self.runs and len(self.runs) == self.bounds.runs:
             ended = [(run.until_ms, key) for key, run in self.runs.items() if run.until_ms]
             if not ended:
-                raise TooManyProducersError
-            self._check_room()
+                raise TooManyRunsError
+            self._check_room(name)
             del self.runs[min(ended)[1]]
-        self._check_room()
+        self._check_room(name)
         self.runs[claim.key] = StartedRun(claim, fence)
-        name = (claim.topic, claim.id)
         self._use(name, Known(fence, lease=claim.lease, run_key=claim.key))
         return True
 
@@ -177,7 +177,10 @@ class Model:
             known.lease = None
             self._use(name, known)
         for name, known in [*self.producers.items()]:
-            if known.lease is None and known.used_ms < self.now_ms - 1000 * self.bounds.seconds:
+            if (
+                known.lease is None
+                and known.used_ms < self.now_ms - 1000 * self.bounds.position_seconds
+            ):
                 del self.producers[name]
         for key in [*self.runs]:
             if self.run(key) is None:
@@ -202,10 +205,10 @@ class Model:
             run.status = status
             run.until_ms = self.now_ms + round(1000 * run.claim.expires_seconds)
 
-    def _check_room(self) -> None:
-        if len(self.producers) == self.bounds.positions and all(
-            known.lease for known in self.producers.values()
-        ):
+    def _check_room(self, name: tuple[str, str]) -> None:
+        is_full = len(self.producers) == self.bounds.positions
+        is_held = is_full and all(known.lease for known in self.producers.values())
+        if is_held and name not in self.producers:
             raise TooManyProducersError
 
     def _use(self, name: tuple[str, str], known: Known) -> None:

@@ -29,6 +29,7 @@ from barestream.history.producers import (
     SequenceGapError,
     StaleEpochError,
     TooManyProducersError,
+    TooManyRunsError,
     UnknownRunError,
 )
 from barestream.history.record import BEGIN, Record
@@ -95,10 +96,17 @@ class Other:
 
 @dataclass(frozen=True)
 class Start:
-    """A claim for a run."""
+    """A claim for a run.
+
+    Attributes:
+        key: The key.
+        lease_seconds: How long its lease is.
+        again: Which of the claims before is sent again in its place, counted from the last one.
+    """
 
     key: str
     lease_seconds: float
+    again: int | None
 
 
 @dataclass(frozen=True)
@@ -141,7 +149,12 @@ STEP = st.one_of(
         st.sampled_from([None, "failed", "stopped"]),
         CUTS,
     ),
-    st.builds(Start, st.sampled_from(KEYS), st.sampled_from([SHORT_SECONDS, LONG_SECONDS])),
+    st.builds(
+        Start,
+        st.sampled_from(KEYS),
+        st.sampled_from([SHORT_SECONDS, LONG_SECONDS]),
+        st.sampled_from([None, None, 0, 1]),
+    ),
     st.builds(Other, st.sampled_from(TOPICS), st.sampled_from(["plain", "end"])),
     st.builds(Sweep, st.sampled_from([FAR_MS, FAR_MS, 0]), st.sampled_from([FAR_MS, FAR_MS, 0])),
     st.builds(Pass, st.sampled_from([1, HOUR_SECONDS, 2 * HOUR_SECONDS])),
@@ -166,6 +179,7 @@ class Course:
         self.clock = clock
         self.model = Model(bounds, THEN_MS)
         self.records: list[Record] = []
+        self.claims: list[Claim] = []
         self.runs: list[Run] = []
         self.serial = 0
 
@@ -247,16 +261,11 @@ class Course:
         self.model.publish_batch(batch)
 
     async def _start(self, step: Start) -> None:
-        self.serial += 1
-        name = f"run{self.serial}"
-        lease = self._lease(name, step.lease_seconds)
-        assert lease is not None
-        # The times of no two runs are over in the same order as in another.
-        claim = Claim(step.key, name, name, "host", lease, HOUR_SECONDS + self.serial)
+        claim = self._claim(step)
         try:
             run, is_new = await self.broker.claim(claim)
-        except TooManyProducersError:
-            with pytest.raises(TooManyProducersError):
+        except (TooManyProducersError, TooManyRunsError) as error:
+            with pytest.raises(type(error)):
                 self.model.claim(claim, 0)
             return
         last_fence = max((run.fence for run in self.runs), default=0)
@@ -264,6 +273,18 @@ class Course:
         if is_new:
             assert run.fence > last_fence
             self.runs.append(run)
+
+    def _claim(self, step: Start) -> Claim:
+        if step.again is not None and step.again < len(self.claims):
+            return self.claims[-1 - step.again]
+        self.serial += 1
+        name = f"run{self.serial}"
+        lease = self._lease(name, step.lease_seconds)
+        assert lease is not None
+        # The times of no two runs are over in the same order as in another.
+        claim = Claim(step.key, name, name, "host", lease, HOUR_SECONDS + self.serial)
+        self.claims.append(claim)
+        return claim
 
     async def _sweep(self, step: Sweep) -> None:
         """Let short leases be over, and sweep."""

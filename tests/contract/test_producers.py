@@ -252,7 +252,7 @@ def test_a_position_without_a_lease_is_forgotten_some_time_after_its_last_use(ru
                 await sweep(broker)
         assert await broker.position(TOPIC, "leased")
 
-    run(scenario, of_producers=ProducerBounds(seconds=0.02))
+    run(scenario, of_producers=ProducerBounds(position_seconds=0.02))
 
 
 def test_a_position_that_was_used_a_moment_ago_is_not_forgotten(run: Run) -> None:

@@ -13,6 +13,7 @@ from barestream.history.producers import (
     SequenceGapError,
     StaleEpochError,
     TooManyProducersError,
+    TooManyRunsError,
     UnknownRunError,
 )
 from batches import FAR_MS, TOPIC, batch, claim, leased, of_run, sweep, swept
@@ -86,6 +87,53 @@ def test_a_later_run_takes_the_place_of_one_that_has_ended(run: Run) -> None:
         await broker.publish_batch(of_run(second, 0, "c"))
         assert await log_of(broker) == ["a", "end", "c"]
         assert await broker.run("k") == second
+
+    run(scenario)
+
+
+def test_a_claim_that_is_sent_again_starts_no_second_run(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        started, _ = await broker.claim(claim("k", "id"))
+        assert await broker.claim(claim("k", "id")) == (started, False)
+        await broker.publish_batch(of_run(started, 0, "a", "end"))
+        ended = started._replace(status="done")
+        assert await broker.claim(claim("k", "id")) == (ended, False)
+        assert await broker.run("k") == ended
+        assert (await broker.end_overdue(0, 0)).leases == 0
+
+    run(scenario)
+
+
+def test_a_run_that_gets_the_id_of_a_forgotten_one_takes_its_place(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        first, _ = await broker.claim(claim("k", "id", expires=0.001))
+        await broker.publish_batch(batch(0, "x"))
+        await broker.publish_batch(of_run(first, 0, update("end", first.topic, end=0.001)))
+        await asyncio.sleep(0.01)
+        second, is_new = await broker.claim(claim("k", "id", expires=0.001))
+        assert is_new
+        assert await broker.position(TOPIC, "p")
+        assert await broker.publish_batch(of_run(second, 0, "a")) is not None
+        # The position of the first is not left behind, to be forgotten some time.
+        async with asyncio.timeout(10):
+            while await broker.position(TOPIC, "p"):
+                await asyncio.sleep(0.005)
+                await sweep(broker)
+        assert await broker.position(second.topic, second.id)
+        assert (await broker.publish_batch(of_run(second, 1, "b"))).next == 2
+
+    run(scenario, of_producers=ProducerBounds(positions=2, position_seconds=0.1))
+
+
+def test_a_run_may_be_unknown_as_soon_as_it_ends(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        started, _ = await broker.claim(claim("k", "id", expires=0))
+        position = await broker.publish_batch(of_run(started, 0, "a", "end"))
+        assert position.next == 2
+        assert await broker.position(started.topic, started.id) == position
+        assert await broker.run("k") is None
+        assert (await broker.end_overdue(FAR_MS, FAR_MS))[1:] == (0, [])
+        assert await log_of(broker) == ["a", "end"]
 
     run(scenario)
 
@@ -193,7 +241,7 @@ def test_the_run_that_is_forgotten_first_makes_room(run: Run) -> None:
         await broker.claim(claim("d", "id"))
         await broker.claim(claim("e", "id"))
         assert [key for key in "abcde" if await broker.run(key)] == ["c", "d", "e"]
-        with pytest.raises(TooManyProducersError):
+        with pytest.raises(TooManyRunsError):
             await broker.claim(claim("f", "id"))
         # A key that has one needs no room.
         assert not (await broker.claim(claim("c", "id2")))[1]

@@ -196,6 +196,36 @@ def test_names_whose_entries_somebody_has_removed_are_forgotten(server: ValkeySe
     run(server, scenario)
 
 
+@pytest.mark.parametrize("entry", ["xx", "", "\u0000"])
+def test_an_entry_that_cannot_be_read_stops_no_other_lease(
+    server: ValkeyServer, entry: str
+) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        await broker.publish_batch(batch(0, "a", topic="bad", lease=leased(0.001)))
+        await broker.publish_batch(batch(0, "a", producer="q"))
+        await broker.publish_batch(batch(0, "a", lease=leased(0.02)))
+        server.ask("HSET", PRODUCERS, codec.producer_name("bad", "p"), entry)
+        server.ask("HSET", PRODUCERS, codec.producer_name(TOPIC, "q"), entry)
+        server.ask("ZINCRBY", USED, 1e15, codec.producer_name(TOPIC, "q"))
+        assert await swept(broker) == [TOPIC]
+        assert await broker.position("bad", "p") is None
+        assert server.ask("HLEN", PRODUCERS) == server.ask("ZCARD", USED) == 1
+        assert [server.ask("EXISTS", key) for key in (LEASES, LEASES_USED)] == [0, 0]
+
+    run(server, scenario)
+
+
+def test_a_producer_whose_entry_cannot_be_read_begins_anew(server: ValkeyServer) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        await broker.publish_batch(batch(0, "a", lease=leased()))
+        server.ask("HSET", PRODUCERS, codec.producer_name(TOPIC, "p"), "xx")
+        assert (await broker.publish_batch(batch(0, "b"))).next == 1
+        assert [server.ask("EXISTS", key) for key in (USED, LEASES, LEASES_USED)] == [1, 0, 0]
+        assert (await broker.end_overdue(FAR_MS, FAR_MS))[1:] == (0, [])
+
+    run(server, scenario)
+
+
 def test_a_smaller_bound_forgets_positions_a_few_at_a_time(server: ValkeyServer) -> None:
     async def fill(broker: ValkeyBroker) -> None:
         for n in range(40):

@@ -213,6 +213,10 @@ def test_one_claim_of_many_wins_and_a_claim_that_is_sent_again_gets_its_fence(hu
     other = post(hub, RUNS, json={**A_RUN, "runner": "other"}, headers=hub.publishing)
     assert other.status_code == 200
     assert other.json() == {name: own[name] for name in own if name != "fence"}
+    # It comes once more when its run has ended.
+    assert publish(hub, own, 0, {"end": True, "status": "stopped"}).status_code == 200
+    late = post(hub, RUNS, json={**A_RUN, "id": own["id"]}, headers=hub.publishing)
+    assert (late.status_code, late.json()) == (200, {**other.json(), "status": "stopped"})
 
 
 def test_the_end_of_a_run_lets_the_key_start_again_with_a_larger_fence(hub: Hub) -> None:
@@ -395,6 +399,8 @@ def test_the_adapter_tells_fences_from_refusals(hub: Hub) -> None:
         end = Outcome(Status.STOPPED)
         await there.publish(Batch(claimed.run, claimed.fence, 0, [], end, 60))
         await there.publish(Batch(claimed.run, claimed.fence, 0, [], end, 60))
+        again = await there.claim(Claim("key", claimed.run.id, "r", 6, 60))
+        assert (again.run.status, again.fence) == (Status.STOPPED, None)
         with pytest.raises(FencedError):
             await there.publish(Batch(claimed.run, claimed.fence, 1, []))
         await there.aclose()

@@ -64,8 +64,9 @@ class FakeHub:
         control = f"runners/{claim.runner}"
         if claim.key in self.runs:
             run, _, fence, _ = self.runs[claim.key]
-            if run.is_active:
-                return Claimed(run, fence if run.id == claim.id else None, control)
+            is_own = run.id == claim.id
+            if run.is_active or is_own:
+                return Claimed(run, fence if run.is_active and is_own else None, control)
         self._fence += 1
         now = asyncio.get_running_loop().time()
         run = Run(claim.key, claim.id, f"runs/{claim.id}", Status.RUNNING, round(now * 1000))

@@ -178,6 +178,27 @@ def test_a_start_whose_caller_was_cancelled_leaves_no_run_without_a_generator() 
     jumping(main())
 
 
+def test_a_start_whose_answers_came_too_late_gets_the_run_that_has_ended() -> None:
+    class Lossy(FakeHub):
+        async def claim(self, claim: Claim) -> Claimed:
+            is_first = claim.key not in self.runs
+            claimed = await super().claim(claim)
+            if is_first:
+                await asyncio.sleep(claim.lease_seconds)
+                await self.end_overdue()
+                raise HubAwayError("the answer was lost")
+            return claimed
+
+    async def main() -> None:
+        runs = Runs(Lossy())
+        run = await runs.start("key", yielding("a"))
+        assert (run.is_new, run.status) == (False, Status.INTERRUPTED)
+        assert (await runs.start("key", yielding("a"))).is_new
+        await ended(runs)
+
+    jumping(main())
+
+
 def test_a_key_whose_run_has_ended_can_be_started_again() -> None:
     async def test(_: FakeHub, runs: Runs) -> None:
         first = await runs.start("key", yielding("a"))

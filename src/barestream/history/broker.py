@@ -230,15 +230,17 @@ class Broker(Protocol):
         """
 
     async def claim(self, claim: Claim) -> tuple[Run, bool]:
-        """Start a run unless its key has one that is running.
+        """Start a run, unless its key has one that is running, or that has the id of the claim.
 
-        Its producer has the run's id, its fence as the epoch, and the lease.
+        So a claim that is sent again starts nothing, also if its run has ended meanwhile. The
+        producer of the run has its id, its fence as the epoch, and the lease.
 
         Returns:
-            The run that is running, and whether this call has started it.
+            The run that the key then has, and whether this call has started it.
 
         Raises:
-            TooManyProducersError: There is no room for another run.
+            TooManyRunsError: There is no room for another run.
+            TooManyProducersError: There is no room for the position of its producer.
         """
 
     async def run(self, run_key: str) -> Run | None:

@@ -135,7 +135,7 @@ class LocalBroker:
         return Swept(int(now_ms), positions.leases, topics)
 
     async def claim(self, claim: Claim) -> tuple[Run, bool]:
-        """Start a run unless its key has one that is running (see Broker)."""
+        """Start a run, if its key has none that is running (see Broker)."""
         async with self._changing:
             return self._producers.claim(claim, self._now_ms)
 

@@ -22,7 +22,7 @@ class LocalProducers:
     """
 
     def __init__(self, bounds: ProducerBounds) -> None:
-        self.positions = Positions(bounds.positions, bounds.seconds)
+        self.positions = Positions(bounds.positions, bounds.position_seconds)
         self._runs = Runs(bounds.runs)
 
     def run(self, key: str, now_ms: float) -> Run | None:
@@ -53,7 +53,7 @@ class LocalProducers:
         if state is None:
             if batch.first > 0:
                 raise SequenceGapError(0, batch.first)
-            self.positions.check_room()
+            self.positions.check_room(batch.topic, batch.producer.id)
             return 0
         return state.repeats(batch)
 
@@ -93,12 +93,12 @@ class LocalProducers:
         return state.position
 
     def claim(self, claim: Claim, now_ms: float) -> tuple[Run, bool]:
-        """Start a run unless its key has one that is running (see Broker)."""
+        """Start a run, if its key has none that is running (see Broker)."""
         before = self._runs.get(claim.key, now_ms)
-        if before is not None and before.status == "running":
+        if before is not None and (before.status == "running" or before.id == claim.id):
             return before, False
         self._runs.check_room(claim.key)
-        self.positions.check_room()
+        self.positions.check_room(claim.topic, claim.id)
         run = self._runs.start(claim, now_ms)
         state = ProducerState(claim.topic, claim.id, Position(run.fence, 0, None))
         state.run_key = claim.key

@@ -74,12 +74,12 @@ class Positions:
 
     Args:
         most: How many there may be.
-        seconds: For how long one without a lease is known after its last use.
+        position_seconds: For how long one without a lease is known after its last use.
     """
 
-    def __init__(self, most: int, seconds: float) -> None:
+    def __init__(self, most: int, position_seconds: float) -> None:
         self._most = most
-        self._milliseconds = 1000 * seconds
+        self._position_ms = 1000 * position_seconds
         self._states: dict[tuple[str, str], ProducerState] = {}
         self._uses = 0
         # Those without a lease and those with one, by their last use; and these by their end.
@@ -96,23 +96,25 @@ class Positions:
         """How many leases there are."""
         return len(self._until)
 
-    def check_room(self) -> None:
-        """Check that there is room for another position.
+    def check_room(self, topic: str, producer_id: str) -> None:
+        """Check that there is room for a position.
 
         Raises:
             TooManyProducersError: There is none.
         """
-        if len(self._states) >= self._most and not self._unleased:
+        is_new = (topic, producer_id) not in self._states
+        if is_new and len(self._states) >= self._most and not self._unleased:
             raise TooManyProducersError
 
     def store(self, state: ProducerState, lease: Lease | None, now_ms: float) -> None:
         """Store a state that was used, with the lease that it has from then on.
 
-        A new one takes the place of the position without a lease that was used least recently, if
-        there are too many.
+        It replaces what is known of this producer. A new one takes the place of the position
+        without a lease that was used least recently, if there are too many.
         """
-        if (state.topic, state.producer_id) in self._states:
-            self._leave(state)
+        before = self._states.get((state.topic, state.producer_id))
+        if before is not None:
+            self._leave(before)
         elif len(self._states) >= self._most:
             self._forget_first()
         self._uses += 1
@@ -133,7 +135,7 @@ class Positions:
 
     def forget_old(self, now_ms: float) -> None:
         """Forget the positions without a lease that were not used for too long."""
-        while self._unleased and self._unleased.first[0] < now_ms - self._milliseconds:
+        while self._unleased and self._unleased.first[0] < now_ms - self._position_ms:
             self._forget_first()
 
     def renew_future(self, now_ms: float) -> None:

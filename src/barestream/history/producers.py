@@ -153,13 +153,13 @@ class ProducerBounds(NamedTuple):
     Attributes:
         positions: How many positions there may be. For another one, the position without a lease
             that was used least recently is forgotten.
-        seconds: For how long a position without a lease is known after its last use.
+        position_seconds: For how long a position without a lease is known after its last use.
         runs: How many runs there may be. For another one, the run that ended and is forgotten
             first is forgotten early.
     """
 
     positions: int = 10_000
-    seconds: float = 86_400
+    position_seconds: float = 86_400
     runs: int = 10_000
 
 
@@ -204,7 +204,14 @@ class UnknownRunError(Exception):
 
 
 class TooManyProducersError(Exception):
-    """All positions have leases, or all runs are running; nothing was accepted."""
+    """All positions that there may be have leases; nothing was accepted."""
 
     def __init__(self) -> None:
-        super().__init__("there is no room for another producer or run")
+        super().__init__("there is no room for another producer: all of them have leases")
+
+
+class TooManyRunsError(Exception):
+    """All runs that there may be are running; nothing was started."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no room for another run: all of them are running")

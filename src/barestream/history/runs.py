@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from barestream.history.producers import Claim, Run, Status, TooManyProducersError
+from barestream.history.producers import Claim, Run, Status, TooManyRunsError
 from barestream.history.sorted_list import SortedList
 
 
@@ -46,10 +46,10 @@ class Runs:
         """Check that there is room for a run of this key.
 
         Raises:
-            TooManyProducersError: There is none.
+            TooManyRunsError: There is none.
         """
         if key not in self._by_key and len(self._by_key) >= self._most and not self._ended:
-            raise TooManyProducersError
+            raise TooManyRunsError
 
     def start(self, claim: Claim, now_ms: float) -> Run:
         """Start a run, which takes the place of the one before, and return it.

@@ -107,7 +107,7 @@ class Hub(Protocol):
     """The hub. Each method may raise HubAwayError and RefusedError."""
 
     async def claim(self, claim: Claim) -> Claimed:
-        """Start a run, unless the key has one that is active."""
+        """Start a run, unless the key has one that is active, or this claim's, which has ended."""
 
     async def run(self, key: str) -> Run | None:
         """Return the newest run of a key; None if there is none, or its time is over."""

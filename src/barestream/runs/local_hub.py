@@ -86,11 +86,12 @@ class LocalHub:
         with _away():
             try:
                 run, _ = await self.broker.claim(asked)
-            except producers.TooManyProducersError:
-                raise RefusedError(
-                    "the hub has no room for another run (BARESTREAM_RUNS, BARESTREAM_PRODUCERS)"
-                ) from None
-        is_own = run.id == claim.id
+            except producers.TooManyRunsError as error:
+                raise RefusedError(f"{error} (BARESTREAM_RUNS)") from None
+            except producers.TooManyProducersError as error:
+                raise RefusedError(f"{error} (BARESTREAM_PRODUCERS)") from None
+        # It may have been started by a claim whose answer was lost, and have ended since.
+        is_own = run.id == claim.id and run.status == "running"
         fence = run.fence if is_own else None
         return Claimed(_run(run), fence, control_topic(run.runner))
 

@@ -127,7 +127,8 @@ class Runs:
             expires_seconds: For how long the run can be followed after its end.
 
         Returns:
-            The key's run; ``is_new`` says whether this call has started it.
+            The key's run; ``is_new`` says whether this call has started it. If all answers of the
+            hub were lost for longer than the lease, it is this call's run, which is interrupted.
 
         Raises:
             HubAwayError: The hub does not answer. No run goes on: if the hub has taken the claim,

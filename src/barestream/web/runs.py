@@ -11,7 +11,7 @@ from bareasgi import HttpRequest, HttpResponse
 from barestream.delivery.time_slices import Slices
 from barestream.history.broker import Broker, BrokerAwayError
 from barestream.history.intake import Intake
-from barestream.history.producers import Run, TooManyProducersError
+from barestream.history.producers import Run, TooManyProducersError, TooManyRunsError
 from barestream.history.update import Update
 from barestream.mercure.bearer import Bearer
 from barestream.mercure.patterns import TooManyPatternsError
@@ -31,9 +31,14 @@ FOLLOWED_TYPE = "barestream.followed"
 
 _TOO_MANY_RUNS = Refused(
     HTTPStatus.SERVICE_UNAVAILABLE,
-    "The hub knows as many runs as BARESTREAM_RUNS allows, and all of them are active; or as many "
-    "producers as BARESTREAM_PRODUCERS allows, and all of them have leases. Nothing was started. "
-    "Try again later, or raise the setting.",
+    "The hub knows as many runs as BARESTREAM_RUNS allows, and all of them are active. Nothing was "
+    "started. Try again later, or raise the setting.",
+    [RETRY_AFTER],
+)
+_TOO_MANY_PRODUCERS = Refused(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "The hub knows as many producers as BARESTREAM_PRODUCERS allows, and all of them have leases; "
+    "each run counts as one. Nothing was started. Try again later, or raise the setting.",
     [RETRY_AFTER],
 )
 _UNKNOWN = Refused(
@@ -62,7 +67,7 @@ class Runs:
     ended_seconds: float
 
     async def start(self, request: HttpRequest) -> HttpResponse:
-        """Answer 201 with a run that was started, or 200 with that of the key which is active."""
+        """Answer 201 with a run that was started, or 200 with the key's run if none was."""
         return await self._answer(request, self._start)
 
     async def read(self, request: HttpRequest) -> HttpResponse:
@@ -82,8 +87,10 @@ class Runs:
             return await answering(request, await self.authorization.publisher(request))
         except TooManyPatternsError:
             return TOO_MANY_PATTERNS.response()
-        except TooManyProducersError:
+        except TooManyRunsError:
             return _TOO_MANY_RUNS.response()
+        except TooManyProducersError:
+            return _TOO_MANY_PRODUCERS.response()
         except BrokerAwayError as error:
             # Each of the requests can be sent again: a claim has its run's id.
             detail = f"The history {error.words}. The request can be sent again."
@@ -96,8 +103,8 @@ class Runs:
         await self._check_right(request, bearer, claim.key)
         run, _ = await self.broker.claim(claim)
         told = {**_told(run), "control": control_topic(run.runner)}
-        # It may have been started by the same request, whose answer was lost.
-        if run.id != claim.id:
+        # It may have been started by the same request, whose answer was lost, and have ended since.
+        if run.id != claim.id or run.status != "running":
             return _json(HTTPStatus.OK, told)
         return _json(HTTPStatus.CREATED, {**told, "fence": run.fence})
 

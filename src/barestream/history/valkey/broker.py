@@ -169,7 +169,7 @@ class ValkeyBroker:
         return await self._producers.end_overdue(upto_ms, steady_ms)
 
     async def claim(self, claim: Claim) -> tuple[Run, bool]:
-        """Start a run unless its key has one that is running (see Broker)."""
+        """Start a run, if its key has none that is running (see Broker)."""
         return await self._producers.claim(claim)
 
     async def run(self, run_key: str) -> Run | None:

@@ -172,7 +172,7 @@ def position(answer: Sequence[Any]) -> Position:
 
 
 def run(key: str, answer: Sequence[bytes]) -> Run:
-    """Return a run (lua/run_of_key.lua)."""
+    """Return a run (fn.answer_of in lua/runs.lua)."""
     run_id, topic, fence, runner, started_ms, status = (each.decode() for each in answer)
     return Run(key, run_id, topic, int(fence), runner, int(started_ms), cast(Status, status))
 

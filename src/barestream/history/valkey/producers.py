@@ -10,10 +10,14 @@ from barestream.history.producers import (
     Run,
     Swept,
     TooManyProducersError,
+    TooManyRunsError,
 )
 from barestream.history.update import topics_json
 from barestream.history.valkey import codec, scripts
 from barestream.history.valkey.questions import Questions
+
+# By the answer to a claim, what there is no room for (lua/claim.lua).
+_NO_ROOM = {b"runs": TooManyRunsError, b"producers": TooManyProducersError}
 
 
 class Producers:
@@ -41,15 +45,15 @@ class Producers:
         return codec.run(key, answer) if answer else None
 
     async def claim(self, claim: Claim) -> tuple[Run, bool]:
-        """Start a run unless its key has one that is running (see Broker)."""
+        """Start a run, if its key has none that is running (see Broker)."""
         name = codec.producer_name(claim.topic, claim.id)
         arguments = [claim.key.encode(), claim.id.encode(), name, claim.topic.encode()]
         arguments += [topics_json((claim.topic,)), claim.runner.encode()]
         arguments += codec.lease_arguments(claim.lease)
         arguments.append(b"%d" % (1000 * claim.expires_seconds))
         answer = await self._questions.run_bounded(scripts.CLAIM, *self._bounds, *arguments)
-        if answer is None:
-            raise TooManyProducersError
+        if isinstance(answer, bytes):
+            raise _NO_ROOM[answer]
         is_new, *run = answer
         return codec.run(claim.key, run), bool(is_new)
 

@@ -143,4 +143,4 @@ def bounds(bounds: HistoryBounds) -> tuple[bytes, ...]:
 
 def producer_bounds(bounds: ProducerBounds) -> tuple[bytes, ...]:
     """Return the bounds of producers and runs as arguments (lua/producers.lua)."""
-    return (b"%d" % bounds.positions, b"%d" % (1000 * bounds.seconds), b"%d" % bounds.runs)
+    return (b"%d" % bounds.positions, b"%d" % (1000 * bounds.position_seconds), b"%d" % bounds.runs)

@@ -11,9 +11,10 @@ at = at + 12
 local state = fn.producer(name)
 local is_new = not state
 
+local run = state and fn.run_of(state)
+
 local function refusal()
   if is_run or (state and state.run) then
-    local run = state and fn.run_of(state)
     -- A run's producer has no other epoch.
     if not run or epoch > run.fence then return 'UNKNOWNRUN' end
     -- It asks whether the run is still its own.
@@ -71,7 +72,6 @@ local function check()
     end
     if refused then return refused .. ' ' .. number end
   end
-  local run = fn.run_of(state)
   if run and run.status ~= 'running' then return 'UNKNOWNRUN' end
 end
 
@@ -154,11 +154,11 @@ end
 
 state.next = math.max(state.next, first + count)
 if ends then fn.end_run(state, status) end
-if state.run then
-  lease = fn.run_of(state).status == 'running' and (lease or fn.lease_of(state))
-elseif ends then
+if ends or (run and run.status ~= 'running') then
   lease = nil
+elseif run then
+  lease = lease or fn.lease_of(state)
 end
 state.topics = lease and topics_json or nil
-fn.store_producer(name, state, lease or nil, is_new)
+fn.store_producer(name, state, lease, is_new)
 return {state.epoch, state.next, state.last_id}

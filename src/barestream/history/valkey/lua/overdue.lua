@@ -73,7 +73,7 @@ for i, name in ipairs(names) do
     break
   end
   local state = fn.producer(name)
-  if not state then
+  if not (state and state.lease_ms) then
     fn.forget_name(name)
   elseif state.lease_ms > steady_ms then
     left = left + 1

@@ -13,9 +13,15 @@ most.position_us = tonumber(ARGV[10]) * 1000
 most.runs = tonumber(ARGV[11])
 ARGUMENTS = 11
 
+-- Returns the map that a value of a hash is, or nothing for what is none: somebody has changed it by hand.
+function fn.unpacked(value)
+  if not value then return end
+  local is_map, map = pcall(cmsgpack.unpack, value)
+  return is_map and type(map) == 'table' and map or nil
+end
+
 function fn.producer(name)
-  local packed = redis.call('HGET', keys.producers, name)
-  return packed and cmsgpack.unpack(packed)
+  return fn.unpacked(redis.call('HGET', keys.producers, name))
 end
 
 function fn.has_room_for_producer()
@@ -55,6 +61,8 @@ end
 -- the one without a lease that was used least recently, if there are too many.
 function fn.store_producer(name, state, lease, is_new)
   if is_new then
+    -- Of one that cannot be read, something may be left.
+    if redis.call('HEXISTS', keys.producers, name) == 1 then fn.forget_name(name) end
     local beyond = redis.call('HLEN', keys.producers) + 1 - most.positions
     -- After the bound was made smaller, there may be many.
     local oldest = beyond > 0 and redis.call('ZPOPMIN', keys.producers_used, math.min(beyond, 10)) or {}
@@ -68,8 +76,9 @@ function fn.store_producer(name, state, lease, is_new)
   fn.note_use(name, lease, had_lease)
 end
 
--- Forgets a name without an entry: somebody has removed it by hand.
+-- Forgets a name without an entry, or with one that cannot be read: somebody has changed it by hand.
 function fn.forget_name(name)
+  redis.call('HDEL', keys.producers, name)
   for _, set in ipairs({keys.producers_used, keys.leases, keys.leases_used}) do
     redis.call('ZREM', set, name)
   end

@@ -2,9 +2,14 @@
 -- for how long it is known after its end; and until_ms, until when it is known if it has ended. Those
 -- that have ended are in a sorted set by that time.
 function fn.run(key)
-  local packed = redis.call('HGET', keys.runs, key)
-  local run = packed and cmsgpack.unpack(packed)
+  local run = fn.unpacked(redis.call('HGET', keys.runs, key))
   if run and not (run.until_ms and run.until_ms <= fn.now_ms()) then return run end
+end
+
+-- Returns a run as scripts answer with it.
+function fn.answer_of(run)
+  local fence, started_ms = string.format('%.0f', run.fence), string.format('%.0f', run.started_ms)
+  return {run.id, run.topic, fence, run.runner, started_ms, run.status}
 end
 
 -- Returns the run of a producer, unless another has its key, or its time is over.
