@@ -24,7 +24,8 @@ class World:
     Attributes:
         seconds: The time of the worker.
         ahead_seconds: How far the history's clock is ahead.
-        is_away: Whether the history can be reached.
+        is_away: Whether the history fails to answer.
+        cause: Why it does.
         slow_seconds: How long the history takes to answer.
     """
 
@@ -32,6 +33,7 @@ class World:
         self.seconds = 1000.0
         self.ahead_seconds = 1_700_000_000.0
         self.is_away = False
+        self.cause = "unreachable"
         self.slow_seconds = 0.0
         world = self
 
@@ -40,7 +42,7 @@ class World:
 
             async def end_overdue(self, upto_ms: int, steady_ms: int) -> Swept:
                 if world.is_away:
-                    raise BrokerAwayError("away")
+                    raise BrokerAwayError("away", cause=world.cause)
                 world.seconds += world.slow_seconds
                 return await super().end_overdue(upto_ms, steady_ms)
 
@@ -88,8 +90,10 @@ def test_a_topic_is_ended_within_a_second_of_its_leases_end(
         world = await steady()
         await world.pass_time(LEASE_SECONDS - 0.5)
         assert not await world.has_ended()
+        assert "barestream_leases 1.0" in world.metrics.text().decode()
         await world.pass_time(2)
         assert await world.has_ended()
+        assert "barestream_leases 0.0" in world.metrics.text().decode()
         assert "barestream_topics_interrupted_total 1.0" in world.metrics.text().decode()
 
     with caplog.at_level(logging.WARNING):
@@ -149,6 +153,26 @@ def test_no_lease_runs_out_while_the_history_is_away(trouble: Callable[[World], 
         assert await world.has_ended()
 
     asyncio.run(act())
+
+
+def test_each_cause_for_which_the_sweeps_fail_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def act() -> None:
+        world = World()
+        await world.pass_time(10)
+        for world.cause in ("unreachable", "error"):
+            world.is_away = True
+            await world.pass_time(60)
+        for _ in range(2):
+            world.is_away = False
+            await world.pass_time(10)
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(act())
+    failed, again = "overdue leases are not ended", "overdue leases are ended again"
+    lines = [(line.message, line.__dict__.get("cause")) for line in caplog.records]
+    assert lines == [(failed, "unreachable"), (failed, "error"), (again, None)]
 
 
 def test_no_lease_runs_out_while_the_worker_stands_still() -> None:

@@ -11,7 +11,8 @@ from barestream.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-# How late a topic is ended at most. Without leases, a sweep takes Valkey about 20 us.
+# How late a topic is ended at most, while workers have been answered for its lease's whole length.
+# Without leases, a sweep takes Valkey about 20 us.
 SWEEP_SECONDS = 1.0
 
 # After a pause of the sweeps that is longer than this, nobody knows whether producers could reach
@@ -48,7 +49,7 @@ class Leases:
 
     Args:
         broker: The broker.
-        metrics: Where the topics are counted.
+        metrics: Where the topics and the leases are counted.
         now: A monotonic clock, in seconds.
     """
 
@@ -57,6 +58,8 @@ class Leases:
         self._metrics = metrics
         self._now = now
         self._last: _Sweep | None = None
+        # Of the last sweep, if it failed.
+        self._cause: str | None = None
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Sweep until cancelled."""
@@ -76,11 +79,15 @@ class Leases:
             steady_ms = int(1000 * (asked_at - last.since))
         try:
             swept = await self._broker.end_overdue(upto_ms, steady_ms)
-        except BrokerAwayError:
-            # The tail logs it.
+        except BrokerAwayError as error:
             self._last = None
+            self._note_failure(error)
             return
         answered_at = self._now()
+        if self._cause is not None:
+            self._cause = None
+            logger.info("overdue leases are ended again")
+        self._metrics.leases.set(swept.leases)
         is_steady = (
             last is not None
             and answered_at - asked_at <= MOST_PAUSE_SECONDS
@@ -92,6 +99,15 @@ class Leases:
             self._metrics.interrupted.inc()
             logger.warning(
                 "a topic was ended: its producer did not come back in time", extra={"topic": topic}
+            )
+
+    def _note_failure(self, error: BrokerAwayError) -> None:
+        # Most causes are those for which the tail or the intake logs a line of its own; an error in
+        # the script of the sweep is noticed only here.
+        if error.cause != self._cause:
+            self._cause = error.cause
+            logger.warning(
+                "overdue leases are not ended", extra={"cause": error.cause, "why": str(error)}
             )
 
 

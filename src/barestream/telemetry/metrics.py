@@ -42,6 +42,7 @@ class Metrics:
         history_up: 1 if the history answers all processes, else 0.
         history_writable: 1 if the history accepts updates from all processes, else 0.
         draining: Workers that drain.
+        leases: Producers and runs that have a lease.
         interrupted: Topics that were ended because their producer did not come back in time.
         clock_jumps: Jumps of the wall clock, by direction.
         issuer_current: 1 if the last read of an issuer's keys succeeded in all workers, else 0.
@@ -148,6 +149,12 @@ class Metrics:
             "barestream_workers_draining",
             "Workers that drain.",
             multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.leases = Gauge(
+            "barestream_leases",
+            "Producers and runs that have a lease.",
+            multiprocess_mode="livemostrecent",
             registry=registry,
         )
         self.interrupted = Counter(
