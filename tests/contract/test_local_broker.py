@@ -14,6 +14,7 @@ from barestream.history.record import Place
 from barestream.history.topic_state import Rewind
 from barestream.history.update import Update
 from barestream.mercure.sse import Event
+from batches import FAR_MS, batch, leased
 from topic_updates import floor_of, log_of, public, texts
 from topic_updates import update as of_topics
 
@@ -141,6 +142,23 @@ def test_a_removal_of_many_updates_gives_other_work_its_turn() -> None:
         assert await log_of(broker) == ["last"]
 
     run(scenario, HistoryBounds(events=10**6, seconds=10, bytes=10**9))
+
+
+@pytest.mark.parametrize("ahead_seconds", [-100, 100])
+def test_a_sweep_of_many_leases_gives_other_work_its_turn(ahead_seconds: float) -> None:
+    async def scenario(broker: LocalBroker, clock: SetClock) -> None:
+        for n in range(5000):
+            await broker.publish_batch(batch(0, topic=f"t{n}", lease=leased()))
+        clock.seconds += ahead_seconds
+        sweeping = asyncio.create_task(broker.end_overdue(FAR_MS, FAR_MS))
+        turns = 0
+        while not sweeping.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns > 5000 / SLICE_STEPS
+        assert (await sweeping).leases == (5000 if ahead_seconds < 0 else 0)
+
+    run(scenario, FAR_BOUNDS)
 
 
 def test_updates_that_come_during_a_removal_keep_their_order() -> None:

@@ -180,6 +180,19 @@ def test_a_lease_that_lies_in_the_future_begins_again(server: ValkeyServer) -> N
     run(server, scenario)
 
 
+def test_all_leases_that_lie_in_the_future_begin_again_at_once(server: ValkeyServer) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        for n in range(250):
+            await broker.publish_batch(batch(0, "a", topic=f"t{n}", lease=leased()))
+        names = server.ask("ZRANGE", LEASES_USED, 0, -1)
+        for name in names:
+            server.ask("ZINCRBY", LEASES_USED, 3_600_000_000, name)
+        now_ms = (await broker.end_overdue(0, 0)).now_ms
+        assert server.ask("ZCOUNT", LEASES_USED, 1000 * (now_ms + 1), "+inf") == 0
+
+    run(server, scenario)
+
+
 def test_names_whose_entries_somebody_has_removed_are_forgotten(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish_batch(batch(0, "a", lease=leased(0.001)))

@@ -123,7 +123,7 @@ class LocalBroker:
         async with self._changing:
             await self._expire()
             now_ms = self._now_ms
-            positions.renew_future(now_ms)
+            await _in_slices(positions.renew_future(now_ms))
             for state in positions.overdue(min(upto_ms, now_ms), steady_ms):
                 assert state.lease is not None  # noqa: S101 (only those with leases are overdue)
                 last = interruption(state.topic, state.lease)
@@ -131,6 +131,8 @@ class LocalBroker:
                 if state.topic not in self._ends:
                     topics.append(state.topic)
                     await self._add(self._check([last], now_ms)[1], now_ms)
+                    # After an outage there may be thousands, each of which takes 20 us.
+                    await asyncio.sleep(0)
             self._producers.forget_old(now_ms)
         return Swept(int(now_ms), positions.leases, topics)
 

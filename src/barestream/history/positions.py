@@ -138,13 +138,14 @@ class Positions:
         while self._unleased and self._unleased.first[0] < now_ms - self._position_ms:
             self._forget_first()
 
-    def renew_future(self, now_ms: float) -> None:
-        """Have what was used later than now be used now: the clock was set back."""
+    def renew_future(self, now_ms: float) -> Iterator[int]:
+        """Have what was used later than now be used now, in steps: the clock was set back."""
         for used in (self._leased, self._unleased):
             for state in [*self._later(used, now_ms)]:
                 self._leave(state)
                 state.used_ms = now_ms
                 self._enter(state)
+                yield 1
 
     def _later(
         self, used: SortedList[tuple[float, int, str, str]], now_ms: float

@@ -20,8 +20,7 @@ local last_fence = tonumber(redis.call('HGET', keys.state, 'fence') or '0')
 local fence = math.max(last_fence + 1, math.floor(fn.now_ms()))
 redis.call('HSET', keys.state, 'fence', string.format('%.0f', fence))
 redis.call('ZREM', keys.runs_ended, key)
--- After the bound was made smaller, there may be many.
-local oldest = beyond > 0 and redis.call('ZPOPMIN', keys.runs_ended, math.min(beyond, 10)) or {}
+local oldest = beyond > 0 and redis.call('ZPOPMIN', keys.runs_ended, math.min(beyond, MOST_EVICTED)) or {}
 for i = 1, #oldest, 2 do redis.call('HDEL', keys.runs, oldest[i]) end
 local run = {
   id = id,

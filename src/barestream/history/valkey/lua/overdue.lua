@@ -5,17 +5,20 @@
 -- update (type and data).
 local upto_ms, steady_ms = tonumber(ARGV[ARGUMENTS + 1]), tonumber(ARGV[ARGUMENTS + 2])
 local left, kind, data = tonumber(ARGV[ARGUMENTS + 3]), ARGV[ARGUMENTS + 4], ARGV[ARGUMENTS + 5]
-local MOST_LEASES, MOST_ENDED, MOST_FORGOTTEN = 100, 20, 100
+-- So no call takes long (Redis 7.0): to end 20 topics takes 0.5 ms, to pass over 100 leases 0.3 ms, to renew
+-- 100 entries 0.9 ms, and to forget 100 of them 0.6 ms. Only after an outage are there so many.
+local MOST_ENDED, MOST_ENTRIES = 20, 100
+local is_more = 0
 
 local function forget_old()
   local upto_us = string.format('%.0f', fn.now_us() - most.position_us)
-  local old = redis.call('ZRANGEBYSCORE', keys.producers_used, '-inf', '(' .. upto_us, 'LIMIT', 0, MOST_FORGOTTEN)
+  local old = redis.call('ZRANGEBYSCORE', keys.producers_used, '-inf', '(' .. upto_us, 'LIMIT', 0, MOST_ENTRIES)
   if #old > 0 then
     redis.call('HDEL', keys.producers, unpack(old))
     redis.call('ZREM', keys.producers_used, unpack(old))
   end
   local now = string.format('%.0f', math.floor(fn.now_ms()))
-  old = redis.call('ZRANGEBYSCORE', keys.runs_ended, '-inf', now, 'LIMIT', 0, MOST_FORGOTTEN)
+  old = redis.call('ZRANGEBYSCORE', keys.runs_ended, '-inf', now, 'LIMIT', 0, MOST_ENTRIES)
   if #old > 0 then
     redis.call('HDEL', keys.runs, unpack(old))
     redis.call('ZREM', keys.runs_ended, unpack(old))
@@ -26,7 +29,11 @@ end
 local function renew_future()
   local from = '(' .. string.format('%.0f', fn.now_us())
   for _, used in ipairs({keys.leases_used, keys.producers_used}) do
-    for _, name in ipairs(redis.call('ZRANGEBYSCORE', used, from, '+inf', 'LIMIT', 0, MOST_LEASES)) do
+    local names = redis.call('ZRANGEBYSCORE', used, from, '+inf', 'LIMIT', 0, MOST_ENTRIES)
+    if #names == MOST_ENTRIES then is_more = 1 end
+    for _, name in ipairs(names) do
+      -- So each of them leaves, and the calls come to an end.
+      redis.call('ZREM', used, name)
       local state = fn.producer(name)
       if state then
         local lease = fn.lease_of(state)
@@ -62,11 +69,10 @@ local function interrupt(name, state)
   return true
 end
 
-local is_more = 0
 if redis.call('ZCARD', keys.leases) > 0 or redis.call('ZCARD', keys.producers_used) > 0 then renew_future() end
 forget_old()
 upto_ms = string.format('%.0f', math.floor(math.min(upto_ms, fn.now_ms())))
-local names = redis.call('ZRANGEBYSCORE', keys.leases, '-inf', upto_ms, 'LIMIT', left, MOST_LEASES)
+local names = redis.call('ZRANGEBYSCORE', keys.leases, '-inf', upto_ms, 'LIMIT', left, MOST_ENTRIES)
 for i, name in ipairs(names) do
   if #topics == MOST_ENDED then
     is_more = 1
@@ -85,7 +91,7 @@ for i, name in ipairs(names) do
     end
     if not interrupt(name, state) then left = left + 1 end
   end
-  if i == MOST_LEASES then is_more = 1 end
+  if i == MOST_ENTRIES then is_more = 1 end
 end
 if log.length then
   fn.tidy()
