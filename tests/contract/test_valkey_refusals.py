@@ -10,11 +10,15 @@ import pytest
 from valkey._parsers.base import BaseParser
 
 from barestream.history.broker import BrokerAwayError, HistoryBounds
+from barestream.history.leases import Leases
 from barestream.history.record import Place
 from barestream.history.update import Update
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.history.valkey.errors import answered
 from barestream.mercure.sse import Event
+from barestream.telemetry.metrics import Metrics
+from batches import TOPIC, batch, leased
+from random_courses import SetClock
 from support.judges.published import data_of
 from support.servers.served import until
 from support.servers.service import PATIENCE_SECONDS, wait_for
@@ -150,6 +154,53 @@ def test_a_refused_update_is_not_kept_its_cause_is_named_and_publishing_goes_on_
             await broker.probe()
             await broker.publish(update("after"))
             assert await texts(broker) == ["before", "after"]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("state", [full, without_replicas, demoted, without_a_disk])
+def test_no_lease_runs_out_while_updates_are_refused_and_questions_answered(
+    fresh_valkey: ValkeyServer, state: Callable[..., object]
+) -> None:
+    lease = leased(0.5)
+    # The sweeps follow each other at once; by the worker's clock they are this far apart.
+    step_ms = 100
+    clock = SetClock()
+
+    async def scenario() -> None:
+        async with broker_of(fresh_valkey) as broker:
+            sweeps = Leases(broker, Metrics(), clock)
+
+            async def sweep(count: int) -> None:
+                for _ in range(count):
+                    clock.ms += step_ms
+                    await sweeps._sweep()
+
+            await sweep(10)
+            await broker.publish_batch(batch(0, "a", lease=lease))
+            with state(fresh_valkey):  # type: ignore[attr-defined]
+                await asyncio.sleep(lease.seconds)
+                clock.ms += int(1000 * lease.seconds)
+                await sweep(5)
+                with pytest.raises(BrokerAwayError):
+                    await broker.end_overdue(0, 0)
+            await sweep(5)
+            assert not await broker.ends()
+            async with asyncio.timeout(10):
+                while TOPIC not in await broker.ends():
+                    await sweep(1)
+
+    asyncio.run(scenario())
+
+
+def test_sweeps_without_leases_are_answered_while_updates_are_refused(
+    fresh_valkey: ValkeyServer,
+) -> None:
+    async def scenario() -> None:
+        async with broker_of(fresh_valkey) as broker:
+            await broker.publish(update())
+            with full(fresh_valkey):
+                assert (await broker.end_overdue(0, 0))[1:] == (0, [])
 
     asyncio.run(scenario())
 

@@ -69,6 +69,10 @@ local function interrupt(name, state)
   return true
 end
 
+-- Also a Valkey that refuses updates answers questions, but then no producer can come back. So while there
+-- are leases, this is refused too: it is what probe.lua does, before the script's first write, because
+-- Valkey checks only that one.
+if redis.call('ZCARD', keys.leases) > 0 then redis.call('HSETNX', keys.state, 'floor', fn.begin()) end
 if redis.call('ZCARD', keys.leases) > 0 or redis.call('ZCARD', keys.producers_used) > 0 then renew_future() end
 forget_old()
 upto_ms = string.format('%.0f', math.floor(math.min(upto_ms, fn.now_ms())))
