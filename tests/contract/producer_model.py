@@ -32,6 +32,7 @@ class Known:
         lease: Its lease.
         used_ms: When it was used last.
         run_key: The key of the run whose producer it is.
+        ended: Whether it has ended the topic in this epoch, and added nothing since.
     """
 
     epoch: int
@@ -40,6 +41,7 @@ class Known:
     lease: Lease | None = None
     used_ms: int = 0
     run_key: str | None = None
+    ended: bool = False
 
 
 @dataclass
@@ -131,8 +133,11 @@ class Model:
             raise
         if new and run and run.status != "running":
             raise UnknownRunError
+        is_over = batch.topic in self.ends
         self.publish(new)
         after = known or Known(epoch)
+        had_ended = after.ended and after.epoch == epoch
+        after.ended = had_ended and not new
         after.epoch, after.next = epoch, max(expected, batch.first + len(batch.updates))
         if new:
             after.last = len(self.log) - 1
@@ -140,8 +145,9 @@ class Model:
         after.lease = after.lease if is_kept else batch.lease
         if any(update.end_seconds is not None for update in new):
             self._end_run(name, batch.status or "done")
-            after.lease = None
-        if run and run.status != "running":
+            after.ended = True
+        is_behind_end = not new and (had_ended or is_over)
+        if run.status != "running" if run else after.ended or is_behind_end:
             after.lease = None
         self._use(name, after)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from barestream.history.broker import Broker, TopicEndedError
-from barestream.history.producers import END_TYPE, INTERRUPTED_DATA
+from barestream.history.producers import END_TYPE, INTERRUPTED_DATA, Batch
 from barestream.history.record import BEGIN
 from batches import FAR_MS, HOUR_SECONDS, TOPIC, batch, leased, sweep, swept
 from topic_updates import log_of, update
@@ -75,6 +75,68 @@ def test_a_lease_ends_with_its_topic_or_with_a_batch_without_one(run: Run) -> No
         last = update("end", TOPIC, end=60)
         await broker.publish_batch(batch(1, last, lease=leased()))
         assert (await broker.end_overdue(0, 0)).leases == 0
+
+    run(scenario)
+
+
+async def forgotten(broker: Broker) -> None:
+    """Wait until the end of the topic is over."""
+    async with asyncio.timeout(10):
+        while TOPIC in await broker.ends():
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("end_seconds", [60, SHORT_SECONDS])
+def test_a_lease_does_not_come_back_with_what_is_sent_again_after_the_end(
+    run: Run, end_seconds: float
+) -> None:
+    whole = batch(0, "a", update("end", TOPIC, end=end_seconds), lease=leased(SHORT_SECONDS))
+
+    async def scenario(broker: Broker) -> None:
+        await broker.publish_batch(whole)
+        if end_seconds == SHORT_SECONDS:
+            await forgotten(broker)
+        for again in (whole, batch(2, lease=leased(SHORT_SECONDS)), whole._replace(updates=[])):
+            await broker.publish_batch(again)
+            assert (await broker.end_overdue(0, 0)).leases == 0
+
+    run(scenario)
+
+
+def test_a_lease_does_not_come_back_with_an_update_whose_id_was_there_before_the_end(
+    run: Run,
+) -> None:
+    own = update("own", TOPIC, own_id="own")
+
+    async def scenario(broker: Broker) -> None:
+        await broker.publish(own)
+        await broker.publish_batch(batch(0, update("end", TOPIC, end=60), lease=leased()))
+        await broker.publish_batch(batch(1, own, lease=leased()))
+        assert (await broker.end_overdue(0, 0)).leases == 0
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("begin", [batch(1, "b"), batch(0, epoch=1)])
+def test_a_producer_that_uses_a_forgotten_topic_anew_takes_a_lease(run: Run, begin: Batch) -> None:
+    async def scenario(broker: Broker) -> None:
+        await broker.publish_batch(batch(0, update("end", TOPIC, end=SHORT_SECONDS)))
+        await forgotten(broker)
+        following = begin._replace(first=begin.first + len(begin.updates), updates=[])
+        for each in (begin, begin, following):
+            await broker.publish_batch(each._replace(lease=leased()))
+            assert (await broker.end_overdue(0, 0)).leases == 1
+
+    run(scenario)
+
+
+def test_a_producer_that_brings_nothing_to_an_ended_topic_takes_no_lease(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        await broker.publish_batch(batch(0, "a", lease=leased()))
+        await broker.publish(update("end", TOPIC, end=60))
+        for epoch in (0, 1):
+            await broker.publish_batch(batch(0, epoch=epoch, lease=leased()))
+            assert (await broker.end_overdue(0, 0)).leases == 0
 
     run(scenario)
 

@@ -311,6 +311,24 @@ def test_batches_and_the_release_before_share_the_log(server: ValkeyServer) -> N
     run(server, scenario)
 
 
+def test_a_topic_that_the_release_before_used_anew_takes_a_lease(server: ValkeyServer) -> None:
+    publish = """
+local state = cmsgpack.unpack(redis.call('HGET', KEYS[1], ARGV[1]))
+state.next = state.next + 1
+redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack(state))
+"""
+
+    async def scenario(broker: ValkeyBroker) -> None:
+        await broker.publish_batch(batch(0, update("end", TOPIC, end=0.001)))
+        await asyncio.sleep(0.01)
+        # It goes on without a word about the end.
+        server.ask("EVAL", publish, 1, PRODUCERS, codec.producer_name(TOPIC, "p"))
+        await broker.publish_batch(batch(2, lease=leased()))
+        assert (await broker.end_overdue(0, 0)).leases == 1
+
+    run(server, scenario)
+
+
 def test_what_the_release_before_removes_leaves_positions_and_runs(server: ValkeyServer) -> None:
     older = OlderRelease(server, events=2)
 

@@ -17,7 +17,7 @@ from barestream.history.entry import Entry
 from barestream.history.kept_values import KeptValues
 from barestream.history.local_log import LocalLog
 from barestream.history.local_pages import LocalPages
-from barestream.history.local_producers import LocalProducers
+from barestream.history.local_producers import Added, LocalProducers
 from barestream.history.producers import (
     Batch,
     Claim,
@@ -105,9 +105,13 @@ class LocalBroker:
                 raise
             if updates:
                 self._producers.check_running(batch, now_ms)
-            ends = any(update.end_seconds is not None for update, _ in new)
-            last_id = answers[-1] if answers else None
-            position = self._producers.accept(batch, last_id, now_ms, ends=ends)
+            added = Added(
+                updates=len(new),
+                last_id=answers[-1] if answers else None,
+                ends=any(update.end_seconds is not None for update, _ in new),
+                is_over=batch.topic in self._ends,
+            )
+            position = self._producers.accept(batch, added, now_ms)
             await self._add(new, now_ms)
         return position
 

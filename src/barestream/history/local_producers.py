@@ -1,5 +1,7 @@
 """What the memory of one process has of producers and runs. Pure."""
 
+from typing import NamedTuple
+
 from barestream.history.positions import Positions, ProducerState
 from barestream.history.producers import (
     Batch,
@@ -12,6 +14,23 @@ from barestream.history.producers import (
     UnknownRunError,
 )
 from barestream.history.runs import Runs
+
+
+class Added(NamedTuple):
+    """What a batch adds to the history.
+
+    Attributes:
+        updates: How many updates, without those that are repeats by their number or their id.
+        last_id: The id of the newest update of the batch that is no repeat by its number; None if
+            there is none.
+        ends: Whether one of the added updates ends the topic.
+        is_over: Whether the topic has ended before.
+    """
+
+    updates: int
+    last_id: str | None
+    ends: bool
+    is_over: bool
 
 
 class LocalProducers:
@@ -68,28 +87,31 @@ class LocalProducers:
         if run is not None and run.status != "running":
             raise UnknownRunError
 
-    def accept(self, batch: Batch, last_id: str | None, now_ms: float, *, ends: bool) -> Position:
+    def accept(self, batch: Batch, added: Added, now_ms: float) -> Position:
         """Go on behind a batch that was accepted, and return its producer's position.
 
         Args:
             batch: The batch.
-            last_id: The id of its newest update that was new; None if there was none.
+            added: What it adds.
             now_ms: The time, in milliseconds since 1970-01-01 UTC.
-            ends: Whether one of these updates has ended the topic.
         """
         state = self.positions.get(batch.topic, batch.producer.id)
         if state is None:
             begin = Position(batch.producer.epoch, 0, None)
             state = ProducerState(batch.topic, batch.producer.id, begin)
-        state.move(batch, last_id)
-        if ends:
+        state.move(batch, added.last_id)
+        had_ended, state.ended = state.ended, added.ends or (state.ended and not added.updates)
+        if added.ends:
             self._end_run(state, batch.status or "done", now_ms)
         run = self._run_of(state, now_ms)
         lease = batch.lease
         if state.run_key is not None:
             is_running = run is not None and run.status == "running"
             lease = (lease or state.lease) if is_running else None
-        self.positions.store(state, None if ends else lease, now_ms)
+        elif not added.updates and (had_ended or added.is_over):
+            # It would end the topic a second time, once this was forgotten and is used anew.
+            lease = None
+        self.positions.store(state, None if added.ends else lease, now_ms)
         return state.position
 
     def claim(self, claim: Claim, now_ms: float) -> tuple[Run, bool]:

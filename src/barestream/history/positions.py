@@ -27,6 +27,7 @@ class ProducerState:
         uses: The number of that use, which tells those of one millisecond apart.
         lease: Its lease; None if it has none.
         run_key: The key of the run whose producer it is; None if it is no run's.
+        ended: Whether it has ended the topic, in this epoch, and added nothing since.
     """
 
     topic: str
@@ -36,6 +37,7 @@ class ProducerState:
     uses: int = 0
     lease: Lease | None = None
     run_key: str | None = None
+    ended: bool = False
 
     def repeats(self, batch: Batch) -> int:
         """Return how many updates of a batch it has published before.
@@ -66,6 +68,8 @@ class ProducerState:
         epoch, end = batch.producer.epoch, batch.first + len(batch.updates)
         if epoch == self.position.epoch:
             end = max(end, self.position.next)
+        else:
+            self.ended = False
         self.position = Position(epoch, end, last_id or self.position.last_id)
 
 

@@ -60,7 +60,8 @@ class Batch(NamedTuple):
         updates: At most 100; each has the topic alone. Without any, the batch takes the epoch and
             renews the lease.
         lease: The lease from this batch on; None takes one away, but for a run, whose lease is
-            then renewed.
+            then renewed. A batch that adds nothing takes none if the topic has ended, or if the
+            producer has ended it and added nothing since.
         is_run: Whether the topic is a run's. Then the producer must be the one that ``claim``
             made, with the run's fence as its epoch.
         status: What the run's record says from then on, if one of the updates ends the topic;

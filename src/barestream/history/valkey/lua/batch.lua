@@ -35,6 +35,7 @@ if is_new or epoch > state.epoch then
   state.epoch, state.next = epoch, 0
 end
 local repeats = math.min(count, state.next - first)
+local had_ended = fn.has_ended(state)
 
 -- An update without id, digest, keep, end and retry has a letter, its type if there is one, and its data.
 -- The letter is d without a type, t with one, and D and T if the update is private.
@@ -120,7 +121,7 @@ local function add_plain(number)
   return number, places[#places]
 end
 
-local ends = false
+local added, ends = false, false
 if repeats < count then
   fn.load()
   read()
@@ -138,9 +139,11 @@ if repeats < count then
       local place
       number, place = add_plain(number)
       state.last_id = '#' .. place
+      added = true
     else
       if update.answer == number then
         fn.add(number, lanes)
+        added = true
         ends = ends or update.end_ms ~= nil
       end
       state.last_id = update.id ~= '' and update.id or '#' .. update.place
@@ -152,7 +155,15 @@ if repeats < count then
   fn.save()
 end
 
+-- Whether the topic has ended.
+local function is_over()
+  local value = redis.call('HGET', keys.ends, topic)
+  return value and fn.ended_until(value) > fn.now_ms()
+end
+
 state.next = math.max(state.next, first + count)
+fn.note_end(state, ends or (had_ended and not added))
+if lease and not added and not state.run and (had_ended or is_over()) then lease = nil end
 if ends then fn.end_run(state, status) end
 if ends or (run and run.status ~= 'running') then
   lease = nil

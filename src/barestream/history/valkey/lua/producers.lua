@@ -3,6 +3,8 @@
 --   epoch, next, last_id: its position (last_id is missing before the first update)
 --   lease_ms, lease_private, lease_ended_ms, topics: its lease, and the topic as a JSON array; missing
 --     without a lease
+--   ended: the epoch and the next number as they were when an update of the producer ended the topic. The
+--     note holds while they are the same: an older release goes on without changing it
 --   run, id: the key of the run whose producer it is, and its id; missing if it is no run's
 -- Entries without a lease are in a sorted set by the time of their last use, in microseconds; those with
 -- one are in another such set, and in a third by the time when the lease is over, in milliseconds.
@@ -43,6 +45,21 @@ end
 function fn.lease_of(state)
   return state.lease_ms
     and {ms = state.lease_ms, private = state.lease_private, ended_ms = state.lease_ended_ms}
+end
+
+local function numbers_of(state)
+  return string.format('%.0f %.0f', state.epoch, state.next)
+end
+
+-- Whether a producer has ended the topic and added nothing since. A lease that came back with what it sends
+-- again would end the topic a second time, once the topic was forgotten and others use it anew.
+function fn.has_ended(state)
+  return state.ended ~= nil and state.ended == numbers_of(state)
+end
+
+-- Notes whether it has.
+function fn.note_end(state, ended)
+  state.ended = ended and numbers_of(state) or nil
 end
 
 -- Notes that an entry was used, and that it has a lease or none from then on.
