@@ -3,7 +3,7 @@
 import asyncio
 
 from barestream.history.broker import Broker
-from barestream.history.producers import Batch, Claim, Lease, Producer, Run
+from barestream.history.producers import Batch, Claim, Lease, Position, Producer, Run
 from barestream.history.update import Update
 from topic_updates import update
 
@@ -47,6 +47,11 @@ def of_run(run: Run, first: int, *texts: str | Update) -> Batch:
     updates = [last if text == "end" else text for text in texts]
     given = batch(first, *updates, epoch=run.fence, producer=run.id, topic=run.topic)
     return given._replace(is_run=True)
+
+
+async def position_behind(broker: Broker, given: Batch) -> Position:
+    """Publish a batch, and return how far its producer has come then."""
+    return (await broker.publish_batch(given)).position
 
 
 async def sweep(broker: Broker) -> list[str]:

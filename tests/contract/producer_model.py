@@ -107,7 +107,8 @@ class Model:
             if update.end_seconds is not None:
                 self.ends[update.topics[0]] = self.now_ms + round(1000 * update.end_seconds)
 
-    def publish_batch(self, batch: Batch) -> None:
+    def publish_batch(self, batch: Batch) -> int:
+        """Publish a batch; return how many of its updates were new."""
         name, epoch = (batch.topic, batch.producer.id), batch.producer.epoch
         known = self.producers.get(name)
         run = self._run_of(name)
@@ -147,9 +148,11 @@ class Model:
             self._end_run(name, batch.status or "done")
             after.ended = True
         is_behind_end = not new and (had_ended or is_over)
-        if run.status != "running" if run else after.ended or is_behind_end:
+        loses_lease = run.status != "running" if run else after.ended or is_behind_end
+        if loses_lease:
             after.lease = None
         self._use(name, after)
+        return len(new)
 
     def claim(self, claim: Claim, fence: int) -> bool:
         """Start a run with the fence that the broker gave it; return False if one is running."""

@@ -227,12 +227,12 @@ class Course:
             await self._cut(batch, step.turns)
 
     async def _publish_batch(self, batch: Batch) -> None:
-        expected, _ = _outcome(lambda: self.model.publish_batch(batch))
+        expected, new = _outcome(lambda: self.model.publish_batch(batch))
         words, answer = await _answer(self.broker.publish_batch(batch))
         assert words == expected
         if words is None:
             await self._read_on()
-            assert answer == self._position(batch.topic, batch.producer.id)
+            assert answer == (self._position(batch.topic, batch.producer.id), new)
 
     async def _cut(self, batch: Batch, turns: int) -> None:
         """Cut a publisher off, who then asks how far it has come."""

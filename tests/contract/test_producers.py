@@ -17,7 +17,7 @@ from barestream.history.producers import (
 from barestream.history.record import BEGIN
 from barestream.history.update import Update
 from barestream.mercure.sse import Event
-from batches import TOPIC, batch, leased, numbered, sweep
+from batches import TOPIC, batch, leased, numbered, position_behind, sweep
 from topic_updates import FOREVER, log_of, public, texts, update
 
 Run = Callable[..., None]
@@ -25,8 +25,8 @@ Run = Callable[..., None]
 
 def test_a_batch_is_kept_in_its_order_and_moves_the_position(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
-        first = await broker.publish_batch(numbered(0, 3))
-        second = await broker.publish_batch(numbered(3, 5))
+        first = await position_behind(broker, numbered(0, 3))
+        second = await position_behind(broker, numbered(3, 5))
         records = (await broker.read(BEGIN, 10)).records
         assert texts(records) == ["0", "1", "2", "3", "4"]
         assert first == Position(0, 3, str(records[2].place))
@@ -64,10 +64,10 @@ def test_every_form_of_an_update_is_kept_as_it_is_published(run: Run) -> None:
 
 def test_updates_that_come_again_are_left_out(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
-        before = await broker.publish_batch(numbered(0, 3))
-        assert await broker.publish_batch(numbered(0, 3)) == before
-        assert await broker.publish_batch(numbered(1, 2)) == before
-        after = await broker.publish_batch(numbered(1, 5))
+        before = await position_behind(broker, numbered(0, 3))
+        assert await position_behind(broker, numbered(0, 3)) == before
+        assert await position_behind(broker, numbered(1, 2)) == before
+        after = await position_behind(broker, numbered(1, 5))
         assert after[:2] == (0, 5)
         assert await log_of(broker) == ["0", "1", "2", "3", "4"]
 
@@ -91,19 +91,19 @@ def test_updates_that_are_missing_are_noticed(run: Run) -> None:
 
 def test_a_new_epoch_begins_again_with_0_and_shuts_out_the_one_before(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
-        before = await broker.publish_batch(batch(0, "a", "b", epoch=3))
+        before = await position_behind(broker, batch(0, "a", "b", epoch=3))
         with pytest.raises(NewEpochError):
             await broker.publish_batch(batch(2, "x", epoch=4))
         assert await broker.position(TOPIC, "p") == before
         # It takes the epoch, and publishes nothing.
-        taken = await broker.publish_batch(batch(0, epoch=4))
+        taken = await position_behind(broker, batch(0, epoch=4))
         assert taken == Position(4, 0, before.last_id)
         for stale in (batch(2, "x", epoch=3), batch(0, "a", epoch=3), batch(0, epoch=0)):
             with pytest.raises(StaleEpochError) as error:
                 await broker.publish_batch(stale)
             assert error.value.epoch == 4
-        assert (await broker.publish_batch(batch(0, "c", epoch=4)))[:2] == (4, 1)
-        assert (await broker.publish_batch(batch(0, "d", epoch=2**53 - 1)))[:2] == (2**53 - 1, 1)
+        assert (await position_behind(broker, batch(0, "c", epoch=4)))[:2] == (4, 1)
+        assert (await position_behind(broker, batch(0, "d", epoch=2**53 - 1)))[:2] == (2**53 - 1, 1)
         assert await log_of(broker) == ["a", "b", "c", "d"]
 
     run(scenario)
@@ -123,11 +123,25 @@ def test_producers_and_topics_have_positions_of_their_own(run: Run) -> None:
     run(scenario)
 
 
+def test_an_answer_says_how_many_updates_were_new(run: Run) -> None:
+    own = update("own", TOPIC, own_id="own")
+
+    async def scenario(broker: Broker) -> None:
+        await broker.publish(own)
+        # What is a repeat by its id alone is new to this producer.
+        given = [(numbered(0, 3), 3), (numbered(1, 3), 0), (numbered(1, 5), 2), (batch(5, own), 1)]
+        for each, new in [*given, (batch(6), 0), (batch(0, "a", epoch=1), 1)]:
+            assert (await broker.publish_batch(each)).new == new
+
+    run(scenario)
+
+
 def test_of_batches_that_come_at_once_each_update_is_kept_once(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         given = [numbered(0, n) for n in range(1, 30)] * 2
         answers = await asyncio.gather(*map(broker.publish_batch, given))
-        assert max(answer.next for answer in answers) == 29
+        assert max(answer.position.next for answer in answers) == 29
+        assert sum(answer.new for answer in answers) == 29
         assert await log_of(broker) == [str(n) for n in range(29)]
 
     run(scenario)
@@ -136,9 +150,9 @@ def test_of_batches_that_come_at_once_each_update_is_kept_once(run: Run) -> None
 def test_repeats_are_accepted_also_when_the_topic_has_ended(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         ending = batch(0, "a", update("end", TOPIC, end=60))
-        position = await broker.publish_batch(ending)
-        assert await broker.publish_batch(ending) == position
-        assert await broker.publish_batch(batch(2)) == position
+        position = await position_behind(broker, ending)
+        assert await position_behind(broker, ending) == position
+        assert await position_behind(broker, batch(2)) == position
         with pytest.raises(TopicEndedError) as error:
             await broker.publish_batch(batch(1, "end", "b"))
         assert (error.value.topic, error.value.at) == (TOPIC, 1)
@@ -178,7 +192,7 @@ def test_an_id_that_was_used_before_is_answered_and_counted(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         await broker.publish(update("a", TOPIC, own_id="own"))
         again = update("a", TOPIC, own_id="own")
-        assert await broker.publish_batch(batch(0, again)) == Position(0, 1, "own")
+        assert await position_behind(broker, batch(0, again)) == Position(0, 1, "own")
         assert await log_of(broker) == ["a"]
 
     run(scenario)
@@ -190,7 +204,7 @@ def test_a_topic_that_was_forgotten_takes_what_a_producer_has_left(run: Run) -> 
         await broker.publish_batch(ending)
         await asyncio.sleep(0.01)
         await broker.publish_batch(ending)
-        assert (await broker.publish_batch(batch(2, "b")))[:2] == (0, 3)
+        assert (await position_behind(broker, batch(2, "b")))[:2] == (0, 3)
         assert await log_of(broker) == ["b"]
 
     run(scenario)

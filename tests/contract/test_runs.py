@@ -16,7 +16,7 @@ from barestream.history.producers import (
     TooManyRunsError,
     UnknownRunError,
 )
-from batches import FAR_MS, TOPIC, batch, claim, leased, of_run, sweep, swept
+from batches import FAR_MS, TOPIC, batch, claim, leased, of_run, position_behind, sweep, swept
 from topic_updates import log_of, update
 
 Run = Callable[..., None]
@@ -50,12 +50,12 @@ def test_a_run_publishes_and_ends_with_a_status(run: Run) -> None:
         started, _ = await broker.claim(claim("k", "id"))
         await broker.publish_batch(of_run(started, 0, "a", "b"))
         last = of_run(started, 2, "c", "end")._replace(status="failed")
-        position = await broker.publish_batch(last)
+        position = await position_behind(broker, last)
         assert await broker.run("k") == started._replace(status="failed")
         assert (await broker.end_overdue(0, 0)).leases == 0
         # An answer may have been lost.
         again = last._replace(lease=leased(SHORT_SECONDS), status="done")
-        assert await broker.publish_batch(again) == position
+        assert await position_behind(broker, again) == position
         assert (await broker.end_overdue(0, 0)).leases == 0
         assert await broker.run("k") == started._replace(status="failed")
         with pytest.raises(TopicEndedError):
@@ -120,7 +120,7 @@ def test_a_run_that_gets_the_id_of_a_forgotten_one_takes_its_place(run: Run) -> 
                 await asyncio.sleep(0.005)
                 await sweep(broker)
         assert await broker.position(second.topic, second.id)
-        assert (await broker.publish_batch(of_run(second, 1, "b"))).next == 2
+        assert (await position_behind(broker, of_run(second, 1, "b"))).next == 2
 
     run(scenario, of_producers=ProducerBounds(positions=2, position_seconds=0.1))
 
@@ -128,7 +128,7 @@ def test_a_run_that_gets_the_id_of_a_forgotten_one_takes_its_place(run: Run) -> 
 def test_a_run_may_be_unknown_as_soon_as_it_ends(run: Run) -> None:
     async def scenario(broker: Broker) -> None:
         started, _ = await broker.claim(claim("k", "id", expires=0))
-        position = await broker.publish_batch(of_run(started, 0, "a", "end"))
+        position = await position_behind(broker, of_run(started, 0, "a", "end"))
         assert position.next == 2
         assert await broker.position(started.topic, started.id) == position
         assert await broker.run("k") is None
@@ -177,13 +177,13 @@ def test_a_renewal_of_a_run_that_has_ended_is_refused(run: Run) -> None:
         silent, _ = await broker.claim(claim("silent", "id1", lease=leased(SHORT_SECONDS)))
         assert await swept(broker) == [silent.topic]
         started, _ = await broker.claim(claim("k", "id2"))
-        assert await broker.publish_batch(of_run(started, 0)) == Position(started.fence, 0, None)
+        assert await position_behind(broker, of_run(started, 0)) == Position(started.fence, 0, None)
         await broker.publish_batch(of_run(started, 0, "a", "end"))
         for ended, first in ((silent, 0), (started, 2)):
             with pytest.raises(UnknownRunError):
                 await broker.publish_batch(of_run(ended, first))
         # Before a batch that comes again because its answer was lost.
-        assert (await broker.publish_batch(of_run(started, 0))).next == 2
+        assert (await position_behind(broker, of_run(started, 0))).next == 2
 
     run(scenario)
 
@@ -223,7 +223,7 @@ def test_a_run_that_has_ended_cannot_write_when_its_topic_was_forgotten(run: Run
         ending = of_run(started, 0, update("end", started.topic, end=0.001))
         await broker.publish_batch(ending)
         await asyncio.sleep(0.01)
-        assert (await broker.publish_batch(ending))[:2] == (started.fence, 1)
+        assert (await position_behind(broker, ending))[:2] == (started.fence, 1)
         with pytest.raises(UnknownRunError):
             await broker.publish_batch(of_run(started, 1, "b"))
         await broker.trim()

@@ -15,7 +15,18 @@ from barestream.history.producers import (
 )
 from barestream.history.valkey import codec
 from barestream.history.valkey.broker import ValkeyBroker
-from batches import FAR_MS, TOPIC, batch, claim, leased, numbered, of_run, sweep, swept
+from batches import (
+    FAR_MS,
+    TOPIC,
+    batch,
+    claim,
+    leased,
+    numbered,
+    of_run,
+    position_behind,
+    sweep,
+    swept,
+)
 from older_release import OlderRelease
 from scenarios import run_on
 from support.servers.served import until
@@ -42,7 +53,7 @@ def test_an_answered_batch_survives_a_crash_with_its_position(fresh_valkey: Valk
         async def publish_on() -> None:
             for n in itertools.count(0, 5):
                 try:
-                    answered.append(await broker.publish_batch(numbered(n, n + 5)))
+                    answered.append(await position_behind(broker, numbered(n, n + 5)))
                 except BrokerAwayError:
                     return
 
@@ -56,7 +67,7 @@ def test_an_answered_batch_survives_a_crash_with_its_position(fresh_valkey: Valk
         # The last batch may have been accepted without an answer.
         assert position.next in {answered[-1].next, answered[-1].next + 5}
         # Whoever does not know sends the last one again.
-        again = await broker.publish_batch(numbered(answered[-1].next, answered[-1].next + 5))
+        again = await position_behind(broker, numbered(answered[-1].next, answered[-1].next + 5))
         assert await log_of(broker) == [str(n) for n in range(again.next)]
 
     run(fresh_valkey, scenario)
@@ -122,7 +133,7 @@ def test_batches_that_come_at_once_are_sent_together(server: ValkeyServer) -> No
 def test_a_refused_batch_moves_nothing_and_is_accepted_later(server: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         lease = leased(0.02)
-        before = await broker.publish_batch(batch(0, "a", lease=lease))
+        before = await position_behind(broker, batch(0, "a", lease=lease))
         server.ask("CONFIG", "SET", "maxmemory", "1")
         try:
             for refused in (batch(1, "b", lease=lease), batch(1, lease=lease)):
@@ -232,7 +243,7 @@ def test_a_producer_whose_entry_cannot_be_read_begins_anew(server: ValkeyServer)
     async def scenario(broker: ValkeyBroker) -> None:
         await broker.publish_batch(batch(0, "a", lease=leased()))
         server.ask("HSET", PRODUCERS, codec.producer_name(TOPIC, "p"), "xx")
-        assert (await broker.publish_batch(batch(0, "b"))).next == 1
+        assert (await position_behind(broker, batch(0, "b"))).next == 1
         assert [server.ask("EXISTS", key) for key in (USED, LEASES, LEASES_USED)] == [1, 0, 0]
         assert (await broker.end_overdue(FAR_MS, FAR_MS))[1:] == (0, [])
 
@@ -333,16 +344,16 @@ def test_what_the_release_before_removes_leaves_positions_and_runs(server: Valke
     older = OlderRelease(server, events=2)
 
     async def scenario(broker: ValkeyBroker) -> None:
-        position = await broker.publish_batch(numbered(0, 5))
+        position = await position_behind(broker, numbered(0, 5))
         started, _ = await broker.claim(claim("k", "id"))
         await broker.publish_batch(of_run(started, 0, "a"))
         for n in range(3):
             older.publish(update(f"old{n}", "other"))
         older.trim()
         assert await broker.position(TOPIC, "p") == position
-        assert await broker.publish_batch(numbered(3, 5)) == position
+        assert await position_behind(broker, numbered(3, 5)) == position
         assert await broker.run("k") == started
-        assert (await broker.publish_batch(of_run(started, 1, "b"))).next == 2
+        assert (await position_behind(broker, of_run(started, 1, "b"))).next == 2
 
     run(server, scenario)
 

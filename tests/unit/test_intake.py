@@ -14,7 +14,7 @@ from barestream.history.broker import (
 )
 from barestream.history.intake import REMIND_SECONDS, Intake
 from barestream.history.local import LocalBroker
-from barestream.history.producers import Batch, Position, Producer, SequenceGapError
+from barestream.history.producers import Accepted, Batch, Producer, SequenceGapError
 from barestream.history.update import Update
 from barestream.mercure.sse import Event
 from barestream.telemetry.metrics import Metrics
@@ -38,7 +38,7 @@ class RefusingBroker(LocalBroker):
         self._answer()
         return await super().publish_all(updates)
 
-    async def publish_batch(self, batch: Batch) -> Position:
+    async def publish_batch(self, batch: Batch) -> Accepted:
         self._answer()
         return await super().publish_batch(batch)
 
@@ -243,7 +243,7 @@ def test_a_batch_is_taken_as_a_whole_and_counted_once_when_it_is_not(
         await settle()
         updates = [Update(("t",), Event(data)) for data in "ab"]
         batch = Batch("t", Producer("p", 0), 0, updates)
-        assert (await world.intake.publish_batch(batch)).next == 2
+        assert (await world.intake.publish_batch(batch)).new == 2
         with pytest.raises(SequenceGapError):
             await world.intake.publish_batch(batch._replace(first=3))
         assert world.intake.ready

@@ -8,7 +8,14 @@ import pytest
 
 from barestream.delivery.time_slices import Slices
 from barestream.history.broker import BrokerAwayError, TopicEndedError
-from barestream.history.producers import Batch, Lease, Position, Producer, StaleEpochError
+from barestream.history.producers import (
+    Accepted,
+    Batch,
+    Lease,
+    Position,
+    Producer,
+    StaleEpochError,
+)
 from barestream.history.update import Update
 from barestream.mercure.sse import Event
 from barestream.mercure.topics import HubUrl
@@ -50,10 +57,12 @@ class History:
         self._take(updates)
         return ["id"] * len(updates)
 
-    async def publish_batch(self, batch: Batch) -> Position:
+    async def publish_batch(self, batch: Batch) -> Accepted:
         self._take(batch.updates)
-        self.next = max(self.next, batch.first + len(batch.updates))
-        return Position(batch.producer.epoch, self.next, "id")
+        before, end = self.next, batch.first + len(batch.updates)
+        self.next = max(before, end)
+        new = min(len(batch.updates), max(0, end - before))
+        return Accepted(Position(batch.producer.epoch, self.next, "id"), new)
 
 
 class Publishing:
@@ -166,6 +175,21 @@ def test_repeats_of_a_producer_are_counted_apart() -> None:
     assert publishing.batches.headers == [(b"producer-epoch", b"0"), (b"producer-seq", b"6")]
 
 
+def test_what_another_publisher_of_the_same_numbers_has_published_is_a_repeat() -> None:
+    publishing = Publishing(first=0)
+    history = publishing.history
+    publish_batch = history.publish_batch
+
+    async def overtaken(batch: Batch) -> Accepted:
+        if batch.updates:
+            history.next = max(history.next, 3)
+        return await publish_batch(batch)
+
+    history.publish_batch = overtaken  # type: ignore[method-assign]
+    publishing.run(lines(0, 1), lines(2, 3))
+    assert publishing.counts == (1, 3)
+
+
 def test_the_topic_ends_after_the_body_unless_a_line_has_ended_it() -> None:
     publishing = Publishing(end=END)
     publishing.run(lines(1))
@@ -214,7 +238,7 @@ class Leasing(Publishing):
         body = self._body
         body._clocks = body._clocks._replace(steady=lambda: next(times, 31.0))
 
-        async def renewed(batch: Batch) -> Position:
+        async def renewed(batch: Batch) -> Accepted:
             outcome = self._outcomes.pop(0)
             if outcome is not None:
                 raise outcome

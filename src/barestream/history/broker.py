@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from barestream.history.producers import Batch, Claim, Position, Run, Swept
+from barestream.history.producers import Accepted, Batch, Claim, Position, Run, Swept
 from barestream.history.record import BEGIN, Known, Place, Record
 from barestream.history.topic_state import End, Reader, Rewind, Rewound
 from barestream.history.update import Update
@@ -196,8 +196,8 @@ class Broker(Protocol):
         is a retry.
         """
 
-    async def publish_batch(self, batch: Batch) -> Position:
-        """Keep a producer's updates, or none of them, and return how far it has come then.
+    async def publish_batch(self, batch: Batch) -> Accepted:
+        """Keep a producer's updates, or none of them; return what became of them.
 
         Those that it has published before are left out, also if the topic has ended meanwhile. The
         others are treated as publish_all treats them. The position and the lease change in the

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from barestream.history.broker import Broker, BrokerAwayError
-from barestream.history.producers import Batch, Position
+from barestream.history.producers import Accepted, Batch
 from barestream.history.update import Update
 from barestream.telemetry.metrics import Metrics
 
@@ -72,15 +72,15 @@ class Intake:
         self._succeed()
         return ids
 
-    async def publish_batch(self, batch: Batch) -> Position:
+    async def publish_batch(self, batch: Batch) -> Accepted:
         """Give the broker a producer's updates (see Broker)."""
         try:
-            position = await self._broker.publish_batch(batch)
+            accepted = await self._broker.publish_batch(batch)
         except BrokerAwayError as error:
             self._count_untaken(error)
             raise
         self._succeed()
-        return position
+        return accepted
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Probe the history until cancelled, and log when it accepts updates again."""

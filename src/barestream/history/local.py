@@ -19,6 +19,7 @@ from barestream.history.local_log import LocalLog
 from barestream.history.local_pages import LocalPages
 from barestream.history.local_producers import Added, LocalProducers
 from barestream.history.producers import (
+    Accepted,
     Batch,
     Claim,
     Position,
@@ -90,7 +91,7 @@ class LocalBroker:
             await self._add(new, now_ms)
         return answers
 
-    async def publish_batch(self, batch: Batch) -> Position:
+    async def publish_batch(self, batch: Batch) -> Accepted:
         """Keep a producer's updates, or none of them (see Broker)."""
         async with self._changing:
             if self._kept or self._ends:
@@ -113,7 +114,7 @@ class LocalBroker:
             )
             position = self._producers.accept(batch, added, now_ms)
             await self._add(new, now_ms)
-        return position
+        return Accepted(position, len(updates))
 
     async def position(self, topic: str, producer_id: str) -> Position | None:
         """Return how far a producer has come with a topic (see Broker)."""

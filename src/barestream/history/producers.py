@@ -92,6 +92,18 @@ class Position(NamedTuple):
     last_id: str | None
 
 
+class Accepted(NamedTuple):
+    """What became of a batch.
+
+    Attributes:
+        position: How far its producer has come then.
+        new: How many of its updates were not published before, by their numbers.
+    """
+
+    position: Position
+    new: int
+
+
 class Run(NamedTuple):
     """A run: work that one process does for a key, and publishes to a topic of its own.
 

@@ -179,23 +179,21 @@ class Batches:
                 self._last_id = (await self._intake.publish_all(updates))[-1]
             fresh = count
         else:
-            first = self._number
-            position = await self._intake.publish_batch(
+            accepted = await self._intake.publish_batch(
                 Batch(
                     target.topic,
                     target.numbered.producer,
-                    first,
+                    self._number,
                     updates,
                     target.lease,
                     target.run_key is not None,
                     status,
                 )
             )
-            known = self._position.next if self._position else first
-            fresh = min(count, max(0, position.next - max(known, first)))
+            fresh = accepted.new
             self._number += count
-            self._position = position
-            self._last_id = position.last_id
+            self._position = accepted.position
+            self._last_id = accepted.position.last_id
         self._accepted += fresh
         self._repeated += count - fresh
         self._metrics.published.inc(fresh)

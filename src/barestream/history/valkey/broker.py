@@ -75,7 +75,15 @@ from barestream.history.broker import (
     Misfit,
     Page,
 )
-from barestream.history.producers import Batch, Claim, Position, ProducerBounds, Run, Swept
+from barestream.history.producers import (
+    Accepted,
+    Batch,
+    Claim,
+    Position,
+    ProducerBounds,
+    Run,
+    Swept,
+)
 from barestream.history.record import BEGIN, Known, Place, Record
 from barestream.history.topic_state import End, Reader, Rewind, Rewound
 from barestream.history.update import Update
@@ -156,7 +164,7 @@ class ValkeyBroker:
             for update, stream_id in zip(updates, given, strict=True)
         ]
 
-    async def publish_batch(self, batch: Batch) -> Position:
+    async def publish_batch(self, batch: Batch) -> Accepted:
         """Keep a producer's updates or none (see Broker); this takes at most ANSWER_SECONDS."""
         return await self._publishing.publish_batch(batch)
 

@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from barestream.history.gap import lost
-from barestream.history.producers import Batch, Lease, Position, Run, Status
+from barestream.history.producers import Accepted, Batch, Lease, Position, Run, Status
 from barestream.history.record import MOST_SEQ, Known, Place, Record
 from barestream.history.topic_state import End
 from barestream.history.update import Update, topics_json
@@ -166,9 +166,15 @@ def topic_bytes(topic: str) -> bytes:
 
 
 def position(answer: Sequence[Any]) -> Position:
-    """Return a producer's position: epoch, next and perhaps last_id (lua/batch.lua)."""
+    """Return a producer's position: epoch, next and perhaps last_id (fn.position_of)."""
     epoch, following, *last_id = answer
     return Position(epoch, following, last_id[0].decode() if last_id else None)
+
+
+def accepted(answer: Sequence[Any]) -> Accepted:
+    """Return what became of a batch (lua/batch.lua)."""
+    new, *of_position = answer
+    return Accepted(position(of_position), new)
 
 
 def run(key: str, answer: Sequence[bytes]) -> Run:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from valkey.exceptions import ValkeyError
 
 from barestream.history.broker import BrokerAwayError
-from barestream.history.producers import Batch, Position
+from barestream.history.producers import Accepted, Batch
 from barestream.history.update import Update
 from barestream.history.valkey import codec, scripts
 from barestream.history.valkey.connections import Commands, Connections
@@ -127,10 +127,10 @@ class Publishing:
         places: list[bytes] = await self._ask(self._all, updates, arguments, topics)
         return places
 
-    async def publish_batch(self, batch: Batch) -> Position:
+    async def publish_batch(self, batch: Batch) -> Accepted:
         """Publish a producer's batch (see Broker)."""
         arguments, topics = codec.batch_arguments(batch), len(batch.updates)
-        return codec.position(await self._ask(self._batch, batch.updates, arguments, topics))
+        return codec.accepted(await self._ask(self._batch, batch.updates, arguments, topics))
 
     async def _ask(
         self, form: _Form, updates: Sequence[Update], arguments: Sequence[bytes], topics: int

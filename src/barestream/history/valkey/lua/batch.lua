@@ -1,5 +1,5 @@
 -- Publishes successive updates of a producer to one topic: all that it has not published before, or none.
--- The answer is its position: epoch, next and last_id. Or it is an error: STALE with the newest epoch;
+-- The answer is how many these were, and its position (fn.position_of). Or it is an error: STALE with the newest epoch;
 -- NEWEPOCH; GAP with the number that was expected and the one that came; UNKNOWNRUN; TOOMANY; or one of
 -- those of publish.lua, followed by the number of the update in the batch.
 local at = ARGUMENTS
@@ -172,4 +172,4 @@ elseif run then
 end
 state.topics = lease and topics_json or nil
 fn.store_producer(name, state, lease, is_new)
-return {state.epoch, state.next, state.last_id}
+return {count - repeats, unpack(fn.position_of(state))}

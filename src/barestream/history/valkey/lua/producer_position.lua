@@ -1,3 +1,3 @@
--- Answers with a producer's position: epoch, next and last_id; or with nothing.
+-- Answers with a producer's position (fn.position_of), or with nothing.
 local state = fn.producer(ARGV[ARGUMENTS + 1])
-return state and {state.epoch, state.next, state.last_id}
+return state and fn.position_of(state)

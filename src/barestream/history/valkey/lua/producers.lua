@@ -47,6 +47,11 @@ function fn.lease_of(state)
     and {ms = state.lease_ms, private = state.lease_private, ended_ms = state.lease_ended_ms}
 end
 
+-- Returns a position as scripts answer with it; the last id is missing before the first update.
+function fn.position_of(state)
+  return {state.epoch, state.next, state.last_id}
+end
+
 local function numbers_of(state)
   return string.format('%.0f %.0f', state.epoch, state.next)
 end
