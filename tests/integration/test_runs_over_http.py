@@ -175,6 +175,8 @@ def test_a_token_that_reads_no_runs_is_noticed(hub: Hub, caplog: pytest.LogCaptu
     async def test(runs: Runs) -> None:
         async def words() -> AsyncIterator[str]:
             yield "a"
+            # A run that has ended proves nothing.
+            await asyncio.Event().wait()
 
         await runs.start("key", words)
         await until(errors)
