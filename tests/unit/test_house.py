@@ -111,6 +111,22 @@ def test_only_the_modules_that_wire_the_parts_read_settings() -> None:
     assert readers == READ_SETTINGS
 
 
+def test_each_raise_makes_its_exception() -> None:
+    # Each raise of a shared exception adds to its traceback, which holds the frames of the request.
+    shared = [
+        f"{path}:{node.lineno}"
+        for root in ROOTS
+        for path in (SOURCE / root).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Raise)
+        and (
+            isinstance(node.exc, ast.Attribute)
+            or (isinstance(node.exc, ast.Name) and node.exc.id.isupper())
+        )
+    ]
+    assert shared == []
+
+
 def test_the_pure_parts_import_no_loop_socket_or_clock() -> None:
     for package, names in PURE.items():
         for name in names:

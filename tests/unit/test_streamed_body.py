@@ -32,7 +32,6 @@ READER = UpdateReader(
     PublishRules(300_000, 3, 3600, HubUrl("http://localhost/.well-known/mercure"))
 )
 ADDRESS = Address(("t",))
-EXPIRED = bad_request("expired")
 END = Sent("the end of the topic", Update(("t",), Event("end"), False, None, 60))
 
 
@@ -87,7 +86,7 @@ class Publishing:
         self._body = StreamedBody(
             JsonLines(READER, ADDRESS, 1000_000),
             self.batches,
-            Terms(expires_at, EXPIRED, lease_seconds, end, self._pace),
+            Terms(expires_at, lambda: bad_request("expired"), lease_seconds, end, self._pace),
             Clocks(lambda: self.wall, lambda: self.now),
             Slices(lambda: self.now),
         )

@@ -22,7 +22,7 @@ from barestream.web import bareasgi_parts
 from barestream.web.bareasgi_parts import HttpDisconnectError, HttpInstance, HttpInternalError
 from barestream.web.event_stream import StreamResponse
 from barestream.web.leaving import RECEIVE
-from barestream.web.refusals import Refused
+from barestream.web.refusals import RETRY_AFTER, Refused
 from barestream.web.unread_body import UnreadBody
 from barestream.web.whole_body import WholeBody
 
@@ -77,7 +77,7 @@ _STOPPING = Refused(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "The worker stops, and the history did not answer in time. The request may have been carried "
     "out.",
-    [(b"retry-after", b"1")],
+    [RETRY_AFTER],
 )
 
 # Requests with these methods mostly have no body.

@@ -19,15 +19,13 @@ from barestream.history.update import Update
 from barestream.telemetry.metrics import Metrics
 from barestream.web.producer_request import EPOCH, SEQ
 from barestream.web.publish import MOST_UPDATES
-from barestream.web.refusals import Refused, bad_request
+from barestream.web.refusals import RETRY_AFTER, Refused, bad_request
 from barestream.web.sent_updates import Sent
 from barestream.web.streamed_request import StreamedRequest
 
 # A batch is one atomic step of the history, and in memory as a whole. Its size is that of the data,
 # in characters.
 MOST_BATCH_CHARACTERS = 256 * 1024
-
-RETRY_AFTER = (b"retry-after", b"1")
 
 
 class Batches:

@@ -11,10 +11,8 @@ from barestream.history.producers import Position
 from barestream.mercure.patterns import TooManyPatternsError
 from barestream.web.answers import whole
 from barestream.web.authorization import Authorization
-from barestream.web.batches import RETRY_AFTER
 from barestream.web.body import JSON_TYPE
-from barestream.web.refusals import Refused, problem
-from barestream.web.streamed_publish import TOO_MANY_PATTERNS
+from barestream.web.refusals import RETRY_AFTER, Refused, problem, too_many_patterns
 from barestream.web.streamed_request import PositionRequest
 
 
@@ -37,7 +35,7 @@ class ProducerPosition:
         try:
             position = await self._position(request)
         except TooManyPatternsError:
-            return TOO_MANY_PATTERNS.response()
+            return too_many_patterns("Try again later.").response()
         except Refused as refused:
             return refused.response()
         if position is None:

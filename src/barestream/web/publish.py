@@ -22,16 +22,19 @@ from barestream.web.authorization import Authorization
 from barestream.web.body import FORM_TYPE, JSON_TYPE, body_type, not_of_type, read_whole
 from barestream.web.form import fields
 from barestream.web.json_body import parse
-from barestream.web.refusals import Refused, bad_request, too_large
+from barestream.web.refusals import (
+    RETRY_AFTER,
+    Refused,
+    bad_request,
+    too_large,
+    too_many_patterns,
+)
 from barestream.web.update_reader import PublishRules, UpdateReader
 
 # The updates of one array are one atomic step, in which the history does nothing else. An update
 # takes Valkey up to 70 us, and each of its topics up to 4 us.
 MOST_UPDATES = 100
 MOST_TOPICS = 1000
-
-# Seconds until a publisher may try again: a Valkey that was restarted mostly answers by then.
-_RETRY_AFTER = (b"retry-after", b"1")
 
 
 class _Outcomes(NamedTuple):
@@ -55,12 +58,6 @@ _OF_SEVERAL = _Outcomes(
     "None of the updates was accepted; they can be sent again.",
     "Either all of the updates were accepted, or none. With ids of your own they can be sent "
     "again: each is kept once.",
-)
-
-_TOO_MANY_PATTERNS = Refused(
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    "The worker holds as many URL Patterns as BARESTREAM_URL_PATTERNS allows. " + _OF_ONE.not_taken,
-    [_RETRY_AFTER],
 )
 
 _TOO_MUCH_KEPT = (
@@ -102,7 +99,7 @@ class Publish:
             else:
                 return self._refuse(not_of_type(FORM_TYPE, JSON_TYPE))
         except TooManyPatternsError:
-            return self._refuse(_TOO_MANY_PATTERNS)
+            return self._refuse(too_many_patterns(_OF_ONE.not_taken))
         except Refused as refused:
             return self._refuse(refused)
         self._metrics.published.inc(len(ids))
@@ -172,5 +169,5 @@ class Publish:
             raise Refused(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f"The history {error.words}. {outcome}",
-                [_RETRY_AFTER],
+                [RETRY_AFTER],
             ) from None

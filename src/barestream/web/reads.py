@@ -18,7 +18,7 @@ from barestream.web.follow import Following
 from barestream.web.form import Form
 from barestream.web.leaving import noticing
 from barestream.web.page_writer import PageWriter
-from barestream.web.refusals import Refused, bad_request
+from barestream.web.refusals import RETRY_AFTER, Refused, bad_request
 from barestream.web.request_headers import header_value
 
 # Long enough for a client that asks again at once to cost little, and below the time after which
@@ -100,9 +100,7 @@ def unready(why: str) -> Refused:
     Args:
         why: The reason, in a sentence.
     """
-    return Refused(
-        HTTPStatus.SERVICE_UNAVAILABLE, f"{why} Try again in a moment.", [(b"retry-after", b"1")]
-    )
+    return Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"{why} Try again in a moment.", [RETRY_AFTER])
 
 
 def newest(name: bytes, cursor: str) -> HttpResponse:

@@ -8,6 +8,9 @@ from bareasgi import HttpResponse
 from barestream.asgi.problem import CONTENT_TYPE, content
 from barestream.web.answers import whole
 
+# Seconds until a client may try again: a Valkey that was restarted mostly answers by then.
+RETRY_AFTER = (b"retry-after", b"1")
+
 
 def problem(
     status: HTTPStatus,
@@ -45,6 +48,19 @@ class Refused(Exception):  # noqa: N818 (an answer, not a fault of this program)
     def response(self, members: Mapping[str, object] | None = None) -> HttpResponse:
         """Return the answer, with further members in its body."""
         return problem(self.status, self._detail, self._headers, members)
+
+
+def too_many_patterns(outcome: str) -> Refused:
+    """Return the refusal of a token for whose URL Patterns there is no room.
+
+    Args:
+        outcome: What became of the request.
+    """
+    return Refused(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        f"The worker holds as many URL Patterns as BARESTREAM_URL_PATTERNS allows. {outcome}",
+        [RETRY_AFTER],
+    )
 
 
 def bad_request(detail: str) -> Refused:

@@ -18,32 +18,14 @@ from barestream.mercure.patterns import TooManyPatternsError
 from barestream.mercure.sse import Event
 from barestream.web.answers import whole
 from barestream.web.authorization import Authorization
-from barestream.web.batches import RETRY_AFTER
 from barestream.web.body import JSON_TYPE
-from barestream.web.refusals import Refused
+from barestream.web.refusals import RETRY_AFTER, Refused, too_many_patterns
 from barestream.web.run_request import RunnerRequest, asked_key, read_claim
 from barestream.web.run_topics import control_topic, right_to
-from barestream.web.streamed_publish import TOO_MANY_PATTERNS
 
 # The types of the updates that ask a process to stop a run, and tell it that the run is followed.
 STOP_TYPE = "barestream.stop"
 FOLLOWED_TYPE = "barestream.followed"
-
-_TOO_MANY_RUNS = Refused(
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    "The hub knows as many runs as BARESTREAM_RUNS allows, and all of them are active. Nothing was "
-    "started. Try again later, or raise the setting.",
-    [RETRY_AFTER],
-)
-_TOO_MANY_PRODUCERS = Refused(
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    "The hub knows as many producers as BARESTREAM_PRODUCERS allows, and all of them have leases; "
-    "each run counts as one. Nothing was started. Try again later, or raise the setting.",
-    [RETRY_AFTER],
-)
-_UNKNOWN = Refused(
-    HTTPStatus.NOT_FOUND, "The key has no run, or the time of its run is over. Nothing was started."
-)
 
 _Answering = Callable[[HttpRequest, Bearer], Awaitable[HttpResponse]]
 
@@ -86,11 +68,16 @@ class Runs:
         try:
             return await answering(request, await self.authorization.publisher(request))
         except TooManyPatternsError:
-            return TOO_MANY_PATTERNS.response()
+            return too_many_patterns("Try again later.").response()
         except TooManyRunsError:
-            return _TOO_MANY_RUNS.response()
+            return _too_many(
+                "runs as BARESTREAM_RUNS allows, and all of them are active"
+            ).response()
         except TooManyProducersError:
-            return _TOO_MANY_PRODUCERS.response()
+            return _too_many(
+                "producers as BARESTREAM_PRODUCERS allows, and all of them have leases; each run "
+                "counts as one"
+            ).response()
         except BrokerAwayError as error:
             # Each of the requests can be sent again: a claim has its run's id.
             detail = f"The history {error.words}. The request can be sent again."
@@ -113,7 +100,7 @@ class Runs:
         await self._check_right(request, bearer, key)
         run = await self.broker.run(key)
         if run is None:
-            raise _UNKNOWN
+            raise _unknown()
         return _json(HTTPStatus.OK, _told(run))
 
     async def _tell(self, kind: str, request: HttpRequest, bearer: Bearer) -> HttpResponse:
@@ -121,7 +108,7 @@ class Runs:
         await self._check_right(request, bearer, asked.key)
         run = await self.broker.run(asked.key)
         if run is None or asked.id not in {None, run.id}:
-            raise _UNKNOWN
+            raise _unknown()
         if run.status == "running":
             event = Event(json.dumps({"key": run.key, "id": run.id}), type=kind)
             await self.intake.publish(Update((control_topic(run.runner),), event, private=True))
@@ -129,6 +116,22 @@ class Runs:
 
     async def _check_right(self, request: HttpRequest, bearer: Bearer, key: str) -> None:
         await self.authorization.allow_publish(request, bearer, (right_to(key),), self.slices)
+
+
+def _unknown() -> Refused:
+    return Refused(
+        HTTPStatus.NOT_FOUND,
+        "The key has no run, or the time of its run is over. Nothing was started.",
+    )
+
+
+def _too_many(what: str) -> Refused:
+    return Refused(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        f"The hub knows as many {what}. Nothing was started. Try again later, or raise the "
+        "setting.",
+        [RETRY_AFTER],
+    )
 
 
 def _told(run: Run) -> dict[str, object]:

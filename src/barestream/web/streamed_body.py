@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from barestream.delivery.time_slices import Slices
 from barestream.web.arriving import Arriving
-from barestream.web.batches import RETRY_AFTER, Batches
-from barestream.web.refusals import Refused
+from barestream.web.batches import Batches
+from barestream.web.refusals import RETRY_AFTER, Refused
 from barestream.web.sent_updates import Sent, SentUpdates
 
 # A model may think for minutes, and a build may be silent for as long. nginx waits a little longer
@@ -25,15 +25,6 @@ _LAST_PIECES = 3
 
 # A lease is renewed while the publisher is connected, twice before it would be over.
 _RENEWALS = 3
-
-_STOPPING = Refused(
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    "The worker stops, or nginx. Send what was not accepted in another request.",
-    [RETRY_AFTER],
-)
-_SILENT = Refused(
-    HTTPStatus.REQUEST_TIMEOUT, f"No further part of the body came within {SILENT_SECONDS} s."
-)
 
 
 class Clocks(NamedTuple):
@@ -53,14 +44,14 @@ class Terms(NamedTuple):
 
     Attributes:
         expires_at: When its token expires, by the wall clock; None if it never does.
-        expired: The refusal from then on.
+        expired: Returns the refusal from then on.
         lease_seconds: The lease of its producer; None without one.
         end: Ends its topic after the body; None if it does not.
         pace: Waits a moment if the worker's streams are behind; returns whether they were.
     """
 
     expires_at: float | None
-    expired: Refused
+    expired: Callable[[], Refused]
     lease_seconds: float | None
     end: Sent | None
     pace: Callable[[], Awaitable[bool]]
@@ -114,14 +105,14 @@ class StreamedBody:
                     piece = await arriving.next(end, seconds)
                 except TimeoutError:
                     if end.done():
-                        raise _STOPPING from None
+                        raise _stopping() from None
                     continue
                 if piece is None:
                     break
                 if end.done():
                     last_pieces -= 1
                     if last_pieces < 0:
-                        raise _STOPPING
+                        raise _stopping()
                 if piece:
                     self._silent_at = self._clocks.steady() + SILENT_SECONDS
                     await self._read(piece, end)
@@ -144,9 +135,9 @@ class StreamedBody:
     async def _do_what_is_due(self) -> None:
         now, expires_at = self._clocks.steady(), self._terms.expires_at
         if expires_at is not None and self._clocks.wall() >= expires_at:
-            raise self._terms.expired
+            raise self._terms.expired()
         if now >= self._silent_at:
-            raise _SILENT
+            raise _silent()
         if now >= self._renews_at:
             await self._batches.renew()
             self._renews_at = now + self._renewal_seconds
@@ -172,3 +163,17 @@ class StreamedBody:
             if self._free_seconds() <= 0:
                 await self._do_what_is_due()
         await self._slices.step()
+
+
+def _stopping() -> Refused:
+    return Refused(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The worker stops, or nginx. Send what was not accepted in another request.",
+        [RETRY_AFTER],
+    )
+
+
+def _silent() -> Refused:
+    return Refused(
+        HTTPStatus.REQUEST_TIMEOUT, f"No further part of the body came within {SILENT_SECONDS} s."
+    )

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -16,10 +17,10 @@ from barestream.mercure.topics import PATH
 from barestream.telemetry.metrics import Metrics
 from barestream.web.answers import UNSTORED, whole
 from barestream.web.authorization import Authorization
-from barestream.web.batches import RETRY_AFTER, Batches
+from barestream.web.batches import Batches
 from barestream.web.body import JSON_TYPE, body_type, not_of_type
 from barestream.web.open_publishes import OpenPublishes
-from barestream.web.refusals import Refused
+from barestream.web.refusals import RETRY_AFTER, Refused, too_many_patterns
 from barestream.web.run_lines import RUN_READERS
 from barestream.web.sent_updates import READERS, Sent
 from barestream.web.streamed_body import SILENT_SECONDS, Clocks, StreamedBody, Terms
@@ -36,13 +37,6 @@ _DONE = json.dumps({"status": "done"})
 
 # What an answer says where no update could be read.
 _NOTHING = {"accepted": 0, "repeated": 0, "last_id": None, "next": None}
-
-TOO_MANY_PATTERNS = Refused(
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    "The worker holds as many URL Patterns as BARESTREAM_URL_PATTERNS allows. Try again later.",
-    [RETRY_AFTER],
-)
-
 
 # A server that stops cancels what the history does not answer in time.
 _CANCELLED = Refused(
@@ -104,7 +98,7 @@ class StreamedPublish:
             batches = Batches(self._intake, self._metrics, target)
             terms = Terms(
                 bearer.expires_at,
-                self._authorization.expired(request),
+                partial(self._authorization.expired, request),
                 target.lease.seconds if target.lease else None,
                 self._end(target),
                 self._opened.pace,
@@ -122,7 +116,7 @@ class StreamedPublish:
             finally:
                 members = batches.members
         except TooManyPatternsError:
-            return self._refuse(TOO_MANY_PATTERNS, members)
+            return self._refuse(too_many_patterns("Try again later."), members)
         except Refused as refused:
             return self._refuse(refused, members)
         except asyncio.CancelledError:
