@@ -22,6 +22,7 @@ PURE = {
         *(
             "access_tokens",
             "bearer",
+            "header_text",
             "keys",
             "matchers",
             "patterns",

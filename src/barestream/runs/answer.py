@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, aclosing
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
+from barestream.mercure.header_text import is_name
 from barestream.runs.event_reader import Received
 from barestream.runs.formats import Writer
 from barestream.runs.run import ClosedError
@@ -106,15 +107,23 @@ def client_of(request: Any) -> str | None:
 def last_event_id(request: Any) -> str | None:
     """Return the id that a client comes back with, from the header or from the query.
 
+    What cannot be an id of the hub's counts as none, so that no client makes a request to the hub
+    fail.
+
     Raises:
         TypeError: See scope_of.
     """
     scope = scope_of(request)
     for name, value in scope["headers"]:
         if name.lower() == _LAST_EVENT_ID and value:
-            return str(value.decode("latin-1"))
+            return _checked(value.decode("latin-1"))
     values = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("last_event_id")
-    return values[-1] if values else None
+    return _checked(values[-1]) if values else None
+
+
+def _checked(event_id: str) -> str | None:
+    # The streams of runs do not ask for topics, which would make the hub's ids longer.
+    return event_id if is_name(event_id) else None
 
 
 def scope_of(request: Any) -> dict[str, Any]:

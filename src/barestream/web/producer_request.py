@@ -9,13 +9,10 @@ from typing import NamedTuple
 from bareasgi import HttpRequest
 
 from barestream.history.producers import Producer
+from barestream.mercure.header_text import FORM, MOST_CHARACTERS, is_name
 from barestream.web.refusals import bad_request
 
 ID, EPOCH, SEQ, LEASE = b"producer-id", b"producer-epoch", b"producer-seq", b"producer-lease"
-
-# Printable ASCII, as in an update's own id, so that it is the same in a header and in a query.
-_ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
-_ID_FORM = "1 to 255 printable ASCII characters without a space at either end"
 
 # The largest whole number that JavaScript counts by one.
 _MOST = 2**53 - 1
@@ -87,8 +84,8 @@ def producer_id(text: str, name: str) -> str:
     Raises:
         Refused: 400 for a text that is none.
     """
-    if not _ID.fullmatch(text):
-        raise bad_request(f"{name}: expected {_ID_FORM}.")
+    if not is_name(text):
+        raise bad_request(f"{name}: expected 1 to {MOST_CHARACTERS} {FORM}.")
     return text
 
 

@@ -1,19 +1,13 @@
 """The fields of an update beside its topics and data: what each of them may be."""
 
 import math
-import re
 from collections.abc import Mapping
 from typing import TypeGuard
 
 from barestream.delivery.resume import EARLIEST
+from barestream.mercure.header_text import FORM, MOST_CHARACTERS, is_header_text
 from barestream.mercure.topics import unseen_character
 from barestream.web.refusals import bad_request, too_large
-
-# Every client sends an id back in its Last-Event-ID header. All of them leave printable ASCII
-# without spaces at its ends unchanged. 255 bytes hold a UUID's IRI five times.
-_MOST_ID_CHARACTERS = 255
-_ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
-_ID_FORM = "printable ASCII characters without a space at either end"
 
 # A type is a name that scripts listen for.
 _MOST_TYPE_CHARACTERS = 255
@@ -68,10 +62,11 @@ def read_id(fields: Mapping[str, object]) -> str | None:
             raise bad_request("id starts with #: such ids are reserved for the hub.")
         if own_id == EARLIEST:
             raise bad_request(f"id is {EARLIEST}: that word is reserved.")
-        if len(own_id) > _MOST_ID_CHARACTERS:
-            raise too_large(f"id is longer than {_MOST_ID_CHARACTERS} characters.")
-        if not _ID.fullmatch(own_id):
-            raise bad_request(f"id: expected {_ID_FORM}.")
+        # Every client sends an id back in its Last-Event-ID header.
+        if len(own_id) > MOST_CHARACTERS:
+            raise too_large(f"id is longer than {MOST_CHARACTERS} characters.")
+        if not is_header_text(own_id):
+            raise bad_request(f"id: expected {FORM}.")
     return own_id
 
 
