@@ -24,6 +24,7 @@ from barestream.runs import (
     Status,
 )
 from barestream.runs.hub import Claim, Claimed, RefusedError
+from barestream.runs.runner import Options, Runner
 from fake_hub import RETRY_MS, FakeHub
 from jumping_loop import JumpingLoop, jumping
 
@@ -161,7 +162,8 @@ def test_a_start_whose_caller_was_cancelled_leaves_no_run_without_a_generator() 
             return claimed
 
     async def main() -> None:
-        runs = Runs(Slow())
+        hub = Slow()
+        runs = Runs(hub)
         starting = asyncio.create_task(runs.start("key", yielding("a")))
         await asyncio.sleep(0.5)
         starting.cancel()
@@ -171,7 +173,7 @@ def test_a_start_whose_caller_was_cancelled_leaves_no_run_without_a_generator() 
         await asyncio.sleep(0.5)
         await runs.drain(0)
         assert (await starting).is_new
-        run = await runs.get("key")
+        run = await hub.run("key")
         assert run is not None
         assert run.status is Status.INTERRUPTED
 
@@ -362,6 +364,24 @@ def test_a_stop_cancels_the_generator_and_its_cleanup_runs(is_local: bool) -> No
     with_hub(test)
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_a_stop_in_the_first_turns_of_a_run_ends_it_at_once(turns: int) -> None:
+    async def test(hub: FakeHub, _: Runs) -> None:
+        claimed = await hub.claim(Claim("key", "id", "runner", 6, 60))
+        assert claimed.fence is not None
+        factory = yielding("a", at_end=1000)
+        runner = Runner(hub, claimed.run, claimed.fence, factory, Options())
+        working = asyncio.create_task(runner.work())
+        for _turn in range(turns):
+            await asyncio.sleep(0)
+        runner.cancel(Status.STOPPED)
+        await working
+        assert asyncio.get_running_loop().time() < 1
+        assert hub.data(claimed.run)[-1] == '{"status": "stopped"}'
+
+    with_hub(test)
+
+
 def test_a_stop_that_the_runner_did_not_hear_is_asked_for_again() -> None:
     async def test(hub: FakeHub, runs: Runs) -> None:
         await runs.start("key", yielding("a", at_end=1000))
@@ -441,6 +461,9 @@ def test_a_drain_lets_runs_end_and_then_interrupts_them() -> None:
         assert hub.is_closed
         with pytest.raises(ClosedError):
             await runs.start("another", yielding("a"))
+        for call in (runs.get("short"), runs.follow(SCOPE, "short"), runs.stop("short")):
+            with pytest.raises(ClosedError):
+                await call
 
     jumping(main())
 
@@ -495,6 +518,23 @@ def test_an_event_source_comes_back_after_the_delay_that_the_hub_has_chosen() ->
     async def test(_: FakeHub, runs: Runs) -> None:
         run = await runs.start("key", yielding("text"))
         assert (await text(await runs.follow(SCOPE, run))).startswith(f"retry: {RETRY_MS}\n")
+
+    with_hub(test)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"headers": [(b"last-event-id", b"\xe9")]},
+        {"headers": [(b"last-event-id", b"a" * 256)]},
+        {"query_string": b"last_event_id=a%0d%0aX:1"},
+        {"query_string": b"last_event_id=%20a"},
+    ],
+)
+def test_what_cannot_be_an_id_of_the_hub_counts_as_none(changed: dict[str, Any]) -> None:
+    async def test(_: FakeHub, runs: Runs) -> None:
+        run = await runs.start("key", yielding("a"))
+        assert await events(await runs.follow({**SCOPE, **changed}, run)) == ["a", DONE]
 
     with_hub(test)
 

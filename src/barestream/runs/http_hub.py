@@ -43,6 +43,10 @@ _FENCED = {409, 410}
 _EXPECTED_EPOCH = "producer-epoch"
 
 
+# The errors of a request that cannot be sent: it has an illegal header, or no URL of HTTP.
+_UNSENDABLE = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
+
+
 class HttpHub:
     """The adapter for HTTP.
 
@@ -51,7 +55,8 @@ class HttpHub:
         publisher_token: A token that may publish to the topics of runs; or a function that returns
             one, called for each request.
         subscriber_token: One that may read them; None for the same.
-        client: Sends the requests; None for one of its own.
+        client: Sends the requests, and is for the caller to close; None for one of the adapter's
+            own.
     """
 
     def __init__(
@@ -65,6 +70,8 @@ class HttpHub:
         self._publisher_token = publisher_token
         self._subscriber_token = subscriber_token or publisher_token
         self._client = client
+        self._has_own_client = client is None
+        self._is_closed = False
 
     async def claim(self, claim: Claim) -> Claimed:
         asked = {
@@ -145,7 +152,7 @@ class HttpHub:
         try:
             answer = await self._http.send(request, stream=True)
         except httpx.TransportError as error:
-            raise _away(error) from None
+            raise _failed(error) from None
         try:
             if answer.status_code == 204:
                 yield None
@@ -158,11 +165,14 @@ class HttpHub:
             await answer.aclose()
 
     async def aclose(self) -> None:
-        if self._client is not None:
+        self._is_closed = self._has_own_client
+        if self._client is not None and self._has_own_client:
             await self._client.aclose()
 
     @property
     def _http(self) -> httpx.AsyncClient:
+        if self._is_closed:
+            raise HubAwayError("the connections to the hub are closed: this process stops")
         if self._client is None:
             # Each follower has a connection of its own.
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
@@ -188,7 +198,7 @@ class HttpHub:
                 **sent,
             )
         except httpx.TransportError as error:
-            raise _away(error) from None
+            raise _failed(error) from None
         if answer.is_success or answer.status_code in also:
             return answer
         raise _error(answer)
@@ -201,7 +211,7 @@ async def _events(answer: httpx.Response) -> AsyncIterator[Received]:
             for event in reader.feed(piece):
                 yield event
     except httpx.TransportError as error:
-        raise _away(error) from None
+        raise _failed(error) from None
 
 
 def _line(update: RunUpdate) -> dict[str, object]:
@@ -244,8 +254,9 @@ def _error(answer: httpx.Response) -> Exception:
     return RefusedError(words, problem.get("next"))
 
 
-def _away(error: httpx.TransportError) -> HubAwayError:
-    return HubAwayError(f"{type(error).__name__}: {error}")
+def _failed(error: httpx.TransportError) -> HubAwayError | RefusedError:
+    words = f"{type(error).__name__}: {error}"
+    return RefusedError(words) if isinstance(error, _UNSENDABLE) else HubAwayError(words)
 
 
 async def _value(token: Token) -> str:

@@ -95,4 +95,4 @@ class RunFailedError(Exception):
 
 
 class ClosedError(Exception):
-    """A run cannot be started, because this process stops."""
+    """A run cannot be started or followed, because this process stops."""

@@ -84,6 +84,7 @@ class Runner:
     async def work(self) -> None:
         """Run to the end; nothing is published after the hub has fenced the run."""
         self._driving = asyncio.create_task(self._drive())
+        self._driving.add_done_callback(self._note_end)
         try:
             await self._send()
         except FencedError as error:
@@ -104,9 +105,10 @@ class Runner:
 
         The first call counts. A generator that has ended already is not affected.
         """
-        if self._asked is None and self._driving is not None and not self._driving.done():
+        if self._asked is None and (self._driving is None or not self._driving.done()):
             self._asked = status
-            self._driving.cancel()
+            if self._driving is not None:
+                self._driving.cancel()
             asyncio.get_running_loop().call_later(
                 CLEANUP_SECONDS, self._outbox.close, Outcome(status)
             )
@@ -115,7 +117,8 @@ class Runner:
         """Iterate over the generator, and note how it has ended."""
         outcome = Outcome(Status.DONE)
         try:
-            await self._iterate()
+            if self._asked is None:
+                await self._iterate()
         except asyncio.CancelledError:
             outcome = Outcome(Status.INTERRUPTED)
         except RunFailedError as error:
@@ -127,6 +130,10 @@ class Runner:
         if self._asked is not None:
             outcome = Outcome(self._asked)
         self._outbox.close(outcome)
+
+    def _note_end(self, _: object) -> None:
+        """Note the end of a drive that was cancelled before it began; any other has noted it."""
+        self._outbox.close(Outcome(self._asked or Status.INTERRUPTED))
 
     async def _iterate(self) -> None:
         snapshot = self._options.snapshot

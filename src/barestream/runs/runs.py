@@ -92,6 +92,7 @@ class Runs:
         if stop_without_followers_seconds is not None:
             self._followers = Followers(hub, stop_without_followers_seconds, self._reachable_since)
         self._is_draining = False
+        self._is_closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -170,8 +171,10 @@ class Runs:
         Raises:
             HubAwayError: The hub does not answer.
             LostError: The hub refuses the tokens.
+            ClosedError: This process has stopped.
             TypeError: The request is of another kind.
         """
+        self._check_open()
         writing = writer(format)
         cursor = last_event_id(request) if writing.takes_cursor else None
         found = await self.get(run) if isinstance(run, str) else run
@@ -198,7 +201,9 @@ class Runs:
 
         Raises:
             HubAwayError: The hub does not answer.
+            ClosedError: This process has stopped.
         """
+        self._check_open()
         return await self._hub.run(key)
 
     async def stop(self, key: str) -> bool:
@@ -213,6 +218,7 @@ class Runs:
         Raises:
             HubAwayError: The hub does not answer.
             TimeoutError: The run has not ended: its process does not hear of the stop.
+            ClosedError: This process has stopped.
         """
         run = await self.get(key)
         if run is None or not run.is_active:
@@ -260,6 +266,7 @@ class Runs:
             work.cancel()
         if ending := [*tasks, *controlling]:
             await asyncio.wait(ending)
+        self._is_closed = True
         await self._hub.aclose()
 
     async def _start(self, claim: Claim, factory: Factory, options: Options) -> Run:
@@ -290,6 +297,10 @@ class Runs:
                     raise
             await asyncio.sleep(_START_PAUSE_SECONDS)
         raise AssertionError
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ClosedError("this process has stopped, and asks the hub for no more runs")
 
     def _hear(self, kind: str, run_id: str) -> None:
         """Do what another process asks for."""
