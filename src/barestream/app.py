@@ -25,6 +25,7 @@ from barestream.history.record import BEGIN
 from barestream.history.ring import Ring
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.mercure.patterns import Patterns
+from barestream.mercure.run_topics import RUNS
 from barestream.mercure.topics import PATH
 from barestream.mercure.version import Version
 from barestream.runs.local_hub import LOCAL_HUB, LocalHub
@@ -49,13 +50,12 @@ from barestream.web.producer_position import ProducerPosition
 from barestream.web.publish import Publish
 from barestream.web.resource import Resource, ResourceMetadata
 from barestream.web.router import Router
-from barestream.web.run_topics import RUNS
 from barestream.web.runs import Runs
 from barestream.web.selector_reader import SelectorReader
 from barestream.web.streamed_body import Clocks
 from barestream.web.streamed_publish import PUBLISH_STREAM, StreamedPublish
 from barestream.web.subscribe import Subscribe
-from barestream.web.update_reader import PublishRules
+from barestream.web.update_reader import PublishRules, UpdateReader
 
 logger = logging.getLogger(__name__)
 
@@ -163,7 +163,7 @@ def create_app(settings: Settings | None = None) -> Application:
                 tail,
                 streams,
                 beginnings,
-                settings.data_bytes,
+                UpdateReader(rules),
                 settings.ended_seconds,
             ),
         },

@@ -10,8 +10,11 @@ import pytest
 from bareasgi import Application, HttpRequest, HttpResponse
 
 from barestream.app import create_app
-from barestream.runs import Runs
+from barestream.runs import HubAwayError, RefusedError, Runs, Status
 from barestream.runs.embedded import respond, runs_of
+from barestream.runs.hub import Batch, Claim, RunUpdate
+from barestream.runs.local_hub import LOCAL_HUB
+from barestream.runs.run import Outcome
 from barestream.settings.settings import Settings
 from support.clients.publisher import KEY, PATH, token
 from support.clients.sse_client import SseClient
@@ -64,6 +67,50 @@ async def chunks() -> AsyncIterator[dict[str, int]]:
 async def endless() -> AsyncIterator[dict[str, int]]:
     yield {"n": 0}
     await asyncio.sleep(1000)
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({"key": "a\u200b"}, "key"),
+        ({"key": "a" * 129}, "key"),
+        ({"key": ".."}, "key"),
+        ({"lease_seconds": 4}, "lease"),
+        ({"runner": "é"}, "runner"),
+        ({"expires_seconds": 0}, "expires"),
+    ],
+)
+def test_a_claim_has_the_rules_of_a_request(changed: dict[str, Any], word: str) -> None:
+    claim = Claim("key", "an-id-of-a-run-of-the-test", "runner", 6, 60)
+    hub = create_app(Settings(token_key=KEY)).info[LOCAL_HUB]
+    with pytest.raises(RefusedError, match=word):
+        asyncio.run(hub.claim(claim._replace(**changed)))
+
+
+def test_a_claim_that_finds_no_room_may_succeed_a_moment_later() -> None:
+    async def main() -> None:
+        hub = create_app(Settings(token_key=KEY, runs=1)).info[LOCAL_HUB]
+        claim = Claim("key", "an-id-of-a-run-of-the-test", "runner", 6, 10**9)
+        assert (await hub.claim(claim)).fence is not None
+        with pytest.raises(HubAwayError, match="BARESTREAM_RUNS"):
+            await hub.claim(claim._replace(key="another", id="another-id-of-the-test"))
+
+    asyncio.run(main())
+
+
+def test_an_update_has_the_rules_of_a_request_and_those_before_it_are_taken() -> None:
+    async def main() -> None:
+        hub = create_app(Settings(token_key=KEY)).info[LOCAL_HUB]
+        claimed = await hub.claim(Claim("key", "an-id-of-a-run-of-the-test", "runner", 6, 10**9))
+        updates = [RunUpdate("a"), RunUpdate("b", "barestream.end")]
+        batch = Batch(claimed.run, claimed.fence, 0, updates, expires_seconds=10**9)
+        with pytest.raises(RefusedError, match="type") as refused:
+            await hub.publish(batch)
+        assert refused.value.next == 1
+        await hub.publish(batch._replace(first=1, updates=[], end=Outcome(Status.DONE)))
+        assert (await hub.run("key")).status is Status.DONE
+
+    asyncio.run(main())
 
 
 @pytest.fixture(params=[True, False], ids=["direct", "asgi"])

@@ -338,7 +338,9 @@ def test_a_follow_after_the_run_has_expired_starts_nothing(hub: Hub) -> None:
         ({"id": "short"}, 400, "id"),
         ({"lease": 4}, 400, "lease"),
         ({"lease": True}, 400, "lease"),
-        ({"expires": 3601}, 400, "expires"),
+        ({"key": ".."}, 400, "key"),
+        ({"runner": "."}, 400, "runner"),
+        ({"expires": 0}, 400, "expires"),
         ({"expires": "1"}, 400, "expires"),
         ({"more": 1}, 400, "fields"),
     ],
@@ -389,6 +391,22 @@ def test_an_update_that_is_too_large_fails_its_run(serving: Any) -> None:
             run = await runs.start("key", words)
             told = await data(await runs.follow(SCOPE, run))
             assert told == ["a", '{"status": "failed", "error": "The run has failed."}']
+
+        using(hub, test)
+
+
+def test_a_run_that_asks_to_be_known_for_longer_than_the_hub_allows_is_known_as_long(
+    serving: Any,
+) -> None:
+    with serving(ended_seconds=60) as hub:
+
+        async def test(runs: Runs) -> None:
+            async def words() -> AsyncIterator[Any]:
+                yield "a"
+
+            run = await runs.start("key", words)
+            told = await data(await runs.follow(SCOPE, run))
+            assert told == ["a", '{"status": "done"}']
 
         using(hub, test)
 

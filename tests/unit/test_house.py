@@ -26,6 +26,7 @@ PURE = {
             "keys",
             "matchers",
             "patterns",
+            "run_topics",
             "selectors",
             "signatures",
             "sse",

@@ -201,6 +201,22 @@ def test_a_start_whose_answers_came_too_late_gets_the_run_that_has_ended() -> No
     jumping(main())
 
 
+@pytest.mark.parametrize("key", [".", ".."])
+def test_a_key_that_names_another_path_of_a_url_is_refused(key: str) -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        for call in (
+            runs.start(key, yielding("a")),
+            runs.follow(SCOPE, key),
+            runs.get(key),
+            runs.stop(key),
+        ):
+            with pytest.raises(ValueError, match="cannot be a part of a topic"):
+                await call
+        assert hub.calls == 0
+
+    with_hub(test)
+
+
 def test_a_key_whose_run_has_ended_can_be_started_again() -> None:
     async def test(_: FakeHub, runs: Runs) -> None:
         first = await runs.start("key", yielding("a"))

@@ -18,7 +18,6 @@ from barestream.runs.hub import (
     FencedError,
     HubAwayError,
     RefusedError,
-    RunUpdate,
 )
 from barestream.runs.run import Run, Status
 
@@ -74,14 +73,7 @@ class HttpHub:
         self._is_closed = False
 
     async def claim(self, claim: Claim) -> Claimed:
-        asked = {
-            "key": claim.key,
-            "id": claim.id,
-            "runner": claim.runner,
-            "lease": claim.lease_seconds,
-            "expires": claim.expires_seconds,
-        }
-        answer = await self._ask("POST", "/runs", json=asked)
+        answer = await self._ask("POST", "/runs", json=claim.fields())
         found = _content(answer)
         return Claimed(_run(found), found.get("fence"), found["control"])
 
@@ -103,9 +95,9 @@ class HttpHub:
         # One short request for each batch, and not one whose body goes on: its answer says what
         # became of the batch, so that after an error exactly this batch is sent again. The client
         # keeps the connection.
-        lines = [_line(update) for update in batch.updates]
+        lines = [update.fields() for update in batch.updates]
         if batch.end is not None:
-            lines.append({"end": batch.expires_seconds, **batch.end.data()})
+            lines.append(batch.end_fields(batch.end))
         headers = {
             "Content-Type": "application/x-ndjson",
             "Producer-Id": batch.run.id,
@@ -212,16 +204,6 @@ async def _events(answer: httpx.Response) -> AsyncIterator[Received]:
                 yield event
     except httpx.TransportError as error:
         raise _failed(error) from None
-
-
-def _line(update: RunUpdate) -> dict[str, object]:
-    fields = {
-        "data": update.data,
-        "type": update.type,
-        "id": update.id,
-        "keep": update.keep_seconds,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _run(found: dict[str, Any]) -> Run:

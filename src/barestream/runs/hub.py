@@ -52,6 +52,16 @@ class Claim(NamedTuple):
     lease_seconds: int
     expires_seconds: float
 
+    def fields(self) -> dict[str, object]:
+        """Return its fields, as the body of a request has them."""
+        return {
+            "key": self.key,
+            "id": self.id,
+            "runner": self.runner,
+            "lease": self.lease_seconds,
+            "expires": self.expires_seconds,
+        }
+
 
 class Claimed(NamedTuple):
     """The answer to a claim.
@@ -82,6 +92,11 @@ class RunUpdate(NamedTuple):
     id: str | None = None
     keep_seconds: float | None = None
 
+    def fields(self) -> dict[str, object]:
+        """Return its fields, as a line of a publish has them."""
+        fields = {"data": self.data, "type": self.type, "id": self.id, "keep": self.keep_seconds}
+        return {name: value for name, value in fields.items() if value is not None}
+
 
 class Batch(NamedTuple):
     """Successive updates of a run.
@@ -101,6 +116,10 @@ class Batch(NamedTuple):
     updates: Sequence[RunUpdate]
     end: Outcome | None = None
     expires_seconds: float = 0
+
+    def end_fields(self, end: Outcome) -> dict[str, object]:
+        """Return the fields of its last line, which tells the end."""
+        return {"end": self.expires_seconds, **end.data()}
 
 
 class Hub(Protocol):

@@ -16,8 +16,9 @@ from barestream.history.broker import Broker, BrokerAwayError, TooMuchKeptError,
 from barestream.history.intake import Intake
 from barestream.history.topic_state import Rewind
 from barestream.history.update import Update
+from barestream.mercure.run_topics import control_topic
 from barestream.mercure.selectors import Selectors
-from barestream.mercure.sse import Event, data_bytes
+from barestream.mercure.sse import Event
 from barestream.runs.event_reader import EventReader, Received
 from barestream.runs.hub import (
     Batch,
@@ -27,13 +28,16 @@ from barestream.runs.hub import (
     HubAwayError,
     RefusedError,
 )
-from barestream.runs.run import END_TYPE, FOLLOWED_TYPE, STOP_TYPE, Outcome, Run, Status
+from barestream.runs.run import FOLLOWED_TYPE, STOP_TYPE, Outcome, Run, Status
 from barestream.web.beginnings import Beginnings
 from barestream.web.buffered_writer import BufferedWriter
 from barestream.web.follow import Following
+from barestream.web.refusals import Refused
 from barestream.web.rewind_request import RewindRequest
-from barestream.web.run_topics import control_topic, run_topic
+from barestream.web.run_lines import read_end
+from barestream.web.run_request import checked_key, claim_of
 from barestream.web.stream_request import StreamRequest
+from barestream.web.update_reader import Address, UpdateReader
 
 # The key of the hub in the info of its application.
 LOCAL_HUB = "barestream.local_hub"
@@ -60,7 +64,7 @@ class LocalHub:
         tail: Fills the feed that the followers follow.
         streams: The streams of this worker.
         beginnings: Finds out how a follower's stream begins.
-        data_bytes: The largest data of an update.
+        reader: Reads updates by the rules of the requests over HTTP.
         ended_seconds: For how long a run may be known after its end.
     """
 
@@ -69,27 +73,14 @@ class LocalHub:
     tail: Tail
     streams: Streams
     beginnings: Beginnings
-    data_bytes: int
+    reader: UpdateReader
     ended_seconds: float
 
     async def claim(self, claim: Claim) -> Claimed:
         """Start a run, unless the key has one that is active (see Hub)."""
-        expires_seconds = min(claim.expires_seconds, self.ended_seconds)
-        asked = producers.Claim(
-            claim.key,
-            claim.id,
-            run_topic(claim.key, claim.id),
-            claim.runner,
-            producers.Lease(claim.lease_seconds, private=True, ended_seconds=expires_seconds),
-            expires_seconds,
-        )
         with _away():
-            try:
-                run, _ = await self.broker.claim(asked)
-            except producers.TooManyRunsError as error:
-                raise RefusedError(f"{error} (BARESTREAM_RUNS)") from None
-            except producers.TooManyProducersError as error:
-                raise RefusedError(f"{error} (BARESTREAM_PRODUCERS)") from None
+            asked = claim_of(claim.fields(), self.ended_seconds)
+            run, _ = await self.broker.claim(asked)
         # It may have been started by a claim whose answer was lost, and have ended since.
         is_own = run.id == claim.id and run.status == "running"
         fence = run.fence if is_own else None
@@ -98,7 +89,7 @@ class LocalHub:
     async def run(self, key: str) -> Run | None:
         """Return the newest run of a key (see Hub)."""
         with _away():
-            found = await self.broker.run(key)
+            found = await self.broker.run(checked_key(key, "key"))
         return None if found is None else _run(found)
 
     async def ask_to_stop(self, key: str, run_id: str) -> Status | None:
@@ -111,15 +102,17 @@ class LocalHub:
 
     async def publish(self, batch: Batch) -> None:
         """Publish a batch (see Hub)."""
+        address = Address((batch.run.topic,), private=True)
         updates: list[Update] = []
-        for number, each in enumerate(batch.updates, batch.first):
-            if data_bytes(each.data) > self.data_bytes:
-                await self._give(batch, updates, None)
-                raise RefusedError("an update is larger than BARESTREAM_DATA_BYTES allows", number)
-            event = Event(each.data, each.id, each.type)
-            updates.append(self._update(batch, event, keep_seconds=each.keep_seconds))
-        if batch.end is not None:
-            updates.append(self._end(batch, batch.end))
+        try:
+            for each in batch.updates:
+                updates += [self.reader.of_addressed(each.fields(), address)]
+            if batch.end is not None:
+                fields = batch.end_fields(batch.end)
+                updates.append(read_end(self.reader, address, "the end", fields).update)
+        except Refused as refused:
+            await self._give(batch, updates, None)
+            raise RefusedError(str(refused), batch.first + len(updates)) from None
         await self._give(batch, updates, batch.end)
 
     @asynccontextmanager
@@ -174,7 +167,7 @@ class LocalHub:
 
     async def _tell_runner(self, kind: str, key: str, run_id: str) -> Status | None:
         with _away():
-            found = await self.broker.run(key)
+            found = await self.broker.run(checked_key(key, "key"))
             if found is None or found.id != run_id:
                 return None
             if found.status == "running":
@@ -182,14 +175,6 @@ class LocalHub:
                 topic = control_topic(found.runner)
                 await self.intake.publish(Update((topic,), event, private=True))
         return Status(found.status)
-
-    def _end(self, batch: Batch, end: Outcome) -> Update:
-        seconds = min(batch.expires_seconds, self.ended_seconds)
-        event = Event(json.dumps(end.data()), type=END_TYPE)
-        return self._update(batch, event, end_seconds=seconds)
-
-    def _update(self, batch: Batch, event: Event, **seconds: float | None) -> Update:
-        return Update((batch.run.topic,), event, private=True, **seconds)
 
     async def _give(self, batch: Batch, updates: list[Update], end: Outcome | None) -> None:
         given = producers.Batch(
@@ -218,10 +203,18 @@ async def _events(writer: BufferedWriter) -> AsyncIterator[Received]:
 
 @contextmanager
 def _away() -> Iterator[None]:
+    """Raise what the adapter for HTTP raises for the answer to the same error."""
     try:
         yield
     except BrokerAwayError as error:
         raise HubAwayError(str(error)) from None
+    # An ended run, or another producer's lease, may make room a moment later.
+    except producers.TooManyRunsError as error:
+        raise HubAwayError(f"{error} (BARESTREAM_RUNS)") from None
+    except producers.TooManyProducersError as error:
+        raise HubAwayError(f"{error} (BARESTREAM_PRODUCERS)") from None
+    except Refused as refused:
+        raise RefusedError(str(refused)) from None
 
 
 def _run(found: producers.Run) -> Run:

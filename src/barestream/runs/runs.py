@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from barestream.mercure.run_topics import is_dots
 from barestream.runs.answer import (
     NOTHING_HEADERS,
     Answer,
@@ -136,7 +137,9 @@ class Runs:
                 it ends the run as interrupted.
             RefusedError: The hub refuses the claim.
             ClosedError: This process stops.
+            ValueError: The key is . or .., which cannot be a part of a topic.
         """
+        _check_key(key)
         if self._is_draining:
             raise ClosedError("this process stops, and starts no more runs")
         options = Options(batch_seconds, expires_seconds, self._lease_seconds, snapshot)
@@ -173,6 +176,7 @@ class Runs:
             LostError: The hub refuses the tokens.
             ClosedError: This process has stopped.
             TypeError: The request is of another kind.
+            ValueError: As with start.
         """
         self._check_open()
         writing = writer(format)
@@ -202,7 +206,9 @@ class Runs:
         Raises:
             HubAwayError: The hub does not answer.
             ClosedError: This process has stopped.
+            ValueError: As with start.
         """
+        _check_key(key)
         self._check_open()
         return await self._hub.run(key)
 
@@ -219,6 +225,7 @@ class Runs:
             HubAwayError: The hub does not answer.
             TimeoutError: The run has not ended: its process does not hear of the stop.
             ClosedError: This process has stopped.
+            ValueError: As with start.
         """
         run = await self.get(key)
         if run is None or not run.is_active:
@@ -319,3 +326,8 @@ class Runs:
 
 def _nothing() -> Answer:
     return Answer(204, NOTHING_HEADERS, nothing())
+
+
+def _check_key(key: str) -> None:
+    if is_dots(key):
+        raise ValueError(f"key: {key} cannot be a part of a topic")

@@ -7,6 +7,7 @@ from typing import get_args
 from barestream.history.producers import Status
 from barestream.web.refusals import bad_request, too_large
 from barestream.web.sent_updates import READERS, JsonLines, Sent
+from barestream.web.update_reader import Address, UpdateReader
 
 # A line that has one of these says how the run has ended, and has no others.
 _FIELDS = ("end", "status", "error")
@@ -27,9 +28,7 @@ class RunLines(JsonLines):
     def _read_line(self, where: str, value: object) -> Sent:
         if not isinstance(value, dict) or not {"end", "status"} & value.keys():
             return super()._read_line(where, value)
-        status, data = _outcome(value)
-        seconds = self._reader.end_seconds_of(value.get("end"))
-        return Sent(where, self._reader.end(self._address, data, seconds), status)
+        return read_end(self._reader, self._address, where, value)
 
 
 # By the media type of the body.
@@ -37,6 +36,19 @@ RUN_READERS = {
     media_type: RunLines if reader is JsonLines else reader
     for media_type, reader in READERS.items()
 }
+
+
+def read_end(
+    reader: UpdateReader, address: Address, where: str, line: Mapping[str, object]
+) -> Sent:
+    """Return the end of a run that a last line tells.
+
+    Raises:
+        Refused: 400 or 413, with what is wrong.
+    """
+    status, data = _outcome(line)
+    seconds = reader.run_end_seconds(line.get("end"))
+    return Sent(where, reader.end(address, data, seconds), status)
 
 
 def _outcome(line: Mapping[str, object]) -> tuple[Status, str]:

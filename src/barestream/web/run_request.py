@@ -1,5 +1,6 @@
 """What a request says about a run."""
 
+import math
 import re
 import secrets
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from typing import NamedTuple
 from bareasgi import HttpRequest
 
 from barestream.history.producers import Claim, Lease
+from barestream.mercure.run_topics import is_dots, run_topic
 from barestream.web.body import JSON_TYPE, body_type, not_of_type, read_whole
 from barestream.web.form import query
 from barestream.web.json_body import Flaw, parse
@@ -17,7 +19,6 @@ from barestream.web.producer_request import (
     producer_id,
 )
 from barestream.web.refusals import bad_request, too_large
-from barestream.web.run_topics import run_topic
 from barestream.web.update_fields import check_seen, is_number
 
 # A topic of a run has its key with each byte percent-encoded, in the worst case three characters
@@ -82,15 +83,11 @@ def checked_key(key: object, name: str) -> str:
     if len(key) > _MOST_KEY_CHARACTERS:
         raise too_large(f"{name} is longer than {_MOST_KEY_CHARACTERS} characters.")
     check_seen(key, name)
-    return key
+    return _no_dots(key, name)
 
 
 async def read_claim(request: HttpRequest, ended_seconds: float) -> Claim:
-    """Read a request for a run to be started.
-
-    Args:
-        request: The request.
-        ended_seconds: For how long a topic may stay ended.
+    """Read a request for a run to be started (see claim_of).
 
     Raises:
         Refused: 400, 413 or 415 for a body that is malformed.
@@ -100,6 +97,20 @@ async def read_claim(request: HttpRequest, ended_seconds: float) -> Claim:
     value = parse(await read_whole(request, _MOST_BODY_BYTES))
     if isinstance(value, Flaw):
         raise bad_request(value.why)
+    return claim_of(value, ended_seconds)
+
+
+def claim_of(value: object, ended_seconds: float) -> Claim:
+    """Return the claim that an object with the fields of a start asks for.
+
+    Args:
+        value: The object.
+        ended_seconds: For how long a topic may stay ended; a run is known for no longer after its
+            end.
+
+    Raises:
+        Refused: 400 or 413 for what is malformed.
+    """
     if not isinstance(value, dict) or not value.keys() <= {*_FIELDS}:
         raise bad_request(f"Expected an object with the fields {', '.join(_FIELDS)}.")
     key = checked_key(value.get("key"), "key")
@@ -111,15 +122,22 @@ async def read_claim(request: HttpRequest, ended_seconds: float) -> Claim:
         raise bad_request("id: expected 16 to 64 letters and digits of ASCII, hyphens and _.")
     least, most = LEAST_LEASE_SECONDS, MOST_LEASE_SECONDS
     lease_seconds = _seconds(value, "lease", _DEFAULT_LEASE_SECONDS, least, most)
-    expires_seconds = _seconds(value, "expires", ended_seconds, 1, ended_seconds)
+    # Who asks for more cannot know the hub's setting.
+    expires_seconds = min(_seconds(value, "expires", ended_seconds, 1, math.inf), ended_seconds)
     return Claim(
         key,
         run_id,
         run_topic(key, run_id),
-        producer_id(runner, "runner"),
+        _no_dots(producer_id(runner, "runner"), "runner"),
         Lease(lease_seconds, private=True, ended_seconds=expires_seconds),
         expires_seconds,
     )
+
+
+def _no_dots(text: str, name: str) -> str:
+    if is_dots(text):
+        raise bad_request(f"{name}: {text} cannot be a part of a topic.")
+    return text
 
 
 def _seconds(
@@ -128,4 +146,5 @@ def _seconds(
     value = fields.get(name, default)
     if is_number(value) and least <= value <= most:
         return value
-    raise bad_request(f"{name}: expected a number of seconds from {least} to {most:.15g}.")
+    to_most = "" if math.isinf(most) else f" to {most:.15g}"
+    raise bad_request(f"{name}: expected a number of seconds from {least}{to_most}.")

@@ -15,13 +15,13 @@ from barestream.history.producers import Run, TooManyProducersError, TooManyRuns
 from barestream.history.update import Update
 from barestream.mercure.bearer import Bearer
 from barestream.mercure.patterns import TooManyPatternsError
+from barestream.mercure.run_topics import control_topic, right_to
 from barestream.mercure.sse import Event
 from barestream.web.answers import whole
 from barestream.web.authorization import Authorization
 from barestream.web.body import JSON_TYPE
 from barestream.web.refusals import RETRY_AFTER, Refused, too_many_patterns
 from barestream.web.run_request import RunnerRequest, asked_key, read_claim
-from barestream.web.run_topics import control_topic, right_to
 
 # The types of the updates that ask a process to stop a run, and tell it that the run is followed.
 STOP_TYPE = "barestream.stop"

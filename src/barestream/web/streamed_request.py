@@ -6,11 +6,11 @@ from typing import NamedTuple
 from bareasgi import HttpRequest
 
 from barestream.history.producers import Lease
+from barestream.mercure.run_topics import right_to, run_topic
 from barestream.web.form import Form, query
 from barestream.web.producer_request import ProducerRequest, producer_id
 from barestream.web.refusals import bad_request
 from barestream.web.run_request import checked_key
-from barestream.web.run_topics import right_to, run_topic
 from barestream.web.update_reader import Address, UpdateReader
 
 # Also the token of 0.x (web/authorization.py).

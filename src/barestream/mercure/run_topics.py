@@ -11,6 +11,15 @@ RUNS = f"{PATH}/runs"
 _RUNNERS = f"{PATH}/runners"
 
 
+# As parts of a URL's path they name other paths, and percent-encoding leaves them as they are.
+_DOTS = {".", ".."}
+
+
+def is_dots(name: str) -> bool:
+    """Return whether a key or a runner cannot be a part of a topic."""
+    return name in _DOTS
+
+
 def right_to(key: str) -> str:
     """Return the topic that a token must be allowed to publish to, for all that it does to a run.
 
