@@ -176,6 +176,28 @@ def test_publishes_above_the_rate_are_answered_with_retry_after() -> None:
         assert published == statuses.count(200) + 1
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_requests_for_runs_that_write_count_as_publishes(method: str) -> None:
+    with (
+        Service(workers=1, token_key=KEY, publish_rate=2) as service,
+        httpx.Client(base_url=service.url, headers=AUTHORIZATION) as client,
+    ):
+
+        def ask(method: str) -> httpx.Response:
+            return client.request(method, f"{PATH}/runs", params={"key": "unknown"})
+
+        answers = [ask(method) for _ in range(12)]
+        statuses = [answer.status_code for answer in answers]
+        unlimited = 415 if method == "POST" else 404
+        assert statuses[:3] == [unlimited] * 3
+        assert set(statuses[3:]) <= {unlimited, 429}
+        refused = answers[statuses.index(429)]
+        assert_problem(refused, 429)
+        assert refused.headers["retry-after"] == "1"
+        # Who only reads is not limited by it.
+        assert [ask("GET").status_code for _ in range(12)] == [404] * 12
+
+
 def test_too_many_publishes_of_an_address_at_once_are_answered_with_retry_after(
     hub: Service,
 ) -> None:

@@ -64,8 +64,9 @@ class DeploymentSettings(BaseModel):
     )
     publish_rate: int = setting(
         1000,
-        "How many publishes a second nginx allows one client address. As many may come in one "
-        "burst, with at most 64 under way at a time. Further ones get 429.",
+        "How many publishes a second nginx allows one client address, with the requests that "
+        "start, stop or follow a run. As many may come in one burst, with at most 64 under way at "
+        "a time. Further ones get 429.",
         "a whole number from 1 to 1000000",
         "1/s",
         ge=1,
