@@ -572,7 +572,8 @@ def test_pages_of_the_allowed_origins_may_use_the_hub_with_cookies() -> None:
                 assert headers["access-control-allow-origin"] == origin
                 assert headers["access-control-allow-credentials"] == "true"
                 assert headers["access-control-expose-headers"] == (
-                    "last-event-id, mercure-last-event-id"
+                    "last-event-id, mercure-last-event-id, producer-epoch, producer-seq, "
+                    "producer-expected-seq, producer-received-seq, retry-after"
                 )
                 assert headers["vary"] == "origin"
         for unknown in (None, FOREIGN, "null", PAGE + ".evil.example", PAGE.upper(), f"{PAGE}:443"):

@@ -23,6 +23,14 @@ _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADERS = (b"authorization", b"cache-control", b"content-type", b"last-event-id")
 
 
+# The headers of answers that pages of other origins may read: where a stream begins, how far a
+# producer has come, and when to try again.
+_EXPOSED = (
+    b"last-event-id, mercure-last-event-id, producer-epoch, producer-seq, producer-expected-seq, "
+    b"producer-received-seq, retry-after"
+)
+
+
 class Cors:
     """An allow-list of origins.
 
@@ -66,7 +74,7 @@ class Cors:
         )
 
     def _headers(self, request: HttpRequest) -> list[tuple[bytes, bytes]]:
-        expose = (b"access-control-expose-headers", b"last-event-id, mercure-last-event-id")
+        expose = (b"access-control-expose-headers", _EXPOSED)
         if ANY_ORIGIN in self._origins:
             return [(b"access-control-allow-origin", b"*"), expose]
         vary = (b"vary", b"origin")
