@@ -312,6 +312,8 @@ def test_a_silent_run_renews_its_lease_and_one_that_was_fenced_publishes_nothing
     ("error", "data"),
     [
         (RunFailedError("the model is busy"), {"status": "failed", "error": "the model is busy"}),
+        (RunFailedError("x" * 1000), {"status": "failed", "error": "x" * 1000}),
+        (RunFailedError("x" * 1001), {"status": "failed", "error": "x" * 999 + "…"}),
         (ValueError("a secret"), {"status": "failed", "error": "The run has failed."}),
     ],
 )

@@ -1,4 +1,4 @@
-"""The topics of runs. Pure.
+"""The topics of runs, and what their last events may say. Pure.
 
 They are below the hub's path, where nobody can publish by a plain publish.
 """
@@ -13,6 +13,10 @@ _RUNNERS = f"{PATH}/runners"
 
 # As parts of a URL's path they name other paths, and percent-encoding leaves them as they are.
 _DOTS = {".", ".."}
+
+
+# What followers are told of a failure is a sentence or two.
+MOST_ERROR_CHARACTERS = 1000
 
 
 def is_dots(name: str) -> bool:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
+from barestream.mercure.run_topics import MOST_ERROR_CHARACTERS
 from barestream.runs.hub import Batch, FencedError, Hub, HubAwayError, RefusedError, RunUpdate
 from barestream.runs.outbox import Item, Outbox, as_json
 from barestream.runs.run import Outcome, Run, RunFailedError, Status
@@ -122,7 +123,7 @@ class Runner:
         except asyncio.CancelledError:
             outcome = Outcome(Status.INTERRUPTED)
         except RunFailedError as error:
-            outcome = Outcome(Status.FAILED, str(error))
+            outcome = Outcome(Status.FAILED, _shortened(str(error)))
         except Exception:
             # Its message may have what followers must not see.
             logger.exception("a run's generator failed", extra=self._labels())
@@ -212,3 +213,8 @@ class Runner:
 
     def _labels(self, **fields: object) -> dict[str, object]:
         return {"run": self.run.key, "run_id": self.run.id, **fields}
+
+
+def _shortened(error: str) -> str:
+    most = MOST_ERROR_CHARACTERS
+    return error if len(error) <= most else f"{error[: most - 1]}…"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import get_args
 
 from barestream.history.producers import Status
+from barestream.mercure.run_topics import MOST_ERROR_CHARACTERS
 from barestream.web.refusals import bad_request, too_large
 from barestream.web.sent_updates import READERS, JsonLines, Sent
 from barestream.web.update_reader import Address, UpdateReader
@@ -13,9 +14,6 @@ from barestream.web.update_reader import Address, UpdateReader
 _FIELDS = ("end", "status", "error")
 
 _STATUSES: tuple[Status, ...] = tuple(status for status in get_args(Status) if status != "running")
-
-# What followers are told of a failure is a sentence or two.
-_MOST_ERROR_CHARACTERS = 1000
 
 
 class RunLines(JsonLines):
@@ -63,6 +61,6 @@ def _outcome(line: Mapping[str, object]) -> tuple[Status, str]:
         return status, json.dumps({"status": status})
     if not isinstance(error, str):
         raise bad_request("error: expected a string.")
-    if len(error) > _MOST_ERROR_CHARACTERS:
-        raise too_large(f"error is longer than {_MOST_ERROR_CHARACTERS} characters.")
+    if len(error) > MOST_ERROR_CHARACTERS:
+        raise too_large(f"error is longer than {MOST_ERROR_CHARACTERS} characters.")
     return status, json.dumps({"status": status, "error": error})
