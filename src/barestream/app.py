@@ -110,7 +110,7 @@ def create_app(settings: Settings | None = None) -> Application:
         settings.data_bytes, settings.topics_per_event, settings.ended_seconds, base
     )
     publishes = OpenPublishes(metrics, tail.pace)
-    runs = Runs(broker, intake, authorization, slices, settings.ended_seconds)
+    runs = Runs(broker, intake, authorization, metrics, slices, settings.ended_seconds)
     beginnings = Beginnings(
         tail,
         SelectorReader(settings.topics_per_stream, Patterns(base, settings.url_patterns), slices),
@@ -180,7 +180,11 @@ def create_app(settings: Settings | None = None) -> Application:
         ("GET", "/healthz", health.alive),
         ("GET", "/readyz", health.ready),
         ("GET", "/metrics", Scrape(metrics, loopback_only=settings.bind is not None)),
-        ("GET", PUBLISH_STREAM, cors.allowing(ProducerPosition(broker, authorization, slices))),
+        (
+            "GET",
+            PUBLISH_STREAM,
+            cors.allowing(ProducerPosition(broker, authorization, metrics, slices)),
+        ),
         # Backends ask for these, and pages of other origins need not.
         ("GET", RUNS, runs.read),
         ("POST", RUNS, runs.start),

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import suppress
 from secrets import token_hex
 from typing import Any
@@ -298,6 +299,62 @@ def test_strangers_read_nothing_of_runs_and_their_control(hub: Hub) -> None:
         "secret",
         json.dumps({"key": "chat/42", "id": run["id"]}),
     ]
+
+
+def test_who_may_publish_a_run_may_ask_for_its_position(hub: Hub) -> None:
+    run = start(hub)
+    publish(hub, run, 0, {"data": "a"})
+    rights = {"Authorization": f"Bearer {token(publish=(f'{RUNS}/chat%2F42',))}"}
+    asked = {"run": run["key"], "producer": run["id"]}
+    answer = hub.http.get(STREAMED, params=asked, headers=rights)
+    assert (answer.status_code, answer.json()["next"]) == (200, 1)
+    assert answer.json()["epoch"] == run["fence"]
+    for changed, status in (
+        ({"run": "chat/43"}, 403),
+        ({"producer": "unknown"}, 404),
+        ({"topic": "a"}, 400),
+        ({"run": ".."}, 400),
+    ):
+        refused = hub.http.get(STREAMED, params={**asked, **changed}, headers=rights)
+        assert refused.status_code == status
+
+
+def test_refusals_are_counted(hub: Hub) -> None:
+    def count() -> int:
+        lines = [each for each in hub.http.get("/metrics").text.splitlines() if name in each]
+        return int(float(lines[0].split()[1])) if lines else 0
+
+    name = 'barestream_publishes_refused_total{status="404"}'
+    before = count()
+    hub.http.get(RUNS, params={"key": "unknown"}, headers=hub.publishing)
+    hub.http.delete(RUNS, params={"key": "unknown"}, headers=hub.publishing)
+    assert count() == before + 2
+    asked = {"topic": "a", "producer": "unknown"}
+    hub.http.get(STREAMED, params=asked, headers=hub.publishing)
+    assert count() == before + 3
+
+
+def test_a_publish_that_stays_open_renews_the_lease_of_its_run(serving: Any) -> None:
+    with serving() as hub:
+        run = start(hub, lease=5)
+
+        def body() -> Iterator[bytes]:
+            yield b'{"data": "a"}\n'
+            time.sleep(8)
+            yield b'{"end": true, "status": "done"}\n'
+
+        numbers = {
+            "Producer-Id": run["id"],
+            "Producer-Epoch": str(run["fence"]),
+            "Producer-Seq": "0",
+        }
+        answer = hub.http.post(
+            STREAMED,
+            params={"run": run["key"]},
+            content=body(),
+            headers={**NDJSON, **numbers, **hub.publishing},
+        )
+        assert (answer.status_code, answer.json()["accepted"]) == (200, 2)
 
 
 def test_asking_for_an_unknown_run_starts_nothing(hub: Hub) -> None:

@@ -30,7 +30,8 @@ class Metrics:
         ended: Streams that ended, by reason.
         streamed_publishes: Open streamed publishes.
         published: Updates that the history accepted; flushed by ``text`` and by ``flush``.
-        refused: Publishes that were answered with an error, by status.
+        refused: Publishes, and requests for runs and producers, that were answered with an error,
+            by status.
         failed: Publishes that the history did not accept, or may not have accepted, by the cause
             of the BrokerAwayError.
         gaps: Gaps sent to single clients that were away too long, or too slow.
@@ -85,7 +86,7 @@ class Metrics:
         )
         self.refused = Counter(
             "barestream_publishes_refused",
-            "Publishes that were answered with an error, by status.",
+            "Publishes, and requests for runs and producers, answered with an error, by status.",
             ["status"],
             registry=registry,
         )

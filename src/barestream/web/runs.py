@@ -17,6 +17,7 @@ from barestream.mercure.bearer import Bearer
 from barestream.mercure.patterns import TooManyPatternsError
 from barestream.mercure.run_topics import control_topic, right_to
 from barestream.mercure.sse import Event
+from barestream.telemetry.metrics import Metrics
 from barestream.web.answers import whole
 from barestream.web.authorization import Authorization
 from barestream.web.body import JSON_TYPE
@@ -38,6 +39,7 @@ class Runs:
         broker: Knows the runs.
         intake: Gives the requests to stop them to the history.
         authorization: Determines what a publisher may do.
+        metrics: Where refusals are counted.
         slices: The slices of long work.
         ended_seconds: For how long a run may be known after its end.
     """
@@ -45,6 +47,7 @@ class Runs:
     broker: Broker
     intake: Intake
     authorization: Authorization
+    metrics: Metrics
     slices: Slices
     ended_seconds: float
 
@@ -68,22 +71,22 @@ class Runs:
         try:
             return await answering(request, await self.authorization.publisher(request))
         except TooManyPatternsError:
-            return too_many_patterns("Try again later.").response()
+            refused = too_many_patterns("Try again later.")
         except TooManyRunsError:
-            return _too_many(
-                "runs as BARESTREAM_RUNS allows, and all of them are active"
-            ).response()
+            refused = _too_many("runs as BARESTREAM_RUNS allows, and all of them are active")
         except TooManyProducersError:
-            return _too_many(
+            refused = _too_many(
                 "producers as BARESTREAM_PRODUCERS allows, and all of them have leases; each run "
                 "counts as one"
-            ).response()
+            )
         except BrokerAwayError as error:
             # Each of the requests can be sent again: a claim has its run's id.
             detail = f"The history {error.words}. The request can be sent again."
-            return Refused(HTTPStatus.SERVICE_UNAVAILABLE, detail, [RETRY_AFTER]).response()
-        except Refused as refused:
-            return refused.response()
+            refused = Refused(HTTPStatus.SERVICE_UNAVAILABLE, detail, [RETRY_AFTER])
+        except Refused as error:
+            refused = error
+        self.metrics.refused.labels(refused.status.value).inc()
+        return refused.response()
 
     async def _start(self, request: HttpRequest, bearer: Bearer) -> HttpResponse:
         claim = await read_claim(request, self.ended_seconds)

@@ -99,7 +99,7 @@ class StreamedPublish:
             terms = Terms(
                 bearer.expires_at,
                 partial(self._authorization.expired, request),
-                target.lease.seconds if target.lease else None,
+                target.lease_seconds,
                 self._end(target),
                 self._opened.pace,
             )

@@ -8,7 +8,7 @@ from bareasgi import HttpRequest
 from barestream.history.producers import Lease
 from barestream.mercure.run_topics import right_to, run_topic
 from barestream.web.form import Form, query
-from barestream.web.producer_request import ProducerRequest, producer_id
+from barestream.web.producer_request import LEAST_LEASE_SECONDS, ProducerRequest, producer_id
 from barestream.web.refusals import bad_request
 from barestream.web.run_request import checked_key
 from barestream.web.update_reader import Address, UpdateReader
@@ -16,7 +16,7 @@ from barestream.web.update_reader import Address, UpdateReader
 # Also the token of 0.x (web/authorization.py).
 _PUBLISH_NAMES = ("topic", "private", "type", "end", "authorization")
 _RUN_NAMES = ("run", "authorization")
-_POSITION_NAMES = ("topic", "producer", "authorization")
+_POSITION_NAMES = ("topic", "run", "producer", "authorization")
 
 
 class StreamedRequest(NamedTuple):
@@ -41,6 +41,16 @@ class StreamedRequest(NamedTuple):
     def needed_topics(self) -> tuple[str, ...]:
         """The topics that the publisher must be allowed to publish to."""
         return self.address.topics if self.run_key is None else (right_to(self.run_key),)
+
+    @property
+    def lease_seconds(self) -> float | None:
+        """How long its producer may be away; None for ever.
+
+        The lease of a run is not known here; it has at least the least one.
+        """
+        if self.run_key is not None:
+            return LEAST_LEASE_SECONDS
+        return None if self.lease is None else self.lease.seconds
 
     @property
     def topic(self) -> str:
@@ -88,20 +98,34 @@ class StreamedRequest(NamedTuple):
 
 
 class PositionRequest(NamedTuple):
-    """A question for the position of a producer with a topic."""
+    """A question for the position of a producer with a topic.
+
+    Attributes:
+        topic: The topic.
+        producer_id: The producer's id.
+        needed_topic: The topic that who asks must be allowed to publish to.
+    """
 
     topic: str
     producer_id: str
+    needed_topic: str
 
     @classmethod
     def read(cls, request: HttpRequest) -> "PositionRequest":
         """Read a request.
 
         Raises:
-            Refused: 400 for a query that is malformed.
+            Refused: 400 or 413 for a query that is malformed.
         """
         form = _known(request, _POSITION_NAMES)
-        return cls(_one(form, "topic"), producer_id(_one(form, "producer"), "producer"))
+        producer = producer_id(_one(form, "producer"), "producer")
+        if "run" not in form:
+            topic = _one(form, "topic")
+            return cls(topic, producer, topic)
+        if "topic" in form:
+            raise bad_request("Expected one of the parameters topic and run, not both.")
+        key = checked_key(_one(form, "run"), "run")
+        return cls(run_topic(key, producer), producer, right_to(key))
 
 
 def _known(request: HttpRequest, names: Sequence[str]) -> Form:
