@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from barestream.app import create_app
+from barestream.history.update import MOST_UPDATES
 from barestream.settings.settings import Settings
 from barestream.web.json_body import MOST_DEPTH
-from barestream.web.publish import MOST_UPDATES
 from support.clients.publisher import KEY, PATH, Publisher, token
 from support.clients.sse_client import Received
 from support.servers.served import Served, following, until

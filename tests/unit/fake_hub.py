@@ -6,17 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from barestream.mercure.reserved import EARLIEST, END_TYPE, FOLLOWED_TYPE, STOP_TYPE
 from barestream.runs.event_reader import Received
-from barestream.runs.hub import (
-    EARLIEST,
-    Batch,
-    Claim,
-    Claimed,
-    FencedError,
-    HubAwayError,
-    RefusedError,
-)
-from barestream.runs.run import END_TYPE, FOLLOWED_TYPE, STOP_TYPE, Run, Status
+from barestream.runs.hub import Batch, Claim, Claimed, FencedError, HubAwayError, RefusedError
+from barestream.runs.run import Run, Status
 
 # The reconnection delay that each stream begins with.
 RETRY_MS = 1234

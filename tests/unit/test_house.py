@@ -26,6 +26,7 @@ PURE = {
             "keys",
             "matchers",
             "patterns",
+            "reserved",
             "run_topics",
             "selectors",
             "signatures",

@@ -16,11 +16,11 @@ from barestream.history.producers import (
     Producer,
     StaleEpochError,
 )
-from barestream.history.update import Update
+from barestream.history.update import MOST_UPDATES, Update
 from barestream.mercure.sse import Event
 from barestream.mercure.topics import HubUrl
 from barestream.telemetry.metrics import Metrics
-from barestream.web.batches import MOST_BATCH_CHARACTERS, MOST_UPDATES, Batches
+from barestream.web.batches import MOST_BATCH_CHARACTERS, Batches
 from barestream.web.producer_request import ProducerRequest
 from barestream.web.refusals import Refused, bad_request
 from barestream.web.sent_updates import JsonLines, Sent

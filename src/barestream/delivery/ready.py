@@ -5,9 +5,8 @@ from collections.abc import Iterable
 
 from barestream.delivery.cursor import Cursor
 from barestream.history.record import Place, Record
+from barestream.mercure.reserved import READY_TYPE
 from barestream.mercure.sse import Event, Frame, encode, frame
-
-READY_TYPE = "barestream.ready"
 
 
 class Ready:

@@ -12,9 +12,7 @@ from barestream.delivery.subscription import Subscription
 from barestream.delivery.tail import Tail
 from barestream.history.broker import MOST_FOUND
 from barestream.history.record import BEGIN, Known, Place, Record
-
-# The specification's word for the start of the history.
-EARLIEST = "earliest"
+from barestream.mercure.reserved import EARLIEST
 
 # Texts that some clients send if they have no id yet. A publisher may have given an update such an
 # id, so the history is searched for it first.

@@ -3,9 +3,8 @@
 import json
 
 from barestream.history.record import Place, Record
+from barestream.mercure.reserved import GAP_TYPE
 from barestream.mercure.sse import Event, encode
-
-GAP_TYPE = "barestream.gap"
 
 
 def gap(seen: str | None, upto: Place, missed: int | None = None, cursor: object = None) -> Event:

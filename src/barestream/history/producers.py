@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from barestream.history.update import Update
+from barestream.mercure.reserved import END_TYPE
 from barestream.mercure.sse import Event
 
-# The last update of a topic that the hub ends itself: nobody else may publish this type.
-END_TYPE = "barestream.end"
+# The data of the last update of a topic that the hub ends itself.
 INTERRUPTED_DATA = '{"status": "interrupted"}'
 
 Status = Literal["running", "done", "failed", "stopped", "interrupted"]

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
+from barestream.mercure.reserved import FOLLOWED_TYPE, STOP_TYPE
 from barestream.runs.hub import Hub, HubAwayError, RefusedError
-from barestream.runs.run import FOLLOWED_TYPE, STOP_TYPE, Run, Status
+from barestream.runs.run import Run, Status
 from barestream.runs.runner import FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS
 
 logger = logging.getLogger(__name__)

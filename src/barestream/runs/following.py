@@ -7,17 +7,14 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import NamedTuple
 
+from barestream.mercure.reserved import EARLIEST, END_TYPE, GAP_TYPE, READY_TYPE
 from barestream.runs.event_reader import HEARTBEAT, Received
-from barestream.runs.hub import EARLIEST, Hub, HubAwayError, RefusedError
+from barestream.runs.hub import Hub, HubAwayError, RefusedError
 from barestream.runs.outbox import as_json
-from barestream.runs.run import END_TYPE, Outcome, Run, Status
+from barestream.runs.run import Outcome, Run, Status
 from barestream.runs.runner import FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS, SNAPSHOT_TYPE
 
 logger = logging.getLogger(__name__)
-
-# The events by which a hub says that updates are gone, and that a rewind is over.
-GAP_TYPE = "barestream.gap"
-READY_TYPE = "barestream.ready"
 
 # What the id of an event has in a rewind that is not over.
 _IN_REWIND = "~"

@@ -7,11 +7,12 @@ import json
 from collections.abc import Iterator
 from typing import Literal, Protocol
 
+from barestream.mercure.reserved import END_TYPE, GAP_TYPE
 from barestream.mercure.sse import HEARTBEAT, Event, encode, retry
 from barestream.runs.event_reader import Received
-from barestream.runs.following import GAP_TYPE, outcome_of
+from barestream.runs.following import outcome_of
 from barestream.runs.outbox import as_json
-from barestream.runs.run import END_TYPE, Outcome, Status
+from barestream.runs.run import Outcome, Status
 from barestream.runs.runner import SNAPSHOT_TYPE
 
 Format = Literal["sse", "ai-sdk"]

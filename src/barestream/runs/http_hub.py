@@ -9,16 +9,9 @@ from typing import Any
 
 import httpx
 
+from barestream.mercure.reserved import EARLIEST
 from barestream.runs.event_reader import EventReader, Received
-from barestream.runs.hub import (
-    EARLIEST,
-    Batch,
-    Claim,
-    Claimed,
-    FencedError,
-    HubAwayError,
-    RefusedError,
-)
+from barestream.runs.hub import Batch, Claim, Claimed, FencedError, HubAwayError, RefusedError
 from barestream.runs.run import Run, Status
 
 Token = str | Callable[[], str | Awaitable[str]]

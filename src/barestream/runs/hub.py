@@ -7,12 +7,6 @@ from typing import NamedTuple, Protocol
 from barestream.runs.event_reader import Received
 from barestream.runs.run import Outcome, Run, Status
 
-# How many updates one publish has at most: the hub takes as many in one atomic step.
-MOST_UPDATES = 100
-
-# The cursor of a topic's beginning.
-EARLIEST = "earliest"
-
 
 class HubAwayError(Exception):
     """The hub does not answer, or cannot answer yet; the same call may succeed a moment later."""

@@ -16,19 +16,13 @@ from barestream.history.broker import Broker, BrokerAwayError, TooMuchKeptError,
 from barestream.history.intake import Intake
 from barestream.history.topic_state import Rewind
 from barestream.history.update import Update
+from barestream.mercure.reserved import FOLLOWED_TYPE, STOP_TYPE
 from barestream.mercure.run_topics import control_topic
 from barestream.mercure.selectors import Selectors
 from barestream.mercure.sse import Event
 from barestream.runs.event_reader import EventReader, Received
-from barestream.runs.hub import (
-    Batch,
-    Claim,
-    Claimed,
-    FencedError,
-    HubAwayError,
-    RefusedError,
-)
-from barestream.runs.run import FOLLOWED_TYPE, STOP_TYPE, Outcome, Run, Status
+from barestream.runs.hub import Batch, Claim, Claimed, FencedError, HubAwayError, RefusedError
+from barestream.runs.run import Outcome, Run, Status
 from barestream.web.beginnings import Beginnings
 from barestream.web.buffered_writer import BufferedWriter
 from barestream.web.follow import Following

@@ -4,8 +4,9 @@ import asyncio
 import json
 from collections import deque
 
+from barestream.history.update import MOST_UPDATES
 from barestream.mercure.sse import Event
-from barestream.runs.hub import MOST_UPDATES, RunUpdate
+from barestream.runs.hub import RunUpdate
 from barestream.runs.run import Outcome
 
 # What a generator may yield: text, values of JSON, or an event with a type.

@@ -3,13 +3,6 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-# The type of a run's last event, and those of the events that ask a runner to stop a run, and tell
-# it that one is followed.
-END_TYPE = "barestream.end"
-STOP_TYPE = "barestream.stop"
-FOLLOWED_TYPE = "barestream.followed"
-
-
 # Ends the id of a run's end that the library makes itself.
 _END_MARK = ":end"
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from barestream.mercure.reserved import FOLLOWED_TYPE, STOP_TYPE
 from barestream.mercure.run_topics import is_dots
 from barestream.runs.answer import (
     NOTHING_HEADERS,
@@ -23,7 +24,7 @@ from barestream.runs.followers import Followers
 from barestream.runs.following import Follower, Following
 from barestream.runs.formats import Format, writer
 from barestream.runs.hub import Claim, Claimed, Hub, HubAwayError
-from barestream.runs.run import FOLLOWED_TYPE, STOP_TYPE, ClosedError, Run, Status, is_end_id
+from barestream.runs.run import ClosedError, Run, Status, is_end_id
 from barestream.runs.runner import (
     CLEANUP_SECONDS,
     LEASE_SECONDS,

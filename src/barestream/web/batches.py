@@ -15,11 +15,10 @@ from barestream.history.producers import (
     TooManyProducersError,
     UnknownRunError,
 )
-from barestream.history.update import Update
+from barestream.history.update import MOST_UPDATES, Update
 from barestream.telemetry.metrics import Metrics
 from barestream.web.producer_request import EPOCH, SEQ
-from barestream.web.publish import MOST_UPDATES
-from barestream.web.refusals import RETRY_AFTER, Refused, bad_request
+from barestream.web.refusals import RETRY_AFTER, Refused, bad_request, too_much_kept
 from barestream.web.sent_updates import Sent
 from barestream.web.streamed_request import StreamedRequest
 
@@ -204,12 +203,7 @@ def _refusal(error: TopicEndedError | TooMuchKeptError) -> Refused:
             "The topic has ended. It takes no further updates until the hub forgets it, at most "
             "BARESTREAM_ENDED_SECONDS after its end. Publish to another topic.",
         )
-    return Refused(
-        HTTPStatus.INSUFFICIENT_STORAGE,
-        "The hub keeps as many values as BARESTREAM_KEPT_VALUES allows, or as large ones as "
-        "BARESTREAM_KEPT_BYTES allows. Clear the values of other topics with keep=0, publish "
-        "without keep, or raise the settings.",
-    )
+    return too_much_kept()
 
 
 def _away(error: BrokerAwayError, sent: Sequence[Sent]) -> Refused:

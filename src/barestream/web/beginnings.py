@@ -3,12 +3,13 @@
 from typing import NamedTuple
 
 from barestream.delivery.cursor import Cursor
-from barestream.delivery.resume import EARLIEST, NO_IDS, Resumption, resumption
+from barestream.delivery.resume import NO_IDS, Resumption, resumption
 from barestream.delivery.rewinding import Plan
 from barestream.delivery.subscriber import Missed
 from barestream.delivery.subscription import Subscription
 from barestream.delivery.tail import Tail
 from barestream.history.record import BEGIN
+from barestream.mercure.reserved import EARLIEST
 from barestream.mercure.selectors import Selectors
 from barestream.web.selector_reader import SelectorReader
 from barestream.web.stream_request import StreamRequest

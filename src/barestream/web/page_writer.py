@@ -8,9 +8,8 @@ from typing import Any
 
 from barestream.delivery.cursor import Named
 from barestream.delivery.heartbeat import HEARTBEAT_TYPE
-from barestream.delivery.ready import READY_TYPE
 from barestream.delivery.writer import nothing
-from barestream.history.gap import GAP_TYPE
+from barestream.mercure.reserved import GAP_TYPE, READY_TYPE
 from barestream.mercure.sse import Event, Frame, decode
 
 # How large the events of an answer may be together, on the wire of a stream. One more event, of at

@@ -13,7 +13,7 @@ from bareasgi import HttpRequest, HttpResponse
 from barestream.delivery.time_slices import Slices
 from barestream.history.broker import BrokerAwayError, TooMuchKeptError, TopicEndedError
 from barestream.history.intake import Intake
-from barestream.history.update import Update
+from barestream.history.update import MOST_UPDATES, Update
 from barestream.mercure.bearer import Bearer
 from barestream.mercure.patterns import TooManyPatternsError
 from barestream.telemetry.metrics import Metrics
@@ -28,12 +28,11 @@ from barestream.web.refusals import (
     bad_request,
     too_large,
     too_many_patterns,
+    too_much_kept,
 )
 from barestream.web.update_reader import PublishRules, UpdateReader
 
-# The updates of one array are one atomic step, in which the history does nothing else. An update
-# takes Valkey up to 70 us, and each of its topics up to 4 us.
-MOST_UPDATES = 100
+# Each topic of the updates of one array takes Valkey up to 4 us (see MOST_UPDATES).
 MOST_TOPICS = 1000
 
 
@@ -58,12 +57,6 @@ _OF_SEVERAL = _Outcomes(
     "None of the updates was accepted; they can be sent again.",
     "Either all of the updates were accepted, or none. With ids of your own they can be sent "
     "again: each is kept once.",
-)
-
-_TOO_MUCH_KEPT = (
-    "The hub keeps as many values as BARESTREAM_KEPT_VALUES allows, or as large ones as "
-    "BARESTREAM_KEPT_BYTES allows, so it can keep no further one. Nothing was accepted. Clear the "
-    "values of other topics with keep=0, publish without keep, or raise the settings."
 )
 
 
@@ -162,7 +155,7 @@ class Publish:
                 "accepted. Publish to another topic.",
             ) from None
         except TooMuchKeptError:
-            raise Refused(HTTPStatus.INSUFFICIENT_STORAGE, _TOO_MUCH_KEPT) from None
+            raise too_much_kept("Nothing was accepted. ") from None
         except BrokerAwayError as error:
             outcomes = _OF_SEVERAL if together else _OF_ONE
             outcome = outcomes.not_taken if error.nothing_taken else outcomes.maybe_taken

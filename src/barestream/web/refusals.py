@@ -63,6 +63,21 @@ def too_many_patterns(outcome: str) -> Refused:
     )
 
 
+def too_much_kept(outcome: str = "") -> Refused:
+    """Return the refusal of an update that is to be kept and finds no room.
+
+    Args:
+        outcome: What became of the request, as a sentence with a space after it; empty where
+            the answer says that elsewhere.
+    """
+    return Refused(
+        HTTPStatus.INSUFFICIENT_STORAGE,
+        "The hub keeps as many values as BARESTREAM_KEPT_VALUES allows, or as large ones as "
+        f"BARESTREAM_KEPT_BYTES allows, so it can keep no further one. {outcome}Clear the values "
+        "of other topics with keep=0, publish without keep, or raise the settings.",
+    )
+
+
 def bad_request(detail: str) -> Refused:
     """Return the refusal of malformed input."""
     return Refused(HTTPStatus.BAD_REQUEST, detail)

@@ -15,6 +15,7 @@ from barestream.history.producers import Run, TooManyProducersError, TooManyRuns
 from barestream.history.update import Update
 from barestream.mercure.bearer import Bearer
 from barestream.mercure.patterns import TooManyPatternsError
+from barestream.mercure.reserved import FOLLOWED_TYPE, STOP_TYPE
 from barestream.mercure.run_topics import control_topic, right_to
 from barestream.mercure.sse import Event
 from barestream.telemetry.metrics import Metrics
@@ -23,10 +24,6 @@ from barestream.web.authorization import Authorization
 from barestream.web.body import JSON_TYPE
 from barestream.web.refusals import RETRY_AFTER, Refused, too_many_patterns
 from barestream.web.run_request import RunnerRequest, asked_key, read_claim
-
-# The types of the updates that ask a process to stop a run, and tell it that the run is followed.
-STOP_TYPE = "barestream.stop"
-FOLLOWED_TYPE = "barestream.followed"
 
 _Answering = Callable[[HttpRequest, Bearer], Awaitable[HttpResponse]]
 

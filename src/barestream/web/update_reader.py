@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from barestream.history.producers import END_TYPE
 from barestream.history.update import Update
+from barestream.mercure.reserved import END_TYPE
 from barestream.mercure.sse import Event, InvalidEventError, data_bytes
 from barestream.mercure.topics import EVERYTHING, MOST_CHARACTERS, HubUrl
 from barestream.web.form import Form

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from barestream.history.producers import (
-    END_TYPE,
     INTERRUPTED_DATA,
     Claim,
     Position,
@@ -15,6 +14,7 @@ from barestream.history.producers import (
 from barestream.history.update import topics_json
 from barestream.history.valkey import codec, scripts
 from barestream.history.valkey.questions import Questions
+from barestream.mercure.reserved import END_TYPE
 
 # By the answer to a claim, what there is no room for (lua/claim.lua).
 _NO_ROOM = {b"runs": TooManyRunsError, b"producers": TooManyProducersError}
