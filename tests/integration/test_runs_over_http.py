@@ -468,6 +468,39 @@ def test_a_run_that_asks_to_be_known_for_longer_than_the_hub_allows_is_known_as_
         using(hub, test)
 
 
+def test_more_runs_than_a_few_publish_over_connections_that_stay() -> None:
+    connections = closed = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections, closed
+        connections += 1
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                await together.wait()
+                writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+        closed += 1
+
+    async def main() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        there = HttpHub(f"http://{host}:{port}{PATH}", "a token")
+        for _ in range(2):
+            asking = [asyncio.create_task(there.run("key")) for _ in range(60)]
+            await until(lambda: connections == 60)
+            together.set()
+            await asyncio.gather(*asking)
+        await there.aclose()
+        await until(lambda: closed == connections)
+        server.close()
+
+    together = asyncio.Event()
+    asyncio.run(main())
+    assert connections == 60
+
+
 def test_the_adapter_tells_fences_from_refusals(hub: Hub) -> None:
     async def main() -> None:
         there = HttpHub(hub.url + PATH, token())

@@ -11,8 +11,9 @@ from barestream.runs.run import Run
 
 logger = logging.getLogger(__name__)
 
-# How often a process tells that it has followers, in a grace: twice it may be late.
-_TELLS = 3
+# How often a process tells that it has followers while the grace of a run lasts: two of them may be
+# lost or late.
+_TELLS_PER_GRACE = 3
 
 
 class Followers:
@@ -59,7 +60,7 @@ class Followers:
     async def left(self, run: Run) -> None:
         """Wait until a run of this process has had no follower for the grace."""
         loop = asyncio.get_running_loop()
-        turn_seconds = self._grace_seconds / _TELLS
+        turn_seconds = self._grace_seconds / _TELLS_PER_GRACE
         turn_at = self._seen_at[run.id] = loop.time()
         try:
             while True:
@@ -90,4 +91,4 @@ class Followers:
                     await self._hub.tell_followed(key, run_id)
                 except (HubAwayError, RefusedError) as error:
                     logger.info("a runner was not told of its followers", extra={"why": str(error)})
-            await asyncio.sleep(self._grace_seconds / _TELLS)
+            await asyncio.sleep(self._grace_seconds / _TELLS_PER_GRACE)

@@ -25,6 +25,10 @@ _ANSWER_SECONDS = 10.0
 # Four of the hub's heartbeats, as nginx waits for the hub.
 _SILENCE_SECONDS = 60.0
 
+# How long a connection without a request is kept. A run that is silent renews its lease every 2 s
+# by default, over the same connection. The hub without nginx closes one after 5 s.
+_IDLE_SECONDS = 4.0
+
 # The answers after which the same request may succeed: too many requests, and those of a proxy or a
 # hub that cannot answer yet.
 _AWAY = {429, 500, 502, 503, 504}
@@ -159,8 +163,12 @@ class HttpHub:
         if self._is_closed:
             raise HubAwayError("the connections to the hub are closed: this process stops")
         if self._client is None:
-            # Each follower has a connection of its own.
-            limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+            # Each follower has a connection of its own, and so has each publish that is under way.
+            limits = httpx.Limits(
+                max_connections=None,
+                max_keepalive_connections=None,
+                keepalive_expiry=_IDLE_SECONDS,
+            )
             self._client = httpx.AsyncClient(limits=limits)
         return self._client
 

@@ -16,12 +16,14 @@ Item = str | dict[str, object] | list[object] | Event
 # default; so many characters are at most a quarter of a MiB.
 MOST_CHARACTERS = 64 * 1024
 
-# A batch is closed once it has so many characters: the hub takes it in one step, during which
-# others wait.
+# A batch is closed once it has so many characters. With a last text of as many it has half of what
+# the hub takes in one step (web/batches.py), so it stays one step there.
 BATCH_CHARACTERS = 64 * 1024
 
-# While so many characters wait, the generator is held back.
-HELD_BACK_CHARACTERS = 256 * 1024
+# While so many characters wait, the generator is held back. Four batches: the next ones are made
+# while one is under way, and a thousand runs whose hub is away hold about 256 MB of
+# ASCII.
+HELD_BACK_CHARACTERS = 4 * BATCH_CHARACTERS
 
 
 class Outbox:
@@ -34,10 +36,10 @@ class Outbox:
     def __init__(self, first_id: str) -> None:
         self._waiting: deque[RunUpdate] = deque()
         self._text: list[str] = []
-        self._size = 0
-        self._text_size = 0
+        self._waiting_characters = 0
+        self._text_characters = 0
         self._next_id: str | None = first_id
-        self._since: float | None = None
+        self._added_at: float | None = None
         self._stirred = asyncio.Event()
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -86,13 +88,13 @@ class Outbox:
     @property
     def is_due(self) -> bool:
         """Whether there is no reason to wait for more."""
-        full = self._size >= BATCH_CHARACTERS or len(self._waiting) >= MOST_UPDATES
+        full = self._waiting_characters >= BATCH_CHARACTERS or len(self._waiting) >= MOST_UPDATES
         return full or self.outcome is not None
 
     @property
-    def since(self) -> float | None:
+    def added_at(self) -> float | None:
         """When what waits was added first, in the loop's seconds; None if nothing waits."""
-        return self._since
+        return self._added_at
 
     async def stirred(self, seconds: float) -> None:
         """Wait until something was added, or the run has ended, but not longer."""
@@ -107,16 +109,16 @@ class Outbox:
         """Return the next updates, fewer than MOST_UPDATES, so that an end has room."""
         self._close_text()
         taken: list[RunUpdate] = []
-        size = 0
-        while self._waiting and len(taken) < MOST_UPDATES - 1 and size < BATCH_CHARACTERS:
+        characters = 0
+        while self._waiting and len(taken) < MOST_UPDATES - 1 and characters < BATCH_CHARACTERS:
             taken.append(self._waiting.popleft())
-            size += len(taken[-1].data)
-        self._size -= size
+            characters += len(taken[-1].data)
+        self._waiting_characters -= characters
         if self._waiting:
             self._stirred.set()
         else:
-            self._since = None
-        if self._size < HELD_BACK_CHARACTERS:
+            self._added_at = None
+        if self._waiting_characters < HELD_BACK_CHARACTERS:
             self._has_room.set()
         return taken
 
@@ -124,26 +126,26 @@ class Outbox:
         Event(text)
         for start in range(0, len(text), MOST_CHARACTERS):
             part = text[start : start + MOST_CHARACTERS]
-            if self._text_size + len(part) > MOST_CHARACTERS:
+            if self._text_characters + len(part) > MOST_CHARACTERS:
                 self._close_text()
             self._text.append(part)
-            self._text_size += len(part)
+            self._text_characters += len(part)
             self._grow(len(part))
 
     def _close_text(self) -> None:
         if self._text:
             self._append(RunUpdate("".join(self._text)))
-            self._text, self._text_size = [], 0
+            self._text, self._text_characters = [], 0
 
     def _append(self, update: RunUpdate) -> None:
         self._waiting.append(update._replace(id=self._next_id))
         self._next_id = None
 
-    def _grow(self, size: int) -> None:
-        self._size += size
-        if self._since is None:
-            self._since = asyncio.get_running_loop().time()
-        if self._size >= HELD_BACK_CHARACTERS:
+    def _grow(self, characters: int) -> None:
+        self._waiting_characters += characters
+        if self._added_at is None:
+            self._added_at = asyncio.get_running_loop().time()
+        if self._waiting_characters >= HELD_BACK_CHARACTERS:
             self._has_room.clear()
         self._stirred.set()
 

@@ -35,7 +35,8 @@ LAST_PAUSE_SECONDS = 2.0
 # BARESTREAM_REWIND_EVENTS of these, 100 by default.
 SNAPSHOT_UPDATES = 50
 
-_UNTOLD = "The run has failed."
+# What followers are told where only the log may have the reason.
+_ERROR_WITHOUT_REASON = "The run has failed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class Runner:
         except Exception:
             # Its message may have what followers must not see.
             logger.exception("a run's generator failed", extra=self._labels())
-            outcome = Outcome(Status.FAILED, _UNTOLD)
+            outcome = Outcome(Status.FAILED, _ERROR_WITHOUT_REASON)
         if self._asked is not None:
             outcome = Outcome(self._asked)
         self._outbox.close(outcome)
@@ -162,8 +163,8 @@ class Runner:
         renew_at = loop.time() + options.lease_seconds / 3
         while True:
             await outbox.stirred(renew_at - loop.time())
-            while (since := outbox.since) is not None and not outbox.is_due:
-                if (seconds := since + options.batch_seconds - loop.time()) <= 0:
+            while (added_at := outbox.added_at) is not None and not outbox.is_due:
+                if (seconds := added_at + options.batch_seconds - loop.time()) <= 0:
                     break
                 await outbox.stirred(seconds)
             updates = outbox.take()
@@ -207,7 +208,7 @@ class Runner:
             return
         self._next = error.next
         try:
-            await self._publish([], Outcome(Status.FAILED, _UNTOLD))
+            await self._publish([], Outcome(Status.FAILED, _ERROR_WITHOUT_REASON))
         except (FencedError, RefusedError) as again:
             logger.error("the hub refuses the end of a run", extra=self._labels(why=str(again)))
 

@@ -37,7 +37,8 @@ from barestream.runs.runner import (
 if TYPE_CHECKING:
     from barestream.runs.http_hub import Token
 
-# How often a start is tried while the hub does not answer. A page waits for it.
+# How often a start is tried while the hub does not answer. A page waits for it: these tries span
+# about a second, in which a client's connection comes to another worker than one that stops.
 _START_TRIES = 5
 _START_PAUSE_SECONDS = 0.2
 
