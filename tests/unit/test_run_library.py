@@ -23,6 +23,7 @@ from barestream.runs import (
     Runs,
     Status,
 )
+from barestream.runs.formats import Format
 from barestream.runs.hub import Claim, Claimed, RefusedError
 from barestream.runs.runner import Options, Runner
 from fake_hub import RETRY_MS, FakeHub
@@ -911,5 +912,44 @@ def test_the_hub_is_told_whose_stream_it_is() -> None:
         run = await runs.start("key", yielding("a"))
         await events(await runs.follow({**SCOPE, "client": ("192.0.2.1", 5000)}, run))
         assert "192.0.2.1" in hub.clients
+
+    with_hub(test)
+
+
+class OwnError(BaseException):
+    """An app's error that is no Exception."""
+
+
+@pytest.mark.parametrize("error", [OwnError("a secret"), GeneratorExit()])
+def test_whatever_a_generator_raises_its_run_fails(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        async def generator() -> AsyncIterator[str]:
+            yield "a"
+            raise error
+
+        run = await runs.start("key", generator)
+        assert (await ended(runs)).status is Status.FAILED
+        assert json.loads(hub.data(run)[-1]) == {"status": "failed", "error": "The run has failed."}
+
+    with_hub(test)
+    assert caplog.messages == ["a run's generator failed"]
+
+
+def test_a_message_of_a_failure_that_utf_8_cannot_encode_reaches_every_follower() -> None:
+    async def test(_: FakeHub, runs: Runs) -> None:
+        async def generator() -> AsyncIterator[dict[str, object]]:
+            yield {"type": "start"}
+            await asyncio.sleep(1)
+            raise RunFailedError("no \ud800 and \ud83d\ude00")
+
+        await runs.start("key", generator)
+        formats: list[Format] = ["sse", "ai-sdk"]
+        answers = [await runs.follow(SCOPE, "key", format=name) for name in formats]
+        sse, chat = [await events(answer) for answer in answers]
+        told = json.loads(sse[-1].removeprefix("barestream.end: "))
+        assert told == {"status": "failed", "error": "no \ufffd and \U0001f600"}
+        assert json.loads(chat[1]) == {"type": "error", "errorText": "no \ufffd and \U0001f600"}
 
     with_hub(test)

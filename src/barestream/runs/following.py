@@ -11,7 +11,7 @@ from barestream.mercure.reserved import EARLIEST, END_TYPE, GAP_TYPE, READY_TYPE
 from barestream.runs.event_reader import HEARTBEAT, Received
 from barestream.runs.hub import Hub, HubAwayError, RefusedError
 from barestream.runs.outbox import as_json
-from barestream.runs.run import Outcome, Run, Status
+from barestream.runs.run import Outcome, Run, Status, well_formed
 from barestream.runs.runner import FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS, SNAPSHOT_TYPE
 
 logger = logging.getLogger(__name__)
@@ -163,7 +163,8 @@ class Following:
 def outcome_of(event: Received) -> Outcome:
     """Return how a run has ended, by its last event."""
     found = json.loads(event.data or "{}")
-    return Outcome(Status(found["status"]), found.get("error"))
+    error = found.get("error")
+    return Outcome(Status(found["status"]), None if error is None else well_formed(error))
 
 
 def _gap(before: Received) -> Received:

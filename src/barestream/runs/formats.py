@@ -12,7 +12,7 @@ from barestream.mercure.sse import HEARTBEAT, Event, encode, retry
 from barestream.runs.event_reader import Received
 from barestream.runs.following import outcome_of
 from barestream.runs.outbox import as_json
-from barestream.runs.run import Outcome, Status
+from barestream.runs.run import Outcome, Status, well_formed
 from barestream.runs.runner import SNAPSHOT_TYPE
 
 Format = Literal["sse", "ai-sdk"]
@@ -93,7 +93,8 @@ class AiSdkWriter:
             yield from _last_chunks(Outcome(Status.FAILED, _LACKING))
         elif event.type == SNAPSHOT_TYPE:
             # A snapshot has the chunks that stand for all before it.
-            yield from () if self._has_begun else map(as_json, _list(event))
+            if not self._has_begun:
+                yield from (well_formed(as_json(chunk)) for chunk in _list(event))
         elif event.type == "message" and event.data:
             yield event.data
 

@@ -75,6 +75,11 @@ class Outcome:
         return {"status": self.status, "error": self.error}
 
 
+def well_formed(text: str) -> str:
+    """Return a text with each lone surrogate, which UTF-8 cannot encode, replaced by U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def is_end_id(event_id: str) -> bool:
     """Return whether an id is that of a run's end which the hub no longer has."""
     return event_id.endswith(_END_MARK)

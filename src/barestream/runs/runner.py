@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from barestream.mercure.run_topics import MOST_ERROR_CHARACTERS
 from barestream.runs.hub import Batch, FencedError, Hub, HubAwayError, RefusedError, RunUpdate
 from barestream.runs.outbox import Item, Outbox, as_json
-from barestream.runs.run import Outcome, Run, RunFailedError, Status
+from barestream.runs.run import Outcome, Run, RunFailedError, Status, well_formed
 
 logger = logging.getLogger(__name__)
 
@@ -116,22 +116,24 @@ class Runner:
             )
 
     async def _drive(self) -> None:
-        """Iterate over the generator, and note how it has ended."""
-        outcome = Outcome(Status.DONE)
+        """Iterate over the generator, and note how it has ended, whatever it raises."""
+        outcome = Outcome(Status.FAILED, _ERROR_WITHOUT_REASON)
         try:
             if self._asked is None:
                 await self._iterate()
+            outcome = Outcome(Status.DONE)
         except asyncio.CancelledError:
             outcome = Outcome(Status.INTERRUPTED)
         except RunFailedError as error:
-            outcome = Outcome(Status.FAILED, _shortened(str(error)))
-        except Exception:
+            outcome = Outcome(Status.FAILED, _shortened(well_formed(str(error))))
+        except (KeyboardInterrupt, SystemExit):
+            # The process ends.
+            raise
+        except BaseException:
             # Its message may have what followers must not see.
             logger.exception("a run's generator failed", extra=self._labels())
-            outcome = Outcome(Status.FAILED, _ERROR_WITHOUT_REASON)
-        if self._asked is not None:
-            outcome = Outcome(self._asked)
-        self._outbox.close(outcome)
+        finally:
+            self._outbox.close(outcome if self._asked is None else Outcome(self._asked))
 
     def _note_end(self, _: object) -> None:
         """Note the end of a drive that was cancelled before it began; any other has noted it."""
