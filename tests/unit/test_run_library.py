@@ -953,3 +953,31 @@ def test_a_message_of_a_failure_that_utf_8_cannot_encode_reaches_every_follower(
         assert json.loads(chat[1]) == {"type": "error", "errorText": "no \ufffd and \U0001f600"}
 
     with_hub(test)
+
+
+@pytest.mark.parametrize("item", ["", Event("")])
+def test_a_generator_that_waits_for_nothing_lets_the_rest_go_on_and_is_held_back(
+    item: str | Event,
+) -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        made = 0
+
+        async def generator() -> AsyncIterator[str | Event]:
+            nonlocal made
+            while made < 20_000:
+                made += 1
+                yield item
+
+        run = await runs.start("key", generator)
+        hub.is_away = True
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert made < 10_000
+        await asyncio.sleep(10)
+        if item:
+            assert made <= 1200
+        hub.is_away = False
+        assert (await ended(runs)).status is Status.DONE
+        assert len(hub.data(run)) == (20_001 if item else 1)
+
+    with_hub(test)

@@ -25,6 +25,14 @@ BATCH_CHARACTERS = 64 * 1024
 # ASCII.
 HELD_BACK_CHARACTERS = 4 * BATCH_CHARACTERS
 
+# So many updates hold it back too, also if they are empty: they are ten batches.
+HELD_BACK_UPDATES = 10 * MOST_UPDATES
+
+# A generator need not wait for anything between its items. So that the rest of the process goes on,
+# the loop gets a turn after so long or so many items; each takes microseconds.
+TURN_SECONDS = 0.005
+TURN_ITEMS = 100
+
 
 class Outbox:
     """The updates that wait, with texts that follow one another joined.
@@ -43,6 +51,8 @@ class Outbox:
         self._stirred = asyncio.Event()
         self._has_room = asyncio.Event()
         self._has_room.set()
+        self._turn_at = 0.0
+        self._items = 0
         self.outcome: Outcome | None = None
 
     async def put(self, item: Item) -> None:
@@ -65,6 +75,7 @@ class Outbox:
                 "a run's generator yields str, dict, list or barestream.Event; "
                 f"it has yielded {type(item).__qualname__}"
             )
+        await self._give_turn()
         await self._has_room.wait()
 
     def add(self, update: RunUpdate) -> None:
@@ -118,9 +129,23 @@ class Outbox:
             self._stirred.set()
         else:
             self._added_at = None
-        if self._waiting_characters < HELD_BACK_CHARACTERS:
+        if not self._is_held_back:
             self._has_room.set()
         return taken
+
+    @property
+    def _is_held_back(self) -> bool:
+        return (
+            self._waiting_characters >= HELD_BACK_CHARACTERS
+            or len(self._waiting) >= HELD_BACK_UPDATES
+        )
+
+    async def _give_turn(self) -> None:
+        now = asyncio.get_running_loop().time
+        self._items += 1
+        if self._items >= TURN_ITEMS or now() - self._turn_at >= TURN_SECONDS:
+            await asyncio.sleep(0)
+            self._items, self._turn_at = 0, now()
 
     def _add_text(self, text: str) -> None:
         Event(text)
@@ -145,7 +170,7 @@ class Outbox:
         self._waiting_characters += characters
         if self._added_at is None:
             self._added_at = asyncio.get_running_loop().time()
-        if self._waiting_characters >= HELD_BACK_CHARACTERS:
+        if self._is_held_back:
             self._has_room.clear()
         self._stirred.set()
 
