@@ -83,13 +83,16 @@ class FakeHub:
         return await self._tell_runner(key, run_id, FOLLOWED_TYPE)
 
     async def _tell_runner(self, key: str, run_id: str, kind: str) -> Status:
-        run, runner, _, _ = self.runs[key]
-        if not run.is_active:
-            return run.status
-        topic = self.topics.setdefault(f"runners/{runner}", Topic())
-        self._add(topic, Received(json.dumps({"key": key, "id": run_id}), kind))
-        await self.stir()
+        run = self.runs[key][0]
+        if run.is_active:
+            await self.tell(key, json.dumps({"key": key, "id": run_id}), kind)
         return run.status
+
+    async def tell(self, key: str, data: str, kind: str = STOP_TYPE) -> None:
+        """Publish an event on the control topic of a key's runner."""
+        topic = self.topics.setdefault(f"runners/{self.runs[key][1]}", Topic())
+        self._add(topic, Received(data, kind))
+        await self.stir()
 
     async def publish(self, batch: Batch) -> None:
         self._answer()

@@ -981,3 +981,73 @@ def test_a_generator_that_waits_for_nothing_lets_the_rest_go_on_and_is_held_back
         assert len(hub.data(run)) == (20_001 if item else 1)
 
     with_hub(test)
+
+
+def test_a_process_hears_a_stop_after_any_error_of_its_control_topic(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Odd(FakeHub):
+        """Fails in the ways of a hub's adapter that is broken."""
+
+        is_broken = False
+
+        def follow(self, *arguments: Any, **options: Any) -> Any:
+            if self.is_broken:
+                raise OSError("broken")
+            return super().follow(*arguments, **options)
+
+    async def main() -> None:
+        hub = Odd()
+        runs, other = Runs(hub, stop_without_followers_seconds=30), Runs(hub)
+        run = await runs.start("key", yielding("a", at_end=1000))
+        await asyncio.sleep(5)
+        hub.is_broken = True
+        await hub.drain()
+        # Nobody can tell of followers, so the run goes on.
+        await asyncio.sleep(100)
+        assert hub.data(run) == ["a"]
+        hub.is_broken = False
+        await asyncio.sleep(5)
+        await hub.tell("key", "[]")
+        assert await other.stop("key")
+        assert hub.data(run)[-1] == '{"status": "stopped"}'
+        await runs.drain(0)
+        await other.drain(0)
+
+    jumping(main())
+    assert "no run of this process can be stopped from another one" in caplog.messages
+    assert caplog.messages[-1] == "an event on the control topic names no run"
+
+
+def test_followers_are_told_of_and_tokens_checked_after_any_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Odd(FakeHub):
+        is_broken = True
+
+        async def tell_followed(self, key: str, run_id: str) -> Status | None:
+            if self.is_broken:
+                raise OSError("broken")
+            return await super().tell_followed(key, run_id)
+
+    async def main() -> None:
+        hub = Odd()
+        runs = Runs(hub, stop_without_followers_seconds=30)
+        others = Runs(hub, stop_without_followers_seconds=30)
+        run = await runs.start("key", yielding("a", at_end=1000))
+        reading = asyncio.create_task(events(await others.follow(SCOPE, "key")))
+        await asyncio.sleep(15)
+        hub.is_broken = False
+        await asyncio.sleep(200)
+        assert hub.data(run) == ["a"]
+        # The check of the first start has failed, which is no reason for others to fail.
+        assert (await runs.start("another", yielding("a"))).is_new
+        reading.cancel()
+        for each in (runs, others):
+            await each.drain(0)
+
+    jumping(main())
+    assert {*caplog.messages} == {
+        "a runner was not told of its followers",
+        "the tokens could not be checked",
+    }

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from barestream.mercure.reserved import FOLLOWED_TYPE, STOP_TYPE
-from barestream.runs.hub import Hub, HubAwayError, RefusedError
+from barestream.runs.event_reader import Received
+from barestream.runs.hub import Hub, HubAwayError
 from barestream.runs.run import Run, Status
 from barestream.runs.runner import FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS
 
@@ -56,18 +57,29 @@ class Control:
                         async for event in events:
                             pause_seconds = FIRST_PAUSE_SECONDS
                             self._cursor = event.id or self._cursor
-                            if event.type in _TYPES and event.data is not None:
-                                self._has_heard.set()
-                                self._heard(event.type, json.loads(event.data)["id"])
+                            self._take(event)
             except HubAwayError as error:
                 logger.info("requests to stop runs wait for the hub", extra={"why": str(error)})
-            except RefusedError:
-                # The subscriber's token may be replaced by a valid one.
+            except Exception:
+                # The subscriber's token may be replaced by a valid one. Whatever it is, without
+                # this loop no stop from another process would be heard any more.
                 logger.exception("no run of this process can be stopped from another one")
-            self.connected_since = None
-            self._is_connected.clear()
+            finally:
+                self.connected_since = None
+                self._is_connected.clear()
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, LAST_PAUSE_SECONDS)
+
+    def _take(self, event: Received) -> None:
+        if event.type not in _TYPES or event.data is None:
+            return
+        self._has_heard.set()
+        try:
+            run_id = json.loads(event.data)["id"]
+        except (ValueError, TypeError, KeyError):
+            logger.warning("an event on the control topic names no run", extra={"id": event.id})
+            return
+        self._heard(event.type, run_id)
 
     async def check(self, run: Run) -> bool:
         """Log an error if this process does not hear what is told to it, for a run of its own.
@@ -81,7 +93,7 @@ class Control:
         while not self._has_heard.is_set():
             await self._is_connected.wait()
             since = self.connected_since
-            with suppress(HubAwayError):
+            try:
                 if await self._hub.tell_followed(run.key, run.id) is not Status.RUNNING:
                     return False
                 with suppress(TimeoutError):
@@ -94,5 +106,11 @@ class Control:
                         "can be stopped from another one, and followers get nothing"
                     )
                     return True
+            except HubAwayError as error:
+                logger.info("the check of the tokens waits for the hub", extra={"why": str(error)})
+            except Exception:
+                # The next start checks again.
+                logger.exception("the tokens could not be checked")
+                return False
             await asyncio.sleep(LAST_PAUSE_SECONDS)
         return True

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from barestream.runs.hub import Hub, HubAwayError, RefusedError
+from barestream.runs.hub import Hub, HubAwayError
 from barestream.runs.run import Run
 
 logger = logging.getLogger(__name__)
@@ -89,6 +89,9 @@ class Followers:
                     continue
                 try:
                     await self._hub.tell_followed(key, run_id)
-                except (HubAwayError, RefusedError) as error:
+                except HubAwayError as error:
                     logger.info("a runner was not told of its followers", extra={"why": str(error)})
+                except Exception:
+                    # Without this loop, runs that have followers here would be stopped.
+                    logger.exception("a runner was not told of its followers")
             await asyncio.sleep(self._grace_seconds / _TELLS_PER_GRACE)
