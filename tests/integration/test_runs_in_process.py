@@ -12,7 +12,7 @@ from bareasgi import Application, HttpRequest, HttpResponse
 from barestream.app import create_app
 from barestream.runs import HubAwayError, RefusedError, Runs, Status
 from barestream.runs.embedded import respond, runs_of
-from barestream.runs.hub import Batch, Claim, RunUpdate
+from barestream.runs.hub import Batch, Claim, LostUpdatesError, RunUpdate
 from barestream.runs.local_hub import LOCAL_HUB
 from barestream.runs.run import Outcome
 from barestream.settings.settings import Settings
@@ -109,6 +109,17 @@ def test_an_update_has_the_rules_of_a_request_and_those_before_it_are_taken() ->
         assert refused.value.next == 1
         await hub.publish(batch._replace(first=1, updates=[], end=Outcome(Status.DONE)))
         assert (await hub.run("key")).status is Status.DONE
+
+    asyncio.run(main())
+
+
+def test_updates_that_are_missing_are_no_fence() -> None:
+    async def main() -> None:
+        hub = create_app(Settings(token_key=KEY)).info[LOCAL_HUB]
+        claimed = await hub.claim(Claim("key", "an-id-of-a-run-of-the-test", "runner", 6, 60))
+        with pytest.raises(LostUpdatesError) as missing:
+            await hub.publish(Batch(claimed.run, claimed.fence, 7, [RunUpdate("a")]))
+        assert missing.value.next == 0
 
     asyncio.run(main())
 

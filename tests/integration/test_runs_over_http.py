@@ -13,7 +13,7 @@ import pytest
 
 from barestream.runs import Answer, RefusedError, RunFailedError, Runs, Status
 from barestream.runs.http_hub import HttpHub
-from barestream.runs.hub import Batch, Claim, FencedError
+from barestream.runs.hub import Batch, Claim, FencedError, LostUpdatesError, RunUpdate
 from barestream.runs.run import Outcome
 from hub_in_use import JSON, Hub, bearing, bearing_1
 from support.clients.publisher import PATH, access_token, token
@@ -419,6 +419,7 @@ def test_a_malformed_claim_is_refused(
         ({"status": "done"}, "end"),
         ({"end": True, "status": "done", "data": "a"}, "fields"),
         ({"end": True, "status": "failed", "error": 1}, "error"),
+        ({"end": True, "status": "failed", "error": "\ud800"}, "error"),
         ({"data": "a", "topic": "b"}, "topic"),
         ({"data": "a", "type": "barestream.end"}, "type"),
     ],
@@ -506,6 +507,9 @@ def test_the_adapter_tells_fences_from_refusals(hub: Hub) -> None:
         there = HttpHub(hub.url + PATH, token())
         claimed = await there.claim(Claim("key", "an-id-of-a-run-of-the-test", "r", 6, 60))
         assert claimed.fence is not None
+        with pytest.raises(LostUpdatesError) as missing:
+            await there.publish(Batch(claimed.run, claimed.fence, 7, [RunUpdate("a")]))
+        assert missing.value.next == 0
         end = Outcome(Status.STOPPED)
         await there.publish(Batch(claimed.run, claimed.fence, 0, [], end, 60))
         await there.publish(Batch(claimed.run, claimed.fence, 0, [], end, 60))

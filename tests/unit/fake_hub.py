@@ -8,7 +8,15 @@ from dataclasses import dataclass, field, replace
 
 from barestream.mercure.reserved import EARLIEST, END_TYPE, FOLLOWED_TYPE, STOP_TYPE
 from barestream.runs.event_reader import Received
-from barestream.runs.hub import Batch, Claim, Claimed, FencedError, HubAwayError, RefusedError
+from barestream.runs.hub import (
+    Batch,
+    Claim,
+    Claimed,
+    FencedError,
+    HubAwayError,
+    LostUpdatesError,
+    RefusedError,
+)
 from barestream.runs.run import Run, Status
 
 # The reconnection delay that each stream begins with.
@@ -102,7 +110,8 @@ class FakeHub:
         topic = self.topics[run.topic]
         total = len(batch.updates) + (batch.end is not None)
         skipped = self._next[run.id] - batch.first
-        assert skipped >= 0, "a hole"
+        if skipped < 0:
+            raise LostUpdatesError("updates are missing", self._next[run.id])
         if (skipped < total or skipped == total == 0) and topic.is_ended:
             raise FencedError("the topic has ended")
         self._heard_at[run.id] = asyncio.get_running_loop().time()
@@ -154,6 +163,11 @@ class FakeHub:
         """End every stream, as a worker does that stops."""
         self._generation += 1
         await self.stir()
+
+    def lose(self, run: Run, count: int) -> None:
+        """Lose the newest updates of a run."""
+        self._next[run.id] -= count
+        del self.topics[run.topic].events[-count:]
 
     async def end_overdue(self) -> None:
         """End the runs whose lease is over, as interrupted."""

@@ -1051,3 +1051,17 @@ def test_followers_are_told_of_and_tokens_checked_after_any_error(
         "a runner was not told of its followers",
         "the tokens could not be checked",
     }
+
+
+def test_a_run_whose_updates_the_hub_has_lost_fails_and_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def test(hub: FakeHub, runs: Runs) -> None:
+        run = await runs.start("key", yielding(*"abcdef", pause_seconds=1))
+        await asyncio.sleep(2.5)
+        hub.lose(run, 2)
+        assert (await ended(runs)).status is Status.FAILED
+        assert hub.data(run) == ["a", '{"status": "failed", "error": "The run has failed."}']
+
+    with_hub(test)
+    assert caplog.messages == ["the hub has lost updates of a run, so the run fails"]

@@ -3,18 +3,28 @@
 import base64
 import inspect
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
 
 import httpx
 
 from barestream.mercure.reserved import EARLIEST
 from barestream.runs.event_reader import EventReader, Received
-from barestream.runs.hub import Batch, Claim, Claimed, FencedError, HubAwayError, RefusedError
+from barestream.runs.hub import (
+    Batch,
+    Claim,
+    Claimed,
+    FencedError,
+    HubAwayError,
+    LostUpdatesError,
+    RefusedError,
+)
 from barestream.runs.run import Run, Status
 
 Token = str | Callable[[], str | Awaitable[str]]
+
+_Value = TypeVar("_Value")
 
 # A hub that is there accepts a connection at once; each call is tried again.
 _CONNECT_SECONDS = 5.0
@@ -33,14 +43,24 @@ _IDLE_SECONDS = 4.0
 # hub that cannot answer yet.
 _AWAY = {429, 500, 502, 503, 504}
 
-# The answers to a publish after which nothing more of a run is taken: it has ended (409), or is
-# unknown, or another run has its key (410). One whose fence is too old is 403 with a header.
-_FENCED = {409, 410}
-_EXPECTED_EPOCH = "producer-epoch"
+# The refusals of a publish after which nothing more of a run is taken: it has ended (409), is
+# unknown or another run has its key (410), or its fence is too old (403 with a header). A 409 with
+# a header of its own says which update is missing.
+_FENCED = {403, 409, 410}
+_NEWER_EPOCH = "producer-epoch"
+_EXPECTED_SEQ = "producer-expected-seq"
 
+# The type of every error of the hub and its nginx. One without it comes from something else on the
+# way, which has not asked the hub: a proxy, or a page where people log in.
+_PROBLEM_TYPE = "application/problem+json"
 
 # The errors of a request that cannot be sent: it has an illegal header, or no URL of HTTP.
-_UNSENDABLE = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
+_UNSENDABLE = (
+    httpx.LocalProtocolError,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+    UnicodeEncodeError,
+)
 
 
 class HttpHub:
@@ -70,13 +90,17 @@ class HttpHub:
         self._is_closed = False
 
     async def claim(self, claim: Claim) -> Claimed:
-        answer = await self._ask("POST", "/runs", json=claim.fields())
-        found = _content(answer)
-        return Claimed(_run(found), found.get("fence"), found["control"])
+        answer = await self._ask("POST", "/runs", {200, 201}, json=claim.fields())
+        with _reading(answer) as found:
+            fence = _field(found, "fence", int) if answer.status_code == 201 else None
+            return Claimed(_run(found), fence, _field(found, "control", str))
 
     async def run(self, key: str) -> Run | None:
-        answer = await self._ask("GET", "/runs", params={"key": key}, also=(404,))
-        return None if answer.status_code == 404 else _run(_content(answer))
+        answer = await self._ask("GET", "/runs", {200, 404}, params={"key": key})
+        if answer.status_code == 404:
+            return None
+        with _reading(answer) as found:
+            return _run(found)
 
     async def ask_to_stop(self, key: str, run_id: str) -> Status | None:
         return await self._tell_runner("DELETE", key, run_id)
@@ -85,8 +109,12 @@ class HttpHub:
         return await self._tell_runner("PUT", key, run_id)
 
     async def _tell_runner(self, method: str, key: str, run_id: str) -> Status | None:
-        answer = await self._ask(method, "/runs", params={"key": key, "id": run_id}, also=(404,))
-        return None if answer.status_code == 404 else Status(_content(answer)["status"])
+        params = {"key": key, "id": run_id}
+        answer = await self._ask(method, "/runs", {202, 404}, params=params)
+        if answer.status_code == 404:
+            return None
+        with _reading(answer) as found:
+            return Status(found["status"])
 
     async def publish(self, batch: Batch) -> None:
         # One short request for each batch, and not one whose body goes on: its answer says what
@@ -101,13 +129,19 @@ class HttpHub:
             "Producer-Epoch": str(batch.fence),
             "Producer-Seq": str(batch.first),
         }
-        await self._ask(
+        answer = await self._ask(
             "POST",
             "/publish-stream",
+            {200, *_FENCED},
             params={"run": batch.run.key},
             headers=headers,
             content="".join(f"{json.dumps(line)}\n" for line in lines).encode(),
         )
+        if answer.status_code != 200:
+            raise _publish_error(answer)
+        with _reading(answer) as found:
+            if found["next"] != batch.first + len(lines):
+                raise ValueError
 
     @asynccontextmanager
     async def follow(
@@ -131,23 +165,22 @@ class HttpHub:
             query["last_event_id"] = EARLIEST
         elif cursor is not None:
             headers["Last-Event-ID"] = cursor
-        request = self._http.build_request(
-            "GET",
-            self._url,
-            params=query,
-            headers=headers,
-            timeout=httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS),
-        )
-        try:
+        with _sending():
+            request = self._http.build_request(
+                "GET",
+                self._url,
+                params=query,
+                headers=headers,
+                timeout=httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS),
+            )
             answer = await self._http.send(request, stream=True)
-        except httpx.TransportError as error:
-            raise _failed(error) from None
         try:
             if answer.status_code == 204:
                 yield None
                 return
-            if answer.status_code != 200:
-                await answer.aread()
+            if answer.status_code != 200 or not _is_of_type(answer, "text/event-stream"):
+                with _sending():
+                    await answer.aread()
                 raise _error(answer)
             yield _events(answer)
         finally:
@@ -176,13 +209,14 @@ class HttpHub:
         self,
         method: str,
         path: str,
+        statuses: set[int],
         *,
         headers: dict[str, str] | None = None,
-        also: tuple[int, ...] = (),
         **sent: Any,
     ) -> httpx.Response:
+        """Return an answer of the hub with one of the statuses."""
         token = await _value(self._publisher_token)
-        try:
+        with _sending():
             answer = await self._http.request(
                 method,
                 self._url + path,
@@ -190,61 +224,114 @@ class HttpHub:
                 timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
                 **sent,
             )
-        except httpx.TransportError as error:
-            raise _failed(error) from None
-        if answer.is_success or answer.status_code in also:
+        is_known = answer.status_code in statuses
+        if is_known and (answer.is_success or _problem(answer) is not None):
             return answer
         raise _error(answer)
 
 
 async def _events(answer: httpx.Response) -> AsyncIterator[Received]:
     reader = EventReader()
-    try:
+    with _sending():
         async for piece in answer.aiter_bytes():
             for event in reader.feed(piece):
                 yield event
-    except httpx.TransportError as error:
-        raise _failed(error) from None
+
+
+@contextmanager
+def _sending() -> Iterator[None]:
+    """Raise the errors of a hub in place of those of a request."""
+    try:
+        yield
+    except _UNSENDABLE as error:
+        raise RefusedError(f"{type(error).__name__}: {error}") from None
+    except httpx.RequestError as error:
+        raise HubAwayError(f"{type(error).__name__}: {error}") from None
+
+
+@contextmanager
+def _reading(answer: httpx.Response) -> Iterator[dict[str, Any]]:
+    """Yield the content of an answer; one whose content is none of the hub's counts as none."""
+    try:
+        yield answer.json()
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise HubAwayError(_words(answer, "is no answer of a hub that has runs")) from None
 
 
 def _run(found: dict[str, Any]) -> Run:
-    status = Status(found["status"])
-    return Run(found["key"], found["id"], found["topic"], status, found["started"])
+    return Run(
+        _field(found, "key", str),
+        _field(found, "id", str),
+        _field(found, "topic", str),
+        Status(found["status"]),
+        _field(found, "started", int),
+    )
 
 
-def _content(answer: httpx.Response) -> dict[str, Any]:
+def _field(found: dict[str, Any], name: str, kind: type[_Value]) -> _Value:
+    value = found[name]
+    if not isinstance(value, kind):
+        raise TypeError(name)
+    return value
+
+
+def _is_of_type(answer: httpx.Response, media_type: str) -> bool:
+    sent: str = answer.headers.get("content-type", "")
+    return sent.partition(";")[0].strip().lower() == media_type
+
+
+def _problem(answer: httpx.Response) -> dict[str, Any] | None:
+    """Return the content of an error of the hub; None for any other answer."""
+    if not _is_of_type(answer, _PROBLEM_TYPE):
+        return None
     try:
-        found: dict[str, Any] = answer.json()
-    except ValueError:
-        raise RefusedError(
-            f"{answer.request.url} gives no answer of a hub that has runs: expected JSON"
-        ) from None
-    return found
+        found = answer.json()
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
-def _error(answer: httpx.Response) -> Exception:
-    status = answer.status_code
-    try:
-        problem = answer.json()
-        detail = str(problem["detail"])
-    except (ValueError, TypeError, KeyError):
-        problem, detail = {}, answer.reason_phrase
-    words = f"{answer.request.method} {answer.request.url.path}: {status} {detail}"
-    if status in _AWAY:
+def _publish_error(answer: httpx.Response) -> Exception:
+    """Return what a refusal with one of the statuses _FENCED means."""
+    expected = answer.headers.get(_EXPECTED_SEQ, "")
+    if answer.status_code == 409 and expected.isdecimal():
+        return LostUpdatesError(str(_error(answer)), int(expected))
+    if answer.status_code == 403 and _NEWER_EPOCH not in answer.headers:
+        return _error(answer)
+    return FencedError(str(_error(answer)))
+
+
+def _error(answer: httpx.Response) -> HubAwayError | RefusedError:
+    problem = _problem(answer)
+    if problem is None:
+        return HubAwayError(_words(answer, "is no answer of a hub"))
+    words = _words(answer, str(problem.get("detail")))
+    if answer.status_code in _AWAY:
         return HubAwayError(words)
-    if status in _FENCED or (status == 403 and _EXPECTED_EPOCH in answer.headers):
-        return FencedError(words)
-    return RefusedError(words, problem.get("next"))
+    number = problem.get("next")
+    return RefusedError(words, number if isinstance(number, int) else None)
 
 
-def _failed(error: httpx.TransportError) -> HubAwayError | RefusedError:
-    words = f"{type(error).__name__}: {error}"
-    return RefusedError(words) if isinstance(error, _UNSENDABLE) else HubAwayError(words)
+def _words(answer: httpx.Response, what: str) -> str:
+    request = answer.request
+    return f"{request.method} {request.url.path}: {answer.status_code} {what}"
 
 
 async def _value(token: Token) -> str:
-    found = token if isinstance(token, str) else token()
-    return await found if inspect.isawaitable(found) else found
+    """Return the token.
+
+    Raises:
+        HubAwayError: The function that returns it fails: it may succeed a moment later.
+    """
+    try:
+        found = token if isinstance(token, str) else token()
+        value = await found if inspect.isawaitable(found) else found
+    except Exception as error:
+        words = f"the function that returns the token failed: {type(error).__name__}: {error}"
+        raise HubAwayError(words) from error
+    if not isinstance(value, str):
+        raise HubAwayError(f"the function that returns the token returned {value!r}")
+    return value
 
 
 def _is_access_token(token: str) -> bool:

@@ -24,6 +24,13 @@ class RefusedError(Exception):
         self.next = next_number
 
 
+class LostUpdatesError(RefusedError):
+    """The hub expects an update that it has taken before: it has lost that one and those after it.
+
+    A Valkey that comes back from a copy or a file may be a second behind.
+    """
+
+
 class FencedError(Exception):
     """The hub takes nothing more for a run: it has ended, is unknown, or has another runner."""
 
@@ -140,6 +147,7 @@ class Hub(Protocol):
 
         Raises:
             FencedError: The run has ended, or has another runner.
+            LostUpdatesError: Updates before these are missing.
         """
 
     def follow(

@@ -21,7 +21,15 @@ from barestream.mercure.run_topics import control_topic
 from barestream.mercure.selectors import Selectors
 from barestream.mercure.sse import Event
 from barestream.runs.event_reader import EventReader, Received
-from barestream.runs.hub import Batch, Claim, Claimed, FencedError, HubAwayError, RefusedError
+from barestream.runs.hub import (
+    Batch,
+    Claim,
+    Claimed,
+    FencedError,
+    HubAwayError,
+    LostUpdatesError,
+    RefusedError,
+)
 from barestream.runs.run import Outcome, Run, Status
 from barestream.web.beginnings import Beginnings
 from barestream.web.buffered_writer import BufferedWriter
@@ -43,7 +51,6 @@ _FENCES = (
     producers.UnknownRunError,
     producers.StaleEpochError,
     producers.NewEpochError,
-    producers.SequenceGapError,
     TopicEndedError,
 )
 
@@ -182,6 +189,8 @@ class LocalHub:
         with _away():
             try:
                 await self.intake.publish_batch(given)
+            except producers.SequenceGapError as error:
+                raise LostUpdatesError(str(error), error.expected) from None
             except _FENCES as error:
                 raise FencedError(str(error)) from None
             except TooMuchKeptError as error:

@@ -7,7 +7,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from barestream.mercure.run_topics import MOST_ERROR_CHARACTERS
-from barestream.runs.hub import Batch, FencedError, Hub, HubAwayError, RefusedError, RunUpdate
+from barestream.runs.hub import (
+    Batch,
+    FencedError,
+    Hub,
+    HubAwayError,
+    LostUpdatesError,
+    RefusedError,
+    RunUpdate,
+)
 from barestream.runs.outbox import Item, Outbox, as_json
 from barestream.runs.run import Outcome, Run, RunFailedError, Status, well_formed
 
@@ -93,6 +101,13 @@ class Runner:
             logger.warning(
                 "the hub takes nothing more of a run", extra=self._labels(why=str(error))
             )
+        except LostUpdatesError as error:
+            # They are not here any more, and without them the rest would have a hole.
+            logger.error(
+                "the hub has lost updates of a run, so the run fails",
+                extra=self._labels(why=str(error)),
+            )
+            await self._fail(error)
         except RefusedError as error:
             logger.error("the hub refuses what a run publishes", extra=self._labels(why=str(error)))
             await self._fail(error)
