@@ -478,7 +478,7 @@ def test_more_runs_than_a_few_publish_over_connections_that_stay() -> None:
         with suppress(asyncio.IncompleteReadError):
             while True:
                 await reader.readuntil(b"\r\n\r\n")
-                await together.wait()
+                await together.wait()  # All are under way at once.
                 writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
         writer.close()
         await writer.wait_closed()
@@ -488,16 +488,13 @@ def test_more_runs_than_a_few_publish_over_connections_that_stay() -> None:
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         host, port = server.sockets[0].getsockname()
         there = HttpHub(f"http://{host}:{port}{PATH}", "a token")
-        for _ in range(2):
-            asking = [asyncio.create_task(there.run("key")) for _ in range(60)]
-            await until(lambda: connections == 60)
-            together.set()
-            await asyncio.gather(*asking)
+        for _ in range(3):
+            await asyncio.gather(*(there.run("key") for _ in range(60)))
         await there.aclose()
         await until(lambda: closed == connections)
         server.close()
 
-    together = asyncio.Event()
+    together = asyncio.Barrier(60)
     asyncio.run(main())
     assert connections == 60
 
