@@ -479,7 +479,10 @@ def test_more_runs_than_a_few_publish_over_connections_that_stay() -> None:
             while True:
                 await reader.readuntil(b"\r\n\r\n")
                 await together.wait()  # All are under way at once.
-                writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+                writer.write(
+                    b"HTTP/1.1 404 Not Found\r\ncontent-type: application/problem+json\r\n"
+                    b"content-length: 2\r\n\r\n{}"
+                )
         writer.close()
         await writer.wait_closed()
         closed += 1
