@@ -1,13 +1,12 @@
 """The service as `make up` runs it, one for all tests that leave it as they found it."""
 
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from functools import cache, partial
 
 import pytest
 
-from hub_in_use import Hub, serve
+from hub_in_use import Hub, Serving, serve
 from support.servers.service import Service
 from support.servers.valkey_server import ValkeyServer
 
@@ -28,9 +27,6 @@ def _certificates_are_read_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
         yield
-
-
-Serving = Callable[..., AbstractContextManager[Hub]]
 
 
 @pytest.fixture(scope="session")

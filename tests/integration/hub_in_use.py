@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
@@ -213,6 +213,10 @@ def live(
             return await act(client)
 
     return asyncio.run(main())
+
+
+# Serves a hub with an empty history; settings as keyword arguments.
+Serving = Callable[..., AbstractContextManager[Hub]]
 
 
 @contextmanager

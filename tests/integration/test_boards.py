@@ -1,17 +1,13 @@
 """A board: many kept values, which one template or one URL Pattern gets whole."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 import pytest
 
-from hub_in_use import Hub, Pairs, bearing, live, told, visit
+from hub_in_use import Hub, Pairs, Serving, bearing, live, told, visit
 from support.clients.publisher import Publisher
 from support.clients.sse_client import SseClient
 from support.servers.served import until
-
-Serving = Callable[..., AbstractContextManager[Hub]]
 
 ROWS = 500
 

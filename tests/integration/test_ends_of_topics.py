@@ -1,18 +1,14 @@
 """The end of a topic: streams that are closed for good, and how late comers get the whole."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 import pytest
 
-from hub_in_use import HEARTBEAT, Hub, Pairs, bearing, bearing_1, told, visit
+from hub_in_use import HEARTBEAT, Hub, Pairs, Serving, bearing, bearing_1, told, visit
 from support.clients.publisher import PATH
 from support.clients.sse_client import SseClient
 from support.servers.served import reading, until
 from support.servers.service import wait_for
-
-Serving = Callable[..., AbstractContextManager[Hub]]
 
 VERSIONS = pytest.mark.parametrize("version", ["topic", "match"])
 

@@ -2,15 +2,11 @@
 
 import json
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 
-from hub_in_use import Hub, Pairs, bearing, bearing_1, visit
-
-Serving = Callable[..., AbstractContextManager[Hub]]
+from hub_in_use import Hub, Pairs, Serving, bearing, bearing_1, visit
 
 REWINDS = [
     [],

@@ -4,7 +4,6 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
@@ -12,13 +11,11 @@ import pytest
 
 from barestream.app import create_app
 from barestream.settings.settings import Settings
-from hub_in_use import JSON, Hub, Pairs, bearing, serve
+from hub_in_use import JSON, Hub, Pairs, Serving, bearing, serve
 from support.clients.publisher import PATH
 from support.servers.served import Served, until
 from support.servers.service import wait_for
 from support.servers.valkey_server import ValkeyServer
-
-Serving = Callable[..., AbstractContextManager[Hub]]
 
 VERSIONS = pytest.mark.parametrize("version", ["topic", "match"])
 

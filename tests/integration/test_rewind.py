@@ -1,18 +1,14 @@
 """Rewinds: what a client is sent of its topics before the live updates."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from urllib.parse import unquote
 
 import pytest
 
-from hub_in_use import HEARTBEAT, READY, Hub, Pairs, bearing, live, told, visit
+from hub_in_use import HEARTBEAT, READY, Hub, Pairs, Serving, bearing, live, told, visit
 from support.clients.publisher import PATH, Publisher
 from support.clients.sse_client import SseClient
 from support.servers.served import reading, until
-
-Serving = Callable[..., AbstractContextManager[Hub]]
 
 ZERO, ONE = "topic", "match"
 

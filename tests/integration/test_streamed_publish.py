@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from barestream.mercure.tokens import sign
-from conftest import Serving
-from hub_in_use import READY, Hub, live
+from hub_in_use import READY, Hub, Serving, live
 from support.clients.publisher import KEY, token
 from support.clients.streamed_publisher import (
     EVENTS,

@@ -13,12 +13,13 @@ from barestream.history.valkey.questions import Questions
 from barestream.history.valkey.rest import Rest
 from barestream.history.valkey.valkey_parts import NoScriptError
 
-# How many updates the answer to a wait has at most, because Valkey does not bound its bytes: with
-# the largest updates it has 8 MB. Where there are more, they are read in pages of bounded bytes.
+# How many updates the answer to a wait has at most. Valkey does not bound its bytes, so there are
+# fewer if the last ones were large: the answer is in memory twice. Where there are more, they are
+# read in pages of bounded bytes.
 MOST_EVENTS = 16
+MOST_WAITED_BYTES = 256 * 1024
 
-_WAIT = (b"XREAD", b"COUNT", b"%d" % MOST_EVENTS, b"BLOCK", b"%d" % (WAIT_SECONDS * 1000))
-_WAIT_FOR_LOG = (*_WAIT, b"STREAMS", scripts.LOG)
+_BLOCK = (b"BLOCK", b"%d" % (WAIT_SECONDS * 1000), b"STREAMS", scripts.LOG)
 
 
 class Waiting:
@@ -37,6 +38,7 @@ class Waiting:
         self._questions = questions
         self._pages = Pages(questions)
         self._rest = rest
+        self._most_waited = MOST_EVENTS
         self._is_behind = False
         self._is_script_known = False
 
@@ -52,6 +54,10 @@ class Waiting:
         if page is None:
             page = await self._pages.read(after, most_events, most_bytes, None)
         self._is_behind = len(page.records) >= MOST_EVENTS
+        if page.records:
+            largest_bytes = max([len(record.body) for record in page.records])
+            fitting = MOST_WAITED_BYTES // max(1, largest_bytes)
+            self._most_waited = max(1, min(MOST_EVENTS, fitting))
         # A full page has no time to lose: more is there.
         self._rest.note(len(page.records), is_whole=len(page.records) < most_events)
         return page
@@ -68,15 +74,14 @@ class Waiting:
         call = scripts.MISSED.call_known if self._is_script_known else scripts.MISSED.call
         # After a failure it may be another Valkey.
         self._is_script_known = False
-        found, missed = await self._connections.ask_packed(
-            pack((*_WAIT_FOR_LOG, stream_id), call(stream_id)), 2
-        )
+        wait = (b"XREAD", b"COUNT", b"%d" % self._most_waited, *_BLOCK, stream_id)
+        found, missed = await self._connections.ask_packed(pack(wait, call(stream_id)), 2)
         if isinstance(missed, NoScriptError):
             return None
         self._questions.checked([found, missed])
         self._is_script_known = True
         rows: Sequence[Any] = found[0][1] if found else ()
-        if missed or not 0 < len(rows) < min(MOST_EVENTS, most_events + 1):
+        if missed or not 0 < len(rows) < min(self._most_waited, most_events + 1):
             return None
         records = codec.records(rows)
         if len(rows) > 1 and sum([len(record.body) for record in records]) >= most_bytes:
