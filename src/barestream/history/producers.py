@@ -5,11 +5,13 @@ once, one that is missing is noticed, and a later epoch shuts out an earlier one
 Source: https://github.com/durable-streams/durable-streams/blob/main/PROTOCOL.md, 5.2.1
 """
 
+import json
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from barestream.history.update import Update
 from barestream.mercure.reserved import END_TYPE
+from barestream.mercure.run_topics import control_topic
 from barestream.mercure.sse import Event
 
 # The data of the last update of a topic that the hub ends itself.
@@ -124,6 +126,17 @@ class Run(NamedTuple):
     runner: str
     started_ms: int
     status: Status
+
+
+def to_runner(run: Run, kind: str) -> Update:
+    """Return the update that tells a run's process something about the run.
+
+    Args:
+        run: The run.
+        kind: The type of the event (mercure/reserved.py).
+    """
+    event = Event(json.dumps({"key": run.key, "id": run.id}), type=kind)
+    return Update((control_topic(run.runner),), event, private=True)
 
 
 class Claim(NamedTuple):

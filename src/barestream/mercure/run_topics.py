@@ -10,10 +10,8 @@ from barestream.mercure.topics import PATH
 RUNS = f"{PATH}/runs"
 _RUNNERS = f"{PATH}/runners"
 
-
 # As parts of a URL's path they name other paths, and percent-encoding leaves them as they are.
 _DOTS = {".", ".."}
-
 
 # What followers are told of a failure is a sentence or two.
 MOST_ERROR_CHARACTERS = 1000

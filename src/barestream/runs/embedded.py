@@ -31,7 +31,7 @@ from barestream.runs.runner import LEASE_SECONDS
 from barestream.runs.runs import Runs
 from barestream.web.answers import no_content
 from barestream.web.event_stream import STREAMS, StreamResponse, take_part_in_drain
-from barestream.web.refusals import problem
+from barestream.web.refusals import RETRY_AFTER, problem
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def respond(request: HttpRequest, answer: Answer) -> HttpResponse:
         return problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "The worker stops, or has as many streams as it may have. Try again in a moment.",
-            [(b"retry-after", b"1")],
+            [RETRY_AFTER],
         )
     # The others are those of every stream.
     headers = [

@@ -1,6 +1,5 @@
 """A hub in the same process, so that a bareASGI app on this server has runs without HTTP."""
 
-import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from barestream.history.update import Update
 from barestream.mercure.reserved import FOLLOWED_TYPE, STOP_TYPE
 from barestream.mercure.run_topics import control_topic
 from barestream.mercure.selectors import Selectors
-from barestream.mercure.sse import Event
 from barestream.runs.event_reader import EventReader, Received
 from barestream.runs.hub import (
     Batch,
@@ -172,9 +170,7 @@ class LocalHub:
             if found is None or found.id != run_id:
                 return None
             if found.status == "running":
-                event = Event(json.dumps({"key": key, "id": run_id}), type=kind)
-                topic = control_topic(found.runner)
-                await self.intake.publish(Update((topic,), event, private=True))
+                await self.intake.publish(producers.to_runner(found, kind))
         return Status(found.status)
 
     async def _give(self, batch: Batch, updates: list[Update], end: Outcome | None) -> None:

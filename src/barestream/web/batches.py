@@ -18,7 +18,7 @@ from barestream.history.producers import (
 from barestream.history.update import MOST_UPDATES, Update
 from barestream.telemetry.metrics import Metrics
 from barestream.web.producer_request import EPOCH, SEQ
-from barestream.web.refusals import RETRY_AFTER, Refused, bad_request, too_much_kept
+from barestream.web.refusals import RETRY_AFTER, Refused, bad_request, too_much_kept, topic_ended
 from barestream.web.sent_updates import Sent
 from barestream.web.streamed_request import StreamedRequest
 
@@ -198,11 +198,7 @@ class Batches:
 
 def _refusal(error: TopicEndedError | TooMuchKeptError) -> Refused:
     if isinstance(error, TopicEndedError):
-        return Refused(
-            HTTPStatus.CONFLICT,
-            "The topic has ended. It takes no further updates until the hub forgets it, at most "
-            "BARESTREAM_ENDED_SECONDS after its end. Publish to another topic.",
-        )
+        return topic_ended("The topic has ended")
     return too_much_kept()
 
 

@@ -13,7 +13,7 @@ from barestream.telemetry.metrics import Metrics
 from barestream.web.answers import whole
 from barestream.web.authorization import Authorization
 from barestream.web.body import JSON_TYPE
-from barestream.web.refusals import RETRY_AFTER, Refused, too_many_patterns
+from barestream.web.refusals import RETRY_AFTER, Refused, counted, too_many_patterns
 from barestream.web.streamed_request import PositionRequest
 
 
@@ -40,14 +40,10 @@ class ProducerPosition:
         try:
             position = await self._position(request)
         except TooManyPatternsError:
-            return self._refuse(too_many_patterns("Try again later."))
+            return counted(self._metrics, too_many_patterns("Try again later."))
         except Refused as refused:
-            return self._refuse(refused)
+            return counted(self._metrics, refused)
         return whole(JSON_TYPE, json.dumps(position._asdict()).encode() + b"\n")
-
-    def _refuse(self, refused: Refused) -> HttpResponse:
-        self._metrics.refused.labels(refused.status.value).inc()
-        return refused.response()
 
     async def _position(self, request: HttpRequest) -> Position:
         bearer = await self._authorization.publisher(request)

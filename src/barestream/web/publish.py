@@ -26,9 +26,11 @@ from barestream.web.refusals import (
     RETRY_AFTER,
     Refused,
     bad_request,
+    counted,
     too_large,
     too_many_patterns,
     too_much_kept,
+    topic_ended,
 )
 from barestream.web.update_reader import PublishRules, UpdateReader
 
@@ -90,17 +92,13 @@ class Publish:
                 ids = await self._publish_form(request, bearer)
                 content_type, body = b"text/plain; charset=utf-8", ids[0].encode()
             else:
-                return self._refuse(not_of_type(FORM_TYPE, JSON_TYPE))
+                raise not_of_type(FORM_TYPE, JSON_TYPE)
         except TooManyPatternsError:
-            return self._refuse(too_many_patterns(_OF_ONE.not_taken))
+            return counted(self._metrics, too_many_patterns(_OF_ONE.not_taken))
         except Refused as refused:
-            return self._refuse(refused)
+            return counted(self._metrics, refused)
         self._metrics.published.inc(len(ids))
         return whole(content_type, body)
-
-    def _refuse(self, refused: Refused) -> HttpResponse:
-        self._metrics.refused.labels(refused.status.value).inc()
-        return refused.response()
 
     async def _publish_form(self, request: HttpRequest, bearer: Bearer) -> list[str]:
         update = self._reader.of_form(fields(await read_whole(request, self._body_bytes)))
@@ -148,12 +146,8 @@ class Publish:
             return [await self._intake.publish(updates[0])]
         except TopicEndedError as error:
             or_ends = " or ends earlier in the array" if together else ""
-            raise Refused(
-                HTTPStatus.CONFLICT,
-                f"The topic {error.topic} has ended{or_ends}. It takes no further updates until "
-                "the hub forgets it, at most BARESTREAM_ENDED_SECONDS after its end. Nothing was "
-                "accepted. Publish to another topic.",
-            ) from None
+            what = f"The topic {error.topic} has ended{or_ends}"
+            raise topic_ended(what, "Nothing was accepted. ") from None
         except TooMuchKeptError:
             raise too_much_kept("Nothing was accepted. ") from None
         except BrokerAwayError as error:

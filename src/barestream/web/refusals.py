@@ -6,6 +6,7 @@ from http import HTTPStatus
 from bareasgi import HttpResponse
 
 from barestream.asgi.problem import CONTENT_TYPE, content
+from barestream.telemetry.metrics import Metrics
 from barestream.web.answers import whole
 
 # Seconds until a client may try again: a Valkey that was restarted mostly answers by then.
@@ -48,6 +49,28 @@ class Refused(Exception):  # noqa: N818 (an answer, not a fault of this program)
     def response(self, members: Mapping[str, object] | None = None) -> HttpResponse:
         """Return the answer, with further members in its body."""
         return problem(self.status, self._detail, self._headers, members)
+
+
+def counted(
+    metrics: Metrics, refused: Refused, members: Mapping[str, object] | None = None
+) -> HttpResponse:
+    """Return the answer to a refused request of a publisher, once it is counted."""
+    metrics.refused.labels(refused.status.value).inc()
+    return refused.response(members)
+
+
+def topic_ended(what: str, outcome: str = "") -> Refused:
+    """Return the refusal of an update of a topic that has ended.
+
+    Args:
+        what: The beginning of the sentence, up to "has ended" or further.
+        outcome: As for too_much_kept.
+    """
+    return Refused(
+        HTTPStatus.CONFLICT,
+        f"{what}. It takes no further updates until the hub forgets it, at most "
+        f"BARESTREAM_ENDED_SECONDS after its end. {outcome}Publish to another topic.",
+    )
 
 
 def too_many_patterns(outcome: str) -> Refused:

@@ -11,18 +11,21 @@ from bareasgi import HttpRequest, HttpResponse
 from barestream.delivery.time_slices import Slices
 from barestream.history.broker import Broker, BrokerAwayError
 from barestream.history.intake import Intake
-from barestream.history.producers import Run, TooManyProducersError, TooManyRunsError
-from barestream.history.update import Update
+from barestream.history.producers import (
+    Run,
+    TooManyProducersError,
+    TooManyRunsError,
+    to_runner,
+)
 from barestream.mercure.bearer import Bearer
 from barestream.mercure.patterns import TooManyPatternsError
 from barestream.mercure.reserved import FOLLOWED_TYPE, STOP_TYPE
 from barestream.mercure.run_topics import control_topic, right_to
-from barestream.mercure.sse import Event
 from barestream.telemetry.metrics import Metrics
 from barestream.web.answers import whole
 from barestream.web.authorization import Authorization
 from barestream.web.body import JSON_TYPE
-from barestream.web.refusals import RETRY_AFTER, Refused, too_many_patterns
+from barestream.web.refusals import RETRY_AFTER, Refused, counted, too_many_patterns
 from barestream.web.run_request import RunnerRequest, asked_key, read_claim
 
 _Answering = Callable[[HttpRequest, Bearer], Awaitable[HttpResponse]]
@@ -82,8 +85,7 @@ class Runs:
             refused = Refused(HTTPStatus.SERVICE_UNAVAILABLE, detail, [RETRY_AFTER])
         except Refused as error:
             refused = error
-        self.metrics.refused.labels(refused.status.value).inc()
-        return refused.response()
+        return counted(self.metrics, refused)
 
     async def _start(self, request: HttpRequest, bearer: Bearer) -> HttpResponse:
         claim = await read_claim(request, self.ended_seconds)
@@ -110,8 +112,7 @@ class Runs:
         if run is None or asked.id not in {None, run.id}:
             raise _unknown()
         if run.status == "running":
-            event = Event(json.dumps({"key": run.key, "id": run.id}), type=kind)
-            await self.intake.publish(Update((control_topic(run.runner),), event, private=True))
+            await self.intake.publish(to_runner(run, kind))
         return _json(HTTPStatus.ACCEPTED, {"status": run.status})
 
     async def _check_right(self, request: HttpRequest, bearer: Bearer, key: str) -> None:

@@ -20,7 +20,7 @@ from barestream.web.authorization import Authorization
 from barestream.web.batches import Batches
 from barestream.web.body import JSON_TYPE, body_type, not_of_type
 from barestream.web.open_publishes import OpenPublishes
-from barestream.web.refusals import RETRY_AFTER, Refused, too_many_patterns
+from barestream.web.refusals import RETRY_AFTER, Refused, counted, too_many_patterns
 from barestream.web.run_lines import RUN_READERS
 from barestream.web.sent_updates import READERS, Sent
 from barestream.web.streamed_body import SILENT_SECONDS, Clocks, StreamedBody, Terms
@@ -116,14 +116,14 @@ class StreamedPublish:
             finally:
                 members = batches.members
         except TooManyPatternsError:
-            return self._refuse(too_many_patterns("Try again later."), members)
+            return counted(self._metrics, too_many_patterns("Try again later."), members)
         except Refused as refused:
-            return self._refuse(refused, members)
+            return counted(self._metrics, refused, members)
         except asyncio.CancelledError:
             # The rest of the body is read with a timeout, which needs a task that is not cancelled.
             if (task := asyncio.current_task()) is not None:
                 task.uncancel()
-            return self._refuse(_CANCELLED, members)
+            return counted(self._metrics, _CANCELLED, members)
         return whole(
             JSON_TYPE, json.dumps(members).encode() + b"\n", headers=[UNSTORED, *batches.headers]
         )
@@ -140,7 +140,3 @@ class StreamedPublish:
             return None
         update = self._reader.end(target.address, _DONE, target.end_seconds)
         return Sent("the end of the topic", update)
-
-    def _refuse(self, refused: Refused, members: Mapping[str, object]) -> HttpResponse:
-        self._metrics.refused.labels(refused.status.value).inc()
-        return refused.response(members)

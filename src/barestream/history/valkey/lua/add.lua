@@ -18,6 +18,13 @@ function fn.read_update(number, at)
   return to + 1
 end
 
+-- Does what comes before updates are checked: it brings the index on, and lets go of kept values whose time
+-- is over.
+function fn.prepare()
+  if not log.is_indexed then fn.catch_up() end
+  if index.due_ms > 0 and index.due_ms <= fn.now_ms() then fn.expire_kept() end
+end
+
 -- Adds an update that is new. With a list of lanes, its lanes lose places later (fn.index).
 function fn.add(number, capped_later)
   local update = updates[number]

@@ -125,8 +125,7 @@ local added, ends = false, false
 if repeats < count then
   fn.load()
   read()
-  if not log.is_indexed then fn.catch_up() end
-  if index.due_ms > 0 and index.due_ms <= fn.now_ms() then fn.expire_kept() end
+  fn.prepare()
   err = check()
   if err then
     fn.save()

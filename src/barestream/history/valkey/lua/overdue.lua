@@ -72,8 +72,9 @@ end
 -- Also a Valkey that refuses updates answers questions, but then no producer can come back. So while there
 -- are leases, this is refused too: it is what probe.lua does, before the script's first write, because
 -- Valkey checks only that one.
-if redis.call('ZCARD', keys.leases) > 0 then redis.call('HSETNX', keys.state, 'floor', fn.begin()) end
-if redis.call('ZCARD', keys.leases) > 0 or redis.call('ZCARD', keys.producers_used) > 0 then renew_future() end
+local has_leases = redis.call('ZCARD', keys.leases) > 0
+if has_leases then redis.call('HSETNX', keys.state, 'floor', fn.begin()) end
+if has_leases or redis.call('ZCARD', keys.producers_used) > 0 then renew_future() end
 forget_old()
 upto_ms = string.format('%.0f', math.floor(math.min(upto_ms, fn.now_ms())))
 local names = redis.call('ZRANGEBYSCORE', keys.leases, '-inf', upto_ms, 'LIMIT', left, MOST_ENTRIES)
@@ -90,8 +91,7 @@ for i, name in ipairs(names) do
   else
     if not log.length then
       fn.load()
-      if not log.is_indexed then fn.catch_up() end
-      if index.due_ms > 0 and index.due_ms <= fn.now_ms() then fn.expire_kept() end
+      fn.prepare()
     end
     if not interrupt(name, state) then left = left + 1 end
   end

@@ -15,8 +15,7 @@ while ARGV[at] do
 end
 budget.units = budget.units - 2
 
-if not log.is_indexed then fn.catch_up() end
-if index.due_ms > 0 and index.due_ms <= fn.now_ms() then fn.expire_kept() end
+fn.prepare()
 for number, update in ipairs(updates) do
   local err = fn.check(number, update)
   if err and is_whole then
