@@ -23,7 +23,14 @@ from support.clients.streamed_publisher import (
 )
 from support.full_size import IS_FULL_SIZE
 from support.servers.served import following, until
-from support.servers.service import Service, children, is_alive, private_kb, wait_for
+from support.servers.service import (
+    PATIENCE_SECONDS,
+    Service,
+    children,
+    is_alive,
+    private_kb,
+    wait_for,
+)
 from support.servers.valkey_server import ValkeyServer
 
 # Both nginx and the app give up a plain body that pauses for 10 s.
@@ -301,7 +308,8 @@ def test_a_publisher_that_goes_on_by_its_position_loses_nothing_and_sends_nothin
                     lambda part=part: all(each.next > part * lines // 3 for each in all_of_them)
                 )
                 await asyncio.to_thread(fault, service, valkey)
-            answers = await asyncio.gather(*running)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                answers = await asyncio.gather(*running)
             assert [answer.body["next"] for answer in answers] == [lines] * publishers
             return all_of_them
 
@@ -317,7 +325,8 @@ def test_connections_that_are_cut_at_random_lose_nothing_and_send_nothing_twice(
     seed = random.randrange(10**6)
     print("seed", seed)
     publisher = Persistent(hub.address, "cut", "p", 0)
-    answer = asyncio.run(publisher.publish(1000, random.Random(seed)))
+    publishing = publisher.publish(1000, random.Random(seed))
+    answer = asyncio.run(asyncio.wait_for(publishing, 2 * PATIENCE_SECONDS))
     assert answer.body["next"] == 1000
     assert events(hub, "cut") == [str(number) for number in range(1000)]
     assert publisher.requests > 1

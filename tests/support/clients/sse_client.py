@@ -120,8 +120,8 @@ class ReconnectingClient:
     live_at: float = 0.0
     _retry_ms: int = 3000
 
-    async def run(self, seconds: float) -> "ReconnectingClient":
-        """Follow the stream for so many seconds, over every interruption."""
+    async def run(self, seconds: float | None) -> "ReconnectingClient":
+        """Follow the stream for so many seconds, or without an end, over every interruption."""
         await _at_most(self._run(), seconds)
         return self
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import random
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Self
@@ -152,6 +153,7 @@ class Persistent:
         topic: The topic.
         producer: Its name.
         pause_seconds: How long it waits after each line.
+        lease_seconds: What it asks for; its last line ends the topic then, before the lease does.
 
     Attributes:
         requests: How many requests it has made.
@@ -160,53 +162,72 @@ class Persistent:
     """
 
     def __init__(
-        self, address: tuple[str, int], topic: str, producer: str, pause_seconds: float
+        self,
+        address: tuple[str, int],
+        topic: str,
+        producer: str,
+        pause_seconds: float,
+        lease_seconds: int | None = None,
     ) -> None:
         self._address = address
         self._topic = topic
         self._producer = producer
         self._pause_seconds = pause_seconds
+        self._lease_seconds = lease_seconds
+        self._count = math.inf
         self.requests = 0
         self.statuses: list[int] = []
         self.next = 0
 
-    async def publish(self, count: int, cuts: random.Random | None = None) -> Answer:
-        """Publish so many lines, whose data are their numbers; return the last answer.
+    async def publish(self, count: float = math.inf, cuts: random.Random | None = None) -> Answer:
+        """Publish lines, whose data are their numbers; return the last answer.
 
         Args:
-            count: How many.
+            count: How many; without an end until ``finish`` is called.
             cuts: Chooses where it cuts its own connection; None for nowhere.
         """
-        async with asyncio.timeout(2 * PATIENCE_SECONDS):
-            while True:
-                try:
-                    answer = await self._publish(count, cuts)
-                except OSError:
-                    answer = None
-                if answer is not None and answer.status == 200:
-                    return answer
-                if answer is not None:
-                    self.statuses.append(answer.status)
-                await asyncio.sleep(0.05)
-                self.next = await self._position()
+        self._count = count
+        while True:
+            try:
+                answer = await self._publish(cuts)
+            except OSError:
+                answer = None
+            if answer is not None and answer.status == 200:
+                return answer
+            told = None
+            if answer is not None:
+                self.statuses.append(answer.status)
+                told = answer.body.get("next")
+            await asyncio.sleep(0.05)
+            self.next = await self._position() if told is None else told
 
-    async def _publish(self, count: int, cuts: random.Random | None) -> Answer:
+    def finish(self) -> int:
+        """Have one line more be its last one, and return how many lines it publishes."""
+        self._count = self.next + 1
+        return self._count
+
+    async def _publish(self, cuts: random.Random | None) -> Answer:
         self.requests += 1
         async with StreamedPublish(
             self._address,
             [("topic", self._topic)],
-            headers=numbered(self._producer, self.next),
+            headers=numbered(self._producer, self.next, lease=self._lease_seconds),
         ) as request:
-            while self.next < count:
+            while self.next < self._count:
                 if request.is_answered:
                     return await request.answer()
                 if cuts is not None and cuts.random() < 0.02:
                     request.cut()
                     raise ConnectionResetError
-                await request.send(line(self.next))
+                piece = self._line()
                 self.next += 1
+                await request.send(piece)
                 await asyncio.sleep(self._pause_seconds)
             return await request.end()
+
+    def _line(self) -> bytes:
+        is_end = self._lease_seconds is not None and self.next + 1 == self._count
+        return line(self.next, **({"end": True} if is_end else {}))
 
     async def _position(self) -> int:
         while True:
