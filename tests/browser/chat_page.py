@@ -84,9 +84,9 @@ class ChatPage:
             raise
         return seen
 
-    def wait_for_words(self, count: int) -> None:
+    def wait_for_words(self, count: int) -> Look:
         """Wait until the answer has so many words."""
-        self.wait_for(f"{count} words", lambda seen: len(seen.answer.split()) >= count)
+        return self.wait_for(f"{count} words", lambda seen: len(seen.answer.split()) >= count)
 
     def wait_for_status(self, status: str, seconds: float = PATIENCE_SECONDS) -> Look:
         """Wait until the page says how the answer is."""

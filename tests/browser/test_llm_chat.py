@@ -29,6 +29,13 @@ WHOLE = answer_to(PROMPT, TOKENS)
 LONG_TOKENS = 2000
 LONG = answer_to(PROMPT, LONG_TOKENS)
 
+# It takes half a minute: more than all faults one after another.
+FAULTY_TOKENS = 900
+FAULTY = answer_to(PROMPT, FAULTY_TOKENS)
+
+# A second's.
+MORE_WORDS = 30
+
 PROCESSES = 2
 
 # The lease of a run is 6 s.
@@ -98,20 +105,36 @@ def runner(app: AsgiApp) -> int:
 
 
 def kill_the_other_process(stack: Stack) -> None:
-    """Kill the process of the app that does not write the answer."""
-    [other] = set(stack.app.processes()) - {runner(stack.app)}
+    """Kill the process of the app that does not write the answer; another one comes."""
+    writing = runner(stack.app)
+    [other] = set(stack.app.processes()) - {writing}
     os.kill(other, signal.SIGKILL)
+    wait_for("another process", lambda: len({*stack.app.processes()} - {writing, other}) == 1)
 
 
 def kill_workers(stack: Stack) -> None:
-    """Kill each worker of the hub."""
-    for pid in stack.hub.workers():
+    """Kill each worker of the hub; others come."""
+    killed = stack.hub.workers()
+    for pid in killed:
         os.kill(pid, signal.SIGKILL)
+    wait_for_others(stack.hub, killed)
 
 
 def reload_hub(stack: Stack) -> None:
     """Have the hub's workers replaced by others."""
+    before = stack.hub.workers()
     stack.hub.signal(signal.SIGHUP)
+    wait_for_others(stack.hub, before)
+
+
+def wait_for_others(hub: Service, before: list[int]) -> None:
+    """Wait until as many other workers as there were before answer, and those are gone."""
+
+    def are_others() -> bool:
+        pids = hub.workers()
+        return len(pids) == len(before) and not {*pids} & {*before} and hub.is_ready()
+
+    wait_for("other workers", are_others)
 
 
 def restart_nginx_of_hub(stack: Stack) -> None:
@@ -126,45 +149,55 @@ def restart_nginx_of_app(stack: Stack) -> None:
 
 
 def restart_valkey(stack: Stack) -> None:
-    """Have the history away for a moment."""
+    """Have the history away for a moment; the hub must notice, and recover."""
     stack.valkey.stop()
+    wait_for("a hub without history", lambda: not stack.hub.is_ready())
     stack.valkey.start()
+    wait_for("the hub", stack.hub.is_ready)
 
 
-def assert_whole(page: ChatPage) -> Look:
+# Each returns once it is over.
+FAULTS: list[Callable[[Stack], None]] = [
+    kill_the_other_process,
+    kill_workers,
+    reload_hub,
+    restart_nginx_of_hub,
+    restart_nginx_of_app,
+    restart_valkey,
+]
+
+
+def assert_whole(page: ChatPage, whole: str = WHOLE) -> Look:
     """Wait for the end; the whole answer was shown once, and no word of it was shown again."""
     seen = page.wait_for_status("done")
     assert seen.prompt == PROMPT
-    assert seen.answer == "".join(seen.pieces) == WHOLE
+    assert seen.answer == "".join(seen.pieces) == whole
     assert seen.offers == ["send"]
     assert seen.complaints == []
     return seen
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        kill_the_other_process,
-        restart_nginx_of_app,
-        kill_workers,
-        reload_hub,
-        restart_nginx_of_hub,
-        restart_valkey,
-    ],
-)
-def test_both_tabs_have_the_whole_answer_once_over_a_reload_and_a_fault(
-    stack: Stack, chat: Chat, fault: Callable[[Stack], None]
+def test_both_tabs_have_the_whole_answer_once_over_a_reload_and_one_fault_after_another(
+    stack: Stack, chat: Chat, figure: Callable[[str], None]
 ) -> None:
-    first = chat.open()
+    first = chat.open(tokens=FAULTY_TOKENS)
     first.ask(PROMPT)
     first.wait_for_words(40)
     first.tab.reload()
     first.wait_for_words(70)
     second = chat.open()
     second.wait_for_words(70)
-    fault(stack)
-    assert_whole(first)
-    assert_whole(second)
+    pages = (first, second)
+    for fault in FAULTS:
+        fault(stack)
+        shown = max(len(page.look().answer.split()) for page in pages)
+        for page in pages:
+            seen = page.wait_for_words(shown + MORE_WORDS)
+            # A fault shows nothing about an answer that is over.
+            assert seen.status != "done", fault
+    figure(f"the last fault was over at word {shown} of {FAULTY_TOKENS}")
+    for page in pages:
+        assert_whole(page, FAULTY)
 
 
 def test_a_page_that_is_loaded_after_the_end_shows_the_whole_and_stops_at_the_204(
