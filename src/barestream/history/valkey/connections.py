@@ -138,8 +138,8 @@ class Connections:
     async def ask_packed(self, packed: bytes, answers: int) -> list[Any]:
         """Do the same as ``ask`` with packed commands, in fewer steps.
 
-        The deadline does not include the wait for a connection, because these are for one asker
-        that asks one question after the other (Waiting): its connection is free.
+        This is for one asker that asks one question after the other (Waiting): its connection is
+        free, so it waits for none.
 
         Args:
             packed: The commands.
@@ -147,14 +147,13 @@ class Connections:
         """
         late = None
         try:
-            async with self._free:
-                if (found := self._quiet()) is None:
-                    async with asyncio.timeout(self._answer_seconds):
-                        found = await self._connected()
-                exchange, loop = found.exchange, asyncio.get_running_loop()
-                # asyncio.timeout takes five times as long.
-                late = loop.call_later(self._answer_seconds, exchange.fail, TimeoutError())
-                return await self._asked(found, packed, answers)
+            if (found := self._quiet()) is None:
+                async with asyncio.timeout(self._answer_seconds):
+                    found = await self._connected()
+            exchange, loop = found.exchange, asyncio.get_running_loop()
+            # asyncio.timeout takes five times as long.
+            late = loop.call_later(self._answer_seconds, exchange.fail, TimeoutError())
+            return await self._asked(found, packed, answers)
         except TimeoutError:
             raise unanswered(self._answer_seconds, nothing_taken=late is None) from None
         except (ValkeyError, OSError) as error:

@@ -86,4 +86,5 @@ class Waiting:
         records = codec.records(rows)
         if len(rows) > 1 and sum([len(record.body) for record in records]) >= most_bytes:
             return None
-        return Page(after, records, upto=codec.place(rows[-1][0]))
+        # Of a row of gaps the last one is left, so this is the place of the last row.
+        return Page(after, records, upto=records[-1].place)
