@@ -51,6 +51,33 @@ def test_a_subscriber_without_a_place_starts_at_the_end() -> None:
     assert writer.body == b"<103>"
 
 
+def test_an_event_without_subscribers_is_sent_to_nobody_and_waits_for_no_broadcast() -> None:
+    feed = feed_of(101)
+    stirred: list[None] = []
+    feed.on_append = lambda: stirred.append(None)
+    feed.append(record(102))
+    assert not stirred
+    assert feed.pending_bytes == 0
+    live, live_writer = fake_stream()
+    returning, returning_writer = fake_stream()
+    with feed.follow(live, None), feed.follow(returning, place(101)):
+        assert (live_writer.body, returning_writer.body) == (b"", b"<102>")
+        send(feed, record(103))
+        assert (live_writer.body, returning_writer.body) == (b"<103>", b"<102><103>")
+
+
+def test_events_of_streams_that_have_left_are_broadcast_before_the_next_one() -> None:
+    feed = feed_of(101)
+    stream, writer = fake_stream()
+    with feed.follow(stream, None):
+        feed.append(record(102))
+    send(feed, record(103))
+    returning, returning_writer = fake_stream()
+    with feed.follow(returning, place(101)):
+        assert (writer.body, returning_writer.body) == (b"", b"<102><103>")
+    assert feed.pending_bytes == 0
+
+
 def test_a_subscriber_ahead_of_the_ring_waits_for_events_after_its_place() -> None:
     feed = feed_of(101)
     stream, writer = fake_stream()

@@ -205,12 +205,14 @@ def test_an_update_that_is_too_old_for_the_history_leaves_the_ring_too() -> None
 def test_a_publisher_that_keeps_pace_waits_until_the_streams_were_sent_most_events() -> None:
     async def main() -> None:
         tail = tail_of(FlakyBroker())
-        assert not await tail.pace()
-        data = "x" * MOST_PUBLISHED_BYTES
-        tail.feed.append(Update(("t",), Event(data)).at(Place(2, 0)))
-        assert await tail.pace()
-        for _ in tail.feed.flush():
-            pass
-        assert not await tail.pace()
+        stream, _ = fake_stream()
+        with tail.feed.follow(stream, None):
+            assert not await tail.pace()
+            data = "x" * MOST_PUBLISHED_BYTES
+            tail.feed.append(Update(("t",), Event(data)).at(Place(2, 0)))
+            assert await tail.pace()
+            for _ in tail.feed.flush():
+                pass
+            assert not await tail.pace()
 
     asyncio.run(main())

@@ -71,10 +71,15 @@ class Feed(CatchingUp):
         self.sent = self.ring.last
 
     def append(self, record: Record) -> None:
-        """Add an event to the ring; the next broadcast sends it."""
+        """Add an event to the ring; the next broadcast sends it, if there is a subscriber."""
         self.ring.append(record)
-        self._pending.append(record)
         self.ends.note(record)
+        if not (self._subscribers or self._pending or self._broadcast):
+            # Of several workers, each of which reads every event, some may have no stream. A
+            # broadcast to nobody took a third of what such a read costs the worker.
+            self.sent = record.place
+            return
+        self._pending.append(record)
         self.lag.begin(record.place)
         self.pending_bytes += len(record.body)
         self.on_append()
