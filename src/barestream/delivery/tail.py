@@ -176,12 +176,15 @@ class Tail:
             await self._refresh_ends()
             await self.slices.work(self.feed.restart(page.floor))
         size_bytes = 0
+        # Such a page is the end of the history: the next read waits, so other work has its turn.
+        is_one_small = len(page.records) == 1 and len(page.records[0].body) < MOST_PAGE_BYTES // 2
         for record in page.records:
             # Streams are sent those before a new floor by the replay.
             if record.place > ring.last:
                 self.feed.append(record)
             size_bytes += len(record.body)
-            await self.slices.step(live=True)
+            if not is_one_small:
+                await self.slices.step(live=True)
         if len(page.records) < MOST_EVENTS and size_bytes < MOST_PAGE_BYTES // 2:
             # The page is below its bounds, so this was the end of the history.
             lag.read_to_end()
