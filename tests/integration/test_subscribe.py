@@ -573,7 +573,8 @@ def test_pages_of_the_allowed_origins_may_use_the_hub_with_cookies() -> None:
                 assert headers["access-control-allow-credentials"] == "true"
                 assert headers["access-control-expose-headers"] == (
                     "last-event-id, mercure-last-event-id, producer-epoch, producer-seq, "
-                    "producer-expected-seq, producer-received-seq, retry-after"
+                    "producer-expected-seq, producer-received-seq, retry-after, "
+                    "barestream-turned-away"
                 )
                 assert headers["vary"] == "origin"
         for unknown in (None, FOREIGN, "null", PAGE + ".evil.example", PAGE.upper(), f"{PAGE}:443"):

@@ -24,10 +24,10 @@ _HEADERS = (b"authorization", b"cache-control", b"content-type", b"last-event-id
 
 
 # The headers of answers that pages of other origins may read: where a stream begins, how far a
-# producer has come, and when to try again.
+# producer has come, when to try again, and why a stream ends at once.
 _EXPOSED = (
     b"last-event-id, mercure-last-event-id, producer-epoch, producer-seq, producer-expected-seq, "
-    b"producer-received-seq, retry-after"
+    b"producer-received-seq, retry-after, barestream-turned-away"
 )
 
 
