@@ -4,6 +4,7 @@ import json
 from urllib.parse import quote
 
 from barestream.history.record import Place, Record
+from barestream.mercure.selectors import Selectors
 from state_events import Got
 from state_history import Moment, Wanted
 from state_opening import Opening
@@ -99,7 +100,7 @@ class LiveJudge(Opening):
 
     def check_id(self, event: Got, record: Record, cursor: Place, mark: str = "") -> None:
         """Check an id, of an event after which the stream stands at a cursor."""
-        if "topic" not in self.wish.include:
+        if not {"topic", "match"} & {*self.wish.include.split(",")}:
             is_own = record.own_id and not mark and cursor == record.place
             own = [record.own_id] if is_own else []
             # With the last event of a rewind the hub's own id comes.
@@ -111,9 +112,31 @@ class LiveJudge(Opening):
         elif cursor != record.place:
             at += f"={str(record.place)[1:]}"
         parts = [at, quote(self.wanted.topic_of(record), safe="")]
-        if record.own_id:
-            parts.append(quote(record.own_id, safe=""))
-        assert event.id == ";".join(parts), f"id: {event}"
+        if "match" not in self.wish.include:
+            parts += [quote(record.own_id, safe="")] if record.own_id else []
+            assert event.id == ";".join(parts), f"id: {event}"
+            return
+        parts += [quote(record.own_id or "", safe=""), self.matches(record)]
+        is_marked = event.id == ";".join([*parts, "end"])
+        assert is_marked or event.id == ";".join(parts), f"id: {event}"
+        topic = record.topics[0]
+        if record.end_ms is None or topic not in self.wanted.exact:
+            assert not is_marked, f"no end: {event}"
+            return
+        # A worker that is behind marks an end that the history has forgotten, but misses none.
+        moment = self.history.moments[event.moment]
+        held, until_ms = moment.ends.get(topic, (None, 0))
+        if held is not None and held.record == record and until_ms > moment.now_ms:
+            assert is_marked, f"an end without a mark: {event}"
+
+    def matches(self, record: Record) -> str:
+        """Return the numbers of the topics of a client's request that match an update."""
+        numbers = [
+            str(number)
+            for number, topic in enumerate(self.wish.topics)
+            if any(map(Selectors([topic]).match, record.topics))
+        ]
+        return ".".join(numbers)
 
     def check_gap(self, event: Got, wanted: Wanted, cursor: Place) -> None:
         """Check that a gap is true: something that a client wants has left after its cursor."""

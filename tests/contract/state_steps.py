@@ -155,7 +155,9 @@ def wishes(draw: st.DrawFn) -> Wish:
         st.sampled_from(["", "", "", "earliest", "lost", "x of ['a'] False"]) | st.integers(0, 40)
     )
     new = tuple(topic for topic in topics if draw(st.booleans())) if rewind else ()
-    include = draw(st.sampled_from(["", "", "topic", "ready", "topic,ready"]))
+    include = draw(
+        st.sampled_from(["", "", "topic", "ready", "topic,ready", "match", "match,ready"])
+    )
     return Wish(topics, readable, rewind, last_id, new, include, draw(st.booleans()))
 
 

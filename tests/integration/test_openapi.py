@@ -68,7 +68,7 @@ REQUESTS: dict[tuple[str, ...], tuple[str, Request]] = {
     (PATH, "get", "200", "application/json"): (
         "well",
         {
-            "params": {"match": "state", "rewind": "kept", "include": "topic,ready", "limit": 9},
+            "params": {"match": "state", "rewind": "kept", "include": "match,ready", "limit": 9},
             "headers": A_PAGE,
         },
     ),

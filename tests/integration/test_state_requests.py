@@ -34,9 +34,9 @@ def assert_refused(answer: httpx.Response, detail: str) -> None:
         ("rewind=1&new=", "which is not a topic of the request"),
         ("rewind=1&new=%0d%0a", "which is not a topic of the request"),
         ("new=a", "rewind is missing"),
-        ("include=places", "include: expected ready or topic"),
-        ("include=", "include: expected ready or topic"),
-        ("include=topic&include=x", "include: expected ready or topic"),
+        ("include=places", "include: expected match, ready or topic"),
+        ("include=", "include: expected match, ready or topic"),
+        ("include=topic&include=x", "include: expected match, ready or topic"),
     ],
 )
 def test_a_malformed_parameter_is_refused_with_its_form(
@@ -83,6 +83,9 @@ def test_a_malformed_bound_of_a_read_is_refused_with_its_form(
         "#1-1~2-2;%0d%0a%0d%0a<script>",
         "#1-1;a;b%0aset-cookie:%20a=b",
         "#1-1;%00",
+        "#1-1;a;b;0;end",
+        "#1-1~2-2;a;;0.1%0d%0aset-cookie:%20a=b",
+        "#1-1;a;;99999999999999999999999",
         "#1-99999999999999999999",
         "#999999999999999-99999999999999999999~",
         "#1-1~999999999999999-99999999999999999999",

@@ -14,6 +14,7 @@ class FakeWriter:
     def __init__(self) -> None:
         self.on_resume: Callable[[], None] = lambda: None
         self.body = b""
+        self.last: Frame | None = None
         self.writes = 0
         self.take_bytes: int | None = None
         self.pending_bytes = 0
@@ -32,6 +33,7 @@ class FakeWriter:
         if self.aborted or self.closed:
             return False
         self.body += frame.body
+        self.last = frame
         self.writes += 1
         if self.take_bytes is not None:
             self.pending_bytes += len(frame.body)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barestream.delivery.cursor import Cursor, Named
+from barestream.delivery.cursor import Cursor, Label, Named
 from barestream.history.record import BEGIN, Place
 
 MOST_SEQ = 2**64 - 1
@@ -11,6 +11,9 @@ PLACES = st.builds(Place, st.integers(0, 10**15 - 1), st.integers(0, MOST_SEQ))
 CURSORS = st.builds(Cursor, PLACES, st.booleans())
 # What a topic and a publisher's id may hold, and more: no lone surrogate is among them.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+# No update has an empty id of its publisher.
+OWN_IDS = st.none() | TEXTS.filter(bool)
+MATCHES = st.lists(st.integers(0, 999_999), min_size=1, max_size=5).map(tuple)
 
 
 @given(CURSORS)
@@ -25,17 +28,37 @@ def test_a_cursor_says_whether_it_is_in_a_rewind() -> None:
     assert Cursor.parse("#0-0~") == (BEGIN, True)
 
 
-@given(CURSORS, PLACES, TEXTS, st.none() | TEXTS)
+@given(CURSORS, PLACES, TEXTS, OWN_IDS)
 def test_an_id_with_a_topic_says_all_its_parts_in_one_line_of_ascii(
     cursor: Cursor, place: Place, topic: str, own_id: str | None
 ) -> None:
-    event_id = cursor.naming(place, topic, own_id)
-    assert Named.parse(event_id) == (cursor, place, topic, own_id)
+    event_id = cursor.naming(place, Label(topic), own_id)
+    assert Named.parse(event_id) == (cursor, place, Label(topic), own_id)
     assert Cursor.parse(event_id) == cursor
     assert event_id.isascii()
     assert event_id.isprintable()
     assert " " not in event_id
     assert event_id.count(";") == (1 if own_id is None else 2)
+
+
+@given(CURSORS, PLACES, st.builds(Label, TEXTS, MATCHES, st.booleans()), OWN_IDS)
+def test_an_id_with_matches_says_all_its_parts_too(
+    cursor: Cursor, place: Place, label: Label, own_id: str | None
+) -> None:
+    event_id = cursor.naming(place, label, own_id)
+    assert Named.parse(event_id) == (cursor, place, label, own_id)
+    assert Cursor.parse(event_id) == cursor
+    assert event_id.isascii()
+    assert event_id.isprintable()
+    assert event_id.count(";") == (4 if label.is_end else 3)
+
+
+def test_the_part_of_the_id_of_a_publisher_stays_empty_before_matches() -> None:
+    cursor, place = Cursor(Place(7, 1)), Place(7, 1)
+    assert cursor.naming(place, Label("a", (0, 12)), None) == "#7-1;a;;0.12"
+    assert cursor.naming(place, Label("a", (3,), is_end=True), None) == "#7-1;a;;3;end"
+    assert cursor.naming(place, Label("a", (3,), is_end=True), "own;") == "#7-1;a;own%3B;3;end"
+    assert cursor.naming(Place(5, 0), Label("a", (3,)), None) == "#7-1=5-0;a;;3"
 
 
 @pytest.mark.parametrize(
@@ -51,8 +74,8 @@ def test_an_id_with_a_topic_says_all_its_parts_in_one_line_of_ascii(
 def test_the_own_place_of_an_event_stands_beside_a_cursor_that_differs(
     cursor: Cursor, place: Place, expected: str
 ) -> None:
-    assert cursor.naming(place, "a/b; é", None) == expected
-    assert cursor.naming(place, "a/b; é", "own;1") == f"{expected};own%3B1"
+    assert cursor.naming(place, Label("a/b; é"), None) == expected
+    assert cursor.naming(place, Label("a/b; é"), "own;1") == f"{expected};own%3B1"
 
 
 def test_an_id_without_a_topic_has_the_place_of_its_cursor() -> None:
@@ -85,7 +108,14 @@ def test_an_id_without_a_topic_has_the_place_of_its_cursor() -> None:
             "#7-1;é",
             "#7-1;a b",
             "#7-1;a/b",
+            "#7-1;a;b;0\n",
+            "#7-1;a;b;0\r\nset-cookie: a=b",
+            "#7-1;a;b;0;end\n",
         ),
+        # Matches that are no numbers, and what follows them.
+        *("#7-1;a;;", "#7-1;a;;.", "#7-1;a;;0.", "#7-1;a;;.0", "#7-1;a;;0..1", "#7-1;a;;-1"),
+        *("#7-1;a;;0;", "#7-1;a;;0;END", "#7-1;a;;0;end;", "#7-1;a;;end", "#7-1;a;end;0;1"),
+        *("#7-1;a;;\u0667", "#7-1;a;;1234567", "#7-1;;;0,1"),
         # Digits of other scripts, and numbers that no history gives.
         *(
             "#\u0667-\u0661",
@@ -106,7 +136,7 @@ def test_no_other_text_is_an_id_of_the_hub(hostile: str) -> None:
             kind.parse(hostile)
 
 
-@given(st.text(st.sampled_from("#0123456789-~=;%a\n"), max_size=30))
+@given(st.text(st.sampled_from("#0123456789-~=;%a.end\n"), max_size=30))
 def test_whatever_a_client_sends_is_a_cursor_or_refused(text: str) -> None:
     try:
         cursor = Cursor.parse(text)

@@ -108,3 +108,17 @@ def test_the_history_says_which_ends_there_are_but_for_later_ones() -> None:
     assert ends.are_over(asking("c"), LATER)
     ends.refresh({}, LATER)
     assert not ends
+
+
+def test_an_update_is_the_last_of_its_topic_until_the_topic_begins_anew() -> None:
+    clock = FakeClock(2.0)
+    end = end_of("a", "b")
+    ends = ends_of(end, clock=clock)
+    assert ends.is_of(end)
+    assert not ends.is_of(Record(at(999), b"", ("a",)))
+    assert not ends.is_of(end_of("b"))
+    clock.seconds = 61.0
+    assert not ends.is_of(end)
+    clock.seconds = 2.0
+    ends.note(Record(at(1_500), b"", ("x", "a")))
+    assert not ends.is_of(end)

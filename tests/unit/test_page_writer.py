@@ -59,6 +59,18 @@ def test_an_event_has_its_parts() -> None:
     assert writer.cursor == "#8-0"
 
 
+def test_an_event_has_its_matches_and_its_end_if_its_id_has() -> None:
+    writer = PageWriter(10)
+    ids = ("#7-0;a;own;0.3", "#8-0;a;;3;end")
+    writer.write(frame(b"".join(encode(Event("x", event_id)) for event_id in ids)))
+    common = {"topic": "a", "type": "message", "data": "x"}
+    assert writer.events() == [
+        {"id": "own", "place": "#7-0", **common, "matches": (0, 3)},
+        {"id": "#8-0", "place": "#8-0", **common, "matches": (3,), "end": True},
+    ]
+    assert writer.cursor == "#8-0"
+
+
 def test_an_event_of_a_rewind_has_its_own_place() -> None:
     writer = PageWriter(10)
     writer.write(frame(body(3, cursor=BEFORE)))

@@ -1,7 +1,8 @@
 """One pass over the streams, with one write to each that wants some of the events. Pure."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 
+from barestream.delivery.cursor import Label
 from barestream.delivery.index import Index
 from barestream.delivery.named import named
 from barestream.delivery.stream import write_to_many
@@ -24,7 +25,8 @@ class Broadcast:
         index: The subscribers.
         start: The place of the live subscribers.
         budget: The slices of the work; its clock is that of the subscribers' streams.
-        has_named: Whether some subscribers get the topic of each event in its id.
+        is_end: Returns whether an event is the last one of its first topic; None if no subscriber
+            gets the topic of each event in its id.
 
     Attributes:
         end: The place of the live subscribers after it.
@@ -38,8 +40,7 @@ class Broadcast:
         index: Index[Subscriber],
         start: Place,
         budget: Budget,
-        *,
-        has_named: bool = False,
+        is_end: Callable[[Record], bool] | None = None,
     ) -> None:
         self.records = records
         self.start = start
@@ -48,7 +49,7 @@ class Broadcast:
         self.sent_bytes = 0
         self._index = index
         self._budget = budget
-        self._has_named = has_named
+        self._is_end = is_end
 
     def steps(self) -> Iterator[None]:
         """Write to the subscribers; yield when the slice is over."""
@@ -72,8 +73,9 @@ class Broadcast:
     def _send(self, numbers: int, subscribers: Sequence[Subscriber]) -> Iterator[None]:
         records = [record for n, record in enumerate(self.records) if numbers >> n & 1]
         parts: list[_Part] = [([record.body for record in records], subscribers)]
-        if self._has_named:
-            parts = yield from self._parts(records, subscribers)
+        if self._is_end is not None:
+            each = [(record, self._is_end(record)) for record in records]
+            parts = yield from self._parts(each, subscribers)
         span = (self.start, self.end)
         for bodies, members in parts:
             joined = frame(b"".join(bodies))
@@ -82,22 +84,38 @@ class Broadcast:
             self.sent_bytes += sent * len(joined.body)
 
     def _parts(
-        self, records: Sequence[Record], subscribers: Sequence[Subscriber]
+        self, each: Sequence[tuple[Record, bool]], subscribers: Sequence[Subscriber]
     ) -> Generator[None, None, list[_Part]]:
-        """Divide the subscribers by the bytes that they get: those with the same ids share them."""
-        alike: dict[tuple[str | None, ...] | None, list[Subscriber]] = {}
+        """Divide the subscribers by the bytes that they get: those with the same ids share them.
+
+        Args:
+            each: The events, each with whether it is the last one of its first topic.
+            subscribers: The subscribers, who want them.
+        """
+        # First by a key that takes less time than the label.
+        by_keys: dict[tuple[Hashable, ...] | None, list[Subscriber]] = {}
         for subscriber in subscribers:
             subscription = subscriber.subscription
-            is_named = subscription.names_topics
-            topics = tuple(map(subscription.topic_of, records)) if is_named else None
-            alike.setdefault(topics, []).append(subscriber)
+            key = subscription.label_key
+            keys = tuple(key(record) for record, _ in each) if subscription.names_topics else None
+            by_keys.setdefault(keys, []).append(subscriber)
+            if self._budget.is_over():
+                yield
+        alike: dict[tuple[Label | None, ...] | None, list[Subscriber]] = {}
+        for keys, members in by_keys.items():
+            labels = None
+            if keys is not None:
+                label = members[0].subscription.label
+                labels = tuple(label(record, is_end=end) for record, end in each)
+            alike.setdefault(labels, []).extend(members)
             if self._budget.is_over():
                 yield
         parts: list[_Part] = []
-        for topics, members in alike.items():
-            bodies = [record.body for record in records]
-            if topics is not None:
-                bodies = [named(record, members[0].subscription) for record in records]
+        for labels, members in alike.items():
+            bodies = [record.body for record, _ in each]
+            if labels is not None:
+                wanted = members[0].subscription
+                bodies = [named(record, wanted, is_end=end) for record, end in each]
             parts.append((bodies, members))
         return parts
 

@@ -64,6 +64,16 @@ class CatchingUp:
         """The place of the live subscribers after the running broadcast."""
         return self._broadcast.end if self._broadcast else self.sent
 
+    def is_end(self, record: Record) -> bool:
+        """Return whether an event is the last one of its first topic.
+
+        It is not if the topic has begun anew since. An event that only the history has, because
+        the ring is behind, is the newest of its topic.
+        """
+        if record.end_ms is None:
+            return False
+        return record.place > self.ring.last or self.ends.is_of(record)
+
     def can_send(self, subscriber: Subscriber) -> bool:
         """Return whether events follow its place, and its client is ready for them."""
         return subscriber.takes_more and subscriber.place < self.target
@@ -120,7 +130,9 @@ class CatchingUp:
                 upto = max(upto, self.target)
                 break
             if (yield from subscription.covers(record, budget)):
-                body = named(record, subscription) if subscription.names_topics else record.body
+                body = record.body
+                if subscription.names_topics:
+                    body = named(record, subscription, is_end=self.is_end(record))
                 size_bytes += len(body)
                 if bodies and size_bytes > MARK_BYTES:
                     if not self._write(subscriber, (bodies, wanted), (after, upto), restarts):

@@ -8,11 +8,28 @@ from barestream.history.record import Place
 
 # The place. Behind a tilde, in a rewind, or an equals sign, after one: the event's own place. With
 # include=topic its topic, and the id of its publisher: they have only the characters that quote
-# returns, because a header of the answer repeats the id.
+# returns, because a header of the answer repeats the id. With include=match numbers of topics, and
+# whether it is the last update of its first topic.
 _CURSOR = re.compile(
     r"#([0-9]{1,15})-([0-9]{1,20})(?:(~)|([~=])([0-9]{1,15})-([0-9]{1,20}))?"
-    r"(?:;([A-Za-z0-9_.~%-]*)(?:;([A-Za-z0-9_.~%-]*))?)?"
+    r"(?:;([A-Za-z0-9_.~%-]*)(?:;([A-Za-z0-9_.~%-]*)(?:;([0-9]{1,6}(?:\.[0-9]{1,6})*)(?:;(end))?)?)?)?"
 )
+
+
+class Label(NamedTuple):
+    """What an id says of the topics of an event.
+
+    Attributes:
+        topic: The first of its topics that the client subscribes to.
+        matches: Which topics of the client's request match one of its topics, as numbers from 0,
+            ascending; None if the client did not ask for them.
+        is_end: Whether it is the last update of its first topic, which the client's request names
+            exactly; False if the client did not ask for it.
+    """
+
+    topic: str
+    matches: tuple[int, ...] | None = None
+    is_end: bool = False
 
 
 class Cursor(NamedTuple):
@@ -42,7 +59,7 @@ class Cursor(NamedTuple):
         match = _match(text)
         return cls(Place(int(match[1]), int(match[2])), "~" in (match[3], match[4]))
 
-    def naming(self, place: Place, topic: str, own_id: str | None) -> str:
+    def naming(self, place: Place, label: Label, own_id: str | None) -> str:
         """Return the id for a client that asked for the topic of each event.
 
         Its form is ``#ms-seq;topic``. Where the event's own place is another one it stands second:
@@ -50,9 +67,12 @@ class Cursor(NamedTuple):
         ``#ms-seq=ms-seq;topic``. A publisher's id follows after another semicolon. Both are
         percent-encoded, so that the id is ASCII, and has no other semicolon.
 
+        For a client that asked for matches their numbers follow, and ``end`` with the last update
+        of a topic: ``#ms-seq;topic;own id;0.3;end``, where the publisher's id may be empty.
+
         Args:
             place: The event's place.
-            topic: The first of its topics that the client subscribes to.
+            label: What the id says of its topics.
             own_id: The id that its publisher gave it.
         """
         at = str(self)
@@ -60,9 +80,15 @@ class Cursor(NamedTuple):
             at += str(place)[1:]
         elif place != self.place:
             at += f"={str(place)[1:]}"
-        parts = [at, quote(topic, safe="")]
+        parts = [at, quote(label.topic, safe="")]
         if own_id is not None:
             parts.append(quote(own_id, safe=""))
+        elif label.matches is not None:
+            parts.append("")
+        if label.matches is not None:
+            parts.append(".".join(map(str, label.matches)))
+        if label.is_end:
+            parts.append("end")
         return ";".join(parts)
 
 
@@ -72,13 +98,13 @@ class Named(NamedTuple):
     Attributes:
         cursor: Where the stream stands after the event.
         place: The event's place.
-        topic: The first of its topics that the client subscribes to; None for a gap of everybody.
+        label: What it says of the topics; None for a gap of everybody.
         own_id: The id that its publisher gave it.
     """
 
     cursor: Cursor
     place: Place
-    topic: str | None
+    label: Label | None
     own_id: str | None
 
     @classmethod
@@ -90,8 +116,13 @@ class Named(NamedTuple):
         """
         match, cursor = _match(text), Cursor.parse(text)
         place = Place(int(match[5]), int(match[6])) if match[5] else cursor.place
-        topic, own_id = (None if text is None else unquote(text) for text in match.group(7, 8))
-        return cls(cursor, place, topic, own_id)
+        topic, own_id, matches, end = match.group(7, 8, 9, 10)
+        if topic is None:
+            return cls(cursor, place, None, None)
+        numbers = None if matches is None else tuple(map(int, matches.split(".")))
+        label = Label(unquote(topic), numbers, end is not None)
+        # No update has an empty id of its publisher.
+        return cls(cursor, place, label, unquote(own_id) if own_id else None)
 
 
 def _match(text: str) -> re.Match[str]:

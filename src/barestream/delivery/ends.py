@@ -47,6 +47,13 @@ class Ends:
             known = Known(record.place, record.topics, record.private)
             self._ends[record.topics[0]] = End(known, record.place.ms + record.end_ms)
 
+    def is_of(self, record: Record) -> bool:
+        """Return whether an update's first topic has ended with it."""
+        end = self._ends.get(record.topics[0])
+        if end is None or end.until_ms <= self._now() * 1000:
+            return False
+        return end.known.place == record.place
+
     def are_over(self, subscription: Subscription, place: Place) -> bool:
         """Return whether nothing will come for a subscription after a place.
 

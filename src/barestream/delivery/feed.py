@@ -104,7 +104,7 @@ class Feed(CatchingUp):
                 self._index,
                 self.sent,
                 self.budget,
-                has_named=self._named_count > 0,
+                self.is_end if self._named_count else None,
             )
             self._steps = self._broadcast.steps()
             # Those of the broadcast's own events are known already.

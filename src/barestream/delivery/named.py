@@ -7,17 +7,24 @@ from barestream.history.record import Record
 _ID = b"\nid: "
 
 
-def named(record: Record, subscription: Subscription, cursor: Cursor | None = None) -> bytes:
+def named(
+    record: Record,
+    subscription: Subscription,
+    cursor: Cursor | None = None,
+    *,
+    is_end: bool = False,
+) -> bytes:
     """Return an event's bytes with the id that this client gets.
 
     Args:
         record: The event.
         subscription: The client's subscription; it wants the event.
         cursor: Where the stream stands after the event; None for the event's own place.
+        is_end: Whether it is the last event of its first topic.
     """
     at = cursor or Cursor(record.place)
-    topic = subscription.topic_of(record) if subscription.names_topics else None
-    given_id = str(at) if topic is None else at.naming(record.place, topic, record.own_id)
+    label = subscription.label(record, is_end=is_end) if subscription.names_topics else None
+    given_id = str(at) if label is None else at.naming(record.place, label, record.own_id)
     # The id is the last field, and contains no line end.
     stem = record.body[: record.body.rindex(_ID)]
     return b"%b%b%b\n\n" % (stem, _ID, given_id.encode())

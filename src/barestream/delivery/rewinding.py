@@ -178,7 +178,8 @@ class Rewinding:
         bodies: list[bytes] = []
         size_bytes = 0
         for record, cursor in updates:
-            body = named(record, self._plan.whole, cursor)
+            is_end = self._tail.feed.is_end(record)
+            body = named(record, self._plan.whole, cursor, is_end=is_end)
             if self._stream.ready is not None:
                 self._stream.ready.saw(record)
             if bodies and size_bytes + len(body) > MARK_BYTES:

@@ -1,8 +1,10 @@
 """The subscription of a stream: the topics that it wants, and those that it may read. Pure."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Hashable
 from dataclasses import dataclass, field
 
+from barestream.delivery.cursor import Label
+from barestream.delivery.numbering import Numbering
 from barestream.history.record import Known, Record
 from barestream.history.topic_state import Reader
 from barestream.mercure.selectors import Selectors
@@ -17,11 +19,13 @@ class Subscription:
         topics: It wants the events with one of these topics.
         readable: It gets a private event only if the event also has one of these topics.
         names_topics: Whether the id of each event has the topic that the stream wants it for.
+        numbering: The numbers of its request's topics, if each id has those that matched, too.
     """
 
     topics: Selectors
     readable: Selectors
     names_topics: bool = False
+    numbering: Numbering | None = None
     _reader: Reader | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
@@ -65,9 +69,26 @@ class Subscription:
         # Streams of the same topics share what is read for one of them.
         return Reader(tuple(sorted(self.topics.exact)), covered, self.has_rights)
 
-    def topic_of(self, record: Record) -> str | None:
-        """Return the first topic of an event that the stream wants; None if it has no topics."""
-        return next(filter(self.topics.match, record.topics), None)
+    def label(self, record: Record, *, is_end: bool) -> Label | None:
+        """Return what the id of an event says of its topics; None if it has none.
+
+        Args:
+            record: The event; the stream wants it.
+            is_end: Whether it is the last one of its first topic.
+        """
+        if self.numbering is None:
+            topic = next(filter(self.topics.match, record.topics), None)
+            return None if topic is None else Label(topic)
+        found = self.numbering.matching(record.topics)
+        if found is None:
+            return None
+        return Label(*found, is_end=is_end and record.topics[0] in self.topics.exact)
+
+    def label_key(self, record: Record) -> Hashable:
+        """Return a key: subscriptions with the same one give an event the same label."""
+        if self.numbering is None:
+            return self.label(record, is_end=False)
+        return self.numbering.key(record.topics)
 
     def may_read(self, record: Record | Known, budget: Budget) -> Generator[None, None, bool]:
         """Find out, in the budget's slices, whether the bearer may read the event."""

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from barestream.delivery.cursor import Cursor
+from barestream.delivery.numbering import Numbering
 from barestream.delivery.resume import NO_IDS, Resumption, resumption
 from barestream.delivery.rewinding import Plan
 from barestream.delivery.subscriber import Missed
@@ -54,8 +55,11 @@ class Beginnings:
         Raises:
             Refused, TooManyPatternsError: As with SelectorReader.
         """
-        names_topics = names_topics or "topic" in asked.state.includes
-        return Subscription(await self._reader.read(asked), readable, names_topics)
+        topics, includes = await self._reader.read(asked), asked.state.includes
+        if "match" not in includes:
+            return Subscription(topics, readable, names_topics or "topic" in includes)
+        numbering = Numbering(asked.numbered, topics)
+        return Subscription(topics, readable, names_topics=True, numbering=numbering)
 
     async def beginning(
         self, asked: StreamRequest, whole: Subscription, *, is_moved_on: bool

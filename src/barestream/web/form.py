@@ -65,11 +65,17 @@ def fields(encoded: bytes) -> Form:
         raise bad_request(f"The form cannot be read: {error}.") from None
 
 
+def names(encoded: bytes) -> list[str]:
+    """Return the name of each field of a valid form, in the order of the form."""
+    return [_decoded(field.partition(b"=")[0]) for field in encoded.split(b"&") if field]
+
+
 def add_to_query(request: HttpRequest, added: Form) -> None:
     """Have ``query`` return further values beside those of a request's query."""
     form = query(request)
-    names = dict.fromkeys([*form, *added])
-    request.context[_QUERY] = {name: [*form.get(name, ()), *added.get(name, ())] for name in names}
+    request.context[_QUERY] = {
+        name: [*form.get(name, ()), *added.get(name, ())] for name in dict.fromkeys([*form, *added])
+    }
 
 
 def query(request: HttpRequest) -> Form:

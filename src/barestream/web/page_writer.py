@@ -135,10 +135,15 @@ class PageWriter:
 def _as_json(event: Event) -> dict[str, object]:
     named = Named.parse(event.id or "")
     own = {"id": named.own_id or str(named.place), "place": str(named.place)}
+    label = named.label
     more: dict[str, object] = {} if event.retry_ms is None else {"retry": event.retry_ms}
+    if label is not None and label.matches is not None:
+        more["matches"] = label.matches
+        if label.is_end:
+            more["end"] = True
     return {
         **own,
-        "topic": named.topic,
+        "topic": None if label is None else label.topic,
         "type": event.type or "message",
         "data": event.data,
         **more,

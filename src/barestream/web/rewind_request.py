@@ -19,7 +19,7 @@ _REWIND_FORM = (
 
 _NAMES = {"rewind", "new", "include"}
 
-_INCLUDES = {"topic", "ready"}
+_INCLUDES = {"match", "topic", "ready"}
 
 
 class RewindRequest(NamedTuple):
@@ -28,7 +28,8 @@ class RewindRequest(NamedTuple):
     Attributes:
         rewind: How much of each topic it wants before the live updates; None for nothing.
         new: The topics that are new to its client.
-        includes: What it wants in addition: ``topic`` in each id, ``ready`` as an event.
+        includes: What it wants in addition: ``topic`` or ``match`` in each id, ``ready`` as an
+            event.
     """
 
     rewind: Rewind | None
@@ -60,7 +61,7 @@ class RewindRequest(NamedTuple):
         values = form.get("include", ())
         includes = frozenset(name for value in values for name in value.split(","))
         if not includes <= _INCLUDES:
-            raise bad_request(f"include: expected {' or '.join(sorted(_INCLUDES))}.")
+            raise bad_request("include: expected match, ready or topic.")
         return cls(rewind, new, includes)
 
 

@@ -3,7 +3,7 @@
 Source: https://mercure.rocks/spec#subscription
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Self
 
@@ -19,6 +19,7 @@ from barestream.web.form import (
     Form,
     add_to_query,
     fields,
+    names,
     of_query,
     query,
 )
@@ -47,7 +48,7 @@ class StreamRequest(NamedTuple):
 
     Attributes:
         topics: The topic selectors of 0.x that it names.
-        matchers: The topic matchers of 1.0 that it names.
+        matchers: The topic matchers of 1.0 that it names, in the order of the request.
         last_event_ids: The ids of the last event that its client saw, from each place where the
             request names one.
         heartbeat_events: Whether heartbeats are to be events (heartbeat=event).
@@ -82,16 +83,21 @@ class StreamRequest(NamedTuple):
         # An id of the query has precedence over one of the body.
         ids = ids or ids_of(sent)
         add_to_query(request, sent)
-        return cls.of_form(query(request))._replace(last_event_ids=ids)
+        both = (request.scope["query_string"], encoded)
+        return cls.of_form(query(request), *both)._replace(last_event_ids=ids)
 
     @classmethod
-    def of_form(cls, form: Form) -> "StreamRequest":
+    def of_form(cls, form: Form, *encoded: bytes) -> "StreamRequest":
         """Return the request of these parameters alone.
+
+        Args:
+            form: The parameters.
+            encoded: The texts that they were read from, in this order.
 
         Raises:
             Refused: As with ``read``.
         """
-        topics, matchers = form.get("topic", []), _matchers(form)
+        topics, matchers = form.get("topic", []), _matchers(form, encoded)
         state = RewindRequest.read(form, topics or [matcher.match for matcher in matchers])
         return cls(topics, matchers, ids_of(form), wants_heartbeat_events(form), state)
 
@@ -101,6 +107,11 @@ class StreamRequest(NamedTuple):
             topics=[each for each in self.topics if (each in self.state.new) is new],
             matchers=[each for each in self.matchers if (each.match in self.state.new) is new],
         )
+
+    @property
+    def numbered(self) -> Sequence[Matcher]:
+        """Its topics, of either version, in the order of the request."""
+        return self.matchers or [Matcher(topic) for topic in self.topics]
 
     @property
     def version(self) -> Version | None:
@@ -124,22 +135,26 @@ def wants_heartbeat_events(form: Form) -> bool:
     return form.get("heartbeat") == ["event"]
 
 
-def _matchers(form: Form) -> list[Matcher]:
-    found: list[Matcher] = []
+def _matchers(form: Form, encoded: Iterable[bytes]) -> list[Matcher]:
+    left: dict[str, Iterator[Matcher]] = {}
     for name, values in form.items():
         match_type = _MATCHER_TYPES.get(name)
         if match_type is not None:
-            found += [Matcher(value, match_type) for value in values]
+            left[name] = iter([Matcher(value, match_type) for value in values])
         elif name[: len(_RESERVED)].lower() == _RESERVED:
             raise bad_request(
                 f"{name[:100]!r} is not a parameter: names that begin with match are reserved, and "
                 f"these exist: {', '.join(_MATCHER_TYPES)}."
             )
-    return found
+    if len(left) < 2:
+        return [matcher for each in left.values() for matcher in each]
+    # A form has the values of each name in order, but not those of several names.
+    order = (name for text in encoded for name in names(text))
+    return [next(left[name]) for name in order if name in left]
 
 
 def _read_query(encoded: bytes) -> StreamRequest:
-    return StreamRequest.of_form(of_query(encoded))
+    return StreamRequest.of_form(of_query(encoded), encoded)
 
 
 # Reading a query took a tenth of a connect.
