@@ -128,6 +128,22 @@ def test_live_streams_get_their_own_numbers_and_share_bytes_where_these_are_equa
     assert shared not in {id(writer.last) for writer in writers["a"]}
 
 
+def test_a_topic_that_has_begun_anew_has_no_mark_at_its_end_before() -> None:
+    feed = Feed(Ring(10, Place(1, 0)), Metrics(), FakeClock(2.0))
+    end = Update(("a",), Event("1"), end_seconds=60).at(AT)
+    # Only the history has it: this worker has not read it yet.
+    assert feed.is_end(end)
+    feed.append(end)
+    flush(feed)
+    assert feed.is_end(end)
+    feed.append(Update(("a",), Event("2")).at(Place(8, 0)))
+    flush(feed)
+    assert not feed.is_end(end)
+    stream, writer = fake_stream()
+    with feed.follow(stream, Place(1, 0), asking_for_matches("a")):
+        assert [event.id for event in decode(writer.body)] == ["#7-1;a;;0", "#8-0;a;;0"]
+
+
 def empty_after(topics: list[str], *records: Record) -> list[str]:
     ready = Ready(topics)
     for record in records:
