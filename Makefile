@@ -18,7 +18,7 @@ docs: .venv-docs/docs ## build the manual into site/, and fail on a broken link
 	@.venv-docs/bin/zensical build --strict --clean
 
 test: .venv/dev ## run the tests that need no containers, from unit to browser
-	@tests/run unit contract integration fuzz clients docs browser
+	@tests/run unit contract integration fuzz client clients docs browser
 
 test-full: .venv/dev ## run the integration tests with their greatest loads at full size
 	@FULL_SIZE=1 tests/run integration

@@ -37,6 +37,12 @@ from barestream.verifying import Verifying, hub_url
 from barestream.web.application import Application
 from barestream.web.authorization import Authorization, Policy
 from barestream.web.beginnings import Beginnings
+from barestream.web.client_scripts import (
+    CLIENT_ENTRY,
+    CLIENT_FILES,
+    ClientScripts,
+    client_folder,
+)
 from barestream.web.clock_stream import ClockStream
 from barestream.web.cors import ANY_ORIGIN, Cors
 from barestream.web.end_streams import END_STREAMS, EndStreams
@@ -45,13 +51,14 @@ from barestream.web.health import Health
 from barestream.web.metrics import Scrape
 from barestream.web.open_publishes import OpenPublishes
 from barestream.web.origins import PublishingOrigins
-from barestream.web.pages import Pages, read_files
+from barestream.web.pages import PAGES_FOLDER, Pages
 from barestream.web.producer_position import ProducerPosition
 from barestream.web.publish import Publish
 from barestream.web.resource import Resource, ResourceMetadata
 from barestream.web.router import Router
 from barestream.web.runs import Runs
 from barestream.web.selector_reader import SelectorReader
+from barestream.web.static_files import read_folder
 from barestream.web.streamed_body import Clocks
 from barestream.web.streamed_publish import PUBLISH_STREAM, StreamedPublish
 from barestream.web.subscribe import Subscribe
@@ -119,7 +126,7 @@ def create_app(settings: Settings | None = None) -> Application:
     subscribe = cors.allowing(Subscribe(tail, streams, authorization, beginnings, time.time))
     publish = cors.allowing(Publish(intake, authorization, metrics, rules, slices))
     health = Health(streams, tail, intake)
-    pages = Pages(read_files())
+    pages, client = Pages(read_folder(PAGES_FOLDER)), ClientScripts(read_folder(client_folder()))
     running: list[asyncio.Task[None]] = []
 
     async def start(request: LifespanRequest) -> None:
@@ -177,6 +184,9 @@ def create_app(settings: Settings | None = None) -> Application:
         ("GET", "/test", pages.test),
         ("GET", "/openapi.json", pages.openapi),
         ("GET", "/static/{version}/{name}", pages.static),
+        # The modules of another origin's page come by CORS.
+        ("GET", CLIENT_ENTRY, cors.allowing(client.entry)),
+        ("GET", CLIENT_FILES, cors.allowing(client.modules)),
         ("GET", "/healthz", health.alive),
         ("GET", "/readyz", health.ready),
         ("GET", "/metrics", Scrape(metrics, loopback_only=settings.bind is not None)),

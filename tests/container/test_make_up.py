@@ -26,7 +26,10 @@ class Checkout:
         names = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT)
         folder.mkdir()
         subprocess.run(
-            ["xargs", "--null", "cp", "--parents", "--preserve=mode", "--target-directory", folder],
+            [
+                *("xargs", "--null", "cp", "--parents", "--no-dereference", "--preserve=mode"),
+                *("--target-directory", folder),
+            ],
             cwd=ROOT,
             input=names,
             check=True,

@@ -18,6 +18,7 @@ STREAMED = f"{PATH}/publish-stream"
 NDJSON = {"Content-Type": "application/x-ndjson"}
 METADATA = "/.well-known/oauth-protected-resource/.well-known/mercure"
 RUNS = f"{PATH}/runs"
+MODULE = f"{PATH}/client/{{version}}/{{name}}"
 A_CLAIM = {"key": "active", "runner": "a process"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 A_PAGE = {"Accept": "application/json"}
@@ -171,6 +172,9 @@ REQUESTS: dict[tuple[str, ...], tuple[str, Request]] = {
     (RUNS, "put", "401"): ("well", {"params": {"key": "active"}}),
     (METADATA, "get", "200"): ("well", {}),
     (METADATA, "get", "404"): ("no identifier", {}),
+    (f"{PATH}/barestream.js", "get", "200"): ("well", {}),
+    (MODULE, "get", "200"): ("well", {"path": {"version": "any", "name": "place.js"}}),
+    (MODULE, "get", "404"): ("well", {"path": {"version": "any", "name": "none.js"}}),
     ("/events", "get", "200"): ("well", {}),
     ("/events", "get", "400"): ("well", {"query": "?a=%ff"}),
     ("/healthz", "get", "200"): ("well", {}),
@@ -238,12 +242,12 @@ def test_the_service_answers_as_described(
     operation = resolved(description, description["paths"][path][method])
     expected = operation["responses"][status]
     parameters = {each["name"] for each in operation.get("parameters", ())}
-    assert set(request.get("params", {})) <= parameters
+    assert {*request.get("params", ()), *request.get("path", ())} <= parameters
     if status == "200" and "json" in request:
         body = operation["requestBody"]["content"]["application/json"]
         jsonschema.validate(request["json"], body["schema"])
     sent = {**request}
-    url = servers[name].url + path + sent.pop("query", "")
+    url = servers[name].url + path.format(**sent.pop("path", {})) + sent.pop("query", "")
     with httpx.stream(method.upper(), url, **sent) as given:
         assert given.status_code == int(status)
         headers = expected.get("headers", {})

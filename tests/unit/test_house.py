@@ -41,6 +41,7 @@ PURE = {
     ],
     "barestream.delivery": [
         *("broadcast", "catching_up", "cursor", "ends", "feed", "heartbeat", "index", "named"),
+        "numbering",
         *("prefix_tree", "ready", "stall", "stream"),
         *("subscriber", "subscriber_state", "subscription"),
     ],

@@ -109,7 +109,7 @@ class Machine:
             check=True,
         )
         for name in set(listed.stdout.decode().split("\0")) - {""}:
-            if (ROOT / name).is_file():
+            if (ROOT / name).is_file() or (ROOT / name).is_symlink():
                 (self.checkout / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, self.checkout / name, follow_symlinks=False)
         (self.checkout / ".venv").symlink_to(ROOT / ".venv")

@@ -1,0 +1,31 @@
+"""The client's stream alone, on Node, against a hub that runs."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from support.clients.publisher import KEY, PATH, token
+from support.servers.programs import path_of
+from support.servers.service import Service
+
+SCRIPT = Path(__file__).with_name("stream_against_hub.mjs")
+
+
+def test_the_stream_gets_all_with_short_tokens_and_behind_a_proxy_that_buffers(
+    figure: Callable[[str], None],
+) -> None:
+    with Service(token_key=KEY, workers=1, publish_rate=2_000, retry_ms=500) as service:
+        environment = {"HUB_URL": f"{service.url}{PATH}", "TOKEN": token(), "TOKEN_KEY": KEY}
+        done = subprocess.run(
+            [path_of("node", "nodejs"), "--test", SCRIPT],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in re.findall("longest silence.*", done.stdout):
+        figure(line)
