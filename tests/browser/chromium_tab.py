@@ -17,7 +17,6 @@ class ChromiumTab(LivePage):
         page: Playwright's object of it.
         complaints: The errors and warnings in its console, of all pages that it had.
         stream_urls: The address of each stream that it asked for, in order.
-        received: The id of each event that came over the network, in order.
     """
 
     def __init__(self, page: Page) -> None:
@@ -25,13 +24,9 @@ class ChromiumTab(LivePage):
         self.page = page
         self.complaints: list[str] = []
         self.stream_urls: list[str] = []
-        self.received: list[str] = []
         page.add_init_script(WATCH)
         page.on("console", self._hear)
         page.on("request", self._see)
-        network = page.context.new_cdp_session(page)
-        network.on("Network.eventSourceMessageReceived", self._receive)
-        network.send("Network.enable")
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
@@ -40,9 +35,6 @@ class ChromiumTab(LivePage):
     def _see(self, request: Request) -> None:
         if urlsplit(request.url).path.endswith("/events"):
             self.stream_urls.append(request.url)
-
-    def _receive(self, message: dict[str, Any]) -> None:
-        self.received.append(message["eventId"])
 
     def wait_until(self, what: str, condition: Callable[[], Any]) -> None:
         """Wait for what Playwright reports, which it does during its own calls alone."""

@@ -9,12 +9,13 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext
 
 from chromium_tab import ChromiumTab
+from client_stack import ClientStack, running_stack
 from live_page import WATCH
 from support.clients.chromium import running_chromium
 from support.clients.firefox import Firefox, running_firefox
 from support.servers.programs import path_of
 from support.servers.service import Answering, Service
-from tab import KEEP_STREAMS, Tab, TabOfChromium, TabOfFirefox
+from tab import Tab, TabOfChromium, TabOfFirefox
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +29,13 @@ def service() -> Iterator[Service]:
 def fresh_service() -> Iterator[Service]:
     """Return a running service, for one test to do anything with."""
     with Service() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def client_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientStack]:
+    """Return what the tests of the client run on; each leaves it as it found it."""
+    with running_stack(tmp_path_factory.mktemp("client")) as running:
         yield running
 
 
@@ -50,7 +58,6 @@ def firefox() -> Iterator[Firefox]:
     """Return a headless Firefox that writes down what a page shows."""
     with running_firefox(path_of("firefox-esr", "firefox-esr")) as browser:
         browser.before_each_page(WATCH)
-        browser.before_each_page(KEEP_STREAMS)
         yield browser
 
 
@@ -105,10 +112,28 @@ def new_tab(request: pytest.FixtureRequest) -> Iterator[Callable[[], Tab]]:
             tab.close()
     else:
         chromium: Browser = request.getfixturevalue("chromium")
-        with chromium.new_context() as context:
+        with chromium.new_context(ignore_https_errors=True) as context:
             context.add_init_script(WATCH)
-            context.add_init_script(KEEP_STREAMS)
             yield lambda: TabOfChromium(context.new_page())
+
+
+@pytest.fixture
+def both_tabs(chromium: Browser, firefox: Firefox) -> Iterator[Callable[[], list[Tab]]]:
+    """Return a function that opens an empty tab in Chromium and one in Firefox.
+
+    What a test waits for, it so waits for once.
+    """
+    opened: list[Tab] = []
+    with chromium.new_context(ignore_https_errors=True) as context:
+
+        def open_both() -> list[Tab]:
+            tabs: list[Tab] = [TabOfChromium(context.new_page()), TabOfFirefox(firefox.new_tab())]
+            opened.append(tabs[1])
+            return tabs
+
+        yield open_both
+        for tab in opened:
+            tab.close()
 
 
 @pytest.fixture

@@ -21,12 +21,10 @@ class Shown:
     Attributes:
         texts: Every text of each element that has an id, in order.
         complaints: Errors of scripts, and violations of the content security policy.
-        dropped: How many events the page was sent again, and did not show.
     """
 
     texts: dict[str, list[str]]
     complaints: list[str]
-    dropped: int
 
     def all(self, element_id: str) -> list[str]:
         """Return every text of an element, in order."""

@@ -1,27 +1,35 @@
 """A tab of any browser, as the tests of a whole app need it."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 from playwright.sync_api import Page
 
 from support.clients.firefox import Firefox
+from support.servers.service import children
 
-KEEP_STREAMS = (Path(__file__).parent / "keep_streams.js").read_text()
 
-
-class Tab(Protocol):
-    """What both browsers can do."""
+class PlainTab(Protocol):
+    """What any driver can do."""
 
     def open(self, url: str) -> None:
         """Load a page."""
 
+    def evaluate(self, expression: str) -> Any:
+        """Return the value of an expression in the page."""
+
+
+class Tab(PlainTab, Protocol):
+    """What the drivers of both browsers can do."""
+
     def reload(self) -> None:
         """Load the page again."""
 
-    def evaluate(self, expression: str) -> Any:
-        """Return the value of an expression in the page."""
+    def go(self, steps: int) -> None:
+        """Go through the tab's history: forward, or back where the number is negative."""
+
+    def pids(self) -> list[int]:
+        """Return the processes without which none of the browser's pages runs."""
 
     def close(self) -> None:
         """Close the tab."""
@@ -43,6 +51,23 @@ class TabOfChromium:
         """Load the page again."""
         self.page.reload()
 
+    def go(self, steps: int) -> None:
+        """Go through the tab's history: forward, or back where the number is negative."""
+        # A page that comes out of the cache is not loaded, which Playwright would wait for.
+        if steps < 0:
+            self.page.go_back(wait_until="commit")
+        else:
+            self.page.go_forward(wait_until="commit")
+
+    def pids(self) -> list[int]:
+        """Return the processes without which none of the browser's pages runs."""
+        browser = self.page.context.browser
+        assert browser is not None
+        session = browser.new_browser_cdp_session()
+        found = session.send("SystemInfo.getProcessInfo")["processInfo"]
+        session.detach()
+        return [int(each["id"]) for each in found if each["type"] == "renderer"]
+
 
 class TabOfFirefox:
     """A tab of Firefox."""
@@ -51,4 +76,16 @@ class TabOfFirefox:
         self.open = firefox.navigate
         self.reload = firefox.reload
         self.evaluate: Callable[[str], Any] = firefox.evaluate
-        self.close = firefox.close
+        self.go = firefox.go
+        self._firefox = firefox
+        self._is_closed = False
+
+    def pids(self) -> list[int]:
+        """Return the processes without which none of the browser's pages runs."""
+        return [self._firefox.pid, *children(self._firefox.pid)]
+
+    def close(self) -> None:
+        """Close the tab, unless it is closed."""
+        if not self._is_closed:
+            self._firefox.close()
+        self._is_closed = True

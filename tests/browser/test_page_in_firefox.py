@@ -17,7 +17,6 @@ def assert_all_is_well(page: LivePage) -> None:
     shown = page.shown()
     assert are_whole(shown.seconds), shown.seconds
     assert shown.now("missed") == "0"
-    assert shown.dropped == 0
     assert shown.complaints == []
 
 
@@ -41,7 +40,7 @@ def test_the_page_misses_no_tick_over_an_outage_of_the_app_and_then_of_nginx(
     fresh_service.signal(signal.SIGTERM)
     page.wait_for_state("Reconnecting")
     wait_for_vain_retries(page, 1)
-    # Firefox closes an EventSource for ever whose first connection is refused.
+    # No answer comes at all, where nginx answered for the app before.
     fresh_service.stop()
     wait_for_vain_retries(page, 2)
     fresh_service.start()

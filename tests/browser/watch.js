@@ -3,11 +3,7 @@
 const texts = {};
 const complaints = [];
 
-globalThis.shown = () => ({
-  texts,
-  complaints,
-  dropped: Number(document.documentElement.dataset.dropped),
-});
+globalThis.shown = () => ({ texts, complaints });
 
 new MutationObserver((records) => {
   for (const { target, addedNodes } of records) {

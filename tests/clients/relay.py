@@ -5,11 +5,11 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
 from support.servers.service import Answering
+from support.servers.sockets import end, receive, send
 
 STREAM_PATH = "/.well-known/mercure"
 
@@ -52,7 +52,7 @@ class Relay(Answering):
 
     def __exit__(self, *_: object) -> None:
         for each in (self._listener, *self._open):
-            _end(each)
+            end(each)
 
     def _accept(self) -> None:
         while True:
@@ -66,28 +66,28 @@ class Relay(Answering):
                 threading.Thread(target=target, args=(client, service), daemon=True).start()
 
     def _upwards(self, client: socket.socket, service: socket.socket) -> None:
-        while received := _receive(client):
+        while received := receive(client):
             # A request without a body is one piece.
             if received.startswith(f"GET {STREAM_PATH}?".encode()):
                 self.requests.append(StreamRequest(time.monotonic(), _last_event_id(received)))
-            _send(service, received)
-        _end(service)
+            send(service, received)
+        end(service)
 
     def _downwards(self, client: socket.socket, service: socket.socket) -> None:
         # The mark may come in two pieces.
         before = b""
-        while received := _receive(service):
+        while received := receive(service):
             seen = before + received
             mark = self._marks[0].search(seen) if self._marks else None
             if mark:
                 del self._marks[0]
                 self.cut_at = time.monotonic()
-                _send(client, received[: mark.end() - len(before)])
+                send(client, received[: mark.end() - len(before)])
                 break
-            _send(client, received)
+            send(client, received)
             before = seen[-32:]
-        _end(service)
-        _end(client)
+        end(service)
+        end(client)
 
 
 def _last_event_id(request: bytes) -> str | None:
@@ -97,24 +97,3 @@ def _last_event_id(request: bytes) -> str | None:
             return value.strip()
     query = parse_qs(urlsplit(request.split(b" ", 2)[1].decode()).query)
     return query.get("lastEventId", [None])[-1]
-
-
-def _receive(peer: socket.socket) -> bytes:
-    try:
-        return peer.recv(65_536)
-    except OSError:
-        return b""
-
-
-def _send(peer: socket.socket, data: bytes) -> None:
-    try:
-        peer.sendall(data)
-    except OSError:
-        _end(peer)
-
-
-def _end(peer: socket.socket) -> None:
-    """End a connection for the threads too that wait in it, which closing it alone does not."""
-    with suppress(OSError):
-        peer.shutdown(socket.SHUT_RDWR)
-    peer.close()

@@ -5,6 +5,9 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
 
+# A name of this machine, whose pages are no secure context when they come without TLS.
+HOST = "hub.test"
+
 
 @contextmanager
 def running_chromium(program: str) -> Iterator[Browser]:
@@ -21,7 +24,10 @@ def running_chromium(program: str) -> Iterator[Browser]:
                 "--disable-background-networking",
                 "--disable-gpu",
                 "--no-first-run",
+                f"--host-resolver-rules=MAP {HOST} 127.0.0.1",
             ],
+            # As a person's browser has it; Playwright turns it off.
+            ignore_default_args=["--disable-back-forward-cache"],
         )
         yield browser
         browser.close()

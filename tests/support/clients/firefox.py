@@ -19,13 +19,23 @@ _STARTS_WITHIN_SECONDS = 60
 _ANSWERS_WITHIN_SECONDS = 30
 
 
-class Firefox:
-    """One tab of a Firefox that runs; its other tabs share the connection."""
+# A name of this machine, whose pages are no secure context when they come without TLS.
+HOST = "hub.test"
 
-    def __init__(self, socket: ClientConnection) -> None:
+
+class Firefox:
+    """One tab of a Firefox that runs; its other tabs share the connection.
+
+    Attributes:
+        pid: The process that is the parent of all others.
+    """
+
+    def __init__(self, socket: ClientConnection, pid: int) -> None:
         self._socket = socket
+        self.pid = pid
         self._ids = itertools.count(1)
-        self.command("session.new", capabilities={})
+        # Certificates of the tests' own authority.
+        self.command("session.new", capabilities={"alwaysMatch": {"acceptInsecureCerts": True}})
         [tab, *_] = self.command("browsingContext.getTree")["contexts"]
         self._tab = tab["context"]
 
@@ -62,6 +72,10 @@ class Firefox:
         """Load the tab's page again."""
         self.command("browsingContext.reload", context=self._tab, wait="complete")
 
+    def go(self, steps: int) -> None:
+        """Go through the tab's history: forward, or back where the number is negative."""
+        self.command("browsingContext.traverseHistory", context=self._tab, delta=steps)
+
     def evaluate(self, expression: str) -> Any:
         """Return the value of an expression in the tab's page."""
         answer = self.command(
@@ -79,6 +93,7 @@ def running_firefox(program: str) -> Iterator[Firefox]:
     """Run a headless Firefox with a profile of its own, as long as the context lasts."""
     with TemporaryDirectory(prefix="firefox-", ignore_cleanup_errors=True) as folder:
         log = Path(folder) / "stderr.log"
+        (Path(folder) / "user.js").write_text(f'user_pref("network.dns.localDomains", "{HOST}");\n')
         options = ["--headless", "--remote-debugging-port", "0", "--profile", folder]
         with (
             log.open("w") as output,
@@ -88,7 +103,7 @@ def running_firefox(program: str) -> Iterator[Firefox]:
                 address = wait_for("Firefox", lambda: _address(log), _STARTS_WITHIN_SECONDS)
                 # What a page hands over may be of any size. Default 1 MiB.
                 with connect(f"{address}/session", proxy=None, max_size=None) as socket:
-                    browser = Firefox(socket)
+                    browser = Firefox(socket, process.pid)
                     yield browser
                     browser.command("session.end")
             finally:

@@ -1,13 +1,24 @@
 /** The page /test: shows the live time, and the state of its stream. */
 
-import { placeOf } from './live_stream.js';
-import { openStream } from './shared_stream.js';
+import { connect } from '../../.well-known/mercure/barestream.js';
 
 // With the path, because the same origin may have another hub below another path.
 const CURSOR_KEY = `barestream.cursor ${location.pathname}`;
 const COUNTDOWN_EACH_MS = 250;
 
-const STATES = {
+// What the page shows for each state of the hub.
+const LOOKS = {
+  connecting: 'connecting',
+  'catching up': 'connecting',
+  live: 'live',
+  waiting: 'reconnecting',
+  offline: 'offline',
+  denied: 'denied',
+  ended: 'stopped',
+  idle: 'stopped',
+};
+
+const WORDS = {
   connecting: { word: 'Connecting', explanation: 'Opening the stream.' },
   live: { word: 'Live', explanation: 'Each tick arrives as it happens.' },
   reconnecting: {
@@ -18,6 +29,7 @@ const STATES = {
     word: 'Offline',
     explanation: 'The stream resumes when the network is back.',
   },
+  denied: { word: 'Denied', explanation: 'The server refuses the stream.' },
   stopped: { word: 'Stopped', explanation: 'Start resumes after the last tick shown.' },
 };
 
@@ -43,41 +55,66 @@ let reconnectCount = 0;
 let wasLost = false;
 let minuteShown = null;
 
-const remembered = recallTick();
-const stream = openStream('events', { cursor: remembered?.id ?? null });
+let lastTick = recallTick();
+let subscription = null;
 
-stream.addEventListener('message', ({ detail }) => {
-  eventCount += 1;
-  element('count').textContent = String(eventCount);
-  showTick(detail);
-  showLag(detail);
-  rememberTick(detail);
-  showDropped();
-});
+const hub = connect('events', { dialect: 'mercure' });
 
-stream.addEventListener('gap', ({ detail: { missed } }) => {
-  if (missed === null) missedIsAtLeast = true;
-  else missedCount += missed;
-  element('missed').textContent = missedIsAtLeast ? `${missedCount}+` : String(missedCount);
-});
-
-stream.addEventListener('statechange', ({ detail: { state } }) => {
+hub.addEventListener('statechange', () => {
+  const look = lookOf(hub.state);
   showCountdown();
-  if (state === root.dataset.state) return;
-  countReconnect(state);
-  showState(state);
+  if (look === root.dataset.state) return;
+  countReconnect(look);
+  showLook(look);
 });
 
 element('toggle').addEventListener('click', () => {
-  if (stream.state === 'stopped') stream.start();
-  else stream.stop();
+  if (subscription) stop();
+  else start();
 });
 
 setInterval(showCountdown, COUNTDOWN_EACH_MS);
 
-if (remembered) showTick(remembered);
-announce(STATES.connecting);
-stream.start();
+if (lastTick) showTick(lastTick);
+announce(WORDS.connecting);
+start();
+
+function start() {
+  // Without a cursor the server sends its newest tick, whose age is no delay.
+  let isSnapshot = lastTick === null;
+  subscription = hub.subscribe([], {
+    ...(lastTick && { from: lastTick.id }),
+    onEvent({ id, data }) {
+      eventCount += 1;
+      element('count').textContent = String(eventCount);
+      lastTick = { id, data };
+      showTick(lastTick);
+      element('lag').textContent = isSnapshot ? '–' : `${Date.now() - msOf(id)} ms`;
+      isSnapshot = false;
+      rememberTick();
+    },
+    onGap({ missed }) {
+      if (missed === null) missedIsAtLeast = true;
+      else missedCount += missed;
+      element('missed').textContent = missedIsAtLeast ? `${missedCount}+` : String(missedCount);
+    },
+  });
+}
+
+function stop() {
+  subscription.close();
+  subscription = null;
+}
+
+function lookOf(state) {
+  const look = LOOKS[state];
+  return look === 'connecting' && wasLost ? 'reconnecting' : look;
+}
+
+// The id of a tick is its time: #milliseconds-sequence.
+function msOf(id) {
+  return Number(/^#(\d+)-/.exec(id)?.[1]);
+}
 
 function showTick({ id, data }) {
   element('last-id').textContent = id;
@@ -103,31 +140,21 @@ function markSecond(minute, second) {
   marks[second].className = 'now';
 }
 
-function showLag({ id, receivedAtMs, isSnapshot }) {
-  // A snapshot is older than this client's connection: its age is no delay.
-  const place = isSnapshot ? null : placeOf(id);
-  element('lag').textContent = place ? `${receivedAtMs - place.ms} ms` : '–';
-}
-
-function showDropped() {
-  root.dataset.dropped = String(stream.droppedCount);
-}
-
-function countReconnect(state) {
-  if (state === 'live' && wasLost) {
+function countReconnect(look) {
+  if (look === 'live' && wasLost) {
     reconnectCount += 1;
     element('reconnects').textContent = String(reconnectCount);
   }
-  if (state === 'reconnecting' || state === 'offline') wasLost = true;
-  if (state === 'live' || state === 'stopped') wasLost = false;
+  if (look === 'reconnecting' || look === 'offline') wasLost = true;
+  if (look === 'live' || look === 'stopped') wasLost = false;
 }
 
-function showState(state) {
-  root.dataset.state = state;
-  element('state').textContent = STATES[state].word;
-  element('state-icon').setAttribute('href', `#icon-${state}`);
-  element('toggle').textContent = state === 'stopped' ? 'Start' : 'Stop';
-  announce(STATES[state]);
+function showLook(look) {
+  root.dataset.state = look;
+  element('state').textContent = WORDS[look].word;
+  element('state-icon').setAttribute('href', `#icon-${look === 'denied' ? 'offline' : look}`);
+  element('toggle').textContent = look === 'stopped' ? 'Start' : 'Stop';
+  announce(WORDS[look]);
 }
 
 function announce({ word, explanation }) {
@@ -138,7 +165,7 @@ function announce({ word, explanation }) {
 }
 
 function showCountdown() {
-  const text = stream.state === 'reconnecting' ? countdown(stream.retryAtMs) : '';
+  const text = lookOf(hub.state) === 'reconnecting' ? countdown(hub.detail.retryAt) : '';
   if (element('countdown').textContent !== text) element('countdown').textContent = text;
 }
 
@@ -155,9 +182,9 @@ function recallTick() {
   }
 }
 
-function rememberTick({ id, data }) {
+function rememberTick() {
   try {
-    sessionStorage.setItem(CURSOR_KEY, JSON.stringify({ id, data }));
+    sessionStorage.setItem(CURSOR_KEY, JSON.stringify(lastTick));
   } catch {
     // A browser may store no data of the site; then a reload starts without a cursor.
   }
