@@ -20,6 +20,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 
 from barestream.runs import Event, HubAwayError, Runs
+from barestream.web.client_scripts import client_folder
 from model import answer
 
 PAGE = Path(__file__).with_name("page")
@@ -143,3 +144,4 @@ async def page(user: Annotated[str | None, Cookie()] = None) -> FileResponse:
 
 
 app.mount("/page", StaticFiles(directory=PAGE))
+app.mount("/client", StaticFiles(directory=client_folder()))

@@ -9,8 +9,6 @@ from support.servers.asgi_app import EXAMPLE
 from support.servers.service import PATIENCE_SECONDS, wait_for
 from tab import Tab
 
-CLOSED = 2
-
 _words: Callable[[str, int], list[str]] = runpy.run_path(str(EXAMPLE / "model.py"))["words"]
 
 _LOOK = """({
@@ -21,7 +19,7 @@ _LOOK = """({
     offers: ["send", "stop", "again"].filter((id) => !document.getElementById(id).hidden),
     pieces: shown().texts.answer ?? [],
     complaints: shown().complaints,
-    streams: streams.map(({ readyState }) => readyState),
+    stream: document.documentElement.dataset.stream ?? "idle",
 })"""
 
 
@@ -42,7 +40,7 @@ class Look:
         offers: The ids of the buttons that are there.
         pieces: Every text that was put into the answer, in order.
         complaints: Errors of scripts, and violations of the content security policy.
-        streams: The state of each EventSource that it opened.
+        stream: What the client says of the stream.
     """
 
     prompt: str
@@ -52,7 +50,7 @@ class Look:
     offers: list[str]
     pieces: list[str]
     complaints: list[str]
-    streams: list[int]
+    stream: str
 
 
 class ChatPage:
@@ -92,9 +90,9 @@ class ChatPage:
         """Wait until the page says how the answer is."""
         return self.wait_for(status, lambda seen: seen.status == status, seconds)
 
-    def wait_for_closed_streams(self) -> None:
-        """Wait until no EventSource of the page will come back."""
-        self.wait_for("the 204", lambda seen: set(seen.streams) == {CLOSED})
+    def wait_for_ended_stream(self) -> None:
+        """Wait until the page has no stream, and none will come back."""
+        self.wait_for("the 204", lambda seen: seen.stream in ("idle", "ended"))
 
     def ask(self, prompt: str) -> None:
         """Send a question, as a person does."""

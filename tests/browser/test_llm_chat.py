@@ -206,11 +206,11 @@ def test_a_page_that_is_loaded_after_the_end_shows_the_whole_and_stops_at_the_20
     page = chat.open()
     page.ask(PROMPT)
     assert_whole(page)
-    page.wait_for_closed_streams()
+    page.wait_for_ended_stream()
     assert chat.stream_statuses() == [200, 204]
     page.tab.reload()
     assert_whole(page)
-    page.wait_for_closed_streams()
+    page.wait_for_ended_stream()
     assert chat.stream_statuses() == [200, 204, 200, 204]
 
 
@@ -229,7 +229,7 @@ def test_a_stop_in_the_second_tab_ends_the_answer_in_both(chat: Chat) -> None:
     for page, seen in zip(pages, shown, strict=True):
         assert "".join(seen.pieces) == answer
         assert seen.offers == ["send", "again"]
-        page.wait_for_closed_streams()
+        page.wait_for_ended_stream()
     # Nothing was written after the end.
     assert [page.look().answer for page in pages] == [answer, answer]
 

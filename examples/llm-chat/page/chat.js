@@ -3,7 +3,7 @@
  * its first event on: a reload and a second tab show the same.
  */
 
-const RETRY_MS = 1_000;
+import { connect } from '../client/barestream.js';
 
 const STATUSES = {
   running: 'Writing…',
@@ -29,10 +29,11 @@ const element = Object.fromEntries(
 
 const chat = `chats/${encodeURIComponent(nameOfChat())}`;
 
-// The id of the last event; empty before the first one.
-let cursor = '';
+// The app's own stream: of the hub's client it needs what any stream of events has. It begins with the first
+// event for each tab, so tabs do not share it.
+const hub = connect(`${chat}/stream`, { dialect: 'mercure', shared: false });
+let answer = null;
 let status = null;
-let source = null;
 
 /** The chat is in the page's address, so that a reload and a second tab have the same one. */
 function nameOfChat() {
@@ -74,53 +75,39 @@ function append(words) {
   if (isAtBottom) scrollTo(0, document.documentElement.scrollHeight);
 }
 
-/** Opens the stream from the cursor on, in place of the one that was open. */
-function follow() {
-  source?.close();
-  source = new EventSource(`${chat}/stream?${new URLSearchParams({ last_event_id: cursor })}`);
-  const on = (type, listener) =>
-    source.addEventListener(type, (event) => {
-      cursor = event.lastEventId || cursor;
-      listener(event.data);
-    });
-  on('prompt', begin);
-  on('message', append);
-  on('barestream.end', (data) => {
+/** What each type of event does. */
+const LISTENERS = {
+  prompt: begin,
+  message: append,
+  'barestream.end': (data) => {
     const end = JSON.parse(data);
     show(end.status, end.error);
-    // The browser comes back with the cursor, gets 204, and stops. Where the hub has nothing of the
-    // answer but how it ended, there is no cursor.
-    if (!cursor) source.close();
-  });
-  // The hub no longer has some of what comes here.
-  on('barestream.gap', () => append(' […] '));
-  source.addEventListener('open', () => {
-    if (status === 'reconnecting') show('running');
-  });
-  source.addEventListener('error', () => {
-    if (OVER.includes(status)) return;
-    if (status === 'running') show('reconnecting');
-    // Otherwise the browser comes back by itself, with the cursor.
-    if (source.readyState === EventSource.CLOSED) setTimeout(resume, RETRY_MS);
+    // The client comes back with the cursor, and gets 204. Where the hub has nothing of the answer but
+    // how it ended, there is no cursor.
+    if (!answer.cursor) answer.close();
+  },
+};
+
+/** Follows from the cursor on, until the answer has ended. */
+function follow() {
+  answer?.close();
+  answer = hub.subscribe([], {
+    from: answer?.cursor ?? 'earliest',
+    onEvent: ({ type, data }) => LISTENERS[type]?.(data),
+    // The hub no longer has some of what comes here.
+    onGap: () => append(' […] '),
   });
 }
 
 function isFollowing() {
-  return source !== null && source.readyState !== EventSource.CLOSED;
+  return hub.state !== 'idle' && hub.state !== 'ended';
 }
 
 /** Follows the newest answer of the chat, if it has one and the page does not follow it yet. */
 async function resume() {
   if (isFollowing()) return;
-  const answer = await fetch(chat).catch(() => null);
-  if (isFollowing()) return;
-  if (answer?.ok) {
-    follow();
-  } else if (answer?.status === 404) {
-    if (status !== null) show('expired');
-  } else if (!OVER.includes(status)) {
-    setTimeout(resume, RETRY_MS);
-  }
+  const found = await fetch(chat).catch(() => null);
+  if (found?.ok && !isFollowing()) follow();
 }
 
 /** Sends a request about the chat; returns why the server did not take it, or null. */
@@ -149,7 +136,7 @@ async function start(prompt) {
   element.text.value = '';
   show('running');
   // The events of a run come after those of the run before, so the cursor holds.
-  if (source?.readyState !== EventSource.OPEN) follow();
+  if (!isFollowing()) follow();
 }
 
 async function stop() {
@@ -159,6 +146,12 @@ async function stop() {
   if (refusal && status === 'stopping') show('running', `The server did not stop it: ${refusal}`);
 }
 
+hub.addEventListener('statechange', () => {
+  document.documentElement.dataset.stream = hub.state;
+  if (hub.state === 'ended' && !OVER.includes(status)) show('expired');
+  if (hub.state === 'live' && status === 'reconnecting') show('running');
+  if (hub.state === 'waiting' && status === 'running') show('reconnecting');
+});
 element.form.addEventListener('submit', (event) => {
   event.preventDefault();
   // The key Enter sends the form also while there is no button for it.
