@@ -14,7 +14,7 @@ from support.manual.window import HUB_PAGE, Window, window
 
 # The pages that speak of a hub that runs already, with publishing on.
 WITH_A_HUB = {
-    "benchmarks.md", "clients.md", "http.md", "operations.md", "README.md",
+    "benchmarks.md", "client.md", "clients.md", "http.md", "operations.md", "README.md",
     "state.md", "streamed-publish.md", "tokens.md", "troubleshooting.md",
 }  # fmt: skip
 
