@@ -3,10 +3,9 @@
  */
 export class EventQueue {
   #entries = [];
-  #takers = [];
   #end = null;
+  #wakers = [];
   #onReturn;
-  #onRoom = null;
 
   /** What was taken last: its cursor. @type {?string} */
   cursor = null;
@@ -25,7 +24,7 @@ export class EventQueue {
     if (this.#end) return;
     // Not by spreading: an array may be longer than a call may have arguments.
     for (const entry of entries) this.#entries.push(entry);
-    while (this.#takers.length && this.size) this.#takers.shift().resolve(this.#taken());
+    this.#wake();
   }
 
   /** Drops what was not taken. */
@@ -36,25 +35,26 @@ export class EventQueue {
   /** What is in the queue can still be taken. @param {?Error} [error] then thrown once */
   end(error = null) {
     this.#end ??= { error };
-    this.#onRoom?.();
-    for (const taker of this.#takers.splice(0)) this.#finish().then(taker.resolve, taker.reject);
+    this.#wake();
   }
 
-  /**
-   * Resolves once fewer than this many events wait to be taken, or none are wanted any more.
-   * @returns {Promise<void>}
-   */
-  room(size) {
-    if (this.size < size || this.#end) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#onRoom = () => (this.size < size || this.#end) && resolve();
-    });
+  /** Resolves once fewer than this many events wait to be taken, or none are wanted any more. */
+  async room(size) {
+    while (this.size >= size && !this.#end) await this.#change();
   }
 
-  next() {
-    if (this.size) return Promise.resolve(this.#taken());
-    if (this.#end) return this.#finish();
-    return new Promise((resolve, reject) => this.#takers.push({ resolve, reject }));
+  async next() {
+    while (!this.size && !this.#end) await this.#change();
+    if (this.size) {
+      const { event, cursor } = this.#entries.shift();
+      this.cursor = cursor;
+      this.#wake();
+      return { value: event, done: false };
+    }
+    const { error } = this.#end;
+    this.#end = { error: null };
+    if (error) throw error;
+    return { value: undefined, done: true };
   }
 
   async return(value) {
@@ -68,17 +68,11 @@ export class EventQueue {
     return this;
   }
 
-  #taken() {
-    const { event, cursor } = this.#entries.shift();
-    this.cursor = cursor;
-    this.#onRoom?.();
-    return { value: event, done: false };
+  #change() {
+    return new Promise((resolve) => this.#wakers.push(resolve));
   }
 
-  async #finish() {
-    const { error } = this.#end;
-    this.#end = { error: null };
-    if (error) throw error;
-    return { value: undefined, done: true };
+  #wake() {
+    for (const resolve of this.#wakers.splice(0)) resolve();
   }
 }

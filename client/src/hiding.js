@@ -15,7 +15,7 @@ export class Hiding {
 
   /**
    * @param {import('./stream.js').Stream} stream
-   * @param {(detail: import('./stream.js').Detail) => void} onDetail
+   * @param {(detail: import('./detail.js').Detail) => void} onDetail
    * @param {any} env
    */
   constructor(stream, onDetail, env) {

@@ -2,21 +2,18 @@
  * A hub, as a page sees it: its subscriptions, who the user is, and how the stream is.
  */
 
+import { ask, insist, withToken } from './asking.js';
 import { DeniedError } from './denied_error.js';
-import { checkHubOptions, checkSubscription } from './options.js';
-import { publish } from './publishing.js';
+import { IDLE, reasonOf } from './detail.js';
+import { checkHubOptions, checkOptions, checkSubscription } from './options.js';
 import { pages, read } from './reads.js';
-import { replay } from './replay.js';
 import { report } from './report.js';
 import { HubRequest, keyOf } from './request.js';
 import { Stream } from './stream.js';
 import { Subscription } from './subscription.js';
 import { Tabs } from './tabs.js';
-import { Backoff } from './timing.js';
-import { Token } from './token.js';
-
-// Of a hub without subscriptions.
-const IDLE = { state: 'idle', reason: null, retryAt: null, status: null, via: 'stream' };
+import { pause } from './timing.js';
+import { Visitor } from './visitor.js';
 
 export class Hub extends EventTarget {
   #env;
@@ -25,19 +22,18 @@ export class Hub extends EventTarget {
   #userCount = 0;
   #channel;
 
-  #token;
+  #token = null;
   #request = null;
   #name;
+  #opener = new AbortController();
   #opening = null;
-  #backoff;
-  #retryTimer = null;
 
   #parts = new Set();
   // One for all subscriptions; in the dialect mercure one for each.
   #sources = new Map();
   #wantTimer = null;
-  #waiting = [];
   #hasEnded = false;
+  /** @type {any} */
   #told = IDLE;
   #detail = IDLE;
   #isClosed = false;
@@ -56,8 +52,6 @@ export class Hub extends EventTarget {
     this.#identity = options.identity;
     this.#env = this.#host.env = env;
     this.#host.hasReads = this.#isOurs;
-    this.#backoff = new Backoff(env);
-    this.#setUser();
     if (!env.BroadcastChannel) return;
     this.#channel = new env.BroadcastChannel(`barestream ${url}`);
     // On Node an open channel would keep the process.
@@ -89,15 +83,23 @@ export class Hub extends EventTarget {
   /** @returns {Promise<string>} the update's id */
   async publish(topics, data, options) {
     this.#mustBeOpen();
-    const { url } = this;
+    // Most pages publish nothing.
+    const { publish } = await import('./publishing.js');
+    const token = await this.#askToken();
     const { credentials } = this.#options;
-    return publish({ topics: [topics].flat(), data, options }, { url, token: this.#token, credentials }, this.#env);
+    const env = this.#env;
+    const post = (body, signal) => {
+      const send = (headers) =>
+        ask({ url: this.url, method: 'POST', body }, 'text/plain', { headers, credentials, signal }, env);
+      return withToken(send, token, signal);
+    };
+    return publish({ topics: [topics].flat(), data, options }, { checkOptions, insist, post, env });
   }
 
   /** @returns {Promise<string>} the hub's newest cursor */
   async cursor() {
     this.#mustBeOpen();
-    const token = this.#token;
+    const token = await this.#askToken();
     const protocol = await token.protocol();
     const { credentials } = this.#options;
     const request = new HubRequest({ url: this.url, protocol });
@@ -120,7 +122,6 @@ export class Hub extends EventTarget {
     for (const part of [...this.#parts]) part.close();
     this.#isClosed = true;
     this.#drop();
-    this.#token.close();
     this.#channel?.close();
     this.#env.clearTimeout(this.#wantTimer);
     this.#show();
@@ -136,20 +137,18 @@ export class Hub extends EventTarget {
 
   // --- the user
 
-  #setUser() {
+  /** A page without a token does not load what keeps one. */
+  async #askToken() {
     const { token, renew, protocol } = this.#options;
-    this.#token = new Token({ token, renew, identity: this.#identity, protocol }, this.#env);
-    this.#request = null;
+    const Keeper = token || renew ? (await import('./token.js')).Token : Visitor;
+    return (this.#token ??= new Keeper({ token, renew, protocol, identity: this.#identity }, this.#env));
   }
 
   #changeUser(identity) {
     this.#userCount += 1;
     this.#identity = identity;
     this.#drop();
-    this.#token.close();
-    this.#setUser();
-    // Also renews a cookie, of which nobody knows when it ends.
-    this.#token.refused().catch(() => {});
+    this.#token = this.#request = null;
     for (const part of this.#parts) part.begin();
     this.#want();
   }
@@ -161,15 +160,16 @@ export class Hub extends EventTarget {
   // --- the stream
 
   #drop() {
-    const sources = [...this.#sources.values()];
-    this.#sources.clear();
-    for (const source of sources) this.#stop(source);
+    this.#opener.abort();
     this.#opening = null;
-    this.#env.clearTimeout(this.#retryTimer);
+    for (const part of [...this.#sources.keys()]) this.#stop(part);
     this.#told = IDLE;
   }
 
-  #stop(source) {
+  #stop(part) {
+    const source = this.#sources.get(part);
+    if (!source) return;
+    this.#sources.delete(part);
     source.onBatch = source.onDetail = source.onEnded = source.onHole = () => {};
     source.stop();
   }
@@ -185,43 +185,43 @@ export class Hub extends EventTarget {
     if (this.#parts.size === 0) {
       this.#drop();
       this.#tellDetail(this.#hasEnded ? { ...IDLE, state: 'ended' } : IDLE);
-    } else if (!this.#request) {
-      this.#open();
     } else {
-      if (this.#isOurs) this.#source(null).want(this.#union());
-      for (const resolve of this.#waiting.splice(0)) resolve();
+      this.#open().catch(() => {});
+      this.#sources.get(null)?.want(this.#union());
     }
   }
 
-  async #open() {
-    if (this.#opening) return;
+  /** Resolves once it is known what to ask as whom; rejects if the user changes before. */
+  #open() {
+    this.#opening ??= this.#begin((this.#opener = new AbortController()).signal);
+    return this.#opening;
+  }
+
+  async #begin(signal) {
+    // Whoever subscribes may close again within this tick.
+    await pause(0, signal, this.#env);
+    signal.throwIfAborted();
     if (this.#isOutdated) {
       // A fixed token is that of the user before.
-      return this.#tellDetail({ ...IDLE, state: 'denied', reason: 'the user has changed: connect again' });
+      this.#tellDetail({ ...IDLE, state: 'denied', reason: 'the user has changed: connect again' });
+      return new Promise(() => {});
     }
-    const token = this.#token;
-    this.#opening = token;
     this.#tellDetail({ ...IDLE, state: 'connecting' });
-    try {
-      const [protocol, identity] = await Promise.all([token.protocol(), token.identity()]);
-      if (token !== this.#token || this.#opening !== token) return;
-      this.#opening = null;
-      const { dialect } = this.#options;
-      this.#request = new HubRequest({ url: this.url, protocol, dialect });
-      // Tabs of another release may use other messages; the address of this module has its version.
-      this.#name = ['barestream', import.meta.url, this.url, protocol, identity].join(' ');
-      this.#backoff.reset();
-      this.#want();
-    } catch (error) {
-      if (token !== this.#token || this.#opening !== token) return;
-      const delayMs = this.#backoff.next();
+    const failed = (error, delayMs) => {
       const retryAt = this.#env.Date.now() + delayMs;
-      this.#tellDetail({ ...IDLE, state: 'denied', reason: String(error?.message ?? error), retryAt });
-      this.#retryTimer = this.#env.setTimeout(() => {
-        this.#opening = null;
-        this.#open();
-      }, delayMs);
-    }
+      this.#tellDetail({ ...IDLE, state: 'denied', reason: reasonOf(error), retryAt });
+    };
+    const ask = async () => {
+      const token = await this.#askToken();
+      return Promise.all([token.protocol(), token.identity()]);
+    };
+    const [protocol, identity] = await insist(ask, failed, signal, this.#env);
+    signal.throwIfAborted();
+    const { dialect } = this.#options;
+    this.#request = new HubRequest({ url: this.url, protocol, dialect });
+    // Tabs of another release may use other messages; the address of this module has its version.
+    this.#name = ['barestream', import.meta.url, this.url, protocol, identity].join(' ');
+    if (this.#isOurs) this.#source(null);
   }
 
   #union() {
@@ -274,24 +274,19 @@ export class Hub extends EventTarget {
     remove: (part, hasEnded) => {
       this.#parts.delete(part);
       this.#hasEnded = hasEnded;
-      const own = this.#sources.get(part);
-      this.#sources.delete(part);
-      if (own) this.#stop(own);
+      this.#stop(part);
       if (!this.#isClosed) this.#wantSoon();
     },
     source: async (part, cursor, isAnew) => {
-      if (!this.#request || this.#wantTimer !== null) {
-        await new Promise((resolve) => this.#waiting.push(resolve));
-      }
+      await this.#open();
       if (this.#isOurs) return this.#sources.get(null);
-      if (isAnew && this.#sources.has(part)) {
-        this.#stop(this.#sources.get(part));
-        this.#sources.delete(part);
-      }
+      if (isAnew) this.#stop(part);
       return this.#source(part, cursor);
     },
-    replay: (keys, cursor, until, pass, signal) =>
-      replay(this.#makeStream({ keys, cursor }), { until, pass, signal }, this.#env),
+    replay: async (keys, cursor, how) => {
+      const { replay } = await import('./replay.js');
+      return replay(this.#makeStream({ keys, cursor }), how, this.#env);
+    },
     pages: (keys, params, signal) => {
       const question = { request: this.#request, token: this.#token, keys, params, signal };
       return pages({ ...question, credentials: this.#options.credentials }, this.#env);
@@ -314,8 +309,7 @@ export class Hub extends EventTarget {
 
   #show() {
     const next = this.#shown();
-    const names = Object.keys(IDLE);
-    if (names.every((name) => next[name] === this.#detail[name])) return;
+    if (JSON.stringify(next) === JSON.stringify(this.#detail)) return;
     this.#detail = next;
     this.dispatchEvent(new CustomEvent('statechange', { detail: next }));
   }

@@ -2,45 +2,26 @@
  * One attempt to be sent events: a connection, or reads in place of one. It is given up as a whole.
  */
 
-import { connection } from './connection.js';
+import { ask, unbroken, withToken } from './asking.js';
+import { connect } from './connection.js';
 import { isAfter, parseId } from './place.js';
-import { rawOf } from './raw_event.js';
-import { readWith } from './reads.js';
-import { ANSWER_MS } from './token.js';
+import { answerOf } from './reads.js';
 
-// The hub sends the first event at once; another server only its headers.
-const FIRST_EVENT_MS = 8_000;
-const HEADERS_MS = 15_000;
-
-// Long enough for the hub, short enough for any proxy.
-const WAIT_SECONDS = 25;
-const READ_LIMIT = 500;
-// How long an answer may take beyond its wait.
-const ANSWER_SECONDS = 15;
-
-/**
- * @typedef {object} Listener what a link tells
- * @property {(ms: number) => void} expect within this time something has to come
- * @property {() => void} open the headers of a stream are there
- * @property {() => void} bytes
- * @property {(raws: import('./raw_event.js').Raw[]) => Promise<void>} raws more is read once its
- *   promise is resolved
- */
+// For a token; the page's function may never answer.
+const TOKEN_MS = 30_000;
 
 export class Link {
-  /** What the hub is shown; null while a token is awaited. @type {?Record<string, string>} */
-  headers = null;
+  /** The headers that were sent; null while a token is awaited. @type {?Record<string, string>} */
+  shown = null;
+  /** 401 once a token was refused. @type {?number} */
+  status = null;
   /** Why the hub has no stream at this time. @type {?string} */
   turnedAway = null;
   /** Whether the first event has come. */
   isAlive = false;
-  /** Whether all that was there at the start has come. */
-  isReady = false;
-  /** Whether another token is being asked for, while the old one is still good. */
-  isRenewing = false;
 
-  #abort = new AbortController();
-  #options;
+  #controller = new AbortController();
+  #on;
   #env;
 
   /**
@@ -50,84 +31,87 @@ export class Link {
    * @param {RequestCredentials} options.credentials
    * @param {string[]} options.keys
    * @param {'stream' | 'reads'} options.via
+   * @param {() => ?string} options.cursor
+   * @param {import('./watchdog.js').Watchdog} options.watchdog
+   * @param {import('./timing.js').Slices} options.slices
+   * @param {object} on what it tells
+   * @param {() => void} on.open the headers of a stream are there
+   * @param {(raws: import('./raw_event.js').Raw[]) => void} on.raws
    * @param {any} env
    */
-  constructor(options, env) {
-    this.#options = options;
+  constructor({ request, token, credentials, keys, via, cursor, watchdog, slices }, on, env) {
+    this.request = request;
+    this.token = token;
+    this.credentials = credentials;
+    this.keys = keys;
+    this.via = via;
+    this.cursor = cursor;
+    this.watchdog = watchdog;
+    this.slices = slices;
+    this.#on = on;
     this.#env = env;
-    this.keys = options.keys;
-    this.via = options.via;
   }
 
   get signal() {
-    return this.#abort.signal;
+    return this.#controller.signal;
   }
 
   giveUp() {
-    this.#abort.abort();
+    this.#controller.abort();
   }
 
   /**
-   * @param {() => ?string} cursorNow
-   * @param {Listener} on
-   * @returns {Promise<{isOver: boolean, retryMs?: ?number}>} as connection() gives it
+   * @returns {Promise<{isOver: boolean, retryMs?: ?number}>} as connect() gives it
    * @throws {import('./refusal.js').Refusal} or what the token's function throws, or the signal's
    *   reason after giveUp()
    */
-  run(cursorNow, on) {
-    return this.via === 'stream' ? this.#follow(cursorNow(), on) : this.#read(cursorNow, on);
+  async run() {
+    if (this.via === 'stream') return connect(this, this.#env);
+    const { keepReading } = await unbroken(import('./reading.js'), this.signal);
+    return keepReading(this, { answerOf, isAfter, parseId });
   }
 
-  async #follow(cursor, on) {
-    const { request, credentials } = this.#options;
-    await this.#prepare(on, request.isOurs ? FIRST_EVENT_MS : HEADERS_MS);
-    const { headers, signal } = this;
-    const open = (turnedAway) => {
-      this.turnedAway = turnedAway;
-      // Another server does not say where the replay ends.
-      this.isReady = !request.isOurs;
-      on.open();
+  /** As ask() in asking.js, with the token; something has to come within this time. */
+  ask(address, type, ms) {
+    const { credentials, signal, watchdog } = this;
+    const awaitToken = () => {
+      this.shown = null;
+      watchdog.expect(TOKEN_MS);
     };
-    const events = (parsed) => on.raws(parsed.map((event) => this.#raw(event)));
-    const address = request.stream(this.keys, cursor);
-    const how = { headers, credentials, signal };
-    return connection(address, how, { open, bytes: on.bytes, events }, this.#env);
+    const send = (headers) => {
+      this.shown = headers;
+      watchdog.expect(ms);
+      return ask(address, type, { headers, credentials, signal }, this.#env).catch((error) => {
+        if (error.status === 401) {
+          this.status = 401;
+          awaitToken();
+        }
+        throw error;
+      });
+    };
+    awaitToken();
+    return withToken(send, this.token, signal);
   }
 
-  #raw(event) {
-    const raw = rawOf(event, this.keys, !this.isReady);
-    if (raw.kind === 'ready') this.isReady = true;
-    return raw;
+  /** @param {?string} turnedAway */
+  open(turnedAway) {
+    this.turnedAway = turnedAway;
+    this.#on.open();
   }
 
-  async #read(cursorNow, on) {
-    const { request, credentials } = this.#options;
-    // The first answer comes at once, and so tells where it begins.
-    for (let wait = 0; ; wait = WAIT_SECONDS) {
-      await this.#prepare(on, (wait + ANSWER_SECONDS) * 1_000);
-      const params = { last_event_id: cursorNow(), wait, limit: READ_LIMIT };
-      const question = { request, credentials, keys: this.keys, params, signal: this.signal };
-      const answer = await readWith(this.headers, question, this.#env);
-      await on.raws(this.#raws(answer));
-      if (answer.ended) return { isOver: true };
+  bytes() {
+    if (this.isAlive) this.watchdog.heard();
+  }
+
+  /** @param {import('./raw_event.js').Raw[]} raws */
+  async raws(raws) {
+    const { slices, signal, watchdog } = this;
+    for (let at = 0; at < raws.length; ) {
+      const piece = raws.slice(at, (at += slices.piece));
+      await slices.do(() => this.#on.raws(piece), signal);
+      signal.throwIfAborted();
+      // What was told may have kept the page busy for longer than a server may be silent.
+      watchdog.expect();
     }
-  }
-
-  #raws({ events, gap, more, cursor }) {
-    const raws = events.map((event) => ({ ...event, replay: !this.isReady }));
-    // An answer tells a gap without its place among the events, which may come before it.
-    const after = raws.findIndex(({ place }) => gap?.isBack || isAfter(place, gap?.place));
-    if (gap) raws.splice(after < 0 ? raws.length : after, 0, gap);
-    this.isReady ||= !more;
-    const kind = this.isReady ? 'ready' : 'heartbeat';
-    return [...raws, { kind, place: parseId(cursor)?.place ?? null, cursor }];
-  }
-
-  async #prepare(on, ms) {
-    this.headers = null;
-    on.expect(ANSWER_MS);
-    this.headers = await this.#options.token.headers();
-    this.signal.throwIfAborted();
-    on.expect(ms);
   }
 }

@@ -15,7 +15,18 @@
 export function openLock(name, handlers, env) {
   if (!env.BroadcastChannel) return null;
   if (env.navigator?.locks) return new WebLock(name, handlers, env);
-  return env.SharedWorker ? new WorkerLock(name, handlers, env) : null;
+  return env.SharedWorker ? lateLock(name, handlers, env) : null;
+}
+
+/** On plain HTTP, which few pages use. */
+function lateLock(name, handlers, env) {
+  const lock = import('./worker_lock.js').then(({ WorkerLock }) => new WorkerLock(name, handlers, env));
+  lock.catch(handlers.onRefused);
+  const use = (then) => lock.then(then, () => {});
+  return {
+    request: (steal) => use((there) => there.request(steal)),
+    release: () => use((there) => there.release()),
+  };
 }
 
 class WebLock {
@@ -52,42 +63,5 @@ class WebLock {
 
   release() {
     this.#candidacy?.abort();
-  }
-}
-
-class WorkerLock {
-  #port = null;
-  #open;
-
-  constructor(name, { onHeld, onLost, onRefused }, env) {
-    this.#open = () => {
-      try {
-        const worker = new env.SharedWorker(new URL('./lock_worker.js', import.meta.url), { name });
-        const { port } = worker;
-        this.#port = port;
-        // The script is missing, or the page's policy forbids workers.
-        worker.onerror = () => port === this.#port && onRefused();
-        port.onmessage = ({ data }) => {
-          if (port !== this.#port) return;
-          if (data === 'ping') port.postMessage('pong');
-          else if (data === 'held') onHeld();
-          else onLost();
-        };
-      } catch {
-        // The script is of another origin than the page.
-        env.setTimeout(onRefused, 0);
-      }
-    };
-  }
-
-  request(steal = false) {
-    if (!this.#port) this.#open();
-    this.#port?.postMessage(steal ? 'steal' : 'want');
-  }
-
-  release() {
-    this.#port?.postMessage('bye');
-    this.#port?.close();
-    this.#port = null;
   }
 }

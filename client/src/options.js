@@ -5,56 +5,41 @@
 /**
  * @param {string} where the function's name, for the error
  * @param {any} options
- * @param {Record<string, Check>} checks of each option that there is
+ * @param {Record<string, string>} expected by name: types and values, with `or` between them
  * @throws {TypeError}
  */
-export function checkOptions(where, options, checks) {
+export function checkOptions(where, options, expected) {
   for (const [name, value] of Object.entries(options)) {
-    if (!Object.hasOwn(checks, name)) {
-      throw new TypeError(`${where}: unknown option ${name}; known: ${Object.keys(checks).join(', ')}`);
+    if (!Object.hasOwn(expected, name)) {
+      throw new TypeError(`${where}: unknown option ${name}; known: ${Object.keys(expected).join(', ')}`);
     }
-    const [isRight, expected] = checks[name];
-    if (value !== undefined && !isRight(value)) throw new TypeError(`${where}: ${name} must be ${expected}`);
+    const kinds = [`a ${typeof value}`, String(value), `an ${value?.constructor?.name}`];
+    const isRight = value === undefined || expected[name].split(' or ').some((kind) => kinds.includes(kind));
+    if (!isRight) throw new TypeError(`${where}: ${name} must be ${expected[name]}`);
   }
 }
 
-/** @typedef {[(value: any) => boolean, string]} Check whether a value is right, and what is expected */
-
-/** @type {(...values: any[]) => Check} of which the option must be one */
-export const oneOf = (...values) => [(value) => values.includes(value), values.join(' or ')];
-
-/** @type {(...types: string[]) => Check} as typeof names them */
-export const ofType = (...types) => [(value) => types.includes(typeof value), `a ${types.join(' or ')}`];
-
-/** @type {Check} */
-export const SIGNAL = [(value) => typeof value.addEventListener === 'function', 'an AbortSignal'];
-
-const text = ofType('string');
-const callback = ofType('function');
-
-/** @type {Record<string, Check>} */
 const HUB_OPTIONS = {
-  token: ofType('string', 'function'),
-  renew: callback,
-  credentials: oneOf('same-origin', 'include', 'omit'),
-  shared: ofType('boolean'),
-  identity: text,
-  protocol: oneOf('0.x', '1.0'),
-  dialect: oneOf('barestream', 'mercure'),
-  fetch: callback,
+  token: 'a string or a function',
+  renew: 'a function',
+  credentials: 'same-origin or include or omit',
+  shared: 'a boolean',
+  identity: 'a string',
+  protocol: '0.x or 1.0',
+  dialect: 'barestream or mercure',
+  fetch: 'a function',
 };
 
-/** @type {Record<string, Check>} */
 const SUBSCRIBE_OPTIONS = {
-  rewind: [isRewind, "a number from 1 to 999999, such a number with s ('30s'), or 'kept'"],
-  from: text,
-  getState: callback,
-  signal: SIGNAL,
-  onState: callback,
-  onEvent: callback,
-  onEvents: callback,
-  onGap: callback,
-  onEnd: callback,
+  rewind: 'a number or a string',
+  from: 'a string',
+  getState: 'a function',
+  signal: 'an AbortSignal',
+  onState: 'a function',
+  onEvent: 'a function',
+  onEvents: 'a function',
+  onGap: 'a function',
+  onEnd: 'a function',
 };
 
 /** @throws {TypeError} */
@@ -69,19 +54,15 @@ export function checkHubOptions(options) {
  * @throws {TypeError}
  */
 export function checkSubscription(topics, options, { isOurs, protocol }) {
+  const check = (isRight, expected) => {
+    if (!isRight) throw new TypeError(`subscribe: ${expected}`);
+  };
   const isTopic = (topic) => (typeof topic === 'string' ? topic : typeof topic?.pattern === 'string');
-  if (!topics.every(isTopic) || (isOurs && !topics.length)) {
-    throw new TypeError('subscribe: topics must be a string, {pattern: string}, or an array of these');
-  }
+  check(topics.every(isTopic) && (topics.length || !isOurs), 'topics must be a string, {pattern: string}, or an array of these');
   checkOptions('subscribe', options, SUBSCRIBE_OPTIONS);
-  const starts = ['rewind', 'from', 'getState'].filter((name) => options[name] !== undefined);
-  if (starts.length > 1) throw new TypeError(`subscribe: ${starts.join(' and ')} exclude each other`);
-  if (!isOurs && options.rewind) throw new TypeError("subscribe: only dialect 'barestream' has rewind");
-  if (protocol === '0.x' && topics.some((topic) => topic.pattern !== undefined)) {
-    throw new TypeError("subscribe: {pattern} needs protocol '1.0'");
-  }
-}
-
-function isRewind(value) {
-  return value === 'kept' || /^[1-9]\d{0,5}s?$/.test(value);
+  const { rewind, from, getState } = options;
+  check([rewind, from, getState].filter((start) => start !== undefined).length < 2, 'rewind, from and getState exclude each other');
+  check(rewind === undefined || /^(kept|[1-9]\d{0,5}s?)$/.test(rewind), "rewind must be 1 to 999999, '1s' to '999999s', or 'kept'");
+  check(isOurs || !rewind, "only dialect 'barestream' has rewind");
+  check(protocol !== '0.x' || topics.every((topic) => topic.pattern === undefined), "{pattern} needs protocol '1.0'");
 }

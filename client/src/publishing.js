@@ -1,22 +1,21 @@
 /**
  * Publishes an update. Each has an id, so that the hub takes it once, however often it is sent.
+ *
+ * Most pages publish nothing, so it is loaded by the first that does. It imports nothing: modules that
+ * two chunks share would each cost a page a request.
  */
-
-import { checkOptions, ofType, SIGNAL } from './options.js';
-import { refusalOf } from './refusal.js';
-import { Backoff, pause } from './timing.js';
 
 const RETRIES = 3;
 
-/** @type {Record<string, import('./options.js').Check>} */
-const PUBLISH_OPTIONS = {
-  private: ofType('boolean'),
-  id: ofType('string'),
-  type: ofType('string'),
-  retry: ofType('number'),
-  keep: [(value) => value === 'forever' || typeof value === 'number', "a number or 'forever'"],
-  end: [(value) => value === true || typeof value === 'number', 'true or a number'],
-  signal: SIGNAL,
+/** @type {Record<string, string>} */
+const OPTIONS = {
+  private: 'a boolean',
+  id: 'a string',
+  type: 'a string',
+  retry: 'a number',
+  keep: 'a number or forever',
+  end: 'a number or true',
+  signal: 'an AbortSignal',
 };
 
 /**
@@ -24,44 +23,24 @@ const PUBLISH_OPTIONS = {
  * @param {string[]} update.topics
  * @param {any} update.data a string as it is, anything else as JSON
  * @param {any} [update.options] as Hub.publish takes them
- * @param {{url: string, token: import('./token.js').Token, credentials?: RequestCredentials}} hub
- * @param {any} env
+ * @param {object} client
+ * @param {typeof import('./options.js').checkOptions} client.checkOptions
+ * @param {typeof import('./asking.js').insist} client.insist
+ * @param {(body: URLSearchParams, signal: AbortSignal) => Promise<Response>} client.post
+ * @param {any} client.env
  * @returns {Promise<string>} the update's id
  * @throws {TypeError} where the update cannot be one
  * @throws {import('./refusal.js').Refusal} where the hub refuses, or does not answer to the last attempt
  */
-export async function publish({ topics, data, options = {} }, { url, token, credentials }, env) {
-  checkOptions('publish', options, PUBLISH_OPTIONS);
-  const body = formOf(topics, data, { id: randomId(env), ...options });
+export async function publish({ topics, data, options = {} }, { checkOptions, insist, post, env }) {
+  checkOptions('publish', options, OPTIONS);
   const { signal = new AbortController().signal } = options;
-  const backoff = new Backoff(env);
-  let mayRenew = true;
-  for (let retries = 0; ; retries += 1) {
-    const headers = await token.headers();
-    signal.throwIfAborted();
-    const answer = await post(url, { body, headers, credentials, signal }, env);
-    if (typeof answer === 'string') return answer;
-    signal.throwIfAborted();
-    if (answer.status === 401 && mayRenew && (await token.refused(headers))) {
-      mayRenew = false;
-      continue;
-    }
-    // Without an answer the hub may have taken the update; then it answers with the same id.
-    if (retries >= RETRIES || ![null, 200, 502, 503].includes(answer.status)) throw answer;
-    await pause(Math.max(backoff.next(), answer.retryAfterMs ?? 0), signal, env);
-    signal.throwIfAborted();
-  }
-}
-
-/** Returns the id, or a Refusal. */
-async function post(url, { headers, ...rest }, env) {
-  try {
-    const response = await env.fetch(url, { ...rest, method: 'POST', headers, cache: 'no-store' });
-    // A page of HTML is a proxy's, and the hub has no part in it.
-    return (await refusalOf(response, 'text/plain', env)) ?? (await response.text()).trim();
-  } catch (error) {
-    return Object.assign(error, { status: null });
-  }
+  const body = formOf(topics, data, { id: randomId(env), ...options });
+  let attempts = 0;
+  // Without an answer the hub may have taken the update; then it answers with the same id.
+  const isOver = ({ status }) => (attempts += 1) > RETRIES || ![null, 200, 502, 503].includes(status);
+  const response = await insist(() => post(body, signal), isOver, signal, env);
+  return (await response.text()).trim();
 }
 
 function formOf(topics, data, { id, private: isPrivate, signal, ...fields }) {

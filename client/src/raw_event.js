@@ -78,7 +78,7 @@ export function rawEvent({ id, place, topic, type, data, matches, end }, cursor,
  * @returns {RawGap}
  */
 export function rawGap({ from = null, missed = null }, place, cursor) {
-  const isBack = !!parseId(from) && !!parseId(place) && isAfter(from, place);
+  const isBack = Boolean(from && place && isAfter(from, place));
   return { kind: 'gap', place, cursor, missed, from, isBack };
 }
 

@@ -2,9 +2,8 @@
  * Answers that end: the events that a stream would send, as one answer of JSON.
  */
 
-import { ask, unbroken } from './asking.js';
+import { ask, insist, unbroken, withToken } from './asking.js';
 import { rawEvent, rawGap } from './raw_event.js';
-import { Backoff, orAborted, pause } from './timing.js';
 
 /**
  * @typedef {object} Answer
@@ -18,7 +17,7 @@ import { Backoff, orAborted, pause } from './timing.js';
 /**
  * @typedef {object} Question
  * @property {import('./request.js').HubRequest} request
- * @property {import('./token.js').Token} [token] not for readWith
+ * @property {import('./token.js').Token} token
  * @property {RequestCredentials} [credentials]
  * @property {string[]} keys
  * @property {Record<string, any>} [params] rewind, last_event_id, wait, limit
@@ -33,14 +32,10 @@ import { Backoff, orAborted, pause } from './timing.js';
  * @throws {import('./refusal.js').Refusal} or what the token's function throws, or the signal's reason
  */
 export async function read(question, env = globalThis) {
-  const { token, signal = new AbortController().signal } = question;
-  const headers = await orAborted(token.headers(), signal);
-  try {
-    return await readWith(headers, { ...question, signal }, env);
-  } catch (error) {
-    if (error.status !== 401 || !(await orAborted(token.refused(headers), signal))) throw error;
-  }
-  return readWith(await orAborted(token.headers(), signal), { ...question, signal }, env);
+  const { request, token, credentials, keys, params, signal = new AbortController().signal } = question;
+  const address = request.address(keys, { include: 'match', ...params });
+  const send = (headers) => ask(address, 'application/json', { headers, credentials, signal }, env);
+  return answerOf(await withToken(send, token, signal), keys, signal);
 }
 
 /**
@@ -48,56 +43,36 @@ export async function read(question, env = globalThis) {
  * @param {Question} question
  * @param {any} [env]
  * @returns {AsyncGenerator<Answer, void, void>}
- * @throws {import('./refusal.js').Refusal} where the hub refuses for good, or after a 401 where there is no other token; the
- *   signal's reason
+ * @throws {import('./refusal.js').Refusal} where the hub refuses for good; the signal's reason
  */
 export async function* pages(question, env = globalThis) {
   const { signal = new AbortController().signal } = question;
-  const backoff = new Backoff(env);
-  let params = question.params ?? {};
-  for (;;) {
-    let answer = null;
-    try {
-      answer = await read({ ...question, params, signal }, env);
-    } catch (error) {
-      signal.throwIfAborted();
-      if (error.isFinal || error.status === 401) throw error;
-      await pause(backoff.next() + (error.retryAfterMs ?? 0), signal, env);
-      signal.throwIfAborted();
-      continue;
-    }
-    backoff.reset();
+  const isOver = ({ isFinal }) => isFinal;
+  for (let { params = {} } = question; ; ) {
+    const answer = await insist(() => read({ ...question, params, signal }, env), isOver, signal, env);
     yield answer;
     if (!answer.more) return;
     // The next page goes on from this one; a rewind is never left for it.
-    const { rewind, ...others } = params;
-    params = { ...others, last_event_id: answer.cursor };
+    params = { ...params, rewind: null, last_event_id: answer.cursor };
   }
 }
 
 /**
- * Asks once, with these headers.
- * @param {Record<string, string>} headers
- * @param {Question} question
- * @param {any} env
+ * @param {Response} response to a read
+ * @param {string[]} keys of the request
+ * @param {AbortSignal} signal
  * @returns {Promise<Answer>}
- * @throws {import('./refusal.js').Refusal} or the signal's reason
+ * @throws {import('./refusal.js').Refusal} where it breaks off, or the signal's reason
  */
-export async function readWith(headers, { request, credentials, keys, params, signal }, env) {
-  const address = request.address(keys, { include: 'match', ...params });
-  const response = await ask(address, 'application/json', { headers, credentials, signal }, env);
+export function answerOf(response, keys, signal) {
   return unbroken(
-    response.json().then((content) => answerOf(content, keys)),
+    response.json().then(({ events, gap, more, ended, cursor }) => ({
+      events: events.map((event) => rawEvent(event, event.place, keys, true)),
+      gap: gap && rawGap(gap, gap.to, cursor),
+      more,
+      ended,
+      cursor,
+    })),
     signal,
   );
-}
-
-function answerOf({ events, gap, more, ended, cursor }, keys) {
-  return {
-    events: events.map((event) => rawEvent(event, event.place, keys, true)),
-    gap: gap && rawGap(gap, gap.to, cursor),
-    more,
-    ended,
-    cursor,
-  };
 }

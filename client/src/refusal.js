@@ -9,21 +9,13 @@ const FINAL = [400, 403, 404, 405, 413, 414, 415, 431];
 const PROBLEM = 'application/problem+json';
 
 export class Refusal extends Error {
-  /**
-   * @param {string} reason
-   * @param {object} [details]
-   * @param {?number} [details.status] null where there was no answer
-   * @param {?number} [details.retryAfterMs] as the answer says it
-   * @param {boolean} [details.isFinal] whether asking again cannot help
-   */
-  constructor(reason, { status = null, retryAfterMs = null, isFinal = false } = {}) {
-    super(reason);
-    this.name = 'Refusal';
-    this.reason = reason;
-    this.status = status;
-    this.retryAfterMs = retryAfterMs;
-    this.isFinal = isFinal;
-  }
+  name = 'Refusal';
+  /** Of the answer; null where there was none. @type {?number} */
+  status = null;
+  /** As the answer says it. @type {?number} */
+  retryAfterMs = null;
+  /** Whether asking again cannot help. */
+  isFinal = false;
 }
 
 /**
@@ -40,7 +32,7 @@ export async function refusalOf(response, type = '', env = globalThis) {
   const isProblem = got.startsWith(PROBLEM);
   const { detail, title } = isProblem ? await problemOf(response) : {};
   const reason = response.ok ? `expected ${type}, got ${got || 'no type'}` : `status ${status}`;
-  return new Refusal(detail || title || reason, {
+  return Object.assign(new Refusal(detail || title || reason), {
     status,
     retryAfterMs: millisecondsOf(headers.get('Retry-After'), env.Date.now()),
     // A hub of the release before, after a rollback, refuses what it cannot include; it may go.

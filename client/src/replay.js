@@ -1,37 +1,39 @@
 /**
- * What a server without reads has of the past: a stream that is stopped once it has caught up.
+ * What a server without reads has of the past: a stream that is stopped once it has caught up. Few
+ * pages need it, so it is loaded when it is needed, and imports nothing.
  */
-
-import { isAfter, stampOf } from './place.js';
 
 // A server that no longer has the event would be waited for in vain.
 const CAUGHT_UP_WITHIN_MS = 15_000;
 
 /**
+ * Resolves once it has caught up, or is given up.
  * @param {import('./stream.js').Stream} stream not started
- * @param {object} range
- * @param {string} range.until the id of an event of this stream
- * @param {(batch: object[]) => void} range.pass
- * @param {AbortSignal} range.signal
+ * @param {object} how
+ * @param {(raw: any) => boolean} how.isLast whether it has come as far as it should
+ * @param {(batch: object[]) => void} how.pass where it does not come so far, it gets a gap
+ * @param {AbortSignal} how.signal
  * @param {any} env
- * @returns {Promise<boolean>} whether it came as far as that event
+ * @returns {Promise<void>}
  */
-export function replay(stream, { until, pass, signal }, env) {
-  const isThere = ({ place, cursor }) =>
-    cursor === until || (stampOf(until) !== null && stampOf(place) !== null && !isAfter(until, place));
+export function replay(stream, { isLast, pass, signal }, env) {
+  const from = stream.cursor;
   return new Promise((resolve) => {
-    const stop = (isWhole) => {
+    const stop = () => {
       stream.onBatch = () => {};
       stream.stop();
       env.clearTimeout(timer);
       signal.removeEventListener('abort', stop);
-      resolve(isWhole);
+      resolve();
     };
-    const timer = env.setTimeout(() => stop(false), CAUGHT_UP_WITHIN_MS);
+    const timer = env.setTimeout(() => {
+      stop();
+      pass([{ kind: 'gap', place: null, cursor: null, missed: null, from, isBack: false }]);
+    }, CAUGHT_UP_WITHIN_MS);
     signal.addEventListener('abort', stop);
     stream.onBatch = (batch) => {
       pass(batch);
-      if (batch.some(isThere)) stop(true);
+      if (batch.some(isLast)) stop();
     };
     stream.start();
   });

@@ -7,6 +7,7 @@
  * and drops what is at or before it. So nothing is missed, and nothing comes twice.
  */
 
+import { insist } from './asking.js';
 import { DeniedError } from './denied_error.js';
 import { EventQueue } from './event_queue.js';
 import { HubEvent } from './hub_event.js';
@@ -16,8 +17,7 @@ import { Backoff, pause } from './timing.js';
 
 // Callbacks for so many events take some milliseconds; then the page may paint.
 const BATCH_EVENTS = 500;
-// An update of 1 KB each makes 10 MB. Beyond it, held updates are read again instead, and a loop
-// that is too slow is told of a gap.
+// An update of 1 KB each makes 10 MB. What comes beyond it is read again instead, once there is room.
 const MOST_WAITING = 10_000;
 export class Subscription {
   #host;
@@ -27,8 +27,7 @@ export class Subscription {
   #queues = [];
 
   #progress = new Progress(null);
-  #open;
-  #endedKeys = [];
+  #ended = new Set();
 
   #run = null;
   // Updates of the stream that wait for a read; null while live.
@@ -98,9 +97,8 @@ export class Subscription {
   #beginAnew() {
     this.#progress = new Progress(null);
     this.#held = [];
-    this.#endedKeys = [];
+    this.#ended.clear();
     this.#part.refusal = null;
-    this.#open = new Set(this.#keys);
     for (const queue of this.#queues) queue.clear();
     this.#begin(null, true);
   }
@@ -122,7 +120,7 @@ export class Subscription {
     const backoff = new Backoff(env);
     do {
       let start = isAnew ? from : this.#progress.cursor;
-      if (isAnew && getState) start = await this.#askState(gap, backoff, signal);
+      if (isAnew && getState) start = await this.#askState(gap, signal);
       if (signal.aborted) return;
       const source = await this.#host.source(this.#part, start, isAnew);
       if (signal.aborted) return;
@@ -146,21 +144,15 @@ export class Subscription {
   }
 
   /** Returns the state's cursor. */
-  async #askState(gap, backoff, signal) {
-    while (!signal.aborted) {
-      try {
-        const { state, cursor } = await this.#options.getState(gap && gapOf(gap), signal);
-        if (signal.aborted) break;
-        if (typeof cursor !== 'string') throw new TypeError('getState: cursor must be a string');
-        this.#call('onState', state);
-        return cursor;
-      } catch (error) {
-        if (signal.aborted) break;
-        this.#host.report(error);
-        await pause(backoff.next(), signal, this.#host.env);
-      }
-    }
-    return null;
+  #askState(gap, signal) {
+    const ask = async () => {
+      const { state, cursor } = await this.#options.getState(gap && gapOf(gap), signal);
+      signal.throwIfAborted();
+      if (typeof cursor !== 'string') throw new TypeError('getState: cursor must be a string');
+      this.#call('onState', state);
+      return cursor;
+    };
+    return insist(ask, (error) => this.#host.report(error), signal, this.#host.env);
   }
 
   /** Returns the gap after which the state must be asked for again, or null. */
@@ -173,11 +165,11 @@ export class Subscription {
         if (this.#options.getState) return gap;
         isRewind ||= Boolean(params.rewind);
       }
-      for (let at = 0; at < events.length; at += BATCH_EVENTS) {
-        for (const queue of this.#queues) await queue.room(MOST_WAITING);
-        if (at > 0) await pause(0, signal, this.#host.env);
+      while (events.length) {
+        await this.#room();
         if (signal.aborted) return null;
-        this.#tell(events.slice(at, at + BATCH_EVENTS), isRewind);
+        this.#tell(events.splice(0, BATCH_EVENTS), isRewind);
+        if (events.length) await pause(0, signal, this.#host.env);
         if (signal.aborted) return null;
       }
       this.#progress.reset(cursor);
@@ -191,15 +183,21 @@ export class Subscription {
   }
 
   /** Where there are no reads: what other tabs were told before comes by a stream of its own. */
-  async #replay(start, covered, signal) {
+  #replay(start, end, signal) {
     this.#progress.reset(start);
-    if (covered === start || !isAfter(covered, start)) return;
-    const pass = (batch) => this.#pass(batch);
-    if (!(await this.#host.replay(this.#keys, start, covered, pass, signal))) this.#call('onGap', { missed: null, from: start, isBack: false });
+    if (end === start || !isAfter(end, start)) return;
+    const isLast = ({ place, cursor }) => cursor === end || !isAfter(end, place);
+    return this.#host.replay(this.#keys, start, { isLast, pass: (batch) => this.#pass(batch), signal });
+  }
+
+  async #room() {
+    for (const queue of this.#queues) await queue.room(MOST_WAITING);
   }
 
   async #tellHeld(signal) {
     while (this.#held.length) {
+      await this.#room();
+      if (signal.aborted) return;
       this.#pass(this.#held.splice(0, BATCH_EVENTS));
       if (this.#held?.length) await pause(0, signal, this.#host.env);
       if (signal.aborted) return;
@@ -235,13 +233,14 @@ export class Subscription {
     const fresh = [];
     for (const [index, raw] of batch.entries()) {
       if (raw.kind === 'gap') {
-        this.#tell(fresh.splice(0));
         const run = this.#run;
+        this.#tell(fresh.splice(0));
         if (this.#isClosed) return;
-        this.#passGap(raw);
+        const isAsBefore = run === this.#run;
+        if (isAsBefore) this.#passGap(raw);
         if (run !== this.#run) {
           // It is being read anew; what follows waits for that.
-          this.#held = [...batch.slice(index + 1), ...this.#held];
+          this.#held = [...batch.slice(index + Number(isAsBefore)), ...this.#held];
           return;
         }
       } else if (this.#isMine(raw) && this.#progress.take(raw)) {
@@ -288,24 +287,14 @@ export class Subscription {
     const entries = events.map((event, index) => ({ event, cursor: cursorAt(index) }));
     for (const queue of this.#queues) queue.push(entries);
     this.#noteEnded(raws.filter(({ ends }) => ends).map(({ topic }) => topic));
-    this.#shedQueue();
-  }
-
-  #shedQueue() {
-    const [late] = this.#queues.filter(({ size }) => size > MOST_WAITING + BATCH_EVENTS);
-    if (!late || this.#isClosed) return;
-    const gap = { missed: late.size, from: late.cursor, isBack: false, cursor: this.#progress.cursor };
-    for (const queue of this.#queues) queue.clear();
-    this.#call('onGap', gap);
-    const { getState, rewind } = this.#options;
-    if (!this.#isClosed && (getState || rewind)) this.#begin(gap, true);
+    // A read waits for the loop that is too slow.
+    if (!this.#held && this.#queues.some(({ size }) => size > MOST_WAITING)) this.#onHole();
   }
 
   #noteEnded(keys) {
-    this.#endedKeys.push(...keys);
-    if (this.#held || this.#isClosed) return;
-    for (const key of this.#endedKeys.splice(0)) this.#open.delete(key);
-    if (this.#open.size === 0 && this.#keys.length) this.#finish();
+    for (const key of keys) this.#ended.add(key);
+    const isOver = this.#keys.length && this.#keys.every((key) => this.#ended.has(key));
+    if (isOver && !this.#held) this.#finish();
   }
 
   #finish() {

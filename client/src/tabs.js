@@ -3,16 +3,18 @@
  * tabs with a stream each would leave none for other requests.
  *
  * The tab that holds the lock is the leader: its Stream carries the topics of all tabs, and it posts
- * what comes to the others, the followers, on a BroadcastChannel. Its updates are numbered, so a
- * follower notices what it has missed (a hole), and reads it. A follower says which topics it wants
- * at each change and every few seconds; the leader answers, and so is known to live.
+ * what comes to the others, the followers, on a BroadcastChannel. Each of its messages says up to
+ * where it has told before and after it, and now and then which topics are covered. So a follower
+ * notices what it has missed (a hole), and reads it. A follower says which topics it wants at each
+ * change and every few seconds; the leader answers, and so is known to live.
  *
  * Where there are no locks, each tab has a stream of its own, and lets go of it while hidden.
  */
 
-import { Hiding } from './hiding.js';
+import { Covering, includesAll } from './covering.js';
 import { openLock } from './lock.js';
 import { OtherTabs } from './other_tabs.js';
+import { watchPage } from './page.js';
 import { isAfter } from './place.js';
 
 const WANT_EACH_MS = 5_000;
@@ -42,15 +44,16 @@ export class Tabs {
 
   #others;
   #stream = null;
-  #number = 0;
+  #united = [];
+  // Up to where the followers were told.
+  #said = null;
 
   #leaderId = null;
-  #wantNumber = 0;
   #wantedAt = 0;
   #unanswered = 0;
-  // The keys that the leader has promised to tell of; null before its first answer.
-  #covered = null;
-  #waiting = [];
+  // The keys of which each event after the cursor will be told.
+  #covered = [];
+  #covering = new Covering();
 
   /**
    * @param {object} options
@@ -77,17 +80,14 @@ export class Tabs {
   start() {
     if (this.#listening) return;
     this.#listening = new AbortController();
-    const { signal } = this.#listening;
-    // In the capture phase, because freeze and resume go to the document and do not bubble.
-    const on = (type, listener) =>
-      this.#env.addEventListener?.(type, listener, { signal, capture: true });
-    on('visibilitychange', () => this.check());
-    // A frozen page cannot lead, and its lock and channel would keep it out of the
-    // back/forward cache.
-    on('freeze', () => this.#leave());
-    on('resume', () => this.#join());
-    on('pagehide', () => this.#leave());
-    on('pageshow', () => this.#join());
+    const listeners = {
+      visibilitychange: () => this.check(),
+      // A frozen page cannot lead, and its lock and channel would keep it out of the
+      // back/forward cache.
+      away: () => this.#leave(),
+      back: () => this.#join(),
+    };
+    watchPage(listeners, this.#listening.signal, this.#env);
     this.#join();
   }
 
@@ -108,7 +108,7 @@ export class Tabs {
   want(keys) {
     this.#keys = keys;
     // What is not wanted for a moment, the leader may let go of.
-    if (this.#covered) this.#covered = new Set(keys.filter((key) => this.#covered.has(key)));
+    this.#covered = this.#covered.filter((key) => keys.includes(key));
     this.#unite();
     this.#want();
   }
@@ -119,11 +119,9 @@ export class Tabs {
    * @returns {Promise<?string>} the cursor
    */
   covered(keys) {
-    return new Promise((resolve) => {
-      this.#waiting.push({ keys, resolve });
-      if (this.#stream) this.#askStream();
-      else this.#resolveCovered();
-    });
+    const covered = this.#covering.wait(keys);
+    this.#settle();
+    return covered;
   }
 
   #join() {
@@ -131,7 +129,7 @@ export class Tabs {
     const handlers = {
       onHeld: () => this.#lead(),
       onLost: () => this.#follow(),
-      onRefused: () => this.#leadAlone(),
+      onRefused: () => this.#lock && this.#leadAlone(),
     };
     this.#lock = openLock(this.#name, handlers, this.#env);
     if (!this.#lock) return this.#leadAlone();
@@ -145,7 +143,7 @@ export class Tabs {
   }
 
   #leave() {
-    if (this.#channel) this.#post({ type: 'bye' });
+    this.#post({ isBye: true });
     this.#closeStream();
     this.#lock?.release();
     this.#lock = null;
@@ -155,7 +153,7 @@ export class Tabs {
     this.#channel?.close();
     this.#channel = null;
     this.#leaderId = null;
-    this.#covered = null;
+    this.#covered = [];
     this.#unanswered = 0;
   }
 
@@ -164,33 +162,37 @@ export class Tabs {
   #lead() {
     if (this.#stream) return;
     this.#leaderId = null;
-    this.#covered = null;
-    this.#number = 0;
+    this.#said = this.#cursor;
     this.#openStream();
-    this.#post({ type: 'elected', cursor: this.#cursor });
-    this.#stream.start();
-    this.#askStream();
+    // Without a cursor nobody knows yet from where on it will tell.
+    this.#say({ isElected: true, keys: this.#cursor ? this.#union() : [] });
+    this.#unite();
   }
 
-  #leadAlone() {
+  async #leadAlone() {
     this.#leave();
     this.#openStream();
-    this.#stream.start();
-    this.#askStream();
-    this.#hiding = new Hiding(this.#stream, (detail) => this.onDetail(detail), this.#env);
+    this.#unite();
+    const stream = this.#stream;
+    const { Hiding } = await import('./hiding.js').catch(() => ({ Hiding: null }));
+    if (Hiding && stream === this.#stream) {
+      this.#hiding = new Hiding(stream, (detail) => this.onDetail(detail), this.#env);
+    }
   }
 
   #openStream() {
     const stream = this.#makeStream({ cursor: this.#cursor, keys: this.#union() });
     this.#stream = stream;
-    const tell = (tale) => {
+    this.#covered = [];
+    const tell = (told) => {
       if (stream !== this.#stream) return;
-      this.#post({ type: 'update', isNumbered: true, ...tale });
-      this.#tell(tale);
+      this.#say(told);
+      this.#tell(told);
     };
     stream.onBatch = (batch) => tell({ batch });
     stream.onDetail = (detail) => tell({ detail });
     stream.onEnded = (ended) => tell({ ended });
+    stream.start();
   }
 
   #closeStream() {
@@ -198,57 +200,47 @@ export class Tabs {
     if (!stream) return;
     this.#cursor = stream.cursor;
     this.#stream = null;
+    this.#covered = [];
     stream.stop();
-  }
-
-  #askStream() {
-    const stream = this.#stream;
-    for (const entry of this.#waiting) {
-      if (entry.stream === stream) continue;
-      entry.stream = stream;
-      // Of no use once this tab has stopped leading; then the next leader is waited for.
-      stream.covered(entry.keys).then((cursor) => stream === this.#stream && this.#settle(entry, cursor));
-    }
-  }
-
-  #settle(entry, cursor) {
-    this.#waiting = this.#waiting.filter((other) => other !== entry);
-    entry.resolve(cursor);
   }
 
   #union() {
     return this.#others.unionWith(this.#keys);
   }
 
-  #unite() {
-    this.#stream?.want(this.#union());
+  /** Has the stream carry what all tabs want, and says so once it does. */
+  async #unite() {
+    const stream = this.#stream;
+    if (!stream) return;
+    const keys = this.#union();
+    this.#united = keys;
+    stream.want(keys);
+    await stream.covered(keys);
+    if (stream !== this.#stream || keys !== this.#united) return;
+    this.#covered = keys;
+    this.#say({ keys });
+    this.#settle();
   }
 
-  async #answer({ from, want, keys }, added) {
-    const stream = this.#stream;
-    // The leader may be hidden, and its timers late; the tab that asks may be visible.
-    stream.check();
-    this.#unite();
-    this.#post({ type: 'answer', to: from, detail: stream.detail });
-    await stream.covered(keys);
-    if (stream === this.#stream) this.#post({ type: 'covered', to: from, want, keys, added });
+  #say(told) {
+    const at = told.batch?.at(-1)?.cursor ?? this.#stream.cursor;
+    this.#post({ after: this.#said, at, ...told });
+    this.#said = at;
   }
 
   // --- the follower
 
   #follow() {
     this.#closeStream();
-    this.#covered = null;
     this.#lock.request();
     this.#want();
     this.onHole();
   }
 
   #want() {
-    if (!this.#channel || this.#stream) return;
-    this.#wantNumber += 1;
+    if (this.#stream) return;
     this.#wantedAt = this.#env.Date.now();
-    this.#post({ type: 'want', want: this.#wantNumber, keys: this.#keys });
+    this.#post({ want: this.#keys });
   }
 
   #wantLater() {
@@ -272,65 +264,46 @@ export class Tabs {
   }
 
   #hear(message) {
-    const { type, from } = message;
-    if (type === 'want' || type === 'bye') return this.#hearOther(message);
+    const { from, want, isBye, isElected } = message;
+    if (want || isBye) return this.#hearOther(message);
     // A leader that was frozen may not know that it has lost the lock.
     if (this.#stream) return;
-    if (type === 'elected') {
-      const isBehind = this.#cursor && (!message.cursor || isAfter(message.cursor, this.#cursor));
-      this.#leaderId = from;
-      this.#number = 0;
-      this.#want();
-      if (isBehind) this.onHole();
-    } else if (message.to === this.#id && from !== this.#leaderId && this.#mayFollow) {
-      this.#leaderId = from;
-      this.#number = message.number;
-      if (this.#covered) this.onHole();
-    }
+    // Where the leader has not answered, another one's election may have been missed.
+    if (isElected || this.#leaderId === null || this.#unanswered > 1) this.#leaderId = from;
     if (from === this.#leaderId) this.#hearLeader(message);
   }
 
-  get #mayFollow() {
-    // Where the leader has not answered, another one's "elected" may have been lost.
-    return this.#leaderId === null || this.#unanswered > 1;
-  }
-
-  #hearOther(message) {
-    const { type, from, keys } = message;
+  #hearOther({ from, want }) {
     // A leader that says so leads no more.
     if (from === this.#leaderId) this.#leaderId = null;
-    const known = new Set(this.#union());
-    if (type === 'bye') {
-      this.#others.forget(from);
-      this.#unite();
-    } else {
-      this.#others.hear(from, keys);
-      if (this.#stream) this.#answer(message, keys.filter((key) => !known.has(key)));
-    }
+    if (want) this.#others.hear(from, want);
+    else this.#others.forget(from);
+    if (!this.#stream) return;
+    // The leader may be hidden, and its timers late; the tab that asks may be visible.
+    this.#stream.check();
+    this.#say({ detail: this.#stream.detail });
+    this.#unite();
   }
 
-  #hearLeader(message) {
+  #hearLeader({ isElected, after, at, keys = this.#covered, ...told }) {
     this.#unanswered = 0;
-    const isHole = message.number !== this.#number + (message.isNumbered ? 1 : 0);
-    this.#number = message.number;
-    if (message.type === 'covered' && message.to === this.#id && message.want === this.#wantNumber) {
-      const isNewToLeader = message.added.some((key) => this.#covered?.has(key));
-      this.#covered = new Set(message.keys);
-      if (isNewToLeader) this.onHole();
-    }
-    if (isHole) this.onHole();
-    this.#tell(message);
-    this.#cursor = message.at ?? this.#cursor;
-    this.#resolveCovered();
-  }
-
-  #resolveCovered() {
-    const isCovered = ({ keys }) => this.#covered && keys.every((key) => this.#covered.has(key));
-    for (const entry of this.#waiting.filter(isCovered)) this.#settle(entry, this.#cursor);
+    const isBehind = this.#covered.length && after !== this.#cursor && isAfter(after, this.#cursor);
+    const isForgotten = this.#covered.some((key) => !keys.includes(key) && this.#keys.includes(key));
+    this.#covered = keys;
+    if (isElected) this.#want();
+    if (isBehind || isForgotten) this.onHole();
+    this.#tell(told);
+    this.#cursor = at ?? this.#cursor;
+    this.#settle();
   }
 
   // --- both
 
+  #settle() {
+    this.#covering.settle((keys) => includesAll(this.#covered, keys), this.cursor);
+  }
+
+  /** @param {any} told */
   #tell({ batch, detail, ended }) {
     if (batch) this.onBatch(batch);
     if (detail) this.onDetail(detail);
@@ -338,10 +311,7 @@ export class Tabs {
   }
 
   #post(message) {
-    if (!this.#channel) return;
-    if (message.isNumbered) this.#number += 1;
-    const at = message.batch?.at(-1)?.cursor ?? this.#stream?.cursor;
-    this.#channel.postMessage({ number: this.#number, at, ...message, from: this.#id });
+    this.#channel?.postMessage({ from: this.#id, ...message });
   }
 
   get #isHidden() {

@@ -16,7 +16,7 @@ export class Backoff {
    * By default for a hub that does not answer: all clients may come back together, and after an
    * outage a viewer waits at most 10 s for the service that is back.
    */
-  constructor(env, { floorMs = 1_000, firstCeilingMs = 3_000, ceilingMs = 10_000 } = {}) {
+  constructor(env, floorMs = 1_000, firstCeilingMs = 3_000, ceilingMs = 10_000) {
     this.#env = env;
     this.#floorMs = floorMs;
     this.#firstCeilingMs = firstCeilingMs;
@@ -86,9 +86,8 @@ export class Slices {
  * @param {any} [env]
  * @returns {Promise<void>}
  */
-export function pause(ms, signal, env = globalThis) {
+export function pause(ms, signal, env) {
   return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
     const over = () => {
       env.clearTimeout(timer);
       signal.removeEventListener('abort', over);
@@ -96,6 +95,7 @@ export function pause(ms, signal, env = globalThis) {
     };
     const timer = env.setTimeout(over, ms);
     signal.addEventListener('abort', over);
+    if (signal.aborted) over();
   });
 }
 

@@ -2,6 +2,8 @@
  * What the hub is shown: a token for the header, or cookies that the backend renews.
  *
  * It has no timer: whoever needs it asks, by the wall clock, which also goes on while a laptop sleeps.
+ * A page that has neither a token nor a cookie to renew is a visitor (visitor.js); so this is loaded
+ * when it is needed, and imports nothing.
  */
 
 // A fifth of a token's life is left when another one is asked for, which leaves time for a few more
@@ -11,8 +13,8 @@ const MOST_LEFT_MS = 60_000;
 // A backend that fails, or that gives the same token again, is not asked more often ahead of the end:
 // of a long life that is twenty times.
 const ASK_EACH_MS = 3_000;
-// The page's function may never answer; then it is called again.
-export const ANSWER_MS = 30_000;
+// The page's function may never answer; then it is called again. A stream waits as long.
+const ANSWER_MS = 30_000;
 
 /** Also counts the cookies, which nobody but the browser sees. */
 export class Token {
@@ -105,11 +107,6 @@ export class Token {
     return /^(application\/)?at\+jwt$/i.test(this.#jwt.header?.typ) ? '1.0' : '0.x';
   }
 
-  /** What is still being asked counts no more. */
-  close() {
-    this.#asking = null;
-  }
-
   get #source() {
     const { token, renew } = this.#options;
     if (typeof token === 'function') return token;
@@ -137,7 +134,7 @@ export class Token {
       const answer = await this.#source();
       if (!isWanted()) return;
       this.problem = null;
-      if (this.#source === this.#options.token) this.#keep(answer, null);
+      if (this.#options.token) this.#keep(answer, null);
       else this.#keep(null, answer);
     } catch (error) {
       if (isWanted()) this.problem = String(error?.message ?? error);

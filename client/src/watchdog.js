@@ -12,7 +12,8 @@ const LEAST_INTERVAL_MS = 1_000;
 export class Watchdog {
   #env;
   #unknownMs;
-  #dueAtMs = Infinity;
+  #sinceMs = 0;
+  #withinMs = Infinity;
   #overdueSinceMs = null;
   #heardAtMs = 0;
   #silenceMs = 0;
@@ -29,23 +30,18 @@ export class Watchdog {
     this.#env = env;
   }
 
-  /** Something has to come within this time. @param {number} ms */
-  expect(ms) {
+  /** Something has to come within this time: by default within the server's own. @param {number} [ms] */
+  expect(ms = this.#limitMs) {
+    this.#sinceMs = this.#env.Date.now();
+    this.#withinMs = ms;
     this.#overdueSinceMs = null;
-    this.#dueAtMs = this.#env.Date.now() + ms;
   }
 
   /** Something came; the next has to come in the server's time. */
   heard() {
-    const nowMs = this.#env.Date.now();
-    this.#silenceMs = nowMs - this.#heardAtMs;
-    this.#heardAtMs = nowMs;
-    this.extend();
-  }
-
-  /** The page itself was busy with what came; the server's time begins again. */
-  extend() {
-    this.expect(this.#limitMs());
+    this.expect();
+    this.#silenceMs = this.#sinceMs - this.#heardAtMs;
+    this.#heardAtMs = this.#sinceMs;
   }
 
   /** What came was a heartbeat. The hub sends it after an interval of silence. */
@@ -70,23 +66,18 @@ export class Watchdog {
     this.#intervalsMs = [];
   }
 
-  /** The wall clock was set back. @param {number} ms */
-  stepBack(ms) {
-    this.#dueAtMs -= ms;
-    this.#heardAtMs -= ms;
-    if (this.#overdueSinceMs !== null) this.#overdueSinceMs -= ms;
-  }
-
   /** Whether it is silent, to be asked about once a second. */
   isSilent() {
     const nowMs = this.#env.Date.now();
-    if (nowMs < this.#dueAtMs) this.#overdueSinceMs = null;
+    // The wall clock was set back.
+    if (nowMs < this.#sinceMs) this.expect(this.#withinMs);
+    if (nowMs - this.#sinceMs < this.#withinMs) return false;
     // A tab that wakes may have bytes queued behind this check, so only a second one counts.
-    else this.#overdueSinceMs ??= nowMs;
-    return this.#overdueSinceMs !== null && nowMs - this.#overdueSinceMs >= CONFIRM_MS;
+    this.#overdueSinceMs ??= nowMs;
+    return nowMs - this.#overdueSinceMs >= CONFIRM_MS;
   }
 
-  #limitMs() {
+  get #limitMs() {
     if (this.#intervalsMs.length < 2) return this.#unknownMs;
     // The smaller of two: one long interval may be a jump.
     return Math.max(SILENT_INTERVALS * Math.min(...this.#intervalsMs), SILENCE_FLOOR_MS);

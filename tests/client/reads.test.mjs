@@ -99,7 +99,7 @@ test('a refusal says its status, the words of the hub, and when to come back', a
   await env.settle();
   await env.last.problem(503, 'This worker stops.', { 'Retry-After': '2' });
   assert.ok(reading.error instanceof Refusal);
-  const { reason, status, retryAfterMs, isFinal } = reading.error;
+  const { message: reason, status, retryAfterMs, isFinal } = reading.error;
   assert.deepEqual({ reason, status, retryAfterMs, isFinal }, {
     reason: 'This worker stops.',
     status: 503,
@@ -140,7 +140,7 @@ test('a page of HTML with 200 is no answer', async () => {
   const reading = followed(read(question(), env));
   await env.settle();
   await env.last.answer(200, '<html>', { 'Content-Type': 'text/html' });
-  assert.equal(reading.error.reason, 'expected application/json, got text/html');
+  assert.equal(reading.error.message, 'expected application/json, got text/html');
   assert.equal(reading.error.isFinal, false);
 });
 
@@ -149,7 +149,7 @@ test('an answer that is cut, or that says another thing than its type, is a brok
     const reading = followed(read(question(), env));
     await env.settle();
     await env.last.answer(200, text, { 'Content-Type': 'application/json' });
-    assert.deepEqual([reading.error.reason, reading.error.status], ['no connection', null]);
+    assert.deepEqual([reading.error.message, reading.error.status], ['no connection', null]);
   }
 });
 
@@ -220,7 +220,7 @@ test('pages end where the hub refuses for good', async () => {
   const turning = turned(question());
   await env.settle();
   await env.last.problem(400, 'no topic');
-  assert.deepEqual([turning.error.reason, turning.isOver], ['no topic', true]);
+  assert.deepEqual([turning.error.message, turning.isOver], ['no topic', true]);
   assert.deepEqual(env.rest, { timers: 0, listeners: 0, requests: 0 });
 });
 

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 
 import { FakeEnv, entry, heartbeat, idOf, jwt, ready } from './fake_env.mjs';
+// Loaded on demand by the client: here at once, as the clock of these tests does not wait for it.
+import '../../client/src/reading.js';
 import { NOTHING_LEFT, delayMs, live, started } from './opened_stream.mjs';
 
 let env;

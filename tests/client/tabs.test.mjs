@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 
+// Loaded on demand by the client: here at once, as the clock of these tests does not wait for it.
+import '../../client/src/worker_lock.js';
+import '../../client/src/hiding.js';
 import { Tabs } from '../../client/src/tabs.js';
 import { FakeBrowser } from './fake_browser.mjs';
 import { FakeStream, placeOf, update } from './fake_stream.mjs';

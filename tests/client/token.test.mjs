@@ -229,19 +229,6 @@ test('a function that never answers is called again, and its late answer does no
   assert.deepEqual(await token.headers(), { Authorization: 'Bearer two' });
 });
 
-test('what is asked when it is closed does not count', async () => {
-  const { token, calls } = asked('token');
-  token.headers();
-  await env.settle();
-  token.close();
-  calls[0].resolve('one');
-  await env.settle();
-  const next = token.headers();
-  await env.settle();
-  calls[1].resolve('two');
-  assert.deepEqual(await next, { Authorization: 'Bearer two' });
-});
-
 test('the identity of a token is that of its user and rights, and outlives a renewal', async () => {
   const of = (claims) => new Token({ token: () => jwt(claims) }, env).identity();
   const rights = { mercure: { subscribe: ['/a'] } };

@@ -1,7 +1,8 @@
 """A tree of this project's code: this one, or that of a commit beside it.
 
 A tree is started by ``python -m barestream serve``, with its ``src/`` on the path and its settings
-in the environment. A commit that must be started in another way needs a change here.
+in the environment. The client for pages, if it has one, is beside it. A commit that must be started in
+another way needs a change here.
 """
 
 import shutil
@@ -75,7 +76,8 @@ def _check_out(full: str, folder: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     archive = part / "archive.tar"
-    run("git", "archive", f"--output={archive}", full, "src", _LOCK, folder=ROOT)
+    there = _git("ls-tree", "--name-only", full, "src", "client", _LOCK).split()
+    run("git", "archive", f"--output={archive}", full, *there, folder=ROOT)
     run("tar", "-xf", archive, folder=part)
     archive.unlink()
     part.rename(folder)

@@ -63,9 +63,17 @@ def project_with_client(folder: Path) -> Path:
 
 
 def bundle(node_modules: Path, entry: Path, out: Path, *options: str) -> str:
-    """Build one file from a module and all that it imports, by esbuild; return what it says."""
+    """Build a module with all that it imports, by esbuild; return what it says.
+
+    Args:
+        node_modules: Its packages.
+        entry: The module.
+        out: The file to be written, or a folder, for what is loaded on demand beside it.
+        options: Further ones of esbuild.
+    """
+    written = f"--outdir={out}" if out.is_dir() else f"--outfile={out}"
     done = subprocess.run(
-        [node_modules / ".bin/esbuild", entry, "--bundle", f"--outfile={out}", *options],
+        [node_modules / ".bin/esbuild", entry, "--bundle", written, *options],
         cwd=node_modules.parent,
         capture_output=True,
         text=True,
