@@ -18,11 +18,13 @@ class Example(Answering):
     Args:
         name: The example's folder.
         hub: The hub that it uses.
+        root: The repository that has the example.
         environment: Settings of its own.
     """
 
-    def __init__(self, name: str, hub: Service, **environment: str) -> None:
+    def __init__(self, name: str, hub: Service, root: Path = ROOT, **environment: str) -> None:
         super().__init__()
+        self._command = [root / "examples/run", name]
         self._name = name
         self._folder = tempfile.TemporaryDirectory(prefix="bs-example-")
         self._log = Path(self._folder.name) / "log"
@@ -40,7 +42,7 @@ class Example(Answering):
     def __enter__(self) -> "Example":
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [ROOT / "examples/run", self._name], env=self._environment, stdout=log, stderr=log
+                self._command, env=self._environment, stdout=log, stderr=log
             )
         try:
             wait_for(self._name, self._is_up, _STARTS_WITHIN_SECONDS)
