@@ -260,6 +260,22 @@ def test_tabs_are_told_within_10_seconds_that_the_process_was_killed_and_can_sta
     assert second.look().answer == WHOLE
 
 
+def test_a_page_that_is_loaded_while_the_hub_is_away_follows_once_it_is_back(
+    stack: Stack, chat: Chat
+) -> None:
+    page = chat.open()
+    page.ask(PROMPT)
+    assert_whole(page)
+    stack.hub.stop()
+    try:
+        refused = stack.app.log.count("503")
+        page.tab.reload()
+        wait_for("a refusal", lambda: stack.app.log.count("503") > refused)
+    finally:
+        stack.hub.start()
+    assert_whole(page)
+
+
 def test_another_user_gets_nothing_of_a_chat_by_its_name(chat: Chat) -> None:
     page = chat.open(tokens=LONG_TOKENS)
     page.ask(PROMPT)

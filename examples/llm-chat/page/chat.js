@@ -5,6 +5,8 @@
 
 import { connect } from '../client/barestream.js';
 
+const RETRY_MS = 1_000;
+
 const STATUSES = {
   running: 'Writing…',
   reconnecting: 'Reconnecting…',
@@ -34,6 +36,7 @@ const chat = `chats/${encodeURIComponent(nameOfChat())}`;
 const hub = connect(`${chat}/stream`, { dialect: 'mercure', shared: false });
 let answer = null;
 let status = null;
+let retryTimer = null;
 
 /** The chat is in the page's address, so that a reload and a second tab have the same one. */
 function nameOfChat() {
@@ -107,7 +110,14 @@ function isFollowing() {
 async function resume() {
   if (isFollowing()) return;
   const found = await fetch(chat).catch(() => null);
-  if (found?.ok && !isFollowing()) follow();
+  if (isFollowing()) return;
+  if (found?.ok) {
+    follow();
+  } else if (found?.status !== 404) {
+    // The server or its hub is away.
+    clearTimeout(retryTimer);
+    retryTimer = setTimeout(resume, RETRY_MS);
+  }
 }
 
 /** Sends a request about the chat; returns why the server did not take it, or null. */
