@@ -14,7 +14,7 @@ RUN pip --python /opt/barestream/bin/python install \
  && pip install --require-hashes --only-binary :all: -r requirements-build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-# A link leads to these files; in a checkout of Windows it is none.
+# There is a link to these files in its place, of which Git on Windows makes a file.
 RUN rm src/barestream/web/client
 COPY client/src src/barestream/web/client
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir wheel .

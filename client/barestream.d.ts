@@ -218,7 +218,10 @@ export interface HubEvent {
   readonly id: string;
   /** Where it stands in the hub's one order; no two updates have the same. */
   readonly place: string;
-  /** The first of its topics that you have asked for. */
+  /**
+   * The first of its topics that the stream asked for. Of an update with several topics it may be
+   * one that another subscription of the user asked for. `null`: the hub names none.
+   */
   readonly topic: string | null;
   readonly type: string;
   readonly data: string;

@@ -19,7 +19,7 @@ from tab import Tab
 # Long enough for a test, and short enough to be waited for.
 TOKEN_SECONDS = 15
 
-# What a new user wrote by hand for less: the server, the script and the HTML.
+# An app that does less, without the client and barestream.runs: its server, script and HTML.
 LINES_BY_HAND = 113 + 70 + 6
 
 # Blank lines, and those that are a comment or a docstring.

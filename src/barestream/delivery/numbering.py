@@ -26,7 +26,7 @@ class Numbering:
             (patterns if is_pattern else exact).setdefault(text, number)
         self._everything = exact.get(EVERYTHING) if selectors.everything else None
         self._exact = {topic: exact[topic] for topic in selectors.exact}
-        # A request has templates or URL Patterns.
+        # By its version, a request has templates or URL Patterns, never both.
         by_selector = patterns or exact
         self._expressions = tuple(
             (by_selector[each.selector], each) for each in selectors.expressions

@@ -10,7 +10,7 @@ from bareutils import bytes_writer
 
 from barestream.web.refusals import problem
 
-# Browsers and proxies ask each time whether the file is the same.
+# Nobody uses a copy without asking for the file again.
 ASK_EACH_TIME = b"no-cache"
 
 _TYPES = {
