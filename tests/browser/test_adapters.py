@@ -101,9 +101,11 @@ def test_a_component_follows_another_topic_and_calls_the_newest_callback(
     wait_for_value(tab, HEADING, "Orders (live)")
     site.publish("/first", "a")
     wait_for_value(tab, "told", ["0 a"])
+    wait_for_value(tab, "counted", 1)
     site.publish("/first", "b")
     wait_for_value(tab, "told", ["0 a", "1 b"])
     tab.evaluate('watch("/second") ?? null')
+    wait_for_value(tab, "followed", "/second")
     # It is live again when it tells an update that comes after the change.
     sent = 0
 

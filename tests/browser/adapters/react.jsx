@@ -2,7 +2,7 @@
 
 import { connect } from 'barestream';
 import { useLiveState, useSubscription } from 'barestream/react';
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { createRoot } from 'react-dom/client';
 
 import { Orders } from './sample.jsx';
@@ -25,6 +25,11 @@ function Watched() {
       globalThis.told.push(`${told} ${event.data}`);
       setTold(told + 1);
     },
+  });
+  // After the effects of the hook.
+  useEffect(() => {
+    globalThis.followed = topic;
+    globalThis.counted = told;
   });
   return <p id="count">{useLiveState(hub, '/orders', counting)}</p>;
 }

@@ -2,7 +2,7 @@
 
 import { connect } from 'barestream';
 import { useLiveState, useSubscription } from 'barestream/vue';
-import { createApp, h, reactive, ref } from 'vue';
+import { createApp, h, reactive, ref, watch } from 'vue';
 
 import Orders from './sample.vue';
 
@@ -14,8 +14,12 @@ const Watched = {
   setup() {
     const topic = ref('/first');
     globalThis.watch = (other) => (topic.value = other);
-    let told = 0;
-    useSubscription(hub, topic, { onEvent: (event) => globalThis.told.push(`${told++} ${event.data}`) });
+    globalThis.counted = 0;
+    useSubscription(hub, topic, {
+      onEvent: (event) => globalThis.told.push(`${globalThis.counted++} ${event.data}`),
+    });
+    // After the watcher of the composable.
+    watch(topic, (other) => (globalThis.followed = other), { flush: 'post' });
     const count = useLiveState(hub, '/orders', {
       getState: async () => ({ state: 0, cursor: await hub.cursor() }),
       reduce: (count) => count + 1,
