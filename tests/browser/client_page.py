@@ -1,4 +1,4 @@
-"""The page of client_site in a tab of any browser, and what the client told it."""
+"""The page of the folder client_page in a tab of any browser, and what the client told it."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from site_backend import SiteBackend
-from support.clients.chromium import HOST
+from support.clients.insecure_host import HOST
 from support.clients.publisher import KEY
 from support.servers.authority import Authority
 from support.servers.faulty_proxy import FaultyProxy

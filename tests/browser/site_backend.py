@@ -1,4 +1,4 @@
-"""The backend of the page of client_site: it serves the page, logs users in, and gives tokens."""
+"""The backend of the page in client_page: it serves the page, logs users in, and gives tokens."""
 
 import json
 import threading
@@ -14,7 +14,7 @@ from barestream.mercure.tokens import sign
 from support.clients.publisher import KEY
 from support.servers.service import Answering
 
-FOLDER = Path(__file__).parent / "client_site"
+FOLDER = Path(__file__).parent / "client_page"
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 
 # Longer than any test.

@@ -5,8 +5,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
 
-# A name of this machine, whose pages are no secure context when they come without TLS.
-HOST = "hub.test"
+from support.clients.insecure_host import HOST
 
 
 @contextmanager

@@ -13,14 +13,11 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
+from support.clients.insecure_host import HOST
 from support.servers.service import wait_for
 
 _STARTS_WITHIN_SECONDS = 60
 _ANSWERS_WITHIN_SECONDS = 30
-
-
-# A name of this machine, whose pages are no secure context when they come without TLS.
-HOST = "hub.test"
 
 
 class Firefox:
