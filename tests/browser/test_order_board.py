@@ -114,6 +114,15 @@ def test_every_tab_shows_each_change_and_only_its_own_users_notices(
         # That of the cup was published before it, and is for another user.
         assert page.notices == ["Your order is packed: tea"]
         assert page.complaints == []
+    second.move("tea")
+    second.wait_for_order("tea", "sent")
+    # Its button does nothing more.
+    second.move("tea")
+    first.order("milk")
+    first.move("milk")
+    due = ["packed: milk", "sent: tea", "packed: tea"]
+    wait_for("the notice", lambda: "Your order is packed: milk" in first.notices)
+    assert first.notices == [f"Your order is {each}" for each in due]
 
 
 def test_a_summary_comes_to_every_tab_while_it_is_written_and_whole_to_a_later_one(

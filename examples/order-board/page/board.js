@@ -11,7 +11,7 @@ async function request(method, path, body) {
 
 function show([id, item, state]) {
   const button = element(id) ?? document.createElement('button');
-  Object.assign(button, { id, textContent: item, formAction: `orders/${id}` });
+  Object.assign(button, { id, textContent: item, formAction: `orders/${id}`, disabled: state === 'sent' });
   element(state).append(button);
 }
 
