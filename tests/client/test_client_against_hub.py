@@ -1,11 +1,9 @@
 """barestream.js as a whole, on Node, against a hub that runs."""
 
-import os
-import subprocess
 from pathlib import Path
 
 from support.clients.publisher import KEY, PATH, token
-from support.servers.programs import path_of
+from support.servers.node_tests import run_node_tests
 from support.servers.service import Service
 from support.servers.valkey_server import ValkeyServer
 
@@ -24,17 +22,10 @@ def test_the_client_gets_all_of_a_hub_whose_workers_are_killed() -> None:
             publish_rate=2_000,
         ) as service,
     ):
-        environment = {
-            "HUB_URL": f"{service.url}{PATH}",
-            "TOKEN": token(),
-            "APP_PID": str(service.app_pid),
-        }
-        done = subprocess.run(
-            [path_of("node", "nodejs"), "--test", SCRIPT],
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
+        run_node_tests(
+            SCRIPT,
+            within_seconds=300,
+            HUB_URL=f"{service.url}{PATH}",
+            TOKEN=token(),
+            APP_PID=str(service.app_pid),
         )
-        assert done.returncode == 0, done.stdout + done.stderr

@@ -1,13 +1,11 @@
 """The client's stream alone, on Node, against a hub that runs."""
 
-import os
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from support.clients.publisher import KEY, PATH, token
-from support.servers.programs import path_of
+from support.servers.node_tests import run_node_tests
 from support.servers.service import Service
 
 SCRIPT = Path(__file__).with_name("stream_against_hub.mjs")
@@ -17,15 +15,12 @@ def test_the_stream_gets_all_with_short_tokens_and_behind_a_proxy_that_buffers(
     figure: Callable[[str], None],
 ) -> None:
     with Service(token_key=KEY, workers=1, publish_rate=2_000, retry_ms=500) as service:
-        environment = {"HUB_URL": f"{service.url}{PATH}", "TOKEN": token(), "TOKEN_KEY": KEY}
-        done = subprocess.run(
-            [path_of("node", "nodejs"), "--test", SCRIPT],
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
+        printed = run_node_tests(
+            SCRIPT,
+            within_seconds=300,
+            HUB_URL=f"{service.url}{PATH}",
+            TOKEN=token(),
+            TOKEN_KEY=KEY,
         )
-    assert done.returncode == 0, done.stdout + done.stderr
-    for line in re.findall("longest silence.*", done.stdout):
+    for line in re.findall("longest silence.*", printed):
         figure(line)
