@@ -189,8 +189,10 @@ class ClientPage(Generic[T]):
         self.owed = publisher.count + 1
 
     def wait_for_number(self, number: int) -> Record:
-        """Wait until it was told a number."""
-        return self.wait_for(f"number {number}", lambda seen: number in seen.numbers()[-200:])
+        """Wait until it was told a number, or a later one."""
+        return self.wait_for(
+            f"number {number}", lambda seen: any(each >= number for each in seen.numbers()[-1:])
+        )
 
     def assert_whole(self, last: int) -> Record:
         """Wait for the last number; nothing is lost, twice or out of order."""
