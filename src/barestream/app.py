@@ -184,9 +184,8 @@ def create_app(settings: Settings | None = None) -> Application:
         ("GET", "/test", pages.test),
         ("GET", "/openapi.json", pages.openapi),
         ("GET", "/static/{version}/{name}", pages.static),
-        # The modules of another origin's page come by CORS.
-        ("GET", CLIENT_ENTRY, cors.allowing(client.entry)),
-        ("GET", CLIENT_FILES, cors.allowing(client.modules)),
+        ("GET", CLIENT_ENTRY, client.entry),
+        ("GET", CLIENT_FILES, client.modules),
         ("GET", "/healthz", health.alive),
         ("GET", "/readyz", health.ready),
         ("GET", "/metrics", Scrape(metrics, loopback_only=settings.bind is not None)),

@@ -18,6 +18,10 @@ CLIENT_ENTRY = f"{PATH}/barestream.js"
 CLIENT_FILES = f"{PATH}/client/{{version}}/{{name}}"
 _ENTRY = "barestream.js"
 
+# The modules are public. Browsers and nginx keep them for long: an answer that depended on
+# BARESTREAM_CORS_ORIGINS would outlive a change of that setting.
+_ANY_ORIGIN = ((b"access-control-allow-origin", b"*"),)
+
 # The name of a module that another one imports.
 _IMPORTED = re.compile(r"^(?:import|export)\b[^;]*?'\./([\w.-]+)';", re.MULTILINE)
 
@@ -49,14 +53,14 @@ class ClientScripts:
     """
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
-        self.modules = StaticFiles(files)
+        self.modules = StaticFiles(files, headers=_ANY_ORIGIN)
         folder = f"./client/{self.modules.version}"
         needed = [f"import '{folder}/{name}';\n" for name in _imported(files, _ENTRY)]
         self._entry = "".join([*needed, f"export * from '{folder}/{_ENTRY}';\n"]).encode()
 
     async def entry(self, _request: HttpRequest) -> HttpResponse:
         """Answer with the script that pages import."""
-        return file_answer(_ENTRY, self._entry, ASK_EACH_TIME)
+        return file_answer(_ENTRY, self._entry, ASK_EACH_TIME, _ANY_ORIGIN)
 
 
 def _imported(files: Mapping[str, bytes], name: str) -> list[str]:

@@ -65,17 +65,24 @@ class StaticFiles:
     Args:
         files: Their bytes, by name (see read_folder).
         hidden: Names of files that the version covers, but that are not served.
+        headers: Further headers of the answers.
 
     Attributes:
         version: The version.
     """
 
-    def __init__(self, files: Mapping[str, bytes], hidden: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        hidden: Iterable[str] = (),
+        headers: Iterable[tuple[bytes, bytes]] = (),
+    ) -> None:
         digest = hashlib.sha256()
         for name, content in files.items():
             digest.update(b"%b %d\n%b" % (name.encode(), len(content), content))
         self.version = digest.hexdigest()[:12]
         self._files = {name: content for name, content in files.items() if name not in {*hidden}}
+        self._headers = (*headers,)
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer with a file; it may be cached for ever if the version is this one."""
@@ -84,4 +91,4 @@ class StaticFiles:
             return problem(HTTPStatus.NOT_FOUND, f"There is no static file {name}.")
         is_this_version = request.matches["version"] == self.version
         caching = b"public, max-age=31536000, immutable" if is_this_version else b"no-store"
-        return file_answer(name, self._files[name], caching)
+        return file_answer(name, self._files[name], caching, self._headers)
