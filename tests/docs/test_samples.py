@@ -16,7 +16,6 @@ WITH_SAMPLES = [page for page in pages() if any(runner_of(step) == "page" for st
 # write that its client has left need not wait for 15 s.
 WITHOUT_DOCKER = {
     "DOCKER_HOST": "unix:///nowhere",
-    "BARESTREAM_WORKERS": "1",
     "BARESTREAM_HEARTBEAT_SECONDS": "3",
 }
 

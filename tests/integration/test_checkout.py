@@ -84,11 +84,13 @@ def test_make_up_starts_in_a_path_with_a_space_and_prints_whether_publishing_is_
         assert httpx.get(f"{checkout.url}/readyz").text == "ok\n"
         # The client for pages, without symbolic links too.
         assert httpx.get(f"{checkout.url}/.well-known/mercure/barestream.js").status_code == 200
-    (checkout.folder / ".env").write_text(
-        f"export BARESTREAM_TOKEN_KEY = '{KEY}' # for tests\nBARESTREAM_WORKERS=1\n"
-    )
+    (checkout.folder / ".env").write_text(f"export BARESTREAM_TOKEN_KEY = '{KEY}' # for tests\n")
+    # Without Valkey one worker is the default, because each would have a history of its own.
     with checkout.up() as said:
         assert f"Publishing is on: {checkout.url}/.well-known/mercure" in said
+    refused = checkout.make("up", BARESTREAM_WORKERS="2")
+    assert refused.returncode != 0
+    assert "BARESTREAM_WORKERS=2: expected 1" in refused.stderr
 
 
 def test_a_misspelt_name_in_the_env_file_is_reported_with_the_nearest_real_one(
