@@ -50,7 +50,7 @@ def test_only_these_samples_are_not_run(figure: Callable[[str], None]) -> None:
     )
     assert [(step.page, step.text.split()[:2]) for step in left_out] == [
         ("benchmarks.md", ["|", "load"]),
-        ("client.md", ["npm", "install"]),
+        ("client.md", ["npm", "pack"]),
         ("deploy.md", ["deploy/provision", "root@events.example"]),
         ("deploy.md", ["ssh", "root@events.example"]),
         ("deploy.md", ["deploy/rollout", "root@events.example"]),
