@@ -108,6 +108,12 @@ export interface Hub extends EventTarget {
     listener: ((event: CustomEvent<Detail>) => void) | null,
     options?: boolean | AddEventListenerOptions,
   ): void;
+  /** Another user is here, in whichever tab `identify` was called: drop what the page shows of the one before. */
+  addEventListener(
+    type: 'userchange',
+    listener: ((event: Event) => void) | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
   addEventListener(
     type: string,
     listener: EventListenerOrEventListenerObject | null,

@@ -1,4 +1,4 @@
-import type { Callbacks, FromHere, FromState, Hub, HubEvent, Subscription, Topic } from '../barestream.js';
+import type { Callbacks, FromHere, FromState, Hub, HubEvent, Topic } from '../barestream.js';
 
 export type EventsOptions = Callbacks &
   FromHere & {
@@ -17,11 +17,11 @@ export function collectEvents(
   topics: Topic | Topic[],
   options: EventsOptions,
   tell: (events: HubEvent[]) => void,
-): Subscription;
+): { close(): void };
 
 export function reduceEvents<S>(
   hub: Hub,
   topics: Topic | Topic[],
   options: LiveStateOptions<S>,
-  tell: (state: S) => void,
-): Subscription;
+  tell: (state: S | undefined) => void,
+): { close(): void };

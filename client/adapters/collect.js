@@ -3,7 +3,6 @@
 /** @typedef {import('../barestream.js').Hub} Hub */
 /** @typedef {import('../barestream.js').Topic} Topic */
 /** @typedef {import('../barestream.js').HubEvent} HubEvent */
-/** @typedef {import('../barestream.js').Subscription} Subscription */
 
 // A page that shows a list shows about so many.
 const LIMIT = 100;
@@ -15,12 +14,12 @@ const LIMIT = 100;
  * @param {Topic | Topic[]} topics
  * @param {import('./collect.js').EventsOptions} options
  * @param {(events: HubEvent[]) => void} tell
- * @returns {Subscription}
+ * @returns {{ close(): void }}
  */
 export function collectEvents(hub, topics, { limit = LIMIT, ...options }, tell) {
   /** @type {HubEvent[]} */
   let shown = [];
-  return hub.subscribe(topics, {
+  const followed = {
     ...options,
     onEvents(events) {
       shown = [...shown, ...events].slice(-limit);
@@ -32,7 +31,8 @@ export function collectEvents(hub, topics, { limit = LIMIT, ...options }, tell) 
       if (options.rewind !== undefined) tell((shown = []));
       options.onGap?.(gap);
     },
-  });
+  };
+  return subscribeForUser(hub, topics, followed, () => tell((shown = [])));
 }
 
 /**
@@ -42,13 +42,13 @@ export function collectEvents(hub, topics, { limit = LIMIT, ...options }, tell) 
  * @param {Hub} hub
  * @param {Topic | Topic[]} topics
  * @param {import('./collect.js').LiveStateOptions<S>} options
- * @param {(state: S) => void} tell
- * @returns {Subscription}
+ * @param {(state: S | undefined) => void} tell
+ * @returns {{ close(): void }}
  */
 export function reduceEvents(hub, topics, { reduce, ...options }, tell) {
-  /** @type {S} */
+  /** @type {any} */
   let state;
-  return hub.subscribe(topics, {
+  const followed = {
     ...options,
     onState(first) {
       tell((state = first));
@@ -58,5 +58,25 @@ export function reduceEvents(hub, topics, { reduce, ...options }, tell) {
       tell((state = events.reduce(reduce, state)));
       options.onEvents?.(events);
     },
-  });
+  };
+  return subscribeForUser(hub, topics, followed, () => tell((state = undefined)));
+}
+
+/**
+ * Subscribe, and forget what was gathered when another user is here.
+ *
+ * @param {Hub} hub
+ * @param {Topic | Topic[]} topics
+ * @param {any} options
+ * @param {() => void} forget
+ */
+function subscribeForUser(hub, topics, options, forget) {
+  const subscription = hub.subscribe(topics, options);
+  hub.addEventListener('userchange', forget);
+  return {
+    close() {
+      hub.removeEventListener('userchange', forget);
+      subscription.close();
+    },
+  };
 }

@@ -149,6 +149,7 @@ export class Hub extends EventTarget {
     this.#identity = identity;
     this.#drop();
     this.#token = this.#request = null;
+    this.dispatchEvent(new Event('userchange'));
     for (const part of this.#parts) part.begin();
     this.#want();
   }
@@ -319,7 +320,9 @@ export class Hub extends EventTarget {
     if (this.#told.state !== 'live') return this.#told;
     const refusal = parts.find((part) => part.refusal)?.refusal;
     if (refusal) return { ...this.#told, state: 'denied', reason: refusal.message, status: refusal.status };
-    const isReading = parts.some((part) => part.isReading());
-    return isReading ? { ...this.#told, state: 'catching up' } : this.#told;
+    const reading = parts.filter((part) => part.isReading());
+    if (reading.length === 0) return this.#told;
+    const reason = reading.find(({ problem }) => problem)?.problem ?? this.#told.reason;
+    return { ...this.#told, state: 'catching up', reason };
   }
 }

@@ -9,6 +9,7 @@
 
 import { insist } from './asking.js';
 import { DeniedError } from './denied_error.js';
+import { reasonOf } from './detail.js';
 import { EventQueue } from './event_queue.js';
 import { HubEvent } from './hub_event.js';
 import { isAfter, parseId } from './place.js';
@@ -51,6 +52,7 @@ export class Subscription {
     this.#part = {
       keys,
       refusal: null,
+      problem: null,
       isReading: () => this.#held !== null,
       begin: () => this.#beginAnew(),
       receive: (batch) => this.#receive(batch),
@@ -98,7 +100,7 @@ export class Subscription {
     this.#progress = new Progress(null);
     this.#held = [];
     this.#ended.clear();
-    this.#part.refusal = null;
+    this.#part.refusal = this.#part.problem = null;
     for (const queue of this.#queues) queue.clear();
     this.#begin(null, true);
   }
@@ -148,11 +150,21 @@ export class Subscription {
     const ask = async () => {
       const { state, cursor } = await this.#options.getState(gap && gapOf(gap), signal);
       signal.throwIfAborted();
-      if (typeof cursor !== 'string') throw new TypeError('getState: cursor must be a string');
+      if (typeof cursor !== 'string') throw new TypeError('cursor must be a string');
+      this.#setProblem(null);
       this.#call('onState', state);
       return cursor;
     };
-    return insist(ask, (error) => this.#host.report(error), signal, this.#host.env);
+    const onError = (error) => {
+      this.#host.report(error);
+      this.#setProblem(`getState: ${reasonOf(error)}`);
+    };
+    return insist(ask, onError, signal, this.#host.env);
+  }
+
+  #setProblem(problem) {
+    this.#part.problem = problem;
+    this.#host.changed();
   }
 
   /** Returns the gap after which the state must be asked for again, or null. */

@@ -220,6 +220,37 @@ test('with cookies, the new identity is what tabs share by, and the cookie is as
   assert.ok(![...browser.channels].some(({ name }) => name.endsWith(' ada')));
 });
 
+test('a getState that fails is named as the reason, until it succeeds', async () => {
+  const hub = openHub();
+  let isAway = true;
+  const getState = async () => {
+    if (isAway) throw new Error('the shop is away');
+    return { state: 1, cursor: await hub.cursor() };
+  };
+  hub.subscribe('a', { getState });
+  await browser.settle();
+  assert.deepEqual([hub.state, hub.detail.reason], ['catching up', 'getState: the shop is away']);
+  isAway = false;
+  await browser.pass(10_000);
+  assert.deepEqual([hub.state, hub.detail.reason], ['live', null]);
+});
+
+test('each tab is told that another user is here, before anything of that user comes', async () => {
+  const options = { identity: 'ada', renew: async () => {} };
+  const tabs = [openHub(options), openHub(options)];
+  const told = tabs.map((hub) => {
+    const { texts } = follow(hub, 'a');
+    hub.addEventListener('userchange', () => texts.push('another user'));
+    return texts;
+  });
+  await browser.settle();
+  await publish('a', 'for ada');
+  tabs[0].identify('bob');
+  await browser.settle();
+  await publish('a', 'for bob');
+  for (const texts of told) assert.deepEqual(texts, ['for ada', 'another user', 'for bob']);
+});
+
 test('a token that cannot be had is told, and asked for again', async () => {
   let calls = 0;
   const token = async () => {

@@ -73,7 +73,7 @@ test('a state that cannot be had is asked for again, and the error is reported',
   await host.browser.pass(30_000);
   assert.deepEqual(host.reported.map(({ message }) => message), [
     'the database is away',
-    'getState: cursor must be a string',
+    'cursor must be a string',
   ]);
   assert.deepEqual(record.states, ['rows']);
 });

@@ -1,8 +1,8 @@
 """A tree of this project's code: this one, or that of a commit beside it.
 
 A tree is started by ``python -m barestream serve``, with its ``src/`` on the path and its settings
-in the environment. The client for pages, if it has one, is beside it. A commit that must be started in
-another way needs a change here.
+in the environment; it serves the client for pages from ``client/``, if it has one. A commit that
+must be started in another way needs a change here.
 """
 
 import shutil
