@@ -21,11 +21,13 @@ export function collectEvents(hub, topics, { limit = LIMIT, ...options }, tell) 
   let shown = [];
   const followed = {
     ...options,
+    /** @param {HubEvent[]} events */
     onEvents(events) {
       shown = [...shown, ...events].slice(-limit);
       tell(shown);
       options.onEvents?.(events);
     },
+    /** @param {import('../barestream.js').Gap} gap */
     onGap(gap) {
       // The rewind comes again, and would repeat what is shown.
       if (options.rewind !== undefined) tell((shown = []));
@@ -50,10 +52,12 @@ export function reduceEvents(hub, topics, { reduce, ...options }, tell) {
   let state;
   const followed = {
     ...options,
+    /** @param {S} first */
     onState(first) {
       tell((state = first));
       options.onState?.(first);
     },
+    /** @param {HubEvent[]} events */
     onEvents(events) {
       tell((state = events.reduce(reduce, state)));
       options.onEvents?.(events);
