@@ -39,7 +39,7 @@ def test_down_ends_the_workers_of_an_app_whose_master_was_killed() -> None:
 
 
 def test_up_starts_a_new_app_where_the_master_was_killed() -> None:
-    with Service() as service:
+    with Service(workers=2) as service:
         old = service.workers()
         kill_master(service)
         service.make_up()
