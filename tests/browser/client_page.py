@@ -54,6 +54,7 @@ class Record:
     ends: list[list[Any]]
     batches: list[int]
     shows: list[list[Any]]
+    hides: list[float]
     fetches: list[list[float]]
     complaints: list[str]
     longest: float
@@ -75,12 +76,14 @@ class Record:
     def untrue_states(self) -> list[str]:
         """Return a sentence for each time at which the state that was shown was not true.
 
-        It holds while events are published all the time.
+        It holds while events are published all the time. A page that was put away shows nothing.
         """
         found = []
-        spans = list(
-            zip(self.states, [*(each.at for each in self.states[1:]), float("inf")], strict=True)
-        )
+        ends = [*(each.at for each in self.states[1:]), float("inf")]
+        spans = [
+            (state, min([end, *(at for at in self.hides if at > state.at)]))
+            for state, end in zip(self.states, ends, strict=True)
+        ]
         for before, after in pairwise(each.at for each in self.events):
             for state, until in spans:
                 silent_ms = min(after, until) - max(before, state.at)

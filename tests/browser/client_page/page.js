@@ -39,6 +39,7 @@ const kept = setup.resumes ? JSON.parse(sessionStorage.getItem(KEPT)) : null;
  * - ends: [subscription, at]
  * - batches: of onEvents, the number of events
  * - shows: [persisted, at] of each pageshow
+ * - hides: the time of each pagehide
  * - fetches: [milliseconds, status] of each request of the page's own
  * - complaints: errors that nobody caught
  */
@@ -50,6 +51,7 @@ globalThis.record = kept?.record ?? {
   ends: [],
   batches: [],
   shows: [],
+  hides: [],
   fetches: [],
   complaints: [],
   longest: 0,
@@ -59,6 +61,7 @@ globalThis.openStreams = 0;
 const record = globalThis.record;
 addEventListener('error', ({ message }) => record.complaints.push(message));
 addEventListener('unhandledrejection', ({ reason }) => record.complaints.push(String(reason)));
+addEventListener('pagehide', () => record.hides.push(now()));
 addEventListener('pageshow', ({ persisted }) => record.shows.push([persisted, now()]));
 
 // Counts the streams that this page has open, from its request until it lets go.
