@@ -20,6 +20,9 @@ from support.servers.valkey_server import ValkeyServer
 
 MARK_KB = 64
 RING_KB = 8 * 1024
+# A page of updates on its way into the ring is there up to four times: as Valkey's answer, as its
+# fields, encoded, and as what is written. A busy machine reads pages of their full size, 1 MiB.
+PAGE_KB = 4 * 1024
 
 # 100 MB, or 40: a worker that kept them for a slow client would have four times the memory that it
 # may. The silent are cut within a run, which takes the time of these publishes.
@@ -193,7 +196,7 @@ def test_slow_clients_cost_no_memory_and_delay_no_other_client(service: Service)
         f"memory of the worker grew by {grown_kb} KB; p99 of the healthy "
         f"{1000 * p99_alone:.1f} ms alone, {1000 * p99_beside:.1f} ms beside the slow"
     )
-    assert max(grown_kb) < len(RATES) * MARK_KB + RING_KB
+    assert max(grown_kb) < len(RATES) * MARK_KB + RING_KB + PAGE_KB
     # Below 1.5 times on a quiet machine; on a shared machine other programs cost time too.
     assert p99_beside <= max(3 * p99_alone, p99_alone + 0.2)
 
