@@ -198,7 +198,7 @@ class Service(Answering):
 
     def is_app_running(self) -> bool:
         """Return whether Gunicorn's master lives."""
-        return Path(f"/proc/{self.app_pid}/exe").exists()
+        return is_alive(self.app_pid)
 
     def app_log(self) -> list[dict[str, Any]]:
         """Return the app's log lines."""
