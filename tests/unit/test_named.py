@@ -27,7 +27,8 @@ def subscription(*topics: str, names_topics: bool = True) -> Subscription:
 
 
 def sent(record: Record, *topics: str, cursor: Cursor | None = None, **of: bool) -> Event:
-    [event] = decode(named(record, subscription(*topics, **of), cursor))
+    label = subscription(*topics, **of).label(record, is_end=False)
+    [event] = decode(named(record, label, cursor))
     return event
 
 
@@ -75,7 +76,8 @@ def asking_for_matches(*topics: str) -> Subscription:
 
 
 def matched(record: Record, *topics: str, is_end: bool = False) -> Event:
-    [event] = decode(named(record, asking_for_matches(*topics), is_end=is_end))
+    label = asking_for_matches(*topics).label(record, is_end=is_end)
+    [event] = decode(named(record, label))
     return event
 
 
@@ -96,7 +98,7 @@ def test_the_last_update_of_a_topic_has_a_mark_where_the_request_names_the_topic
     for others in (["b"], ["*"], ["{any}", "b"]):
         assert not (matched(record, *others, is_end=True).id or "").endswith("end")
     # A client that asked for the topic alone gets no mark.
-    [event] = decode(named(record, subscription("run"), is_end=True))
+    [event] = decode(named(record, subscription("run").label(record, is_end=True)))
     assert event.id == "#7-1;run"
 
 

@@ -26,7 +26,8 @@ def at(ms: int) -> Place:
 
 def body(number: int, data: str = "", cursor: Cursor | None = None, **fields: str) -> bytes:
     update = Update(("a",), Event(data or str(number), **fields))  # type: ignore[arg-type]
-    return named(update.at(at(number)), WHOLE, cursor)
+    record = update.at(at(number))
+    return named(record, WHOLE.label(record, is_end=False), cursor)
 
 
 def events(*numbers: int, cursor: Cursor | None = None) -> Frame:
@@ -44,7 +45,7 @@ def data_of(writer: PageWriter) -> list[object]:
 def test_an_event_has_its_parts() -> None:
     writer = PageWriter(10)
     whole = Update(("x", "a"), Event("1\n2", "own", "greeting", 1500)).at(at(7))
-    writer.write(frame(named(whole, WHOLE) + body(8)))
+    writer.write(frame(named(whole, WHOLE.label(whole, is_end=False)) + body(8)))
     assert writer.events() == [
         {
             "id": "own",

@@ -105,8 +105,8 @@ class Broadcast:
         for keys, members in by_keys.items():
             labels = None
             if keys is not None:
-                label = members[0].subscription.label
-                labels = tuple(label(record, is_end=end) for record, end in each)
+                wanted = members[0].subscription
+                labels = tuple(wanted.label(record, is_end=end) for record, end in each)
             alike.setdefault(labels, []).extend(members)
             if self._budget.is_over():
                 yield
@@ -114,8 +114,9 @@ class Broadcast:
         for labels, members in alike.items():
             bodies = [record.body for record, _ in each]
             if labels is not None:
-                wanted = members[0].subscription
-                bodies = [named(record, wanted, is_end=end) for record, end in each]
+                bodies = [
+                    named(record, label) for (record, _), label in zip(each, labels, strict=True)
+                ]
             parts.append((bodies, members))
         return parts
 

@@ -132,7 +132,7 @@ class CatchingUp:
             if (yield from subscription.covers(record, budget)):
                 body = record.body
                 if subscription.names_topics:
-                    body = named(record, subscription, is_end=self.is_end(record))
+                    body = named(record, subscription.label(record, is_end=self.is_end(record)))
                 size_bytes += len(body)
                 if bodies and size_bytes > MARK_BYTES:
                     if not self._write(subscriber, (bodies, wanted), (after, upto), restarts):

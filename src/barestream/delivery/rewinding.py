@@ -178,8 +178,8 @@ class Rewinding:
         bodies: list[bytes] = []
         size_bytes = 0
         for record, cursor in updates:
-            is_end = self._tail.feed.is_end(record)
-            body = named(record, self._plan.whole, cursor, is_end=is_end)
+            label = self._plan.whole.label(record, is_end=self._tail.feed.is_end(record))
+            body = named(record, label, cursor)
             if self._stream.ready is not None:
                 self._stream.ready.saw(record)
             if bodies and size_bytes + len(body) > MARK_BYTES:

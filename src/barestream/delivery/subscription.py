@@ -70,12 +70,14 @@ class Subscription:
         return Reader(tuple(sorted(self.topics.exact)), covered, self.has_rights)
 
     def label(self, record: Record, *, is_end: bool) -> Label | None:
-        """Return what the id of an event says of its topics; None if it has none.
+        """Return what the id of an event says of its topics; None for nothing.
 
         Args:
             record: The event; the stream wants it.
             is_end: Whether it is the last one of its first topic.
         """
+        if not self.names_topics:
+            return None
         if self.numbering is None:
             topic = next(filter(self.topics.match, record.topics), None)
             return None if topic is None else Label(topic)
