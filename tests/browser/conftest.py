@@ -9,12 +9,15 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext
 
 from chromium_tab import ChromiumTab
+from client_site import ClientSite, client_site
 from client_stack import ClientStack, running_stack
 from live_page import WATCH
 from support.clients.chromium import running_chromium
 from support.clients.firefox import Firefox, running_firefox
+from support.clients.publisher import KEY
 from support.servers.programs import path_of
 from support.servers.service import Answering, Service
+from support.servers.valkey_server import ValkeyServer
 from tab import Tab, TabOfChromium, TabOfFirefox
 
 
@@ -37,6 +40,35 @@ def client_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientSta
     """Return what the tests of the client run on; each leaves it as it found it."""
     with running_stack(tmp_path_factory.mktemp("client")) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Service]:
+    """Return a service of two workers with a Valkey."""
+    with (
+        ValkeyServer() as valkey,
+        Service(
+            token_key=KEY, broker_url=valkey.url, broker_password=valkey.password, retry_ms=100
+        ) as running,
+    ):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def local_hub() -> Iterator[Service]:
+    """Return a service of one worker, which has the history in its memory."""
+    with Service(token_key=KEY, workers=1, retry_ms=100) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientSite]:
+    """Return a site with the client's package, and its hub."""
+    with (
+        Service(token_key=KEY, workers=1) as running,
+        client_site(running, tmp_path_factory.mktemp("site")) as opened,
+    ):
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from client_site import ClientSite, client_site, samples
-from support.clients.publisher import KEY
-from support.servers.service import Service, wait_for
+from client_site import ClientSite, samples
+from support.servers.service import wait_for
 from tab import Tab
 
 # By the name of the entry: where the README has the component, and its file's name.
@@ -20,16 +19,6 @@ COMPONENTS = {
 
 # A cursor that no hub has reached: its clock must have gone back.
 LATER_THAN_ALL = "#9795366712345-0"
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientSite]:
-    """Return a site and its hub."""
-    with (
-        Service(token_key=KEY, workers=1) as hub,
-        client_site(hub, tmp_path_factory.mktemp("site")) as running,
-    ):
-        yield running
 
 
 @pytest.fixture(scope="module", params=COMPONENTS)

@@ -14,12 +14,10 @@ import httpx
 import pytest
 
 from chat_page import answer_to
-from support.clients.publisher import KEY
 from support.servers.asgi_app import AsgiApp
 from support.servers.node_packages import install
 from support.servers.outer_nginx import OuterNginx, outer_nginx
 from support.servers.service import Service, wait_for
-from support.servers.valkey_server import ValkeyServer
 from tab import Tab
 
 HERE = Path(__file__).parent / "ai_sdk"
@@ -27,18 +25,6 @@ HERE = Path(__file__).parent / "ai_sdk"
 PROMPT = "Why?"
 TOKENS = 150
 WHOLE = answer_to(PROMPT, TOKENS)
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[Service]:
-    """Return a service of two workers with a Valkey."""
-    with (
-        ValkeyServer() as valkey,
-        Service(
-            token_key=KEY, broker_url=valkey.url, broker_password=valkey.password, retry_ms=100
-        ) as running,
-    ):
-        yield running
 
 
 @pytest.fixture(scope="module")

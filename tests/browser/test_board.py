@@ -3,16 +3,14 @@
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
-import pytest
 
-from support.clients.publisher import KEY, PATH, token
+from support.clients.publisher import PATH, token
 from support.servers.service import Service, wait_for
-from support.servers.valkey_server import ValkeyServer
 
 ROWS = 500
 ARRAY = 100
@@ -38,21 +36,6 @@ SCRIPT = """(() => {
 })()"""
 
 Evaluate = Callable[[str], Any]
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[Service]:
-    """Return a service of two workers with a Valkey."""
-    with (
-        ValkeyServer() as valkey,
-        Service(
-            token_key=KEY,
-            broker_url=valkey.url,
-            broker_password=valkey.password,
-            retry_ms=100,
-        ) as running,
-    ):
-        yield running
 
 
 def publish(hub: Service, rows: dict[str, str]) -> None:

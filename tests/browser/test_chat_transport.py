@@ -9,11 +9,9 @@ import pytest
 
 from chat_page import answer_to
 from client_site import ClientSite, client_site, samples
-from support.clients.publisher import KEY
 from support.servers.asgi_app import AsgiApp
 from support.servers.outer_nginx import OuterNginx, outer_nginx
 from support.servers.service import Service, wait_for
-from support.servers.valkey_server import ValkeyServer
 from tab import Tab
 
 BACKEND = Path(__file__).parent / "ai_sdk"
@@ -26,18 +24,6 @@ LONG = "{ tokens: 2000 }"
 
 ANSWER = '[...document.querySelectorAll(".assistant")].map((p) => p.textContent).join("")'
 STATUS = 'document.querySelector("output")?.textContent'
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[Service]:
-    """Return a service of two workers with a Valkey."""
-    with (
-        ValkeyServer() as valkey,
-        Service(
-            token_key=KEY, broker_url=valkey.url, broker_password=valkey.password, retry_ms=100
-        ) as running,
-    ):
-        yield running
 
 
 @pytest.fixture(scope="module")

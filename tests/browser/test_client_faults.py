@@ -15,7 +15,6 @@ from number_publisher import NumberPublisher
 from support.clients.devtools import running_devtools
 from support.servers.faulty_proxy import Fault
 from support.servers.programs import path_of
-from support.servers.service import wait_for
 from tab import Tab
 
 # By hand: AWAY_SECONDS=30.
@@ -74,8 +73,7 @@ def test_a_restart_of_the_app(
 ) -> None:
     pages = open_pages(both_tabs, client_stack.front.url, publisher)
     gone_at = time.time()
-    client_stack.hub.signal(signal.SIGTERM)
-    wait_for("the app's end", lambda: not client_stack.hub.is_app_running())
+    client_stack.hub.end_app()
     client_stack.hub.start_app()
     for page in pages:
         page.wait_for(
@@ -93,8 +91,7 @@ def test_an_nginx_that_stands_without_its_app(
 ) -> None:
     pages = open_pages(both_tabs, client_stack.front.url, publisher)
     gone_at = time.time()
-    client_stack.hub.signal(signal.SIGTERM)
-    wait_for("the app's end", lambda: not client_stack.hub.is_app_running())
+    client_stack.hub.end_app()
     try:
         for page in pages:
             page.wait_for_state("waiting")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from client_site import ClientSite, client_site, samples
-from support.clients.publisher import KEY, PATH, token
+from client_site import ClientSite, samples
+from support.clients.publisher import PATH, token
 from support.servers.programs import path_of
-from support.servers.service import ROOT, Service, wait_for
+from support.servers.service import ROOT, wait_for
 from tab import Tab
 
 HERE = [
@@ -40,16 +40,6 @@ KEEP_PRINTED = """<script>
   globalThis.printed = [];
   console.log = (...given) => printed.push(given.join(" "));
 </script>"""
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientSite]:
-    """Return a site and its hub."""
-    with (
-        Service(token_key=KEY, workers=1) as hub,
-        client_site(hub, tmp_path_factory.mktemp("site")) as running,
-    ):
-        yield running
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 from playwright.sync_api import Browser
 
 from example_page import ExamplePage, take_pictures
-from support.clients.publisher import KEY
 from support.servers.example import Example
 from support.servers.service import Service, wait_for
 from tab import Tab
@@ -17,17 +16,10 @@ from tab import Tab
 STOCK = "#shop li span"
 
 
-@pytest.fixture(scope="module")
-def hub() -> Iterator[Service]:
-    """Return a hub."""
-    with Service(token_key=KEY, workers=1, retry_ms=100) as running:
-        yield running
-
-
 @pytest.fixture
-def shop(hub: Service) -> Iterator[Example]:
+def shop(local_hub: Service) -> Iterator[Example]:
     """Return the example with its stock as it was in the beginning."""
-    with Example("django", hub) as running:
+    with Example("django", local_hub) as running:
         yield running
 
 
@@ -59,7 +51,7 @@ def test_each_page_shows_a_purchase_and_a_product_that_is_sold_out(
 
 
 def test_a_purchase_that_is_refused_publishes_nothing(
-    shop: Example, hub: Service, pages: list[ExamplePage]
+    shop: Example, local_hub: Service, pages: list[ExamplePage]
 ) -> None:
     [page, _] = pages
     with httpx.Client(base_url=shop.url) as client:
@@ -71,7 +63,7 @@ def test_a_purchase_that_is_refused_publishes_nothing(
         assert client.post("/products/3/buy").status_code == 403
     wait_for_stock(page, "12 left", "7 left", "sold out")
     read = httpx.get(
-        f"{hub.url}/.well-known/mercure",
+        f"{local_hub.url}/.well-known/mercure",
         params={"topic": "/products/3", "last_event_id": "earliest"},
         headers={"Accept": "application/json"},
     )
@@ -80,17 +72,17 @@ def test_a_purchase_that_is_refused_publishes_nothing(
 
 
 def test_a_hub_that_is_away_fails_no_purchase_and_the_page_gets_the_stock_afterwards(
-    shop: Example, hub: Service, pages: list[ExamplePage]
+    shop: Example, local_hub: Service, pages: list[ExamplePage]
 ) -> None:
     first, second = pages
     wait_for_stock(second, "12 left", "7 left", "3 left")
-    hub.stop()
+    local_hub.stop()
     try:
         first.press("#product-1 button")
         wait_for("the purchase", lambda: '"POST /products/1/buy HTTP/1.0" 204' in shop.log)
     finally:
-        hub.start()
-    # The hub has lost its memory, so the client gets the state again.
+        local_hub.start()
+    # The local_hub has lost its memory, so the client gets the state again.
     for page in pages:
         wait_for_stock(page, "11 left", "7 left", "3 left")
         page.wait_for_state("live")

@@ -8,25 +8,17 @@ import pytest
 from playwright.sync_api import Browser
 
 from example_page import ExamplePage, take_pictures
-from support.clients.publisher import KEY
 from support.servers.example import Example
 from support.servers.programs import path_of
 from support.servers.service import Service, wait_for
 from tab import Tab
 
 
-@pytest.fixture(scope="module")
-def hub() -> Iterator[Service]:
-    """Return a hub."""
-    with Service(token_key=KEY, workers=1, retry_ms=100) as running:
-        yield running
-
-
 @pytest.fixture
-def questions(hub: Service) -> Iterator[Example]:
+def questions(local_hub: Service) -> Iterator[Example]:
     """Return the example, in which nobody has asked anything."""
     path_of("npm", "npm")
-    with Example("htmx", hub) as running:
+    with Example("htmx", local_hub) as running:
         yield running
 
 

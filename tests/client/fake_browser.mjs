@@ -6,6 +6,8 @@
 
 import { readFileSync } from 'node:fs';
 
+import { FakeTimers } from './fake_timers.mjs';
+
 const LOCK_WORKER = readFileSync(new URL('../../client/src/lock_worker.js', import.meta.url), 'utf8');
 
 export class FakeBrowser {
@@ -14,8 +16,7 @@ export class FakeBrowser {
   channels = new Set();
   locks = new FakeLocks();
   workers = new Map();
-  #timers = new Map();
-  #timerCount = 0;
+  #timers = new FakeTimers();
 
   /**
    * @param {object} [options]
@@ -36,13 +37,9 @@ export class FakeBrowser {
   /** Time goes by, and timers run when they are due. */
   advance(ms) {
     const untilMs = this.nowMs + ms;
-    for (;;) {
-      const due = [...this.#timers].filter(([, { atMs }]) => atMs <= untilMs);
-      if (due.length === 0) break;
-      const [id, { atMs, callback }] = due.reduce((a, b) => (b[1].atMs < a[1].atMs ? b : a));
-      this.#timers.delete(id);
-      this.nowMs = Math.max(this.nowMs, atMs);
-      callback();
+    for (let due; (due = this.#timers.takeDue(untilMs)); ) {
+      this.nowMs = Math.max(this.nowMs, due.atMs);
+      due.callback();
     }
     this.nowMs = untilMs;
   }
@@ -65,13 +62,11 @@ export class FakeBrowser {
   }
 
   setTimer(callback, delayMs) {
-    this.#timerCount += 1;
-    this.#timers.set(this.#timerCount, { atMs: this.nowMs + (delayMs || 0), callback });
-    return this.#timerCount;
+    return this.#timers.set(this.nowMs + (delayMs || 0), callback);
   }
 
   clearTimer(id) {
-    this.#timers.delete(id);
+    this.#timers.clear(id);
   }
 }
 

@@ -4,6 +4,8 @@
  * one half.
  */
 
+import { FakeTimers } from './fake_timers.mjs';
+
 export class FakeEnv extends EventTarget {
   nowMs = 1_795_363_200_000;
   requests = [];
@@ -14,8 +16,7 @@ export class FakeEnv extends EventTarget {
   document = { hidden: false };
   Math = { random: () => 0.5 };
   Date = { now: () => this.nowMs };
-  #timers = new Map();
-  #timerCount = 0;
+  #timers = new FakeTimers();
   #signals = [];
 
   fetch = (url, options = {}) => {
@@ -25,13 +26,9 @@ export class FakeEnv extends EventTarget {
     return request.response;
   };
 
-  setTimeout = (callback, delayMs = 0) => {
-    this.#timerCount += 1;
-    this.#timers.set(this.#timerCount, { atMs: this.nowMs + delayMs, callback });
-    return this.#timerCount;
-  };
+  setTimeout = (callback, delayMs = 0) => this.#timers.set(this.nowMs + delayMs, callback);
 
-  clearTimeout = (timer) => this.#timers.delete(timer);
+  clearTimeout = (timer) => this.#timers.clear(timer);
 
   reportError = (error) => this.errors.push(error);
 
@@ -59,13 +56,9 @@ export class FakeEnv extends EventTarget {
   async advance(ms) {
     await this.settle();
     const untilMs = this.nowMs + ms;
-    for (;;) {
-      const due = [...this.#timers].filter(([, { atMs }]) => atMs <= untilMs);
-      if (due.length === 0) break;
-      const [id, { atMs, callback }] = due.reduce((a, b) => (b[1].atMs < a[1].atMs ? b : a));
-      this.#timers.delete(id);
-      this.nowMs = Math.max(this.nowMs, atMs);
-      callback();
+    for (let due; (due = this.#timers.takeDue(untilMs)); ) {
+      this.nowMs = Math.max(this.nowMs, due.atMs);
+      due.callback();
       await this.settle();
     }
     // What ran may have taken its time.
@@ -75,7 +68,7 @@ export class FakeEnv extends EventTarget {
   /** The wall clock alone goes on: the machine sleeps. A negative time sets the clock back. */
   sleep(ms) {
     this.nowMs += ms;
-    for (const timer of this.#timers.values()) timer.atMs += ms;
+    this.#timers.postpone(ms);
   }
 
   async settle() {

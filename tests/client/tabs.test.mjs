@@ -55,6 +55,15 @@ async function goLive() {
   await browser.settle();
 }
 
+/** Messages that are posted meanwhile do not reach the tab. */
+async function withoutMessages(tab, work) {
+  const channel = channelOf(tab);
+  const { onmessage } = channel;
+  channel.onmessage = null;
+  await work();
+  channel.onmessage = onmessage;
+}
+
 function channelOf({ env }) {
   const index = browser.tabs.indexOf(env);
   return [...browser.channels][index];
@@ -154,11 +163,7 @@ test('a follower that missed a message is told of a hole before the next update'
   const follower = await openTab(['b']);
   await goLive();
   await say(1);
-  const channel = channelOf(follower);
-  const { onmessage } = channel;
-  channel.onmessage = null;
-  await say(2);
-  channel.onmessage = onmessage;
+  await withoutMessages(follower, () => say(2));
   assert.equal(follower.record.holes, 0);
   await say(3);
   assert.equal(follower.record.holes, 1);
@@ -170,11 +175,7 @@ test('the answer to what a follower wants also shows a missed message', async ()
   const follower = await openTab(['b']);
   await goLive();
   await say(1);
-  const channel = channelOf(follower);
-  const { onmessage } = channel;
-  channel.onmessage = null;
-  await say(2);
-  channel.onmessage = onmessage;
+  await withoutMessages(follower, () => say(2));
   await browser.pass(5_000);
   assert.equal(follower.record.holes, 1);
 });
@@ -185,11 +186,7 @@ test('a new leader whose cursor is after that of a follower makes a hole there',
   const behind = await openTab(['c']);
   await goLive();
   await say(1);
-  const channel = channelOf(behind);
-  const { onmessage } = channel;
-  channel.onmessage = null;
-  await say(2, 3);
-  channel.onmessage = onmessage;
+  await withoutMessages(behind, () => say(2, 3));
   leader.tabs.stop();
   await browser.settle();
   assert.equal(next.record.holes, 0);

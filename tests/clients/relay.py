@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
 from support.servers.service import Answering
-from support.servers.sockets import end, receive, send
+from support.servers.sockets import accept_each, end, receive, send
 
 STREAM_PATH = "/.well-known/mercure"
 
@@ -47,23 +47,20 @@ class Relay(Answering):
         self._open: list[socket.socket] = []
 
     def __enter__(self) -> "Relay":
-        threading.Thread(target=self._accept, daemon=True).start()
+        threading.Thread(
+            target=accept_each, args=(self._listener, self._relay), daemon=True
+        ).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         for each in (self._listener, *self._open):
             end(each)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            service = socket.create_connection(self._to)
-            self._open += [client, service]
-            for target in (self._upwards, self._downwards):
-                threading.Thread(target=target, args=(client, service), daemon=True).start()
+    def _relay(self, client: socket.socket) -> None:
+        service = socket.create_connection(self._to)
+        self._open += [client, service]
+        for target in (self._upwards, self._downwards):
+            threading.Thread(target=target, args=(client, service), daemon=True).start()
 
     def _upwards(self, client: socket.socket, service: socket.socket) -> None:
         while received := receive(client):

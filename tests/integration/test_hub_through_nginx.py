@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import signal
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -238,8 +237,7 @@ def test_with_the_app_away_a_publish_fails_and_a_stream_gets_a_retry_delay() -> 
         for origin in origins:
             answer = httpx.get(f"{service.url}{PATH}", headers={"Origin": origin})
             assert answer.headers["access-control-allow-origin"] == origin
-        service.signal(signal.SIGTERM)
-        wait_for("the app's end", lambda: not service.is_app_running())
+        service.end_app()
         with httpx.Client(base_url=service.url, headers=AUTHORIZATION) as client:
             for headers in ({}, {"Accept": "text/event-stream"}, {"Origin": PAGE}):
                 publish = client.post(PATH, data={"topic": "a"}, headers=headers)
@@ -269,8 +267,7 @@ def test_with_the_app_away_a_publish_fails_and_a_stream_gets_a_retry_delay() -> 
 
 def test_where_any_origin_is_allowed_the_answer_of_nginx_in_the_apps_place_says_so_too() -> None:
     with Service(workers=1, token_key=KEY, cors_origins="*") as service:
-        service.signal(signal.SIGTERM)
-        wait_for("the app's end", lambda: not service.is_app_running())
+        service.end_app()
         for origin in (PAGE, FOREIGN, "null"):
             headers = retry_answer(service, origin).headers
             assert headers["access-control-allow-origin"] == "*"
@@ -298,8 +295,7 @@ def test_a_publisher_that_leaves_halfway_causes_no_error(hub: Service) -> None:
 def test_each_line_of_the_log_of_nginx_is_complete_even_with_the_app_away() -> None:
     with Service(workers=1) as service:
         asyncio.run(SseClient(service.address).read_until(lambda client: client.events))
-        service.signal(signal.SIGTERM)
-        wait_for("the app's end", lambda: not service.is_app_running())
+        service.end_app()
         log = service.folder / "nginx.log"
         for number in range(20):
             httpx.get(f"{service.url}/asked-{number}")

@@ -16,7 +16,7 @@ from support.clients.publisher import KEY, token
 from support.servers.authority import Authority
 from support.servers.broken_hub import BrokenHub, Treatment
 from support.servers.outer_nginx import outer_nginx
-from support.servers.service import Service, children, free_port, wait_for
+from support.servers.service import Service, children, free_port, is_alive, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +274,7 @@ def test_the_processes_of_the_load_do_not_outlive_it(hub: Service) -> None:
     wait_until_it_works(hub, 100)
     running.kill()
     running.wait()
-    wait_for("their end", lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in own))
+    wait_for("their end", lambda: not any(map(is_alive, own)))
 
 
 @pytest.mark.parametrize(

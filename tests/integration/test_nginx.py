@@ -367,8 +367,7 @@ def test_a_stream_for_which_nginx_has_no_files_left_gets_a_retry_delay() -> None
 
 def test_with_the_app_away_streams_get_a_retry_delay_and_no_other_request_gets_a_200() -> None:
     with Service() as service, httpx.Client(base_url=service.url) as http:
-        service.signal(signal.SIGTERM)
-        wait_for("the app's end", lambda: not service.is_app_running())
+        service.end_app()
         asked = [
             http.get("/events"),
             http.request(

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import signal
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
@@ -96,8 +95,7 @@ def test_a_rewind_of_topics_passes_nginx_and_so_does_204_at_their_end(
 
 def test_with_the_app_away_reads_and_head_get_502_and_streams_a_retry_delay() -> None:
     with Service(workers=1, cors_origins=ORIGIN) as service:
-        service.signal(signal.SIGTERM)
-        wait_for("the app's end", lambda: not service.is_app_running())
+        service.end_app()
         with httpx.Client(base_url=service.url, headers={"Origin": ORIGIN}) as client:
             url = f"{PATH}?topic=a&rewind=5"
             for answer in (

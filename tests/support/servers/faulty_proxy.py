@@ -6,7 +6,7 @@ import threading
 from enum import Enum
 
 from support.servers.service import Answering
-from support.servers.sockets import break_off, end, receive, send
+from support.servers.sockets import accept_each, break_off, end, receive, send
 
 CUT_AFTER_SECONDS = 5
 
@@ -41,7 +41,7 @@ class FaultyProxy(Answering):
         self._open: set[tuple[socket.socket, socket.socket]] = set()
 
     def __enter__(self) -> "FaultyProxy":
-        threading.Thread(target=self._accept, daemon=True).start()
+        threading.Thread(target=accept_each, args=(self._listener, self._take), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -56,16 +56,11 @@ class FaultyProxy(Answering):
             break_off(client)
             end(service)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            if self.fault is Fault.REFUSES:
-                break_off(client)
-            else:
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+    def _take(self, client: socket.socket) -> None:
+        if self.fault is Fault.REFUSES:
+            break_off(client)
+        else:
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
         head = _head(client)

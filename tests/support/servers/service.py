@@ -189,6 +189,11 @@ class Service(Answering):
         """Start Gunicorn again after it ended, with nginx up all the while."""
         self._native("up-app")
 
+    def end_app(self) -> None:
+        """Ask Gunicorn to end, and wait until it has."""
+        self.signal(signal.SIGTERM)
+        wait_for("the app's end", lambda: not self.is_app_running())
+
     def restart_nginx(self) -> None:
         """End nginx at once, with all its connections, and start it again before the same app."""
         ended = self.nginx_pid

@@ -2,10 +2,21 @@
 
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 
 # What makes close() send RST, as a middle box does that forgets a connection.
 _LINGER_NOT = struct.pack("ii", 1, 0)
+
+
+def accept_each(listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
+    """Serve one connection after the other, until the listener is ended."""
+    while True:
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            return
+        serve(client)
 
 
 def receive(peer: socket.socket) -> bytes:
