@@ -13,6 +13,7 @@ from barestream.delivery.clock import HISTORY_TICKS, Clock
 from barestream.delivery.feed import Feed
 from barestream.delivery.lag import DeliveryLag
 from barestream.delivery.replay import Replay
+from barestream.delivery.revoked import Revoked
 from barestream.delivery.streams import StreamLimits, Streams
 from barestream.delivery.tail import Tail
 from barestream.delivery.time_slices import Slices
@@ -55,6 +56,7 @@ from barestream.web.pages import PAGES_FOLDER, Pages
 from barestream.web.producer_position import ProducerPosition
 from barestream.web.publish import Publish
 from barestream.web.resource import Resource, ResourceMetadata
+from barestream.web.revocations import REVOCATIONS, Revocations
 from barestream.web.router import Router
 from barestream.web.runs import Runs
 from barestream.web.selector_reader import SelectorReader
@@ -88,7 +90,8 @@ def create_app(settings: Settings | None = None) -> Application:
     slices = Slices(time.monotonic)
     streams = Streams(limits, time.monotonic, metrics, slices)
     clock = Clock(settings.clock_seconds, HISTORY_TICKS, time.time, time.monotonic, metrics)
-    broker = _broker(settings)
+    broker, base = _broker(settings), hub_url(settings)
+    revoked = Revoked(broker.revocations, metrics, slices, time.time)
     ring = Ring(settings.ring_events, BEGIN, settings.ring_bytes)
     feed = Feed(ring, metrics, time.time, replay=Replay(broker, slices))
     feed.lag = DeliveryLag(metrics, time.time, time.monotonic)
@@ -96,7 +99,6 @@ def create_app(settings: Settings | None = None) -> Application:
     clock.feed.budget = feed.budget = slices
     tail = Tail(broker, feed, settings.ring_events, settings.ring_bytes, slices)
     intake = Intake(broker, metrics, time.monotonic)
-    base = hub_url(settings)
     # Those of tokens have room of their own, which streams without a token cannot take.
     verifying = Verifying(settings, Patterns(base, settings.url_patterns), metrics)
     resource = Resource(settings.resource_identifier, settings.public_origins)
@@ -111,6 +113,7 @@ def create_app(settings: Settings | None = None) -> Application:
             settings.access_token_cookie,
             settings.token_stream_seconds or math.inf,
         ),
+        revoked,
     )
     cors = Cors(settings.allowed_origins)
     rules = PublishRules(
@@ -125,7 +128,10 @@ def create_app(settings: Settings | None = None) -> Application:
     )
     subscribe = cors.allowing(Subscribe(tail, streams, authorization, beginnings, time.time))
     publish = cors.allowing(Publish(intake, authorization, metrics, rules, slices))
-    health = Health(streams, tail, intake)
+    health, revocations = (
+        Health(streams, tail, intake),
+        Revocations(broker.revocations, revoked, authorization, time.time),
+    )
     pages, client = Pages(read_folder(PAGES_FOLDER)), ClientScripts(read_folder(client_folder()))
     running: list[asyncio.Task[None]] = []
 
@@ -141,6 +147,7 @@ def create_app(settings: Settings | None = None) -> Application:
             intake.run(),
             Leases(broker, metrics, time.monotonic).run(),
             streams.run(),
+            revoked.run(streams, publishes),
             LoopLag(time.monotonic, metrics).run(),
             *(keys.run() for keys in verifying.fetched),
         )
@@ -199,6 +206,9 @@ def create_app(settings: Settings | None = None) -> Application:
         ("POST", RUNS, runs.start),
         ("DELETE", RUNS, runs.stop),
         ("PUT", RUNS, runs.tell_followed),
+        ("POST", REVOCATIONS, revocations.revoke),
+        ("GET", REVOCATIONS, revocations.read),
+        ("DELETE", REVOCATIONS, revocations.take_back),
         ("OPTIONS", "/", pages.options),
         ("POST", PATH, publish),
         (

@@ -5,7 +5,6 @@ import json
 import math
 import random
 from collections.abc import Awaitable, Callable
-from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -22,6 +21,7 @@ from barestream.delivery.time_slices import Slices
 from barestream.history.broker import Broker
 from barestream.history.record import BEGIN, Place
 from barestream.history.ring import Ring
+from barestream.mercure.bearer import Bearer
 from barestream.mercure.patterns import Patterns
 from barestream.mercure.selectors import Selectors
 from barestream.mercure.sse import Frame
@@ -147,12 +147,17 @@ async def _turn(_: float) -> None:
 class OpenBook:
     """Stands for the authorization: the header says what a client may read."""
 
+    revoked = None
+
     def speaks(self, _: object) -> bool:
         return True
 
     async def subscriber(self, request: HttpRequest, _: object) -> object:
         [text] = [value for name, value in request.scope["headers"] if name == b"authorization"]
-        return SimpleNamespace(subscribe=Selectors(json.loads(text)))
+        return Bearer(Selectors(()), Selectors(json.loads(text)), None)
+
+    def check_not_revoked(self, *_: object) -> None:
+        """Nobody's token is revoked."""
 
     def lasts_seconds(self, *_: object) -> float:
         return math.inf

@@ -1,3 +1,4 @@
+import asyncio
 import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, cast
@@ -7,6 +8,9 @@ import pytest
 from bareasgi import HttpRequest
 from bareutils import bytes_writer, header
 
+from barestream.delivery.revoked import Revoked
+from barestream.delivery.time_slices import Slices
+from barestream.history.local_revocations import LocalRevocations
 from barestream.issuers.key_sources import StaticKeys
 from barestream.mercure.access_tokens import AccessVerifier, KeySource, sign_access_token
 from barestream.mercure.bearer import ANONYMOUS, Bearer
@@ -16,6 +20,7 @@ from barestream.mercure.signatures import Keys
 from barestream.mercure.tokens import Verifier, sign
 from barestream.mercure.topics import HubUrl
 from barestream.mercure.version import Version
+from barestream.telemetry.metrics import Metrics
 from barestream.web.authorization import Authorization, Policy, Verifiers
 from barestream.web.origins import PublishingOrigins
 from barestream.web.refusals import Refused
@@ -58,14 +63,29 @@ def verifiers(issuers: Mapping[str, KeySource] | None = None) -> Verifiers:
     )
 
 
+def knowing_revoked(store: LocalRevocations) -> Revoked:
+    """Return what a worker knows of revocations before it has read them."""
+    return Revoked(store, Metrics(), Slices(lambda: NOW), lambda: NOW)
+
+
+def nobody_revoked() -> Revoked:
+    revoked = knowing_revoked(LocalRevocations())
+    asyncio.run(revoked.refresh())
+    return revoked
+
+
 def authorization(
     origins: Iterable[str] = (),
     keys: Verifiers | None = None,
     resource: Resource = NAMELESS,
+    revoked: Revoked | None = None,
     **policy: Any,
 ) -> Authorization:
     found = verifiers() if keys is None else keys
-    return Authorization(found, found, resource, PublishingOrigins([*origins]), Policy(**policy))
+    revoked = revoked or nobody_revoked()
+    return Authorization(
+        found, found, resource, PublishingOrigins([*origins]), Policy(**policy), revoked
+    )
 
 
 OPEN = authorization(["https://Shop.example", "http://localhost:3000"])

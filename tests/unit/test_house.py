@@ -32,11 +32,12 @@ PURE = {
             "signatures",
             "sse",
         ),
-        *("templates", "time_budget", "tokens", "topics", "version"),
+        *("templates", "time_budget", "token_id", "tokens", "topics", "version"),
     ],
     "barestream.history": [
         *("entry", "gap", "kept_values", "lane_index", "local_log", "local_pages"),
-        *("local_producers", "own_ids", "positions", "producers", "record", "ring", "runs"),
+        *("local_producers", "own_ids", "positions", "producers", "record", "revocations", "ring"),
+        "runs",
         *("sorted_list", "topic_ends", "topic_state", "update"),
     ],
     "barestream.delivery": [

@@ -78,6 +78,7 @@ class Publishing:
         self.now = self.wall = 0.0
         self.paced_after: list[int] = []
         self.behind_until = 0.0
+        self.is_revoked = False
         numbered = None if first is None else ProducerRequest(Producer("p", 0), first, None)
         lease = Lease(lease_seconds, False, 60) if lease_seconds else None
         target = StreamedRequest(ADDRESS, None, numbered, lease)
@@ -86,10 +87,21 @@ class Publishing:
         self._body = StreamedBody(
             JsonLines(READER, ADDRESS, 1000_000),
             self.batches,
-            Terms(expires_at, lambda: bad_request("expired"), lease_seconds, end, self._pace),
+            Terms(
+                expires_at,
+                lambda: bad_request("expired"),
+                lease_seconds,
+                end,
+                self._pace,
+                self._check,
+            ),
             Clocks(lambda: self.wall, lambda: self.now),
             Slices(lambda: self.now),
         )
+
+    def _check(self) -> None:
+        if self.is_revoked:
+            raise bad_request("revoked")
 
     async def _pace(self) -> bool:
         self.paced_after.append(len(self.history.batches))

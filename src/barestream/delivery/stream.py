@@ -11,6 +11,7 @@ from barestream.delivery.writer import Writer, nothing
 from barestream.history.record import Place
 from barestream.mercure.sse import HEARTBEAT, Frame
 from barestream.mercure.time_budget import Budget
+from barestream.mercure.token_id import TokenId
 
 
 class EndReason(StrEnum):
@@ -23,6 +24,7 @@ class EndReason(StrEnum):
     FINISHED = "finished"
     ENDED = "topics ended"
     EXPIRED = "token expired"
+    REVOKED = "token revoked"
     FULL = "worker full"
     UNREADY = "worker unready"
     NGINX_STOPPED = "nginx stopped"
@@ -44,6 +46,7 @@ class Stream:
         writer: Writes to the client; only write_to_many uses it, other code calls ``write``.
         heartbeat: Returns the frame that is sent after silence.
         ready: What its client is told once its replay is over; None for nothing.
+        token: That of its request; None without one.
     """
 
     __slots__ = (
@@ -56,6 +59,7 @@ class Stream:
         "ready",
         "sent_bytes",
         "sent_events",
+        "token",
         "writer",
         "written_at",
     )
@@ -71,6 +75,7 @@ class Stream:
         self.end_reason: EndReason | None = None
         self.heartbeat: Callable[[], Frame] = _comment
         self.ready: Ready | None = None
+        self.token: TokenId | None = None
 
     @property
     def paused(self) -> bool:

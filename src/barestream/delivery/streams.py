@@ -10,6 +10,7 @@ from barestream.delivery.stream import EndReason, Stream
 from barestream.delivery.time_slices import Slices
 from barestream.mercure.sse import Frame, retry
 from barestream.mercure.time_budget import Budget
+from barestream.mercure.token_id import TokenId
 from barestream.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -187,6 +188,13 @@ class Streams:
             if self.draining:
                 return
             self.turn_away(stream, EndReason.NGINX_STOPPED, least_ms)
+
+    async def end_revoked(self, is_revoked: Callable[[TokenId], bool]) -> None:
+        """End the streams of revoked tokens; their clients come back, and are refused."""
+        for stream in tuple(self._streams):
+            if stream.token is not None and is_revoked(stream.token):
+                stream.end(EndReason.REVOKED)
+            await self.slices.step()
 
     async def _in_turn(
         self, seconds: float, sleep: Callable[[float], Awaitable[None]]

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from barestream.history.producers import Accepted, Batch, Claim, Position, Run, Swept
 from barestream.history.record import BEGIN, Known, Place, Record
+from barestream.history.revocations import RevocationStore
 from barestream.history.topic_state import End, Reader, Rewind, Rewound
 from barestream.history.update import Update
 
@@ -175,7 +176,13 @@ class Broker(Protocol):
     history is kept. A history that was lost, or replaced by an older copy, does not know the
     places that it gave before: a reader notices that (Page.is_known), and calls move_on.
     Each method raises BrokerAwayError if the history cannot be reached.
+
+    Attributes:
+        revocations: Keeps the revocations of tokens beside the history.
     """
+
+    @property
+    def revocations(self) -> RevocationStore: ...
 
     async def publish(self, update: Update) -> str:
         """Keep an update, and then return the id that clients will see.

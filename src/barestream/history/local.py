@@ -18,6 +18,7 @@ from barestream.history.kept_values import KeptValues
 from barestream.history.local_log import LocalLog
 from barestream.history.local_pages import LocalPages
 from barestream.history.local_producers import Added, LocalProducers
+from barestream.history.local_revocations import LocalRevocations
 from barestream.history.producers import (
     Accepted,
     Batch,
@@ -61,6 +62,7 @@ class LocalBroker:
         self._ends = TopicEnds(bounds.topics)
         self._producers = LocalProducers(of_producers or ProducerBounds())
         self._pages = LocalPages(self._log, self._kept)
+        self.revocations = LocalRevocations()
         # Whoever changes the history has it, also while other work has its turn.
         self._changing = asyncio.Lock()
         # Those who wait for an update.

@@ -6,7 +6,7 @@ Pure. Sources: https://mercure.rocks/spec#authorization, RFC 9068 (JWT access to
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from barestream.mercure.bearer import Bearer, Remembered, Verified
 from barestream.mercure.keys import JWS, read_signing_key
@@ -30,9 +30,17 @@ from barestream.mercure.signatures import (
     version_of,
 )
 from barestream.mercure.time_budget import at_once
+from barestream.mercure.token_id import TokenId
+from barestream.mercure.topics import PATH
 from barestream.mercure.version import Version
 
 DETAIL_TYPE = "https://mercure.rocks/authorization-detail"
+
+# The action that allows revoking tokens. No topic, also not *, allows it.
+OPERATE = "operate"
+
+# A detail has at least one topic; beside this action it says nothing.
+_OPERATED = (Matcher(f"{PATH}/revocations"),)
 
 # The cookie that carries a token, by default.
 COOKIE = "__Secure-mercure_access_token"
@@ -47,6 +55,20 @@ MOST_TOPICS = 500
 
 # The most URL Patterns of one token: so many take 4 MB of the worker, and 7 ms to compile.
 MOST_TOKEN_PATTERNS = 50
+
+
+class Grant(NamedTuple):
+    """What an access token grants.
+
+    Attributes:
+        publish: The topics that it may publish to.
+        subscribe: The topics that it may read.
+        may_operate: Whether it may revoke tokens.
+    """
+
+    publish: list[Matcher]
+    subscribe: list[Matcher]
+    may_operate: bool
 
 
 class KeySource(Protocol):
@@ -154,8 +176,14 @@ class AccessVerifier:
         expires_at, valid_from = time_claim(claims, "exp"), time_claim(claims, "nbf")
         if expires_at is None:
             raise InvalidTokenError("The token has no exp claim.")
-        publish, subscribe = granted(claims)
-        bearer = Bearer(self._selectors(publish), self._selectors(subscribe), expires_at)
+        grant = granted(claims)
+        bearer = Bearer(
+            self._selectors(grant.publish),
+            self._selectors(grant.subscribe),
+            expires_at,
+            TokenId.of(token, claims),
+            grant.may_operate,
+        )
         return Verified(bearer, valid_from, keys, _audience(claims))
 
     def _selectors(self, matchers: list[Matcher]) -> Selectors:
@@ -177,12 +205,14 @@ def check_length(token: str) -> None:
         )
 
 
-def sign_access_token(
+def sign_access_token(  # noqa: PLR0913 (one for each part of a token)
     key: str,
     algorithm: str,
     claims: Mapping[str, Any],
     publish: Sequence[Matcher],
     subscribe: Sequence[Matcher],
+    *,
+    operate: bool = False,
 ) -> str:
     """Return a signed access token; its claims and matchers are not checked.
 
@@ -192,6 +222,7 @@ def sign_access_token(
         claims: The claims beside ``authorization_details``, such as ``iss`` and ``aud``.
         publish: The topics that it may publish to.
         subscribe: The topics whose private updates it may read.
+        operate: Whether it may revoke tokens.
 
     Raises:
         InvalidKeyError: The key does not suit the algorithm, is shorter than RFC 7518 demands, or
@@ -204,7 +235,11 @@ def sign_access_token(
             "actions": [action],
             "topics": [matcher._asdict() for matcher in matchers],
         }
-        for action, matchers in (("publish", publish), ("subscribe", subscribe))
+        for action, matchers in (
+            ("publish", publish),
+            ("subscribe", subscribe),
+            (OPERATE, _OPERATED if operate else ()),
+        )
         if matchers
     ]
     payload = json.dumps({**claims, "authorization_details": details}).encode()
@@ -222,8 +257,8 @@ def _audience(claims: dict[str, Any]) -> tuple[str, ...]:
     raise InvalidTokenError("The token's aud claim is not a string or an array of strings.")
 
 
-def granted(claims: dict[str, Any]) -> tuple[list[Matcher], list[Matcher]]:
-    """Return the matchers of the topics that the token may publish to, and of those it may read.
+def granted(claims: dict[str, Any]) -> Grant:
+    """Return what a token with these claims grants.
 
     One detail that cannot be read refuses the whole token, because without it the token would mean
     something else. An action that is not known grants nothing.
@@ -238,6 +273,7 @@ def granted(claims: dict[str, Any]) -> tuple[list[Matcher], list[Matcher]]:
         raise _unreadable(f"it has {len(details)} entries; at most {MOST_DETAILS} are allowed")
     publish: list[Matcher] = []
     subscribe: list[Matcher] = []
+    may_operate = False
     topics = patterns = 0
     for detail in details:
         if not isinstance(detail, dict) or not isinstance(detail.get("type"), str):
@@ -251,13 +287,14 @@ def granted(claims: dict[str, Any]) -> tuple[list[Matcher], list[Matcher]]:
             publish += matchers
         if "subscribe" in actions:
             subscribe += matchers
+        may_operate = may_operate or OPERATE in actions
         topics += len(matchers)
         if topics > MOST_TOPICS:
             raise _unreadable(f"it has more than {MOST_TOPICS} topics")
         patterns += sum(matcher.match_type == URL_PATTERN for matcher in matchers)
         if patterns > MOST_TOKEN_PATTERNS:
             raise _unreadable(f"it has more than {MOST_TOKEN_PATTERNS} URL Patterns")
-    return publish, subscribe
+    return Grant(publish, subscribe, may_operate)
 
 
 def _actions(detail: dict[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from barestream.mercure.selectors import Selectors
 from barestream.mercure.signatures import InvalidTokenError, Keys
+from barestream.mercure.token_id import TokenId
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +17,15 @@ class Bearer:
         publish: The topics that it may publish to.
         subscribe: The topics whose private updates it may read.
         expires_at: When the token expires, in seconds of the wall clock; None if it never does.
+        token: Its token; None without one.
+        may_operate: Whether it may revoke tokens.
     """
 
     publish: Selectors
     subscribe: Selectors
     expires_at: float | None
+    token: TokenId | None = None
+    may_operate: bool = False
 
 
 ANONYMOUS = Bearer(Selectors(()), Selectors(()), None)

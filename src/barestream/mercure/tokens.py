@@ -12,6 +12,7 @@ from barestream.mercure.bearer import Bearer, Remembered, Verified
 from barestream.mercure.keys import JWS, read_signing_key
 from barestream.mercure.selectors import InvalidSelectorError, Selectors
 from barestream.mercure.signatures import InvalidTokenError, Keys, time_claim, version_of
+from barestream.mercure.token_id import TokenId
 from barestream.mercure.topics import MOST_CHARACTERS
 from barestream.mercure.version import Version
 
@@ -68,15 +69,22 @@ class Verifier:
         if not isinstance(allowed, dict):
             raise InvalidTokenError("The token's mercure claim is not an object.")
         publish, subscribe = _selectors(allowed, "publish"), _selectors(allowed, "subscribe")
-        return Verified(Bearer(publish, subscribe, expires_at), valid_from, self._keys)
+        may_operate = allowed.get("operate", False)
+        if not isinstance(may_operate, bool):
+            raise InvalidTokenError("The token's mercure.operate claim is not true or false.")
+        token_id = TokenId.of(token, claims)
+        bearer = Bearer(publish, subscribe, expires_at, token_id, may_operate)
+        return Verified(bearer, valid_from, self._keys)
 
 
-def sign(
+def sign(  # noqa: PLR0913 (one for each part of a token)
     key: str,
     algorithm: str,
     publish: Iterable[str],
     subscribe: Iterable[str],
     expires_at: float | None,
+    *,
+    operate: bool = False,
 ) -> str:
     """Return a token that a ``Verifier`` with the same secret, or the public key, accepts.
 
@@ -87,6 +95,7 @@ def sign(
         subscribe: Selectors of the topics whose private updates it may read.
         expires_at: In seconds of the wall clock, finite; rounded down to a whole second, because
             not every reader accepts a fraction. None for a token that never expires.
+        operate: Whether it may revoke tokens.
 
     Raises:
         InvalidKeyError: The key does not suit the algorithm, is shorter than RFC 7518 demands, or
@@ -94,6 +103,8 @@ def sign(
     """
     material = read_signing_key(key, algorithm)
     claims: dict[str, Any] = {"mercure": {"publish": list(publish), "subscribe": list(subscribe)}}
+    if operate:
+        claims["mercure"]["operate"] = True
     if expires_at is not None:
         claims["exp"] = math.floor(expires_at)
     return JWS.encode(json.dumps(claims).encode(), material, algorithm)

@@ -46,6 +46,10 @@ class Metrics:
         leases: Producers and runs that have a lease.
         interrupted: Topics that were ended because their producer did not come back in time.
         clock_jumps: Jumps of the wall clock, by direction.
+        revocations: Revocations in force.
+        revocations_current: 1 if the last read of the revocations succeeded in all workers, else 0.
+        revocations_lost: How often a worker found that revocations were lost.
+        requests_revoked: Requests that were refused because their token is revoked.
         issuer_current: 1 if the last read of an issuer's keys succeeded in all workers, else 0.
     """
 
@@ -167,6 +171,28 @@ class Metrics:
             "barestream_clock_jumps",
             "Jumps of the wall clock that workers noticed, by direction.",
             ["direction"],
+            registry=registry,
+        )
+        self.revocations = Gauge(
+            "barestream_revocations",
+            "Revocations in force.",
+            multiprocess_mode="livemostrecent",
+            registry=registry,
+        )
+        self.revocations_current = Gauge(
+            "barestream_revocations_current",
+            "1 if the last read of the revocations succeeded in all workers, else 0.",
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
+        self.revocations_lost = Counter(
+            "barestream_revocations_lost",
+            "How often a worker found that revocations were lost or replaced by an older copy.",
+            registry=registry,
+        )
+        self.requests_revoked = Counter(
+            "barestream_requests_revoked",
+            "Requests that were refused because their token is revoked.",
             registry=registry,
         )
         self.issuer_current = Gauge(

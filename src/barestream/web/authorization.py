@@ -11,7 +11,9 @@ from http import HTTPStatus
 
 from bareasgi import HttpRequest
 
+from barestream.delivery.revoked import Revoked
 from barestream.delivery.time_slices import Slices
+from barestream.history.broker import BrokerAwayError
 from barestream.mercure import access_tokens
 from barestream.mercure.access_tokens import AccessVerifier, KeysMayHaveChangedError
 from barestream.mercure.bearer import ANONYMOUS, Bearer
@@ -21,7 +23,7 @@ from barestream.mercure.version import Version
 from barestream.web.credentials import UnreadableTokenError, in_cookie, in_header, in_query
 from barestream.web.form import query
 from barestream.web.origins import PublishingOrigins
-from barestream.web.refusals import Refused
+from barestream.web.refusals import RETRY_AFTER, Refused
 from barestream.web.resource import Resource
 
 # Parameters in which clients might send a token that Mercure 1.0 does not read there.
@@ -72,15 +74,20 @@ class Authorization:
         resource: The hub's identifier.
         origins: The origins whose pages may publish with a cookie.
         policy: What the settings allow.
+        revoked: Knows which tokens are revoked.
+
+    Attributes:
+        revoked: The same.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 (all that it depends on)
         self,
         publishers: Verifiers,
         subscribers: Verifiers,
         resource: Resource,
         origins: PublishingOrigins,
         policy: Policy,
+        revoked: Revoked,
     ) -> None:
         self._publishers = publishers
         self._may_publish = publishers != Verifiers()
@@ -88,6 +95,7 @@ class Authorization:
         self._resource = resource
         self._origins = origins
         self._policy = policy
+        self.revoked = revoked
 
     def speaks(self, version: Version) -> bool:
         """Return whether the hub speaks a version of the protocol."""
@@ -107,8 +115,9 @@ class Authorization:
         places of a token need none.
 
         Raises:
-            Refused: 401 for a token that is missing or invalid, 403 for a cookie from an origin
-                that is not allowed and if publishing is off, 400 for a query that cannot be read.
+            Refused: 401 for a token that is missing, invalid or revoked, 403 for a cookie from an
+                origin that is not allowed and if publishing is off, 400 for a query that cannot be
+                read, 503 if it is not known which tokens are revoked.
             TooManyPatternsError: There is no room for further URL Patterns.
         """
         if not self._may_publish:
@@ -117,17 +126,44 @@ class Authorization:
                 "Publishing is off: the hub has no key for the tokens of publishers. Set "
                 "BARESTREAM_TOKEN_KEY; for Mercure 1.0 alone set an issuer too.",
             )
+        token, version = self._publishers_token(request)
+        try:
+            return await self._verified(self._publishers, token, version, request)
+        except BrokerAwayError as error:
+            raise Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"The history {error.words}, so it is not known yet which tokens are revoked. "
+                "Nothing was done; the request can be sent again.",
+                [RETRY_AFTER],
+            ) from None
+
+    def _publishers_token(self, request: HttpRequest) -> tuple[str, Version]:
+        """Return the token that counts, and the version by which it is judged."""
         token = self._read(in_header, request)
         if token is not None:
-            return await self._verified(self._publishers, token, version_of(token), request)
+            return token, version_of(token)
         if self.speaks(Version.ZERO) and (token := self._read(in_query, request)) is not None:
-            return await self._verified(self._publishers, token, Version.ZERO, request)
+            return token, Version.ZERO
         for version in (Version.ONE, Version.ZERO):
             token = self._in_cookie(request, version)
             if token is not None:
                 self._origins.check(request)
-                return await self._verified(self._publishers, token, version, request)
+                return token, version
         raise self._missing(request, "Publishing needs a token.")
+
+    async def operator(self, request: HttpRequest) -> Bearer:
+        """Return what the sender of a request may do, who may operate the hub.
+
+        Raises:
+            Refused: As for a publisher; 403 without the right to operate.
+            TooManyPatternsError: There is no room for further URL Patterns.
+        """
+        bearer = await self.publisher(request)
+        if not bearer.may_operate:
+            raise self.insufficient(
+                request, "The token does not have the right to operate, which no topic includes."
+            )
+        return bearer
 
     async def subscriber(self, request: HttpRequest, version: Version) -> Bearer:
         """Return what the sender of a subscription may do.
@@ -137,8 +173,9 @@ class Authorization:
             version: The version that its parameters speak.
 
         Raises:
-            Refused: 401 for a token that is invalid, or missing although one is needed; 400 for a
-                query that cannot be read, or that has a token in 1.0.
+            Refused: 401 for a token that is invalid or revoked, or missing although one is needed;
+                400 for a query that cannot be read, or that has a token in 1.0.
+            BrokerAwayError: It is not known which tokens are revoked.
             TooManyPatternsError: There is no room for further URL Patterns.
         """
         token = self._read(in_header, request)
@@ -166,9 +203,12 @@ class Authorization:
     ) -> None:
         """Check that a bearer may publish to each of the topics.
 
+        The token may have been revoked since it was verified, while the body came.
+
         Raises:
-            Refused: 403 if it may not.
+            Refused: 403 if it may not; 401 if its token is revoked.
         """
+        self.check_not_revoked(request, bearer)
         allowed = bearer.publish
         if not allowed.names_all(topics) and not await slices.work(
             allowed.matching_all(topics, slices)
@@ -176,6 +216,15 @@ class Authorization:
             raise self.insufficient(
                 request, "The token does not allow publishing to every topic of the update."
             )
+
+    def check_not_revoked(self, request: HttpRequest, bearer: Bearer) -> None:
+        """Check that the token of a bearer is not revoked, as far as is known.
+
+        Raises:
+            Refused: 401 if it is.
+        """
+        if self.revoked.may_refuse and bearer.token and self.revoked.refuses(bearer.token):
+            raise self._invalid(request, "The token was revoked.")
 
     def expired(self, request: HttpRequest) -> Refused:
         """Return the refusal of a request whose token expires while its body comes."""
@@ -205,23 +254,31 @@ class Authorization:
             raise self._invalid(
                 request, f"Tokens of Mercure {version.value} are off: see BARESTREAM_PROTOCOLS."
             )
+        bearer = why = None
         try:
             if version is Version.ZERO:
                 if verifiers.zero is not None:
-                    return verifiers.zero.verify(token)
-                why = "BARESTREAM_TOKEN_KEY is not set."
+                    bearer = verifiers.zero.verify(token)
+                else:
+                    why = "BARESTREAM_TOKEN_KEY is not set."
             elif verifiers.one is not None:
                 identifier = self._resource.identifier(request)
                 if identifier is not None:
-                    return await _verified_access(verifiers.one, token, identifier)
-                why = self._resource.why_none(request)
+                    bearer = await _verified_access(verifiers.one, token, identifier)
+                else:
+                    why = self._resource.why_none(request)
             else:
                 why = "neither BARESTREAM_ISSUER nor BARESTREAM_ISSUERS has a key for them."
         except InvalidTokenError as error:
             raise self._invalid(request, str(error)) from None
-        raise self._invalid(
-            request, f"Such tokens of Mercure {version.value} cannot be verified: {why}"
-        )
+        if bearer is None:
+            raise self._invalid(
+                request, f"Such tokens of Mercure {version.value} cannot be verified: {why}"
+            )
+        if self.revoked.may_refuse:
+            await self.revoked.wait_until_read()
+            self.check_not_revoked(request, bearer)
+        return bearer
 
     def _missing(self, request: HttpRequest, detail: str) -> Refused:
         return self._refused(request, HTTPStatus.UNAUTHORIZED, detail)

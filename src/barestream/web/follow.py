@@ -18,11 +18,13 @@ from barestream.delivery.feed import Feed
 from barestream.delivery.heartbeat import heartbeat_event
 from barestream.delivery.ready import Ready
 from barestream.delivery.resume import Resumption
+from barestream.delivery.revoked import Revoked
 from barestream.delivery.rewinding import Rewinding
 from barestream.delivery.stream import EndReason, Stream
 from barestream.delivery.subscriber import Missed
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.history.record import Place
+from barestream.mercure.token_id import TokenId
 from barestream.web.event_stream import StreamResponse
 
 logger = logging.getLogger(__name__)
@@ -64,6 +66,8 @@ class Following:
             long enough; infinite without an end.
         rewinding: Returns what the stream is sent before it follows the feed; None for nothing.
         tells_ready: Whether the client is told when its replay is over.
+        token: The token of its request; None without one.
+        revoked: Knows whether that is revoked; None without a token.
     """
 
     feed: Feed
@@ -73,6 +77,8 @@ class Following:
     lasts_seconds: float = math.inf
     rewinding: Callable[[Stream], Rewinding] | None = None
     tells_ready: bool = False
+    token: TokenId | None = None
+    revoked: Revoked | None = None
 
     def __call__(self, stream: Stream) -> AbstractAsyncContextManager[None]:
         return _Followed(self, stream) if self.rewinding is None else self._rewound(stream)
@@ -84,6 +90,16 @@ class Following:
             self.feed.metrics.resumed.inc()
         if self.tells_ready:
             stream.ready = Ready(self.subscription.topics.exact)
+        stream.token = self.token
+        revoked = self.revoked
+        # It may have been revoked since the request was checked.
+        if (
+            revoked is not None
+            and revoked.may_refuse
+            and self.token is not None
+            and revoked.revokes(self.token)
+        ):
+            stream.end(EndReason.REVOKED)
         if self.lasts_seconds == math.inf:
             return None
         return asyncio.get_running_loop().call_later(

@@ -48,6 +48,7 @@ class Terms(NamedTuple):
         lease_seconds: The lease of its producer; None without one.
         end: Ends its topic after the body; None if it does not.
         pace: Waits a moment if the worker's streams are behind; returns whether they were.
+        check_not_revoked: Raises the refusal once its token is revoked.
     """
 
     expires_at: float | None
@@ -55,6 +56,7 @@ class Terms(NamedTuple):
     lease_seconds: float | None
     end: Sent | None
     pace: Callable[[], Awaitable[bool]]
+    check_not_revoked: Callable[[], None]
 
 
 class StreamedBody:
@@ -104,9 +106,11 @@ class StreamedBody:
                 try:
                     piece = await arriving.next(end, seconds)
                 except TimeoutError:
+                    self._terms.check_not_revoked()
                     if end.done():
                         raise _stopping() from None
                     continue
+                self._terms.check_not_revoked()
                 if piece is None:
                     break
                 if end.done():

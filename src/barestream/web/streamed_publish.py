@@ -13,6 +13,7 @@ from barestream.asgi.contract import LET_PAUSE
 from barestream.delivery.time_slices import Slices
 from barestream.history.intake import Intake
 from barestream.mercure.patterns import TooManyPatternsError
+from barestream.mercure.token_id import TokenId
 from barestream.mercure.topics import PATH
 from barestream.telemetry.metrics import Metrics
 from barestream.web.answers import UNSTORED, whole
@@ -102,6 +103,7 @@ class StreamedPublish:
                 target.lease_seconds,
                 self._end(target),
                 self._opened.pace,
+                partial(self._authorization.check_not_revoked, request, bearer),
             )
             body = StreamedBody(
                 read(self._reader, target.address, self._rules.body_bytes),
@@ -112,7 +114,7 @@ class StreamedPublish:
             )
             try:
                 await batches.open()
-                await self._publish(request, body)
+                await self._publish(request, body, bearer.token)
             finally:
                 members = batches.members
         except TooManyPatternsError:
@@ -128,11 +130,13 @@ class StreamedPublish:
             JSON_TYPE, json.dumps(members).encode() + b"\n", headers=[UNSTORED, *batches.headers]
         )
 
-    async def _publish(self, request: HttpRequest, body: StreamedBody) -> None:
+    async def _publish(
+        self, request: HttpRequest, body: StreamedBody, token: TokenId | None
+    ) -> None:
         extensions: dict[str, Any] = request.scope.get("extensions") or {}
         if LET_PAUSE in extensions:
             extensions[LET_PAUSE](_SERVER_SILENT_SECONDS)
-        with self._opened.opened() as end:
+        with self._opened.opened(token) as end:
             await body.publish(aiter(request.body), end)
 
     def _end(self, target: StreamedRequest) -> Sent | None:

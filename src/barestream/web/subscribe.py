@@ -111,13 +111,17 @@ class Subscribe:
             self._authorization.lasts_seconds(bearer, self._now()),
             None if plan is None else partial(Rewinding, self._tail, plan, choose=self._choose),
             bounds is not None or "ready" in asked.state.includes,
+            bearer.token,
+            self._authorization.revoked,
         )
         if plan is None and feed.ends and self._is_over(start, subscription):
             if bounds is not None:
                 return ended(str(start.place or feed.ring.last))
             return no_content()
         if bounds is not None:
-            return await read(request, following, bounds)
+            page = await read(request, following, bounds)
+            self._authorization.check_not_revoked(request, bearer)
+            return page
         return follow(request, following, id_header)
 
     def _is_over(self, start: Resumption, subscription: Subscription) -> bool:

@@ -96,6 +96,7 @@ from barestream.history.valkey.producers import Producers
 from barestream.history.valkey.publishing import Publishing
 from barestream.history.valkey.questions import Questions
 from barestream.history.valkey.rest import Rest
+from barestream.history.valkey.revocations import ValkeyRevocations
 from barestream.history.valkey.topic_states import TopicStates
 from barestream.history.valkey.waiting import Waiting
 
@@ -150,6 +151,7 @@ class ValkeyBroker:
         self._pages = Pages(self._questions)
         self._states = TopicStates(self._questions)
         self._producers = Producers(self._questions, producer_arguments)
+        self.revocations = ValkeyRevocations(self._questions)
 
     async def publish(self, update: Update) -> str:
         """Keep an update (see Broker); this takes at most ANSWER_SECONDS."""

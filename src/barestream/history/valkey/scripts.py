@@ -10,6 +10,8 @@ from barestream.history.producers import ProducerBounds
 
 PREFIX = b"{barestream}:"
 LOG = PREFIX + b"log"
+REVOCATIONS = PREFIX + b"revocations"
+REVOCATIONS_STATE = PREFIX + b"revocations_state"
 
 # In the order in which begin.lua names them.
 _NAMES = (
@@ -30,6 +32,7 @@ def _keys(*names: str) -> tuple[bytes, ...]:
 
 
 _KEYS = _keys(*_NAMES)
+_REVOCATION_KEYS = _keys("revocations", "revocations_due", "revocations_state")
 _PRODUCER_KEYS = _keys(*_NAMES, *_PRODUCER_NAMES)
 
 # Measured with Valkey 8 and Redis 7.0. A node of the stream reserves more memory than it uses, and
@@ -127,6 +130,8 @@ KEPT_SINCE = _script((*_HISTORY, "kept_since"))
 FIND = _script((*_PLACES, "members", "repeats", "find"))
 PROBE = _script((*_PLACES, "probe"))
 MOVE_ON = _script((*_PLACES, "move_on"))
+REVOKE = _script(("revoke",))._replace(keys=_REVOCATION_KEYS)
+TAKE_BACK = _script(("take_back",))._replace(keys=_REVOCATION_KEYS)
 
 
 def bounds(bounds: HistoryBounds) -> tuple[bytes, ...]:
