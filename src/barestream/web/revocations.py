@@ -107,7 +107,7 @@ class Revocations:
 
 def _audit(what: str, revocation: Revocation, bearer: Bearer) -> None:
     token = bearer.token
-    logger.warning(
+    logger.info(
         what,
         extra={
             "by_issuer": token.issuer if token else None,
