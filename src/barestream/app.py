@@ -262,6 +262,7 @@ def _broker(settings: Settings) -> Broker:
         topics=settings.history_topics,
         kept_values=settings.kept_values,
         kept_bytes=settings.kept_bytes,
+        revocations=settings.revocations,
     )
     of_producers = ProducerBounds(settings.producers, settings.producer_seconds, settings.runs)
     if settings.has_local_broker:

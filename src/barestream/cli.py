@@ -12,6 +12,7 @@ from typing import TextIO
 
 import click
 
+from barestream.revoke_command import revoke
 from barestream.server.open_files import most_connections, raise_limit
 from barestream.server.readiness import unready, unready_at
 from barestream.server.socket_folder import SocketFolder
@@ -257,3 +258,4 @@ def settings(as_env: bool, check: bool, as_nginx: bool, also: Path | None) -> No
 
 
 main.add_command(token)
+main.add_command(revoke)

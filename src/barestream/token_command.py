@@ -78,6 +78,7 @@ _ACCESS_TOKEN_MINUTES = 60.0
     metavar="PATTERN",
     help="The same as --subscribe, by a URL Pattern.",
 )
+@click.option("--operate", is_flag=True, help="The token may revoke tokens.")
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
@@ -108,6 +109,7 @@ def token(  # noqa: PLR0913, PLR0917 (one for each option)
     subscribe: tuple[str, ...],
     publish_pattern: tuple[str, ...],
     subscribe_pattern: tuple[str, ...],
+    operate: bool,
     minutes: float | None,
     issuer: str | None,
     audience: str | None,
@@ -130,7 +132,9 @@ def token(  # noqa: PLR0913, PLR0917 (one for each option)
                 "--issuer, --audience, --subject, --client-id and URL Patterns are of Mercure 1.0: "
                 "add --protocol 1.0."
             )
-        click.echo(signed(publish, subscribe, minutes, key_file, "give --key-file"))
+        click.echo(
+            signed(publish, subscribe, minutes, key_file, "give --key-file", operate=operate)
+        )
         return
     found = settings_or_exit("token_key", "token_algorithm", "issuer", *_AUDIENCE)
     issuer = issuer or found.issuer
@@ -154,7 +158,9 @@ def token(  # noqa: PLR0913, PLR0917 (one for each option)
     try:
         for matchers in (publishes, subscribes):
             at_once(selectors(matchers, _patterns(found), MOST_TOKEN_PATTERNS))
-        made = sign_access_token(key, found.token_algorithm, claims, publishes, subscribes)
+        made = sign_access_token(
+            key, found.token_algorithm, claims, publishes, subscribes, operate=operate
+        )
         check_length(made)
         granted(unverified(made)[1])
     except InvalidMatcherError as error:
@@ -166,12 +172,14 @@ def token(  # noqa: PLR0913, PLR0917 (one for each option)
     click.echo(made)
 
 
-def signed(
+def signed(  # noqa: PLR0913 (one for each part of a token)
     publish: tuple[str, ...],
     subscribe: tuple[str, ...],
     minutes: float | None,
     key_file: Path | None,
     otherwise: str,
+    *,
+    operate: bool = False,
 ) -> str:
     """Return a token of 0.x; exit with the reason if there is no key that can sign it.
 
@@ -181,12 +189,13 @@ def signed(
         minutes: How long it is valid; None for a token without end.
         key_file: A file with the key; None for the key of the settings.
         otherwise: What else the user can do without a key.
+        operate: Whether it may revoke tokens.
     """
     found = settings_or_exit("token_key", "token_algorithm")
     expires_at = time.time() + 60 * minutes if minutes else None
     key = _signing_key(found, key_file, otherwise)
     try:
-        return sign(key, found.token_algorithm, publish, subscribe, expires_at)
+        return sign(key, found.token_algorithm, publish, subscribe, expires_at, operate=operate)
     except InvalidKeyError as error:
         sys.exit(f"The key cannot sign a token: {error}")
 
@@ -254,6 +263,8 @@ def _explain(token: str) -> None:
             continue
         topics = [*(bearer.publish if does == "publish to" else bearer.subscribe)]
         click.echo(f"may {does}: {', '.join(map(_shown, topics)) or _NOTHING[version]}")
+        if does == "publish to" and bearer.may_operate:
+            click.echo("may operate: it may revoke tokens")
         is_accepted = True
     sys.exit(0 if is_accepted else 1)
 

@@ -9,7 +9,10 @@ import jsonschema
 import pytest
 
 from barestream.app import create_app
+from barestream.history.revocations import Revocation, Selection
+from barestream.mercure.tokens import sign
 from barestream.settings.settings import Settings
+from support.clients.operator import REVOCATIONS
 from support.clients.publisher import ISSUER, KEY, PATH, RESOURCE, access_token
 from support.servers.served import Served
 from support.servers.service import wait_for
@@ -21,11 +24,16 @@ RUNS = f"{PATH}/runs"
 MODULE = f"{PATH}/client/{{version}}/{{name}}"
 A_CLAIM = {"key": "active", "runner": "a process"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+KNOWN_TOKENS = {"issuer": ISSUER, "sub": "known", "issued_before": 5}
+A_JTI = Revocation(Selection(None, jti="known"), 0).id
 A_PAGE = {"Accept": "application/json"}
 
 
 def bearer(*topics: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {access_token(*topics)}"}
+
+
+OPERATING = {"Authorization": f"Bearer {sign(KEY, 'HS256', (), (), None, operate=True)}"}
 
 
 def producer(name: str, first: int) -> dict[str, str]:
@@ -53,8 +61,8 @@ NO_HISTORY = Settings(
 )
 SETTINGS = {
     "well": Settings(token_key=KEY, issuer=ISSUER, resource_identifier=RESOURCE),
-    "keeps no values": Settings(
-        token_key=KEY, issuer=ISSUER, resource_identifier=RESOURCE, kept_values=0
+    "keeps nothing": Settings(
+        token_key=KEY, issuer=ISSUER, resource_identifier=RESOURCE, kept_values=0, revocations=0
     ),
     "no history": NO_HISTORY,
     "no identifier": Settings(),
@@ -114,7 +122,7 @@ REQUESTS: dict[tuple[str, ...], tuple[str, Request]] = {
     (PATH, "post", "415"): ("well", {"content": "topic=a", "headers": bearer("a")}),
     (PATH, "post", "503"): ("no history", {"data": {"topic": "a"}, "headers": bearer("a")}),
     (PATH, "post", "507"): (
-        "keeps no values",
+        "keeps nothing",
         {"data": {"topic": "a", "keep": "60"}, "headers": bearer("a")},
     ),
     (STREAMED, "post", "200"): (
@@ -140,7 +148,7 @@ REQUESTS: dict[tuple[str, ...], tuple[str, Request]] = {
     (STREAMED, "post", "413"): ("well", streamed("a" * 2049, b"")),
     (STREAMED, "post", "415"): ("well", {"params": {"topic": "a"}, "headers": bearer("a")}),
     (STREAMED, "post", "503"): ("no history", streamed("a", b"{}")),
-    (STREAMED, "post", "507"): ("keeps no values", streamed("a", b'{"keep": 9}')),
+    (STREAMED, "post", "507"): ("keeps nothing", streamed("a", b'{"keep": 9}')),
     (STREAMED, "get", "200"): ("well", asked("state", "known")),
     (STREAMED, "get", "400"): ("well", asked("state", "")),
     (STREAMED, "get", "401"): ("well", {"params": {"topic": "a", "producer": "p"}}),
@@ -170,6 +178,29 @@ REQUESTS: dict[tuple[str, ...], tuple[str, Request]] = {
     (RUNS, "get", "401"): ("well", {"params": {"key": "active"}}),
     (RUNS, "delete", "401"): ("well", {"params": {"key": "active"}}),
     (RUNS, "put", "401"): ("well", {"params": {"key": "active"}}),
+    (REVOCATIONS, "post", "200"): ("well", {"json": KNOWN_TOKENS, "headers": OPERATING}),
+    (REVOCATIONS, "post", "201"): (
+        "well",
+        {"json": {"sha256": "ab" * 32, "until": 4e9}, "headers": OPERATING},
+    ),
+    (REVOCATIONS, "post", "400"): ("well", {"json": {}, "headers": OPERATING}),
+    (REVOCATIONS, "post", "401"): ("well", {"json": {"jti": "1"}}),
+    (REVOCATIONS, "post", "403"): ("well", {"json": {"jti": "1"}, "headers": bearer("*")}),
+    (REVOCATIONS, "post", "413"): ("well", {"json": {"jti": "1" * 1025}, "headers": OPERATING}),
+    (REVOCATIONS, "post", "415"): ("well", {"content": "{}", "headers": OPERATING}),
+    (REVOCATIONS, "post", "503"): ("no history", {"json": {"jti": "1"}, "headers": OPERATING}),
+    (REVOCATIONS, "post", "507"): ("keeps nothing", {"json": {"jti": "1"}, "headers": OPERATING}),
+    (REVOCATIONS, "get", "200"): ("well", {"params": {"limit": 5}, "headers": OPERATING}),
+    (REVOCATIONS, "get", "400"): ("well", {"params": {"after": "?"}, "headers": OPERATING}),
+    (REVOCATIONS, "get", "401"): ("well", {}),
+    (REVOCATIONS, "get", "403"): ("well", {"headers": bearer("*")}),
+    (REVOCATIONS, "get", "503"): ("no history", {"headers": OPERATING}),
+    (REVOCATIONS, "delete", "204"): ("well", {"params": {"id": A_JTI}, "headers": OPERATING}),
+    (REVOCATIONS, "delete", "400"): ("well", {"params": {"id": ""}, "headers": OPERATING}),
+    (REVOCATIONS, "delete", "401"): ("well", {"params": {"id": A_JTI}}),
+    (REVOCATIONS, "delete", "403"): ("well", {"params": {"id": A_JTI}, "headers": bearer("*")}),
+    (REVOCATIONS, "delete", "404"): ("well", {"params": {"id": "0" * 32}, "headers": OPERATING}),
+    (REVOCATIONS, "delete", "503"): ("no history", {"params": {"id": A_JTI}, "headers": OPERATING}),
     (METADATA, "get", "200"): ("well", {}),
     (METADATA, "get", "404"): ("no identifier", {}),
     (f"{PATH}/barestream.js", "get", "200"): ("well", {}),
@@ -197,6 +228,8 @@ def servers() -> Iterator[dict[str, Served]]:
         assert httpx.post(url + STREAMED, **known).status_code == 200
         started = httpx.post(url + RUNS, json=A_CLAIM, headers=bearer("*"))
         assert started.status_code == 201
+        for content in (KNOWN_TOKENS, {"jti": "known"}):
+            assert httpx.post(url + REVOCATIONS, json=content, headers=OPERATING).is_success
         yield running
 
 

@@ -95,6 +95,8 @@ class HistoryBounds:
             over first is forgotten early.
         kept_values: How many kept values there may be; a publish of one more is refused.
         kept_bytes: How large they may be together (Update.size_bytes).
+        revocations: How many revocations of tokens there may be beside the history; one more is
+            refused.
     """
 
     events: int
@@ -105,6 +107,7 @@ class HistoryBounds:
     topics: int = 100_000
     kept_values: int = 10_000
     kept_bytes: int = 16 * 1024 * 1024
+    revocations: int = 10_000
 
 
 class Weights(NamedTuple):

@@ -62,7 +62,7 @@ class LocalBroker:
         self._ends = TopicEnds(bounds.topics)
         self._producers = LocalProducers(of_producers or ProducerBounds())
         self._pages = LocalPages(self._log, self._kept)
-        self.revocations = LocalRevocations()
+        self.revocations = LocalRevocations(bounds.revocations)
         # Whoever changes the history has it, also while other work has its turn.
         self._changing = asyncio.Lock()
         # Those who wait for an update.

@@ -3,7 +3,6 @@
 import secrets
 
 from barestream.history.revocations import (
-    MOST_REVOCATIONS,
     NO_CHANGES,
     Revocation,
     TooManyRevocationsError,
@@ -18,7 +17,7 @@ class LocalRevocations:
         most: How many there may be.
     """
 
-    def __init__(self, most: int = MOST_REVOCATIONS) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
         self._revocations: dict[str, Revocation] = {}
         self._version = NO_CHANGES

@@ -7,11 +7,6 @@ from typing import NamedTuple, Protocol
 
 from barestream.mercure.token_id import TokenId
 
-# Each worker holds all of them, which takes it about 5 MB, and reads all of them again after each
-# change, which takes it 40 ms, in slices. So many are one for each log-out of an hour where three
-# users log out each second, and their tokens last for an hour.
-MOST_REVOCATIONS = 10_000
-
 
 class Selection(NamedTuple):
     """Which tokens a revocation is for: those of one jti, of one subject, or with one SHA-256.

@@ -70,6 +70,17 @@ class TokenSettings(BaseModel):
         ge=0,
         le=31_536_000,
     )
+    revocations: int = setting(
+        10_000,
+        "How many revocations of tokens there may be; one more gets 507.",
+        "a whole number from 0 to 100000",
+        "revocations",
+        # Each worker holds all of them, 0.7 KB each, and reads all of them again after each change,
+        # which takes it 5 ms for each 1,000. So many are one for each log-out of an hour where
+        # three users log out each second, and their tokens last for an hour.
+        ge=0,
+        le=100_000,
+    )
     issuer: str | None = setting(
         None,
         "The iss of access tokens (Mercure 1.0) that the two keys above verify.",

@@ -65,8 +65,9 @@ class Revocations:
         except TooManyRevocationsError:
             return Refused(
                 HTTPStatus.INSUFFICIENT_STORAGE,
-                "The hub holds as many revocations as it can. Nothing was revoked. Take some back, "
-                "and give others an end (until).",
+                "The hub has as many revocations as BARESTREAM_REVOCATIONS allows. Nothing was "
+                "revoked. Take some back, or raise the setting; those with an end (until) go by "
+                "themselves.",
             ).response()
         except BrokerAwayError as error:
             # A revocation that is sent again is joined with the one that was kept.

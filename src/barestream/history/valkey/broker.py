@@ -151,7 +151,7 @@ class ValkeyBroker:
         self._pages = Pages(self._questions)
         self._states = TopicStates(self._questions)
         self._producers = Producers(self._questions, producer_arguments)
-        self.revocations = ValkeyRevocations(self._questions)
+        self.revocations = ValkeyRevocations(self._questions, bounds.revocations)
 
     async def publish(self, update: Update) -> str:
         """Keep an update (see Broker); this takes at most ANSWER_SECONDS."""

@@ -15,7 +15,6 @@ import json
 import secrets
 
 from barestream.history.revocations import (
-    MOST_REVOCATIONS,
     Revocation,
     Selection,
     TooManyRevocationsError,
@@ -38,7 +37,7 @@ class ValkeyRevocations:
         most: How many there may be.
     """
 
-    def __init__(self, questions: Questions, most: int = MOST_REVOCATIONS) -> None:
+    def __init__(self, questions: Questions, most: int) -> None:
         self._questions = questions
         self._most = most
 

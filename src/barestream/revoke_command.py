@@ -1,0 +1,212 @@
+"""The command ``barestream revoke``."""
+
+import hashlib
+import json
+import math
+import sys
+import urllib.error
+import urllib.request
+from datetime import datetime
+from http import HTTPStatus
+from http.client import HTTPException
+from typing import Any, NoReturn
+from urllib.parse import urlencode, urlsplit
+
+import click
+
+from barestream.mercure.topics import PATH
+from barestream.token_command import signed
+
+# The exit codes, beside 0 and click's 2 for a wrong use of the command.
+REFUSED, AWAY = 1, 3
+
+# A hub whose history is away answers within this time.
+_ANSWER_SECONDS = 15.0
+
+# For so long a token is valid that the command signs itself.
+_TOKEN_MINUTES = 5.0
+
+_PAGE = "1000"
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    # The operator's token is for the given host alone.
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirect)
+
+
+class _Moment(click.ParamType[float]):
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+            try:
+                moment = datetime.fromisoformat(value)
+            except ValueError:
+                moment = None
+            if moment is not None and moment.tzinfo is not None:
+                seconds = moment.timestamp()
+        if not math.isfinite(seconds):
+            self.fail(
+                f"{value!r}: expected seconds since 1970-01-01 UTC, or a time such as "
+                "2027-01-31T12:00:00Z.",
+                param,
+                ctx,
+            )
+        return seconds
+
+
+@click.command()
+@click.argument("url")
+@click.option("--issuer", help="The iss of the tokens; without it, tokens that have none.")
+@click.option("--jti", help="Revoke the token with this jti.")
+@click.option("--sub", help="Revoke the tokens with this sub.")
+@click.option(
+    "--issued-before",
+    type=_Moment(),
+    metavar="TIME",
+    help="With --sub: those that were issued before this time.  [default: now]",
+)
+@click.option("--sha256", metavar="HEX", help="Revoke the token with this SHA-256.")
+@click.option(
+    "--sha256-of",
+    metavar="TOKEN|-",
+    help="Revoke this token; - reads it from the standard input. Only its SHA-256 is sent.",
+)
+@click.option(
+    "--until", type=_Moment(), metavar="TIME", help="The revocation's end.  [default: none]"
+)
+@click.option("--list", "lists", is_flag=True, help="Print the revocations in force.")
+@click.option("--take-back", metavar="ID", help="Take back the revocation with this id.")
+@click.option(
+    "--token",
+    envvar="BARESTREAM_TOKEN",
+    help="The operator's token.  "
+    "[default: BARESTREAM_TOKEN, or a token that BARESTREAM_TOKEN_KEY signs]",
+)
+def revoke(  # noqa: PLR0913, PLR0917 (one for each option)
+    url: str,
+    issuer: str | None,
+    jti: str | None,
+    sub: str | None,
+    issued_before: float | None,
+    sha256: str | None,
+    sha256_of: str | None,
+    until: float | None,
+    lists: bool,
+    take_back: str | None,
+    token: str | None,
+) -> None:
+    """Revoke tokens of the hub at URL, and print the revocation as JSON.
+
+    A TIME is in seconds since 1970-01-01 UTC, or such as 2027-01-31T12:00:00Z.
+
+    The exit code is 0 once it is done, 1 if the hub refused it, 2 for a wrong use of the command,
+    and 3 if the hub could not be asked or cannot do it now: then try again.
+    """
+    if sha256_of is not None:
+        if sha256 is not None:
+            raise click.UsageError("Give --sha256 or --sha256-of.")
+        text = sys.stdin.read() if sha256_of == "-" else sha256_of
+        sha256 = hashlib.sha256(text.strip().encode()).hexdigest()
+    fields = {
+        "issuer": issuer,
+        "jti": jti,
+        "sub": sub,
+        "issued_before": issued_before,
+        "sha256": sha256,
+        "until": until,
+    }
+    given = {name: value for name, value in fields.items() if value is not None}
+    selects = not given.keys().isdisjoint({"jti", "sub", "sha256"})
+    if sum((lists, take_back is not None, selects)) != 1 or (
+        given and (lists or take_back is not None)
+    ):
+        raise click.UsageError(
+            "Give one of --jti, --sub, --sha256 and --sha256-of; or --list or --take-back alone."
+        )
+    endpoint = _endpoint(url)
+    if token is None:
+        token = signed((), (), _TOKEN_MINUTES, None, "give --token", operate=True)
+    if lists:
+        _list(endpoint, token)
+    elif take_back is not None:
+        _ask("DELETE", f"{endpoint}?{urlencode({'id': take_back})}", token)
+    else:
+        click.echo(json.dumps(_ask("POST", endpoint, token, given)))
+
+
+def _list(endpoint: str, token: str) -> None:
+    query = {"limit": _PAGE}
+    while True:
+        page = _ask("GET", f"{endpoint}?{urlencode(query)}", token)
+        for each in page["revocations"]:
+            click.echo(json.dumps(each))
+        if page["next"] is None:
+            return
+        query["after"] = page["next"]
+
+
+def _endpoint(url: str) -> str:
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/") or PATH
+    try:
+        is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_whole = False
+    if not is_whole or not path.endswith(PATH) or parts.query or parts.fragment:
+        raise click.BadParameter(
+            f"{url!r}: expected the URL of a hub, such as https://live.example or "
+            f"https://live.example{PATH}.",
+            param_hint="URL",
+        )
+    return f"{parts.scheme}://{parts.netloc}{path}/revocations"
+
+
+def _ask(method: str, url: str, token: str, content: object = None) -> Any:
+    """Return the JSON of an answer, or None without a body; exit if there is no such answer."""
+    body = None if content is None else json.dumps(content).encode()
+    request = urllib.request.Request(url, body, method=method)  # noqa: S310 (_endpoint checks it)
+    request.add_header("Content-Type", "application/json")
+    try:
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
+        with _OPENER.open(request, timeout=_ANSWER_SECONDS) as answer:
+            if answer.status == HTTPStatus.NO_CONTENT:
+                return None
+            found = json.load(answer)
+            if not isinstance(found, dict):
+                raise TypeError
+            return found
+    except urllib.error.HTTPError as error:
+        _refused(error)
+    except UnicodeEncodeError:
+        raise click.BadParameter("it is not a token.", param_hint="--token") from None
+    except (ValueError, TypeError):
+        _exit(AWAY, "The answer is not that of a hub: is the URL right?")
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        _exit(AWAY, f"The hub cannot be asked: {reason or type(error).__name__}")
+
+
+def _refused(error: urllib.error.HTTPError) -> NoReturn:
+    try:
+        detail = json.load(error)["detail"]
+    except (ValueError, TypeError, KeyError, OSError):
+        detail = "The answer is not that of a hub: is the URL right?"
+    is_final = error.code < HTTPStatus.INTERNAL_SERVER_ERROR or (
+        error.code == HTTPStatus.INSUFFICIENT_STORAGE
+    )
+    _exit(REFUSED if is_final else AWAY, f"{error.code} {error.reason}: {detail}")
+
+
+def _exit(code: int, why: str) -> NoReturn:
+    click.echo(why, err=True)
+    sys.exit(code)
