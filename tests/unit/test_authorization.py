@@ -1,4 +1,5 @@
 import asyncio
+import hashlib
 import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, cast
@@ -10,7 +11,10 @@ from bareutils import bytes_writer, header
 
 from barestream.delivery.revoked import Revoked
 from barestream.delivery.time_slices import Slices
+from barestream.history.broker import BrokerAwayError
 from barestream.history.local_revocations import LocalRevocations
+from barestream.history.revocations import Revocation, Selection
+from barestream.history.revocations import Version as TableVersion
 from barestream.issuers.key_sources import StaticKeys
 from barestream.mercure.access_tokens import AccessVerifier, KeySource, sign_access_token
 from barestream.mercure.bearer import ANONYMOUS, Bearer
@@ -69,7 +73,7 @@ def knowing_revoked(store: LocalRevocations) -> Revoked:
 
 
 def nobody_revoked() -> Revoked:
-    revoked = knowing_revoked(LocalRevocations())
+    revoked = knowing_revoked(LocalRevocations(0))
     asyncio.run(revoked.refresh())
     return revoked
 
@@ -537,3 +541,83 @@ def test_a_stream_lasts_as_long_as_its_token_and_the_settings_allow(
     bearer = Bearer(ANONYMOUS.publish, ANONYMOUS.subscribe, expires_at)
     assert hub.lasts_seconds(bearer, NOW) == lasts
     assert hub.lasts_seconds(ANONYMOUS, NOW) == math.inf
+
+
+def revoking(*revocations: Revocation) -> Revoked:
+    """Return what a worker knows once these revocations were read."""
+    store = LocalRevocations(10)
+
+    async def revoke() -> Revoked:
+        for each in revocations:
+            await store.revoke(each)
+        revoked = knowing_revoked(store)
+        await revoked.refresh()
+        return revoked
+
+    return asyncio.run(revoke())
+
+
+def test_a_revoked_token_is_refused_as_an_invalid_one_is() -> None:
+    digest = hashlib.sha256(A.encode()).hexdigest()
+    found = authorization(revoked=revoking(Revocation(Selection(sha256=digest), 0)))
+    for asking in (subscribing(found), publishing(found)):
+        with pytest.raises(Refused) as caught:
+            asking(request([bearer_header(A)]))
+        assert caught.value.status == 401
+        assert list(asking(request([bearer_header(B)])).publish) == ["b"]
+    assert subscribing(found)(request()) is ANONYMOUS
+
+
+def test_a_token_that_is_revoked_while_the_body_comes_publishes_nothing() -> None:
+    store = LocalRevocations(10)
+    revoked = knowing_revoked(store)
+    found = authorization(revoked=revoked)
+
+    async def publish() -> None:
+        await revoked.refresh()
+        asked = request([bearer_header(A)])
+        bearer = await found.publisher(asked)
+        slices = Slices(lambda: NOW)
+        await found.allow_publish(asked, bearer, ["a"], slices)
+        digest = hashlib.sha256(A.encode()).hexdigest()
+        await store.revoke(Revocation(Selection(sha256=digest), 0))
+        await revoked.refresh()
+        with pytest.raises(Refused) as caught:
+            await found.allow_publish(asked, bearer, ["a"], slices)
+        assert caught.value.status == 401
+
+    asyncio.run(publish())
+
+
+class AwayRevocations(LocalRevocations):
+    """Revocations that cannot be read."""
+
+    async def version(self) -> TableVersion:
+        raise BrokerAwayError("away", words="does not answer")
+
+
+def test_while_it_is_not_known_who_is_revoked_no_token_is_let_in() -> None:
+    revoked = knowing_revoked(AwayRevocations(10))
+    found = authorization(revoked=revoked)
+    asked = request([bearer_header(A)])
+
+    async def ask() -> None:
+        # It waits until the first read has failed, and then no longer.
+        waiting = asyncio.create_task(found.publisher(asked))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        with pytest.raises(BrokerAwayError):
+            await revoked.refresh()
+        for asking in (waiting, found.publisher(asked)):
+            with pytest.raises(Refused, match="does not answer") as caught:
+                await asking
+            assert caught.value.status == 503
+        with pytest.raises(BrokerAwayError):
+            await found.subscriber(asked, Version.ZERO)
+        # Who has no token needs none, and a token that is not valid is told so.
+        assert await found.subscriber(request(), Version.ZERO) is ANONYMOUS
+        with pytest.raises(Refused) as caught:
+            await found.publisher(request([bearer_header(EXPIRED)]))
+        assert caught.value.status == 401
+
+    asyncio.run(ask())

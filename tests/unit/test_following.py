@@ -11,10 +11,16 @@ from typing import Any
 import pytest
 
 from barestream.delivery.resume import Resumption
+from barestream.delivery.revoked import Revoked
 from barestream.delivery.rewinding import Plan, Rewinding
 from barestream.delivery.stream import EndReason, Stream
+from barestream.delivery.time_slices import Slices
+from barestream.history.local_revocations import LocalRevocations
 from barestream.history.record import Place
+from barestream.history.revocations import Revocation, Selection
 from barestream.history.topic_state import Rewind
+from barestream.mercure.token_id import TokenId
+from barestream.telemetry.metrics import Metrics
 from barestream.web.follow import Following
 from fake_writer import FakeWriter, fake_stream
 from rewinds import World, events, played, settle
@@ -189,5 +195,23 @@ def test_a_client_that_leaves_ends_its_rewind() -> None:
         # Nothing follows it any more.
         await world.publish("a3")
         assert len(asyncio.all_tasks()) == 1
+
+    played(scenario)
+
+
+@pytest.mark.parametrize("jti", ["revoked", "other"])
+def test_a_stream_whose_token_was_revoked_before_it_began_ends(jti: str) -> None:
+    token = TokenId(None, jti, None, None, ())
+
+    async def scenario() -> None:
+        world = World()
+        store = LocalRevocations(1)
+        await store.revoke(Revocation(Selection(None, jti="revoked"), 0))
+        revoked = Revoked(store, Metrics(), Slices(lambda: 0.0), lambda: 0.0)
+        await revoked.refresh()
+        plan = world.plan("a")
+        async with followed(world, plan, token=token, revoked=revoked) as (stream, _):
+            ended = EndReason.REVOKED if jti == "revoked" else None
+            assert (stream.token, stream.end_reason) == (token, ended)
 
     played(scenario)

@@ -8,6 +8,7 @@ from bareasgi import HttpRequest
 
 from barestream.delivery.streams import StreamLimits, Streams
 from barestream.delivery.time_slices import Slices
+from barestream.mercure.token_id import TokenId
 from barestream.telemetry.metrics import Metrics
 from barestream.web.end_streams import EndStreams
 from barestream.web.open_publishes import OpenPublishes
@@ -53,5 +54,21 @@ def test_an_nginx_that_stops_ends_those_that_are_open_alone() -> None:
             assert end.done()
         with publishes.opened() as later:
             assert not later.done()
+
+    run(work())
+
+
+def test_only_those_of_revoked_tokens_are_asked_to_end() -> None:
+    async def work() -> None:
+        publishes = OpenPublishes(Metrics(), no_wait)
+        revoked, other = (TokenId(None, jti, None, None, ()) for jti in "ab")
+        with (
+            publishes.opened(revoked) as first,
+            publishes.opened(other) as second,
+            publishes.opened() as third,
+        ):
+            for _again in range(2):
+                await publishes.end_revoked(lambda token: token.jti == "a")
+                assert (first.done(), second.done(), third.done()) == (True, False, False)
 
     run(work())

@@ -1,6 +1,7 @@
 """A body that goes on: its batches, its silence, its lease, its token, and a worker that stops."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -78,7 +79,7 @@ class Publishing:
         self.now = self.wall = 0.0
         self.paced_after: list[int] = []
         self.behind_until = 0.0
-        self.is_revoked = False
+        self.checks_until_revoked = math.inf
         numbered = None if first is None else ProducerRequest(Producer("p", 0), first, None)
         lease = Lease(lease_seconds, False, 60) if lease_seconds else None
         target = StreamedRequest(ADDRESS, None, numbered, lease)
@@ -100,7 +101,8 @@ class Publishing:
         )
 
     def _check(self) -> None:
-        if self.is_revoked:
+        self.checks_until_revoked -= 1
+        if self.checks_until_revoked < 0:
             raise bad_request("revoked")
 
     async def _pace(self) -> bool:
@@ -304,3 +306,15 @@ def test_a_lease_is_renewed_while_it_waits_for_the_streams_and_a_stop_ends_the_w
     publishing.behind_until = 1000
     publishing.run(lines(1), stops=True)
     assert publishing.history.batches == [[], ["1"]]
+
+
+def test_nothing_of_a_body_is_published_once_its_token_is_revoked() -> None:
+    publishing = Publishing()
+    publishing.checks_until_revoked = 2
+    assert str(refused(publishing, lines(1), lines(2), lines(3))) == "revoked"
+    assert publishing.history.batches == [["1"], ["2"]]
+    for pieces in ([], [lines(1)]):
+        publishing = Publishing()
+        publishing.checks_until_revoked = 0
+        assert str(refused(publishing, *pieces, stops=True, ends=False)) == "revoked"
+        assert publishing.history.batches == []

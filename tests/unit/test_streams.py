@@ -8,6 +8,7 @@ from barestream.delivery.streams import FLUSH_SECONDS, StreamLimits, Streams
 from barestream.delivery.time_slices import Slices
 from barestream.mercure.sse import frame
 from barestream.mercure.time_budget import UNBOUNDED
+from barestream.mercure.token_id import TokenId
 from barestream.telemetry.metrics import Metrics
 from fake_writer import FakeClock, FakeWriter, fake_stream
 
@@ -254,3 +255,12 @@ def test_an_ended_stream_is_cut_when_its_client_takes_nothing(
     swept_each_second(streams, now, upto=30)
     assert writer.aborted
     assert stream.end_reason is EndReason.EXPIRED
+
+
+def test_only_the_streams_of_revoked_tokens_end(streams: Streams, now: FakeClock) -> None:
+    opened = open_streams(streams, now, 3)
+    for (stream, _), jti in zip(opened, "ab", strict=False):
+        stream.token = TokenId(None, jti, None, None, ())
+    asyncio.run(streams.end_revoked(lambda token: token.jti == "a"))
+    assert [stream.end_reason for stream, _ in opened] == [EndReason.REVOKED, None, None]
+    assert [writer.closed for _, writer in opened] == [True, False, False]

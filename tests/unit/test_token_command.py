@@ -192,3 +192,13 @@ def test_a_key_in_der_is_told_how_to_become_pem(tmp_path: Path, protocol: str) -
     result = run("--protocol", protocol, "--publish", "a", "--key-file", str(key))
     assert result.exit_code == 1
     assert f"openssl pkey -inform der -in {key} -out key.pem" in result.output
+
+
+@pytest.mark.parametrize("protocol", ["0.x", "1.0"])
+def test_a_token_for_an_operator_is_one_for_nothing_else(protocol: str) -> None:
+    token = made("--protocol", protocol, "--operate")
+    told = run("--explain", token).output
+    assert "may operate: it may revoke tokens" in told
+    assert "may publish to: nothing" in told
+    token = made("--protocol", protocol, "--publish", "*", "--subscribe", "*")
+    assert "operate" not in run("--explain", token).output

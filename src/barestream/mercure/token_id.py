@@ -1,7 +1,7 @@
 """What tells a token from others, so that it can be revoked. Pure.
 
-Sources: RFC 7519 (JWT); RFC 7518, section 3.4 (the form of ECDSA's signatures); FIPS 186-4 and
-SEC 2 (the orders of the curves)
+Sources: RFC 7519 (JWT); RFC 7518, section 3.4 (the form of ECDSA's signatures); FIPS 186-4 (the
+orders of the curves)
 """
 
 import hashlib
@@ -17,7 +17,6 @@ from jwt.utils import base64url_decode, base64url_encode
 # the same token: (r, order - s).
 _ORDERS = {
     "ES256": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
-    "ES256K": 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141,
     "ES384": int(
         "ffffffffffffffffffffffffffffffffffffffffffffffff"
         "c7634d81f4372ddf581a0db248b0a77aecec196accc52973",
