@@ -325,11 +325,11 @@ def test_a_revocation_is_audited_without_a_token(
         ).json()
         hub.http.delete(REVOCATIONS, params={"id": told["id"]}, headers=bearing(by))
     made, taken = [record.__dict__ for record in caplog.records]
-    assert made["message"] == "tokens revoked"
+    assert made["message"] == "tokens were revoked"
     assert (made["by_issuer"], made["by_sub"]) == ("https://login.example", "root")
     assert (made["sha256"], made["until"]) == (sha256(victim), None)
     assert (taken["message"], taken["id"], taken["by_sub"]) == (
-        "revocation taken back",
+        "a revocation was taken back",
         told["id"],
         None,
     )
