@@ -201,10 +201,11 @@ def _refused(error: urllib.error.HTTPError) -> NoReturn:
         detail = json.load(error)["detail"]
     except (ValueError, TypeError, KeyError, OSError):
         detail = "The answer is not that of a hub: is the URL right?"
-    is_final = error.code < HTTPStatus.INTERNAL_SERVER_ERROR or (
-        error.code == HTTPStatus.INSUFFICIENT_STORAGE
+    may_pass = error.code == HTTPStatus.TOO_MANY_REQUESTS or (
+        error.code >= HTTPStatus.INTERNAL_SERVER_ERROR
+        and error.code != HTTPStatus.INSUFFICIENT_STORAGE
     )
-    _exit(REFUSED if is_final else AWAY, f"{error.code} {error.reason}: {detail}")
+    _exit(AWAY if may_pass else REFUSED, f"{error.code} {error.reason}: {detail}")
 
 
 def _exit(code: int, why: str) -> NoReturn:

@@ -341,7 +341,7 @@ def test_without_valkey_a_publish_is_answered_with_retry_after() -> None:
     with Served(create_app(Settings(token_key=KEY, broker_url=away)), ours=True) as server:
         answer = httpx.post(server.url + PATH, data={"topic": "t"}, headers=AUTHORIZATION)
         assert_problem(httpx.get(f"{server.url}/readyz"), 503, "cannot be reached")
-    assert_problem(answer, 503, "cannot be reached. The update was not accepted")
+    assert_problem(answer, 503, "cannot be reached. Nothing was accepted")
     assert answer.headers["retry-after"] == "1"
 
 

@@ -6,6 +6,7 @@ import pytest
 from barestream.delivery.stream import EndReason, Stream
 from barestream.delivery.streams import FLUSH_SECONDS, StreamLimits, Streams
 from barestream.delivery.time_slices import Slices
+from barestream.delivery.writer import MARK_BYTES
 from barestream.mercure.sse import frame
 from barestream.mercure.time_budget import UNBOUNDED
 from barestream.mercure.token_id import TokenId
@@ -258,9 +259,17 @@ def test_an_ended_stream_is_cut_when_its_client_takes_nothing(
 
 
 def test_only_the_streams_of_revoked_tokens_end(streams: Streams, now: FakeClock) -> None:
-    opened = open_streams(streams, now, 3)
-    for (stream, _), jti in zip(opened, "ab", strict=False):
+    opened = open_streams(streams, now, 4)
+    for (stream, _), jti in zip(opened, "aab", strict=False):
         stream.token = TokenId(None, jti, None, None, ())
+    slow, writer = opened[1]
+    writer.take_bytes = 0
+    slow.write(frame(b"x" * MARK_BYTES))
     asyncio.run(streams.end_revoked(lambda token: token.jti == "a"))
-    assert [stream.end_reason for stream, _ in opened] == [EndReason.REVOKED, None, None]
-    assert [writer.closed for _, writer in opened] == [True, False, False]
+    assert [stream.end_reason for stream, _ in opened] == [EndReason.REVOKED] * 2 + [None] * 2
+    assert [(writer.closed, writer.aborted) for _, writer in opened] == [
+        (True, False),
+        (False, True),
+        (False, False),
+        (False, False),
+    ]

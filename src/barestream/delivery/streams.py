@@ -193,7 +193,8 @@ class Streams:
         """End the streams of revoked tokens; their clients come back, and are refused."""
         for stream in tuple(self._streams):
             if stream.token is not None and is_revoked(stream.token):
-                stream.end(EndReason.REVOKED)
+                # A client that reads slowly, or not at all, would put off a clean end.
+                (stream.abort if stream.paused else stream.end)(EndReason.REVOKED)
             await self.slices.step()
 
     async def _in_turn(

@@ -132,8 +132,8 @@ class Authorization:
         except BrokerAwayError as error:
             raise Refused(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                f"The history {error.words}, so it is not known yet which tokens are revoked. "
-                "Nothing was done; the request can be sent again.",
+                f"The history {error.words}. Nothing was accepted, because it is not known yet "
+                "which tokens are revoked; the request can be sent again.",
                 [RETRY_AFTER],
             ) from None
 
