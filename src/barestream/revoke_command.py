@@ -115,8 +115,7 @@ def revoke(  # noqa: PLR0913, PLR0917 (one for each option)
     if sha256_of is not None:
         if sha256 is not None:
             raise click.UsageError("Give --sha256 or --sha256-of.")
-        text = sys.stdin.read() if sha256_of == "-" else sha256_of
-        sha256 = hashlib.sha256(text.strip().encode()).hexdigest()
+        sha256 = _sha256(sha256_of)
     fields = {
         "issuer": issuer,
         "jti": jti,
@@ -134,6 +133,8 @@ def revoke(  # noqa: PLR0913, PLR0917 (one for each option)
             "Give one of --jti, --sub, --sha256 and --sha256-of; or --list or --take-back alone."
         )
     endpoint = _endpoint(url)
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise click.BadParameter("it is not a token.", param_hint="--token")
     if token is None:
         token = signed((), (), _TOKEN_MINUTES, None, "give --token", operate=True)
     if lists:
@@ -142,6 +143,16 @@ def revoke(  # noqa: PLR0913, PLR0917 (one for each option)
         _ask("DELETE", f"{endpoint}?{urlencode({'id': take_back})}", token)
     else:
         click.echo(json.dumps(_ask("POST", endpoint, token, given)))
+
+
+def _sha256(given: str) -> str:
+    if given == "-":
+        revoked = sys.stdin.buffer.read().strip()
+    else:
+        revoked = given.strip().encode(errors="surrogateescape")
+    if revoked.count(b".") != 2:
+        raise click.BadParameter("it is not a token.", param_hint="--sha256-of")
+    return hashlib.sha256(revoked).hexdigest()
 
 
 def _list(endpoint: str, token: str) -> None:
@@ -156,13 +167,14 @@ def _list(endpoint: str, token: str) -> None:
 
 
 def _endpoint(url: str) -> str:
-    parts = urlsplit(url)
-    path = parts.path.rstrip("/") or PATH
     try:
+        parts = urlsplit(url)
+        path = parts.path.rstrip("/") or PATH
         is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        is_whole = is_whole and path.endswith(PATH) and not (parts.query or parts.fragment)
     except ValueError:
         is_whole = False
-    if not is_whole or not path.endswith(PATH) or parts.query or parts.fragment:
+    if not is_whole or not url.isascii() or not url.isprintable() or " " in url:
         raise click.BadParameter(
             f"{url!r}: expected the URL of a hub, such as https://live.example or "
             f"https://live.example{PATH}.",
@@ -176,8 +188,8 @@ def _ask(method: str, url: str, token: str, content: object = None) -> Any:
     body = None if content is None else json.dumps(content).encode()
     request = urllib.request.Request(url, body, method=method)  # noqa: S310 (_endpoint checks it)
     request.add_header("Content-Type", "application/json")
+    request.add_header("Authorization", f"Bearer {token}")
     try:
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
         with _OPENER.open(request, timeout=_ANSWER_SECONDS) as answer:
             if answer.status == HTTPStatus.NO_CONTENT:
                 return None
@@ -187,8 +199,6 @@ def _ask(method: str, url: str, token: str, content: object = None) -> Any:
             return found
     except urllib.error.HTTPError as error:
         _refused(error)
-    except UnicodeEncodeError:
-        raise click.BadParameter("it is not a token.", param_hint="--token") from None
     except (ValueError, TypeError):
         _exit(AWAY, "The answer is not that of a hub: is the URL right?")
     except (OSError, HTTPException) as error:

@@ -92,7 +92,10 @@ def test_what_the_hub_refuses_has_the_exit_code_1(hub: Served) -> None:
         ["--take-back", "1", "--until", "5"],
         ["--jti", "1", "--until", "tomorrow"],
         ["--jti", "1", "--until", "2100-01-31T12:00:00"],
-        ["--sha256", "aa", "--sha256-of", "bb"],
+        ["--sha256", "aa", "--sha256-of", "a.b.c"],
+        ["--sha256-of", "bb"],
+        ["--sha256-of", "-"],
+        ["--jti", "1", "--token", "é"],
     ],
 )
 def test_a_wrong_use_has_the_exit_code_2(arguments: list[str]) -> None:
@@ -102,4 +105,5 @@ def test_a_wrong_use_has_the_exit_code_2(arguments: list[str]) -> None:
 def test_a_hub_that_cannot_be_asked_has_the_exit_code_3() -> None:
     done = command("revoke", f"http://127.0.0.1:{free_port()}", "--jti", "1")
     assert (done.exit_code, len(done.stderr.splitlines())) == (3, 1)
-    assert command("revoke", "ftp://127.0.0.1", "--jti", "1").exit_code == 2
+    for url in ("ftp://127.0.0.1", "http://[", "http://127.0.0.1:0", "http://a b", "127.0.0.1"):
+        assert command("revoke", url, "--jti", "1").exit_code == 2

@@ -109,6 +109,8 @@ def test_the_other_signature_of_a_curve_makes_no_other_token(algorithm: str) -> 
         ({"iss": [], "jti": True, "sub": 1.5, "iat": "5"}, (None, None, None, None)),
         ({"iss": None, "jti": {}, "sub": None, "iat": True}, (None, None, None, None)),
         ({"iss": "", "jti": "", "sub": ""}, ("", "", "", None)),
+        ({"iat": float("nan")}, (None, None, None, None)),
+        ({"iat": 10**400}, (None, None, None, None)),
     ],
 )
 def test_the_claims_that_tell_a_token(

@@ -7,11 +7,12 @@ orders of the curves)
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from jwt.utils import base64url_decode, base64url_encode
+
+from barestream.mercure.signatures import InvalidTokenError, time_claim
 
 # Of the curve of each algorithm. With a signature (r, s), anybody can make another valid one for
 # the same token: (r, order - s).
@@ -51,10 +52,11 @@ class TokenId(NamedTuple):
     digests: tuple[bytes, ...]
 
     @classmethod
-    def of(cls, token: str, claims: Mapping[str, Any]) -> "TokenId":
+    def of(cls, token: str, claims: dict[str, Any]) -> "TokenId":
         """Return that of a verified token; a claim that is malformed counts as none."""
-        issued_at = claims.get("iat")
-        if isinstance(issued_at, bool) or not isinstance(issued_at, int | float):
+        try:
+            issued_at = time_claim(claims, "iat")
+        except InvalidTokenError:
             issued_at = None
         issuer = _text(claims.get("iss"))
         return cls(
