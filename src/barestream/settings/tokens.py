@@ -76,7 +76,7 @@ class TokenSettings(BaseModel):
         "a whole number from 0 to 100000",
         "revocations",
         # Each worker holds all of them, 0.7 KB each, and reads all of them again after each change,
-        # which takes it 5 ms for each 1,000. So many are one for each log-out of an hour where
+        # which takes it 10 ms for each 1,000. So many are one for each log-out of an hour where
         # three users log out each second, and their tokens last for an hour.
         ge=0,
         le=100_000,
