@@ -104,15 +104,15 @@ class Revoked:
         table = self._table
         return table is not None and table.revoking(token, 1000 * self._now()) is not None
 
-    async def revocations(self) -> list[Revocation]:
-        """Return the revocations in force, in the order of their ids.
+    async def page(self, after: str, most: int) -> list[Revocation]:
+        """Return the revocations in force that follow an id (see Table).
 
         Raises:
             BrokerAwayError: The history cannot be reached.
         """
         await self.refresh()
         assert self._table is not None  # noqa: S101 (it was read)
-        return list(self._table)
+        return self._table.page(after, most)
 
     async def run(
         self, *holders: Holder, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -2,6 +2,7 @@
 
 import hashlib
 import heapq
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
@@ -128,14 +129,20 @@ class Table:
         return len(self._by_id)
 
     def __iter__(self) -> Iterator[Revocation]:
-        """Iterate over them in the order of their ids."""
-        return map(self._by_id.__getitem__, sorted(self._by_id))
+        return iter(self._by_id.values())
+
+    def page(self, after: str, most: int) -> list[Revocation]:
+        """Return those that follow an id, in the order of their ids, up to a number of them."""
+        ids = sorted(self._by_id)
+        start = bisect_right(ids, after)
+        return [self._by_id[each] for each in ids[start : start + most]]
 
     def add(self, revocation: Revocation) -> None:
         """Add a revocation."""
-        self._by_id[revocation.id] = revocation
+        revocation_id = revocation.id
+        self._by_id[revocation_id] = revocation
         if revocation.until_ms is not None:
-            heapq.heappush(self._ends, (revocation.until_ms, revocation.id))
+            heapq.heappush(self._ends, (revocation.until_ms, revocation_id))
         issuer, jti, subject, sha256 = revocation.selection
         if jti is not None:
             self._by_jti[issuer, jti] = revocation

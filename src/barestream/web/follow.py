@@ -67,7 +67,7 @@ class Following:
         rewinding: Returns what the stream is sent before it follows the feed; None for nothing.
         tells_ready: Whether the client is told when its replay is over.
         token: The token of its request; None without one.
-        revoked: Knows whether that is revoked; None without a token.
+        revoked: Knows whether that is revoked; None where no request has a token.
     """
 
     feed: Feed

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from itertools import dropwhile, islice
 
 from bareasgi import HttpRequest, HttpResponse
 
@@ -84,13 +83,14 @@ class Revocations:
 
     async def _read(self, request: HttpRequest, _: Bearer) -> HttpResponse:
         asked = ListRequest.read(request)
-        following = dropwhile(lambda each: each.id <= asked.after, await self.revoked.revocations())
-        page = list(islice(following, asked.limit))
-        more = next(following, None) is not None
-        return _json(
-            {"revocations": [*map(_told, page)], "next": page[-1].id if more else None},
-            HTTPStatus.OK,
-        )
+        # One more tells whether there is another page.
+        found = await self.revoked.page(asked.after, asked.limit + 1)
+        page = found[: asked.limit]
+        content: dict[str, object] = {
+            "revocations": [*map(_told, page)],
+            "next": page[-1].id if len(found) > len(page) else None,
+        }
+        return _json(content, HTTPStatus.OK)
 
     async def _take_back(self, request: HttpRequest, bearer: Bearer) -> HttpResponse:
         found = await self.store.take_back(asked_id(request))

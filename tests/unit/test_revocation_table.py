@@ -65,5 +65,14 @@ def test_a_table_without_those_that_are_over() -> None:
     assert table.get(of_jti().id) is None
     assert table.revoking(ALICE._replace(jti="2", subject=None, digests=()), NOW_MS)
     table.drop_over(NOW_MS + 6)
-    assert [each.id for each in table] == sorted([of_subject().id, OF_SHA256.id])
+    assert {*table} == {of_subject(), OF_SHA256}
     assert not Table()
+
+
+def test_a_table_has_pages_in_the_order_of_the_ids() -> None:
+    table = Table(of_jti(jti=str(number)) for number in range(5))
+    whole = table.page("", 5)
+    assert [each.id for each in whole] == sorted(each.id for each in table)
+    assert table.page("", 2) == whole[:2]
+    assert table.page(whole[1].id, 9) == whole[2:]
+    assert table.page(whole[4].id, 9) == []
