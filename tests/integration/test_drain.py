@@ -159,7 +159,7 @@ def test_a_reload_refuses_no_connection_and_loses_no_tick() -> None:
             for request in range(60):
                 if request in (10, 30):
                     service.signal(signal.SIGHUP)
-                probe = SseClient(service.address, "/readyz")
+                probe = SseClient(service.address, "/healthz")
                 await probe.run(PATIENCE_SECONDS)
                 statuses.append(probe.status)
                 await asyncio.sleep(0.1)
