@@ -6,7 +6,7 @@ import math
 import signal
 import time
 
-from bareasgi import LifespanRequest
+from bareasgi import HttpRequestCallback, LifespanRequest
 
 from barestream.delivery.broadcast_loop import BroadcastLoop
 from barestream.delivery.clock import HISTORY_TICKS, Clock
@@ -29,6 +29,7 @@ from barestream.mercure.patterns import Patterns
 from barestream.mercure.run_topics import RUNS
 from barestream.mercure.topics import PATH
 from barestream.mercure.version import Version
+from barestream.registering import Registering
 from barestream.runs.local_hub import LOCAL_HUB, LocalHub
 from barestream.server.open_files import most_streams
 from barestream.settings.settings import Settings, load
@@ -80,15 +81,8 @@ def create_app(settings: Settings | None = None) -> Application:
     """
     settings = settings or load()
     metrics = Metrics()
-    limits = StreamLimits(
-        heartbeat_seconds=settings.heartbeat_seconds,
-        slow_seconds=settings.slow_seconds,
-        drain_seconds=settings.drain_seconds,
-        retry_ms=settings.retry_ms,
-        most_streams=min(settings.streams_per_worker, most_streams()),
-    )
     slices = Slices(time.monotonic)
-    streams = Streams(limits, time.monotonic, metrics, slices)
+    streams = Streams(_limits(settings), time.monotonic, metrics, slices)
     clock = Clock(settings.clock_seconds, HISTORY_TICKS, time.time, time.monotonic, metrics)
     broker, base = _broker(settings), hub_url(settings)
     revoked = Revoked(broker.revocations, metrics, slices, time.time)
@@ -126,7 +120,10 @@ def create_app(settings: Settings | None = None) -> Application:
         SelectorReader(settings.topics_per_stream, Patterns(base, settings.url_patterns), slices),
         settings.rewind_events,
     )
-    subscribe = cors.allowing(Subscribe(tail, streams, authorization, beginnings, time.time))
+    registering = Registering(settings, broker, metrics, slices, authorization)
+    subscribe = cors.allowing(
+        Subscribe(tail, authorization, beginnings, time.time, registering.attending)
+    )
     publish = cors.allowing(Publish(intake, authorization, metrics, rules, slices))
     health, revocations = (
         Health(streams, tail, intake),
@@ -149,6 +146,7 @@ def create_app(settings: Settings | None = None) -> Application:
             streams.run(),
             revoked.run(streams, publishes),
             LoopLag(time.monotonic, metrics).run(),
+            *registering.works(),
             *(keys.run() for keys in verifying.fetched),
         )
         running.extend(map(asyncio.create_task, works))
@@ -162,6 +160,7 @@ def create_app(settings: Settings | None = None) -> Application:
         for task in running:
             task.cancel()
         await asyncio.wait(running)
+        await registering.settle()
         metrics.flush()
         await broker.close()
 
@@ -184,7 +183,7 @@ def create_app(settings: Settings | None = None) -> Application:
         at_once={("GET", PATH): subscribe, ("POST", PATH): publish},
     )
     # The router tries them in this order; most requests are for streams.
-    for method, path, handler in (
+    routes: tuple[tuple[str, str, HttpRequestCallback], ...] = (
         ("GET", PATH, subscribe),
         ("GET", "/events", ClockStream(clock)),
         ("GET", "/", pages.index),
@@ -227,22 +226,27 @@ def create_app(settings: Settings | None = None) -> Application:
             ),
         ),
         ("QUERY", PATH, subscribe),
-    ):
+        *registering.routes(cors),
+        *cors.preflights(PATH, PUBLISH_STREAM),
+    )
+    for method, path, handler in routes:
         app.http_router.add({method}, path, handler)
     if Version.ONE in settings.versions:
         app.http_router.add(
             {"GET"},
             resource.path,
             cors.allowing(
-                ResourceMetadata(resource, verifying.advertised, settings.access_token_cookie)
+                ResourceMetadata(
+                    resource,
+                    verifying.advertised,
+                    settings.access_token_cookie,
+                    has_subscriptions=settings.subscriptions,
+                )
             ),
         )
     if not settings.bind:
         # Over TCP any client could send this request.
         app.http_router.add({"POST"}, END_STREAMS, EndStreams(streams, publishes))
-    if settings.allowed_origins:
-        for path in (PATH, PUBLISH_STREAM):
-            app.http_router.add({"OPTIONS"}, path, cors.preflight)
     return app
 
 
@@ -251,6 +255,16 @@ def _end_if_broken(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
         logger.critical("a task of the worker failed: the worker drains and ends", exc_info=error)
         signal.raise_signal(signal.SIGTERM)
+
+
+def _limits(settings: Settings) -> StreamLimits:
+    return StreamLimits(
+        heartbeat_seconds=settings.heartbeat_seconds,
+        slow_seconds=settings.slow_seconds,
+        drain_seconds=settings.drain_seconds,
+        retry_ms=settings.retry_ms,
+        most_streams=min(settings.streams_per_worker, most_streams()),
+    )
 
 
 def _broker(settings: Settings) -> Broker:

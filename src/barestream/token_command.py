@@ -11,13 +11,8 @@ from pathlib import Path
 
 import click
 
-from barestream.mercure.access_tokens import (
-    DETAIL_TYPE,
-    MOST_TOKEN_PATTERNS,
-    check_length,
-    granted,
-    sign_access_token,
-)
+from barestream.mercure.access_tokens import check_length, sign_access_token
+from barestream.mercure.authorization_details import DETAIL_TYPE, MOST_TOKEN_PATTERNS, granted
 from barestream.mercure.bearer import Bearer
 from barestream.mercure.keys import InvalidKeyError
 from barestream.mercure.matchers import EXACT, URL_PATTERN, InvalidMatcherError, Matcher, selectors

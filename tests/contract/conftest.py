@@ -10,6 +10,7 @@ from barestream.history import local_log
 from barestream.history.broker import Broker, HistoryBounds
 from barestream.history.local import LocalBroker
 from barestream.history.producers import ProducerBounds
+from barestream.history.subscriptions import RegistryBounds
 from barestream.history.update import Update
 from barestream.history.valkey import scripts
 from barestream.history.valkey.broker import ValkeyBroker
@@ -80,14 +81,15 @@ def run(home: str, request: pytest.FixtureRequest) -> Callable[..., None]:
         size: int = 1_000_000,
         now: Callable[[], float] = time.time,
         of_producers: ProducerBounds | None = None,
+        of_registry: RegistryBounds | None = None,
         **of_topics: int,
     ) -> None:
         bounds = HistoryBounds(events, seconds, size, **of_topics)
 
         def make() -> Broker:
             if server is None:
-                return LocalBroker(bounds, now, of_producers)
-            return ValkeyBroker(server.url, bounds, server.password, of_producers)
+                return LocalBroker(bounds, now, of_producers, of_registry)
+            return ValkeyBroker(server.url, bounds, server.password, of_producers, of_registry)
 
         if server is not None:
             server.ask("FLUSHALL")

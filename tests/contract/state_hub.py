@@ -191,7 +191,6 @@ class Worker:
         patterns = Patterns(HubUrl("https://example.com/.well-known/mercure"), 10)
         self.subscribe = Subscribe(
             self.tail,
-            self.streams,
             cast("Any", OpenBook()),
             Beginnings(self.tail, SelectorReader(10, patterns, slices), MOST_REWOUND),
             now,

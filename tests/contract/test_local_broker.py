@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from barestream.history.broker import HistoryBounds
-from barestream.history.local import SLICE_STEPS, LocalBroker
+from barestream.history.local import LocalBroker
 from barestream.history.local_log import WEIGHTS
 from barestream.history.record import Place
+from barestream.history.slices import SLICE_STEPS
 from barestream.history.topic_state import Rewind
 from barestream.history.update import Update
 from barestream.mercure.sse import Event

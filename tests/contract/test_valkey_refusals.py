@@ -10,13 +10,12 @@ import pytest
 from valkey._parsers.base import BaseParser
 
 from barestream.history.broker import BrokerAwayError, HistoryBounds
-from barestream.history.leases import Leases
 from barestream.history.record import Place
+from barestream.history.sweeps import Sweeps
 from barestream.history.update import Update
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.history.valkey.errors import answered
 from barestream.mercure.sse import Event
-from barestream.telemetry.metrics import Metrics
 from batches import TOPIC, batch, leased
 from random_courses import SetClock
 from support.judges.published import data_of
@@ -169,7 +168,7 @@ def test_no_lease_runs_out_while_updates_are_refused_and_questions_answered(
 
     async def scenario() -> None:
         async with broker_of(fresh_valkey) as broker:
-            sweeps = Leases(broker, Metrics(), clock)
+            sweeps = Sweeps("leases", broker.end_overdue, lambda _: None, clock)
 
             async def sweep(count: int) -> None:
                 for _ in range(count):

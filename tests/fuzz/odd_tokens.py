@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from barestream.mercure.access_tokens import DETAIL_TYPE
+from barestream.mercure.authorization_details import DETAIL_TYPE
 from support.clients.publisher import ISSUER, KEY, RESOURCE, token
 
 # Not an end of the range, which Hypothesis tries more often.

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 from barestream.app import create_app
 from barestream.issuers import fetch as fetching
 from barestream.issuers.fetch import MOST_BYTES, NoKeysError, fetch
-from barestream.mercure.access_tokens import DETAIL_TYPE
+from barestream.mercure.authorization_details import DETAIL_TYPE
 from barestream.settings.settings import Settings
 from support.clients.publisher import ISSUER, KEY, PATH, RESOURCE, token
 from support.servers.served import Served

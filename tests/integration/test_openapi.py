@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import jsonschema
@@ -13,7 +14,7 @@ from barestream.history.revocations import Revocation, Selection
 from barestream.mercure.tokens import sign
 from barestream.settings.settings import Settings
 from support.clients.operator import REVOCATIONS
-from support.clients.publisher import ISSUER, KEY, PATH, RESOURCE, access_token
+from support.clients.publisher import ISSUER, KEY, PATH, RESOURCE, access_token, token
 from support.servers.served import Served
 from support.servers.service import wait_for
 
@@ -22,6 +23,10 @@ NDJSON = {"Content-Type": "application/x-ndjson"}
 METADATA = "/.well-known/oauth-protected-resource/.well-known/mercure"
 RUNS = f"{PATH}/runs"
 MODULE = f"{PATH}/client/{{version}}/{{name}}"
+SUBSCRIPTIONS = f"{PATH}/subscriptions"
+OF_SELECTOR = f"{SUBSCRIPTIONS}/{{match_type}}/{{match}}"
+A_SUBSCRIPTION = f"{OF_SELECTOR}/{{subscriber}}"
+PRESENCE, LEAVE = f"{PATH}/presence", f"{PATH}/leave"
 A_CLAIM = {"key": "active", "runner": "a process"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 KNOWN_TOKENS = {"issuer": ISSUER, "sub": "known", "issued_before": 5}
@@ -34,6 +39,7 @@ def bearer(*topics: str) -> dict[str, str]:
 
 
 OPERATING = {"Authorization": f"Bearer {sign(KEY, 'HS256', (), (), None, operate=True)}"}
+OF_0 = {"Authorization": f"Bearer {token()}"}
 
 
 def producer(name: str, first: int) -> dict[str, str]:
@@ -58,9 +64,12 @@ NO_HISTORY = Settings(
     issuer=ISSUER,
     resource_identifier=RESOURCE,
     broker_url="valkey://127.0.0.1:1",
+    subscriptions=True,
 )
 SETTINGS = {
-    "well": Settings(token_key=KEY, issuer=ISSUER, resource_identifier=RESOURCE),
+    "well": Settings(
+        token_key=KEY, issuer=ISSUER, resource_identifier=RESOURCE, subscriptions=True
+    ),
     "keeps nothing": Settings(
         token_key=KEY, issuer=ISSUER, resource_identifier=RESOURCE, kept_values=0, revocations=0
     ),
@@ -201,6 +210,70 @@ REQUESTS: dict[tuple[str, ...], tuple[str, Request]] = {
     (REVOCATIONS, "delete", "403"): ("well", {"params": {"id": A_JTI}, "headers": bearer("*")}),
     (REVOCATIONS, "delete", "404"): ("well", {"params": {"id": "0" * 32}, "headers": OPERATING}),
     (REVOCATIONS, "delete", "503"): ("no history", {"params": {"id": A_JTI}, "headers": OPERATING}),
+    **{
+        (path, "get", status, *kinds): (server, {"path": parts, "headers": headers})
+        for path, parts in (
+            (SUBSCRIPTIONS, {}),
+            (OF_SELECTOR, {"match_type": "exact", "match": "a"}),
+            (A_SUBSCRIPTION, {"match_type": "exact", "match": "a", "subscriber": "unknown"}),
+        )
+        for status, server, headers, *kinds in (
+            ("200", "well", bearer("*"), "application/json"),
+            ("200", "well", OF_0, "application/ld+json"),
+            ("304", "well", {**bearer("*"), "If-None-Match": "*"}),
+            ("401", "well", {}),
+            ("403", "well", bearer("a")),
+            ("503", "no history", bearer("*")),
+        )
+        # Answers with one subscription are asked for below.
+        if status != "200" or path == SUBSCRIPTIONS or (path == OF_SELECTOR and headers != OF_0)
+    },
+    (OF_SELECTOR, "get", "200", "application/ld+json"): (
+        "well",
+        {"path": {"match_type": "followed", "match": "known"}, "headers": OF_0},
+    ),
+    (OF_SELECTOR, "get", "400"): (
+        "well",
+        {"path": {"match_type": "x", "match": "a"}, "headers": bearer("*")},
+    ),
+    # In 0.x it is one subscription.
+    (OF_SELECTOR, "get", "404"): (
+        "well",
+        {"path": {"match_type": "a", "match": "unknown"}, "headers": OF_0},
+    ),
+    (A_SUBSCRIPTION, "get", "200"): (
+        "well",
+        {
+            "path": {"match_type": "exact", "match": "followed", "subscriber": "known"},
+            "headers": bearer("*"),
+        },
+    ),
+    (A_SUBSCRIPTION, "get", "400"): (
+        "well",
+        {"path": {"match_type": "x", "match": "a", "subscriber": "b"}, "headers": bearer("*")},
+    ),
+    (A_SUBSCRIPTION, "get", "404"): (
+        "well",
+        {"path": {"match_type": "exact", "match": "a", "subscriber": "b"}, "headers": bearer("*")},
+    ),
+    (PRESENCE, "get", "200"): ("well", {"params": {"topic": "a"}, "headers": bearer("*")}),
+    (PRESENCE, "get", "400"): ("well", {"headers": bearer("*")}),
+    (PRESENCE, "get", "401"): ("well", {"params": {"topic": "a"}}),
+    (PRESENCE, "get", "403"): ("well", {"params": {"topic": "a"}, "headers": bearer("a")}),
+    (PRESENCE, "get", "503"): ("no history", {"params": {"topic": "a"}, "headers": bearer("*")}),
+    (LEAVE, "post", "204"): ("well", {"data": {"client": "a"}}),
+    (LEAVE, "post", "400"): ("well", {"data": {"topic": "a"}}),
+    (LEAVE, "post", "403"): (
+        "well",
+        {
+            "data": {"client": "a"},
+            "headers": {"Cookie": "mercureAuthorization=x", "Origin": "https://other.example"},
+        },
+    ),
+    (LEAVE, "post", "413"): ("well", {"data": {"client": "a" * 300_000}}),
+    (LEAVE, "post", "415"): ("well", {"json": {}}),
+    (LEAVE, "post", "503"): ("no history", {"data": {"client": "a"}}),
+    (LEAVE, "post", "401"): ("well", {"data": {"client": "a"}, "headers": {"Authorization": "x"}}),
     (METADATA, "get", "200"): ("well", {}),
     (METADATA, "get", "404"): ("no identifier", {}),
     (f"{PATH}/barestream.js", "get", "200"): ("well", {}),
@@ -230,7 +303,22 @@ def servers() -> Iterator[dict[str, Served]]:
         assert started.status_code == 201
         for content in (KNOWN_TOKENS, {"jti": "known"}):
             assert httpx.post(url + REVOCATIONS, json=content, headers=OPERATING).is_success
+        followed = {"params": {"match": "followed"}, "headers": bearer("*")}
+        stack.enter_context(httpx.stream("GET", url + PATH, **followed))
         yield running
+
+
+@pytest.fixture(scope="module")
+def subscriber(servers: dict[str, Served]) -> str:
+    """Return the id of a stream that is open, percent-encoded."""
+    url = f"{servers['well'].url}{SUBSCRIPTIONS}/exact/followed"
+
+    def found() -> list[dict[str, str]]:
+        listed: list[dict[str, str]] = httpx.get(url, headers=bearer("*")).json()["subscriptions"]
+        return listed
+
+    [subscription] = wait_for("the subscription", found)
+    return quote(subscription["subscriber"])
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +356,10 @@ def test_every_answer_of_the_description_is_asked_for(description: dict[str, Any
 
 @pytest.mark.parametrize("answer", REQUESTS, ids=lambda answer: "-".join(answer[1:]))
 def test_the_service_answers_as_described(
-    servers: dict[str, Served], description: dict[str, Any], answer: tuple[str, ...]
+    servers: dict[str, Served],
+    description: dict[str, Any],
+    subscriber: str,
+    answer: tuple[str, ...],
 ) -> None:
     path, method, status, *kinds = answer
     name, request = REQUESTS[answer]
@@ -280,7 +371,9 @@ def test_the_service_answers_as_described(
         body = operation["requestBody"]["content"]["application/json"]
         jsonschema.validate(request["json"], body["schema"])
     sent = {**request}
-    url = servers[name].url + path.format(**sent.pop("path", {})) + sent.pop("query", "")
+    parts = sent.pop("path", {})
+    parts = {each: subscriber if part == "known" else part for each, part in parts.items()}
+    url = servers[name].url + path.format(**parts) + sent.pop("query", "")
     with httpx.stream(method.upper(), url, **sent) as given:
         assert given.status_code == int(status)
         headers = expected.get("headers", {})

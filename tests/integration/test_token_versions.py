@@ -13,7 +13,7 @@ import jwt
 import pytest
 
 from barestream.app import create_app
-from barestream.mercure.access_tokens import DETAIL_TYPE
+from barestream.mercure.authorization_details import DETAIL_TYPE
 from barestream.settings.settings import Settings
 from support.clients.publisher import ISSUER, KEY, PATH, RESOURCE
 from support.clients.sse_client import SseClient

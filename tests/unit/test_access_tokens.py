@@ -10,14 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barestream.mercure.access_tokens import (
-    DETAIL_TYPE,
-    MOST_DETAILS,
     MOST_TOKEN_CHARACTERS,
-    MOST_TOPICS,
     AccessVerifier,
     KeysMayHaveChangedError,
     sign_access_token,
 )
+from barestream.mercure.authorization_details import DETAIL_TYPE, MOST_DETAILS, MOST_TOPICS
 from barestream.mercure.bearer import MOST_REMEMBERED, Bearer
 from barestream.mercure.matchers import Matcher
 from barestream.mercure.patterns import Patterns, TooManyPatternsError

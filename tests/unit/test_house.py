@@ -13,7 +13,7 @@ MOST_LINES = 350
 
 READ_SETTINGS = {
     *("barestream.app", "barestream.cli", "barestream.server.config"),
-    *("barestream.token_command", "barestream.verifying"),
+    *("barestream.registering", "barestream.token_command", "barestream.verifying"),
 }
 
 # Pure modules take bytes and return bytes; time is an argument.
@@ -21,8 +21,10 @@ PURE = {
     "barestream.mercure": [
         *(
             "access_tokens",
+            "authorization_details",
             "bearer",
             "header_text",
+            "identity",
             "keys",
             "matchers",
             "patterns",
@@ -31,6 +33,7 @@ PURE = {
             "selectors",
             "signatures",
             "sse",
+            "subscription_topics",
         ),
         *("templates", "time_budget", "token_id", "tokens", "topics", "version"),
     ],
@@ -38,10 +41,21 @@ PURE = {
         *("entry", "gap", "kept_values", "lane_index", "local_log", "local_pages"),
         *("local_producers", "own_ids", "positions", "producers", "record", "revocations", "ring"),
         "runs",
-        *("sorted_list", "topic_ends", "topic_state", "update"),
+        *("sorted_list", "subscription_table", "subscriptions", "topic_ends"),
+        *("topic_state", "update"),
     ],
     "barestream.delivery": [
-        *("broadcast", "catching_up", "cursor", "ends", "feed", "heartbeat", "index", "named"),
+        *(
+            "attendee",
+            "broadcast",
+            "catching_up",
+            "cursor",
+            "ends",
+            "feed",
+            "heartbeat",
+            "index",
+            "named",
+        ),
         "numbering",
         *("prefix_tree", "ready", "stall", "stream"),
         *("subscriber", "subscriber_state", "subscription"),

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from barestream.history.producers import Accepted, Batch, Claim, Position, Run, Swept
 from barestream.history.record import BEGIN, Known, Place, Record
 from barestream.history.revocations import RevocationStore
+from barestream.history.subscriptions import Registry
 from barestream.history.topic_state import End, Reader, Rewind, Rewound
 from barestream.history.update import Update
 
@@ -186,6 +187,10 @@ class Broker(Protocol):
 
     @property
     def revocations(self) -> RevocationStore: ...
+
+    @property
+    def registry(self) -> Registry:
+        """The subscriptions of all workers, whose updates are in this history."""
 
     async def publish(self, update: Update) -> str:
         """Keep an update, and then return the id that clients will see.

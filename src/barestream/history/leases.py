@@ -3,49 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
-from barestream.history.broker import Broker, BrokerAwayError
+from barestream.history.broker import Broker
 from barestream.history.producers import Swept
+from barestream.history.sweeps import Sweeps
 from barestream.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-# How late a topic is ended at most, while workers have been answered for its lease's whole length.
-# Without leases, a sweep takes Valkey about 20 us.
-SWEEP_SECONDS = 1.0
-
-# After a pause of the sweeps that is longer than this, nobody knows whether producers could reach
-# the history meanwhile. A busy worker's loop may be late by a second.
-MOST_PAUSE_SECONDS = 3 * SWEEP_SECONDS
-
-# A clock that is ahead of this worker's by so much more than at the sweep before was set forward.
-# A clock that is slewed gains half a millisecond in a second; the shortest lease is ten times this.
-JUMP_SECONDS = 0.5
-
-
-class _Sweep(NamedTuple):
-    """A sweep that was answered.
-
-    Attributes:
-        asked_at: When it began, by the worker's clock.
-        answered_at: When its answer came.
-        now_ms: What the history's clock said meanwhile.
-        since: From when on the history has answered each sweep, and its clock has not jumped.
-    """
-
-    asked_at: float
-    answered_at: float
-    now_ms: int
-    since: float
-
 
 class Leases:
-    """Sweeps overdue leases, about once a second.
-
-    No lease runs out because the history was away, or because its clock was set forward: those who
-    hold it get its whole length from then on. So only a worker that has been answered for that long
-    ends it, and the time that has passed is that of the worker's own clock.
+    """Sweeps overdue leases (see Sweeps).
 
     Args:
         broker: The broker.
@@ -54,64 +22,17 @@ class Leases:
     """
 
     def __init__(self, broker: Broker, metrics: Metrics, now: Callable[[], float]) -> None:
-        self._broker = broker
         self._metrics = metrics
-        self._now = now
-        self._last: _Sweep | None = None
-        # Of the last sweep, if it failed.
-        self._cause: str | None = None
+        self._sweeps = Sweeps("leases", broker.end_overdue, self._note, now)
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Sweep until cancelled."""
-        while True:
-            await self._sweep()
-            await sleep(SWEEP_SECONDS)
+        await self._sweeps.run(sleep)
 
-    async def _sweep(self) -> None:
-        asked_at = self._now()
-        last = self._last
-        if last is not None and asked_at - last.answered_at > MOST_PAUSE_SECONDS:
-            last = None
-        upto_ms = steady_ms = 0
-        if last is not None:
-            # The history's clock was read before the answer came.
-            upto_ms = last.now_ms + int(1000 * (asked_at - last.answered_at))
-            steady_ms = int(1000 * (asked_at - last.since))
-        try:
-            swept = await self._broker.end_overdue(upto_ms, steady_ms)
-        except BrokerAwayError as error:
-            self._last = None
-            self._note_failure(error)
-            return
-        answered_at = self._now()
-        if self._cause is not None:
-            self._cause = None
-            logger.info("overdue leases are ended again")
+    def _note(self, swept: Swept) -> None:
         self._metrics.leases.set(swept.leases)
-        is_steady = (
-            last is not None
-            and answered_at - asked_at <= MOST_PAUSE_SECONDS
-            and not _has_jumped(last, swept, answered_at)
-        )
-        since = last.since if last is not None and is_steady else answered_at
-        self._last = _Sweep(asked_at, answered_at, swept.now_ms, since)
         for topic in swept.topics:
             self._metrics.interrupted.inc()
             logger.warning(
                 "a topic was ended: its producer did not come back in time", extra={"topic": topic}
             )
-
-    def _note_failure(self, error: BrokerAwayError) -> None:
-        # Most causes are those for which the tail or the intake logs a line of its own; an error in
-        # the script of the sweep is noticed only here.
-        if error.cause != self._cause:
-            self._cause = error.cause
-            logger.warning(
-                "overdue leases are not ended", extra={"cause": error.cause, "why": str(error)}
-            )
-
-
-def _has_jumped(last: _Sweep, swept: Swept, answered_at: float) -> bool:
-    """Return whether the history's clock was set forward since the sweep before."""
-    most_seconds = answered_at - last.asked_at
-    return swept.now_ms - last.now_ms > 1000 * (most_seconds + JUMP_SECONDS)

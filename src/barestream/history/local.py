@@ -1,7 +1,7 @@
 """The history in the memory of one process; it ends with that process."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from barestream.history.broker import (
@@ -18,6 +18,7 @@ from barestream.history.kept_values import KeptValues
 from barestream.history.local_log import LocalLog
 from barestream.history.local_pages import LocalPages
 from barestream.history.local_producers import Added, LocalProducers
+from barestream.history.local_registry import LocalRegistry
 from barestream.history.local_revocations import LocalRevocations
 from barestream.history.producers import (
     Accepted,
@@ -30,13 +31,11 @@ from barestream.history.producers import (
     interruption,
 )
 from barestream.history.record import BEGIN, Known, Place, Record
+from barestream.history.slices import in_slices
+from barestream.history.subscriptions import RegistryBounds
 from barestream.history.topic_ends import TopicEnds
 from barestream.history.topic_state import End, Reader, Rewind, Rewound
 from barestream.history.update import Update
-
-# How many steps of a removal (an update, or a lane that it leaves) go without a turn for other
-# work: they take about 1 ms.
-SLICE_STEPS = 500
 
 
 class LocalBroker:
@@ -46,6 +45,10 @@ class LocalBroker:
         bounds: What it keeps.
         now: The wall clock, in seconds since 1970-01-01 UTC.
         of_producers: The bounds of what it knows of producers and runs.
+        of_registry: The bounds of the subscriptions.
+
+    Attributes:
+        registry: The subscriptions.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class LocalBroker:
         bounds: HistoryBounds,
         now: Callable[[], float],
         of_producers: ProducerBounds | None = None,
+        of_registry: RegistryBounds | None = None,
     ) -> None:
         self._now = now
         # Every later update has a later place.
@@ -65,6 +69,7 @@ class LocalBroker:
         self.revocations = LocalRevocations(bounds.revocations)
         # Whoever changes the history has it, also while other work has its turn.
         self._changing = asyncio.Lock()
+        self.registry = LocalRegistry(of_registry, now, self._publish_own, self._log)
         # Those who wait for an update.
         self._waiting: set[asyncio.Future[None]] = set()
 
@@ -80,7 +85,7 @@ class LocalBroker:
         self._tell()
         if self._log.is_crowded(entry.record, now_ms) or self._log.is_beyond(now_ms):
             async with self._changing:
-                await _in_slices(self._log.trimmed(_lanes(update), now_ms))
+                await in_slices(self._log.trimmed(_lanes(update), now_ms))
         return str(place)
 
     async def publish_all(self, updates: Sequence[Update]) -> list[str]:
@@ -130,7 +135,7 @@ class LocalBroker:
         async with self._changing:
             await self._expire()
             now_ms = self._now_ms
-            await _in_slices(positions.renew_future(now_ms))
+            await in_slices(positions.renew_future(now_ms))
             for state in positions.overdue(min(upto_ms, now_ms), steady_ms):
                 assert state.lease is not None  # noqa: S101 (only those with leases are overdue)
                 last = interruption(state.topic, state.lease)
@@ -209,7 +214,7 @@ class LocalBroker:
         """Remove the updates that are beyond the bounds (see Broker)."""
         async with self._changing:
             await self._expire()
-            await _in_slices(self._log.trimmed_later(self._now_ms))
+            await in_slices(self._log.trimmed_later(self._now_ms))
 
     async def probe(self) -> None:
         """Do nothing: the memory accepts every update."""
@@ -225,6 +230,10 @@ class LocalBroker:
     def _now_ms(self) -> float:
         """The time, in milliseconds since 1970-01-01 UTC."""
         return self._now() * 1000
+
+    async def _publish_own(self, change: Callable[[], Sequence[Update]]) -> None:
+        async with self._changing:
+            await self._add(self._check(change(), self._now_ms)[1], self._now_ms)
 
     def _needs_check(self, update: Update) -> bool:
         """Return whether an update may be a retry or be refused, or whether it has to wait."""
@@ -310,16 +319,16 @@ class LocalBroker:
         if new:
             self._tell()
             if crowded or self._log.is_beyond(now_ms):
-                await _in_slices(self._log.trimmed(crowded, now_ms))
+                await in_slices(self._log.trimmed(crowded, now_ms))
         while (topic := self._ends.next_beyond()) is not None:
-            await _in_slices(self._forgotten(topic))
+            await in_slices(self._forgotten(topic))
 
     async def _expire(self) -> None:
         """Remove the kept values whose time is over, and what ended topics have."""
-        await _in_slices(self._kept.expired(self._now_ms))
+        await in_slices(self._kept.expired(self._now_ms))
         # At each publish: what they have would else push out updates of other topics.
         while (topic := self._ends.next_over(self._now_ms)) is not None:
-            await _in_slices(self._forgotten(topic))
+            await in_slices(self._forgotten(topic))
 
     def _forgotten(self, topic: str) -> Iterator[int]:
         """Remove all that a topic has, in steps; it may be used anew after the last one."""
@@ -338,13 +347,3 @@ def _next_place(last: Place, now_ms: float) -> Place:
 def _lanes(update: Update) -> list[tuple[str, bool]]:
     """Return the topics of an update, each with whether it is private."""
     return [(topic, update.private) for topic in update.topics]
-
-
-async def _in_slices(steps: Iterable[int]) -> None:
-    """Do work that yields its steps, and give other work its turn between slices."""
-    left = SLICE_STEPS
-    for done in steps:
-        left -= done
-        if left <= 0:
-            await asyncio.sleep(0)
-            left = SLICE_STEPS

@@ -1,23 +1,24 @@
 """Access tokens, which Mercure 1.0 has: verified and signed.
 
-Pure. Sources: https://mercure.rocks/spec#authorization, RFC 9068 (JWT access tokens), RFC 9396
-(authorization details).
+Pure. Sources: https://mercure.rocks/spec#authorization, RFC 9068 (JWT access tokens)
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from barestream.mercure.bearer import Bearer, Remembered, Verified
-from barestream.mercure.keys import JWS, read_signing_key
-from barestream.mercure.matchers import (
-    EXACT,
-    MATCHER_TYPES,
-    URL_PATTERN,
-    InvalidMatcherError,
-    Matcher,
-    selectors,
+from barestream.mercure.authorization_details import (
+    DETAIL_TYPE,
+    MOST_TOKEN_PATTERNS,
+    OPERATE,
+    OPERATED,
+    granted,
+    payloads,
 )
+from barestream.mercure.bearer import Bearer, Remembered, Verified
+from barestream.mercure.identity import Payload, identity_of
+from barestream.mercure.keys import JWS, read_signing_key
+from barestream.mercure.matchers import InvalidMatcherError, Matcher, selectors
 from barestream.mercure.patterns import Patterns
 from barestream.mercure.selectors import Selectors
 from barestream.mercure.signatures import (
@@ -31,44 +32,13 @@ from barestream.mercure.signatures import (
 )
 from barestream.mercure.time_budget import at_once
 from barestream.mercure.token_id import TokenId
-from barestream.mercure.topics import PATH
 from barestream.mercure.version import Version
-
-DETAIL_TYPE = "https://mercure.rocks/authorization-detail"
-
-# The action that allows revoking tokens. No topic, also not *, allows it.
-OPERATE = "operate"
-
-# A detail has at least one topic; beside this action it says nothing.
-_OPERATED = (Matcher(f"{PATH}/revocations"),)
 
 # The cookie that carries a token, by default.
 COOKIE = "__Secure-mercure_access_token"
 
 # A header has at most 32 KB in nginx; a token with the details of 100 topics has some 20 KB.
 MOST_TOKEN_CHARACTERS = 32_768
-
-# The most authorization details, and topics of all of them together: more than fit into a token of
-# that length with topics as long as usual ones. Each is in the memory of every stream of the token.
-MOST_DETAILS = 100
-MOST_TOPICS = 500
-
-# The most URL Patterns of one token: so many take 4 MB of the worker, and 7 ms to compile.
-MOST_TOKEN_PATTERNS = 50
-
-
-class Grant(NamedTuple):
-    """What an access token grants.
-
-    Attributes:
-        publish: The topics that it may publish to.
-        subscribe: The topics that it may read.
-        may_operate: Whether it may revoke tokens.
-    """
-
-    publish: list[Matcher]
-    subscribe: list[Matcher]
-    may_operate: bool
 
 
 class KeySource(Protocol):
@@ -177,12 +147,16 @@ class AccessVerifier:
         if expires_at is None:
             raise InvalidTokenError("The token has no exp claim.")
         grant = granted(claims)
+        shown = tuple(
+            Payload(self._selectors(matchers), value) for matchers, value in payloads(claims)
+        )
         bearer = Bearer(
             self._selectors(grant.publish),
             self._selectors(grant.subscribe),
             expires_at,
             TokenId.of(token, claims),
-            grant.may_operate,
+            identity_of(claims, shown),
+            may_operate=grant.may_operate,
         )
         return Verified(bearer, valid_from, keys, _audience(claims))
 
@@ -238,7 +212,7 @@ def sign_access_token(  # noqa: PLR0913 (one for each part of a token)
         for action, matchers in (
             ("publish", publish),
             ("subscribe", subscribe),
-            (OPERATE, _OPERATED if operate else ()),
+            (OPERATE, OPERATED if operate else ()),
         )
         if matchers
     ]
@@ -255,74 +229,3 @@ def _audience(claims: dict[str, Any]) -> tuple[str, ...]:
     if audience is None:
         raise InvalidTokenError("The token has no aud claim.")
     raise InvalidTokenError("The token's aud claim is not a string or an array of strings.")
-
-
-def granted(claims: dict[str, Any]) -> Grant:
-    """Return what a token with these claims grants.
-
-    One detail that cannot be read refuses the whole token, because without it the token would mean
-    something else. An action that is not known grants nothing.
-
-    Raises:
-        InvalidTokenError: A detail cannot be read, or there are too many details or topics.
-    """
-    details = claims.get("authorization_details", [])
-    if not isinstance(details, list):
-        raise _unreadable("it is not an array")
-    if len(details) > MOST_DETAILS:
-        raise _unreadable(f"it has {len(details)} entries; at most {MOST_DETAILS} are allowed")
-    publish: list[Matcher] = []
-    subscribe: list[Matcher] = []
-    may_operate = False
-    topics = patterns = 0
-    for detail in details:
-        if not isinstance(detail, dict) or not isinstance(detail.get("type"), str):
-            raise _unreadable("an entry is not an object with a type")
-        if detail["type"] != DETAIL_TYPE:
-            continue
-        actions, matchers = _actions(detail), _topics(detail)
-        if not isinstance(detail.get("payload", {}), dict):
-            raise _unreadable("a payload is not an object")
-        if "publish" in actions:
-            publish += matchers
-        if "subscribe" in actions:
-            subscribe += matchers
-        may_operate = may_operate or OPERATE in actions
-        topics += len(matchers)
-        if topics > MOST_TOPICS:
-            raise _unreadable(f"it has more than {MOST_TOPICS} topics")
-        patterns += sum(matcher.match_type == URL_PATTERN for matcher in matchers)
-        if patterns > MOST_TOKEN_PATTERNS:
-            raise _unreadable(f"it has more than {MOST_TOKEN_PATTERNS} URL Patterns")
-    return Grant(publish, subscribe, may_operate)
-
-
-def _actions(detail: dict[str, Any]) -> list[str]:
-    actions = detail.get("actions")
-    if (
-        not isinstance(actions, list)
-        or not actions
-        or not all(isinstance(each, str) for each in actions)
-    ):
-        raise _unreadable("the actions of an entry are not an array of strings with at least one")
-    return actions
-
-
-def _topics(detail: dict[str, Any]) -> list[Matcher]:
-    topics = detail.get("topics")
-    if not isinstance(topics, list) or not topics:
-        raise _unreadable("the topics of an entry are not an array with at least one entry")
-    found = []
-    for topic in topics:
-        match = topic.get("match") if isinstance(topic, dict) else None
-        if not isinstance(match, str):
-            raise _unreadable("a topic is not an object with a match")
-        match_type = topic.get("match_type", EXACT)
-        if match_type not in MATCHER_TYPES:
-            raise _unreadable(f"a match_type is not one of {', '.join(MATCHER_TYPES)}")
-        found.append(Matcher(match, match_type))
-    return found
-
-
-def _unreadable(why: str) -> InvalidTokenError:
-    return InvalidTokenError(f"The token's authorization_details: {why}.")

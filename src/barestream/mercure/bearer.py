@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from barestream.mercure.identity import NOBODY, Identity
 from barestream.mercure.selectors import Selectors
 from barestream.mercure.signatures import InvalidTokenError, Keys
 from barestream.mercure.token_id import TokenId
@@ -18,6 +19,7 @@ class Bearer:
         subscribe: The topics whose private updates it may read.
         expires_at: When the token expires, in seconds of the wall clock; None if it never does.
         token: Its token; None without one.
+        identity: Who the token was given to.
         may_operate: Whether it may revoke tokens.
     """
 
@@ -25,6 +27,7 @@ class Bearer:
     subscribe: Selectors
     expires_at: float | None
     token: TokenId | None = None
+    identity: Identity = NOBODY
     may_operate: bool = False
 
 

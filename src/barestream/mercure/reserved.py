@@ -1,5 +1,8 @@
 """The words that are the hub's own: types of its events, and the id of the beginning. Pure."""
 
+# The type of the events of subscriptions in Mercure 1.0, which no publisher gives an update either.
+MERCURE_TYPE = "mercure"
+
 # No publisher gives an update a type that starts so.
 OWN_TYPES = "barestream."
 

@@ -9,15 +9,19 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from barestream.mercure.bearer import Bearer, Remembered, Verified
+from barestream.mercure.identity import Payload, canonical, identity_of
 from barestream.mercure.keys import JWS, read_signing_key
 from barestream.mercure.selectors import InvalidSelectorError, Selectors
 from barestream.mercure.signatures import InvalidTokenError, Keys, time_claim, version_of
 from barestream.mercure.token_id import TokenId
-from barestream.mercure.topics import MOST_CHARACTERS
+from barestream.mercure.topics import EVERYTHING, MOST_CHARACTERS
 from barestream.mercure.version import Version
 
 # The cookie that carries a token.
 COOKIE = "mercureAuthorization"
+
+# The one payload of a token is that of each of its bearer's subscriptions.
+_ALL = Selectors([EVERYTHING])
 
 
 class Verifier:
@@ -72,8 +76,16 @@ class Verifier:
         may_operate = allowed.get("operate", False)
         if not isinstance(may_operate, bool):
             raise InvalidTokenError("The token's mercure.operate claim is not true or false.")
-        token_id = TokenId.of(token, claims)
-        bearer = Bearer(publish, subscribe, expires_at, token_id, may_operate)
+        payload = allowed.get("payload")
+        payloads = () if payload is None else (Payload(_ALL, canonical(payload)),)
+        bearer = Bearer(
+            publish,
+            subscribe,
+            expires_at,
+            TokenId.of(token, claims),
+            identity_of(claims, payloads),
+            may_operate=may_operate,
+        )
         return Verified(bearer, valid_from, self._keys)
 
 

@@ -68,6 +68,20 @@ class HubSettings(BaseModel):
         "Whether clients may subscribe to public updates without a token.",
         "true or false",
     )
+    subscriptions: bool = setting(
+        False,
+        "Whether who subscribes is registered: presence, the subscription API and its events.",
+        "true or false",
+    )
+    presence_grace_seconds: float = setting(
+        10,
+        "How long after the end of its stream a subscription is announced as ended, unless its "
+        "client has come back. It must be longer than a client's reconnection delay.",
+        "a number of seconds from 0.1 to 3600",
+        "s",
+        ge=0.1,
+        le=3600,
+    )
     cors_origins: str = setting(
         "",
         "Other origins whose pages may use the hub; browsers block the pages of all others. "

@@ -50,6 +50,11 @@ class Metrics:
         revocations_current: 1 if the last read of the revocations succeeded in all workers, else 0.
         revocations_lost: How often a worker found that revocations were lost.
         requests_revoked: Requests that were refused because their token is revoked.
+        subscriptions: Subscriptions of all workers that are active or away, if they are registered.
+        untold: Failures to tell the history of streams that began or ended, by the cause of the
+            BrokerAwayError.
+        unregistered: Subscriptions that presence does not show, because there was no room for them
+            or their token's sub or payload was too long.
         issuer_current: 1 if the last read of an issuer's keys succeeded in all workers, else 0.
     """
 
@@ -193,6 +198,25 @@ class Metrics:
         self.requests_revoked = Counter(
             "barestream_requests_revoked",
             "Requests that were refused because their token is revoked.",
+            registry=registry,
+        )
+        self.subscriptions = Gauge(
+            "barestream_subscriptions",
+            "Subscriptions that are active or away, if BARESTREAM_SUBSCRIPTIONS is true.",
+            multiprocess_mode="livemostrecent",
+            registry=registry,
+        )
+        self.untold = Counter(
+            "barestream_subscription_changes_failed",
+            "Failures to tell the history of streams that began or ended, by cause, as for "
+            "publishes. The changes wait.",
+            ["cause"],
+            registry=registry,
+        )
+        self.unregistered = Counter(
+            "barestream_subscriptions_unregistered",
+            "Subscriptions that presence does not show: there was no room for them, or their "
+            "token's sub or payload was too long.",
             registry=registry,
         )
         self.issuer_current = Gauge(

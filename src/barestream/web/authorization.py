@@ -126,9 +126,11 @@ class Authorization:
                 "Publishing is off: the hub has no key for the tokens of publishers. Set "
                 "BARESTREAM_TOKEN_KEY; for Mercure 1.0 alone set an issuer too.",
             )
-        token, version = self._publishers_token(request)
+        sent = self._sent(request, from_any_page=False)
+        if sent is None:
+            raise self._missing(request, "Publishing needs a token.")
         try:
-            return await self._verified(self._publishers, token, version, request)
+            return await self._verified(self._publishers, *sent, request)
         except BrokerAwayError as error:
             raise Refused(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -136,20 +138,6 @@ class Authorization:
                 "which tokens are revoked; the request can be sent again.",
                 [RETRY_AFTER],
             ) from None
-
-    def _publishers_token(self, request: HttpRequest) -> tuple[str, Version]:
-        """Return the token that counts, and the version by which it is judged."""
-        token = self._read(in_header, request)
-        if token is not None:
-            return token, version_of(token)
-        if self.speaks(Version.ZERO) and (token := self._read(in_query, request)) is not None:
-            return token, Version.ZERO
-        for version in (Version.ONE, Version.ZERO):
-            token = self._in_cookie(request, version)
-            if token is not None:
-                self._origins.check(request)
-                return token, version
-        raise self._missing(request, "Publishing needs a token.")
 
     async def operator(self, request: HttpRequest) -> Bearer:
         """Return what the sender of a request may do, who may operate the hub.
@@ -198,6 +186,43 @@ class Authorization:
             return ANONYMOUS
         return await self._verified(self._subscribers, token, version, request)
 
+    async def client(
+        self, request: HttpRequest, *, from_any_page: bool
+    ) -> tuple[Bearer, Version | None]:
+        """Return what the sender of a request about subscriptions may read.
+
+        Args:
+            request: The request.
+            from_any_page: Whether a cookie counts from any origin; else as for ``publisher``.
+
+        Returns:
+            What it may, and the version that its token speaks; None without a token.
+
+        Raises:
+            Refused, TooManyPatternsError: As with ``publisher`` and ``subscriber``.
+        """
+        sent = self._sent(request, from_any_page=from_any_page)
+        if sent is not None:
+            return await self._verified(self._subscribers, *sent, request), sent[1]
+        if not self._policy.anonymous:
+            raise self._missing(request, "The request needs a token.")
+        return ANONYMOUS, None
+
+    async def allow_subscribe(
+        self, request: HttpRequest, bearer: Bearer, topic: str, slices: Slices
+    ) -> None:
+        """Check that a bearer may read the private updates of a topic.
+
+        Raises:
+            Refused: 403 if it may not, 401 without a token.
+        """
+        if bearer is ANONYMOUS:
+            raise self._missing(request, "The request needs a token.")
+        if not await slices.work(bearer.subscribe.matching_any((topic,), slices)):
+            raise self.insufficient(
+                request, f"The token does not allow subscribing to the topic {topic}."
+            )
+
     async def allow_publish(
         self, request: HttpRequest, bearer: Bearer, topics: Sequence[str], slices: Slices
     ) -> None:
@@ -241,6 +266,21 @@ class Authorization:
             return read(request)
         except UnreadableTokenError as error:
             raise self._refused(request, HTTPStatus.UNAUTHORIZED, str(error), error.error) from None
+
+    def _sent(self, request: HttpRequest, *, from_any_page: bool) -> tuple[str, Version] | None:
+        """Return the token of a request whose version it says itself, and that version."""
+        token = self._read(in_header, request)
+        if token is not None:
+            return token, version_of(token)
+        if self.speaks(Version.ZERO) and (token := self._read(in_query, request)) is not None:
+            return token, Version.ZERO
+        for version in (Version.ONE, Version.ZERO):
+            token = self._in_cookie(request, version)
+            if token is not None:
+                if not from_any_page:
+                    self._origins.check(request)
+                return token, version
+        return None
 
     def _in_cookie(self, request: HttpRequest, version: Version) -> str | None:
         if not self.speaks(version):

@@ -4,7 +4,7 @@ Source: https://fetch.spec.whatwg.org/#http-cors-protocol
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from http import HTTPStatus
 
 from bareasgi import HttpRequest, HttpRequestCallback, HttpResponse
@@ -53,6 +53,12 @@ class Cors:
             return response
 
         return allowed
+
+    def preflights(self, *paths: str) -> Iterator[tuple[str, str, HttpRequestCallback]]:
+        """Yield the method, the path and the handler of the preflights for some paths."""
+        if self._origins:
+            for path in paths:
+                yield "OPTIONS", path, self.preflight
 
     async def preflight(self, request: HttpRequest) -> HttpResponse:
         """Answer the preflight that a browser sends before a request that is not a simple one.

@@ -25,7 +25,7 @@ from barestream.delivery.subscriber import Missed
 from barestream.delivery.subscription import EVERYTHING_PUBLIC, Subscription
 from barestream.history.record import Place
 from barestream.mercure.token_id import TokenId
-from barestream.web.event_stream import StreamResponse
+from barestream.web.event_stream import Source, StreamResponse
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,10 @@ _MOST_TIMER_SECONDS = 24 * 86_400
 
 
 def follow(
-    request: HttpRequest, following: "Following", id_header: bytes = b"last-event-id"
+    request: HttpRequest,
+    following: "Following",
+    id_header: bytes = b"last-event-id",
+    source: Source | None = None,
 ) -> HttpResponse:
     """Return a response that follows a feed.
 
@@ -46,11 +49,12 @@ def follow(
         request: The request.
         following: The source of the stream.
         id_header: The name of that header.
+        source: A source that has the stream's in it, if there is more to do while it is open.
     """
     headers = []
     if following.start.preceding_id is not None:
         headers.append((id_header, following.start.preceding_id.encode()))
-    return StreamResponse.opened(request, following, headers)
+    return StreamResponse.opened(request, source or following, headers)
 
 
 @dataclass(slots=True)

@@ -59,7 +59,7 @@ class PublishingOrigins:
         """Refuse a request of any other page.
 
         Raises:
-            Refused: 403 for an origin that may not publish, or that the request does not name.
+            Refused: 403 for an origin that is not allowed, or that the request does not name.
         """
         sent = header(request, b"origin")
         if sent is None:
@@ -67,12 +67,12 @@ class PublishingOrigins:
         if sent is None:
             raise Refused(
                 HTTPStatus.FORBIDDEN,
-                "Publishing with a cookie needs an Origin or a Referer header.",
+                "With a cookie this needs an Origin or a Referer header.",
             )
         origin = origin_of(sent)
         if origin is None or origin not in {own_origin(request), *self._origins}:
             raise Refused(
                 HTTPStatus.FORBIDDEN,
-                f"Pages of the origin {origin or 'null'} may not publish with a cookie: it is "
+                f"Pages of the origin {origin or 'null'} may not do this with a cookie: it is "
                 "neither the hub's own origin nor in BARESTREAM_CORS_ORIGINS.",
             )

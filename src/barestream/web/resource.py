@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from bareasgi import HttpRequest, HttpResponse
 
-from barestream.mercure.access_tokens import DETAIL_TYPE
+from barestream.mercure.authorization_details import DETAIL_TYPE
 from barestream.mercure.matchers import MATCHER_TYPES
 from barestream.mercure.topics import PATH
 from barestream.web.answers import whole
@@ -78,10 +78,16 @@ class ResourceMetadata:
         resource: The hub's identifier.
         authorization_servers: The issuers that give tokens for the hub.
         cookie: The name of the cookie of access tokens.
+        has_subscriptions: Whether there is the subscription API.
     """
 
     def __init__(
-        self, resource: Resource, authorization_servers: Sequence[str], cookie: str
+        self,
+        resource: Resource,
+        authorization_servers: Sequence[str],
+        cookie: str,
+        *,
+        has_subscriptions: bool = False,
     ) -> None:
         self._resource = resource
         self._metadata: dict[str, object] = {
@@ -90,6 +96,8 @@ class ResourceMetadata:
             "mercure_cookie": cookie,
             "mercure_matcher_types_supported": list(MATCHER_TYPES),
         }
+        if has_subscriptions:
+            self._metadata["mercure_subscriptions"] = True
         if authorization_servers:
             self._metadata["authorization_servers"] = list(authorization_servers)
 

@@ -53,6 +53,7 @@ class StreamRequest(NamedTuple):
             request names one.
         heartbeat_events: Whether heartbeats are to be events (heartbeat=event).
         state: What it asks for of the state of its topics.
+        clients: The names that its page gives itself; at most one is in order.
     """
 
     topics: list[str]
@@ -60,6 +61,7 @@ class StreamRequest(NamedTuple):
     last_event_ids: list[str]
     heartbeat_events: bool
     state: RewindRequest
+    clients: tuple[str, ...] = ()
 
     @classmethod
     async def read(cls, request: HttpRequest) -> "StreamRequest":
@@ -99,7 +101,8 @@ class StreamRequest(NamedTuple):
         """
         topics, matchers = form.get("topic", []), _matchers(form, encoded)
         state = RewindRequest.read(form, topics or [matcher.match for matcher in matchers])
-        return cls(topics, matchers, ids_of(form), wants_heartbeat_events(form), state)
+        heartbeat_events, clients = wants_heartbeat_events(form), tuple(form.get("client", ()))
+        return cls(topics, matchers, ids_of(form), heartbeat_events, state, clients)
 
     def only(self, *, new: bool) -> Self:
         """Return the request with the topics that are new to its client alone, or the others."""

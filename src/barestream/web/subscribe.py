@@ -21,10 +21,11 @@ from barestream.history.broker import BrokerAwayError
 from barestream.mercure.patterns import TooManyPatternsError
 from barestream.mercure.version import Version
 from barestream.web.answers import no_content
+from barestream.web.attending import Attending
 from barestream.web.authorization import Authorization
 from barestream.web.beginnings import Beginnings
 from barestream.web.cursor import is_moved_on
-from barestream.web.event_stream import StreamResponse, turned_away
+from barestream.web.event_stream import STREAMS, StreamResponse, turned_away
 from barestream.web.follow import Following, follow
 from barestream.web.form import query
 from barestream.web.reads import ReadBounds, ended, newest, read, unready, wants_page
@@ -40,25 +41,25 @@ class Subscribe:
 
     Args:
         tail: Fills the feed that the streams follow.
-        streams: Turns streams away that cannot be served yet.
         authorization: Determines what a client may read.
         beginnings: Finds out how a stream begins.
         now: The wall clock, in seconds since 1970-01-01 UTC.
+        attending: Has streams be known to those who may see who subscribes; None if nobody may.
     """
 
     def __init__(
         self,
         tail: Tail,
-        streams: Streams,
         authorization: Authorization,
         beginnings: Beginnings,
         now: Callable[[], float],
+        attending: Attending | None = None,
     ) -> None:
         self._tail = tail
-        self._streams = streams
         self._authorization = authorization
         self._beginnings = beginnings
         self._now = now
+        self._attending = attending
         self._choose = SharedChoices()
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -122,7 +123,10 @@ class Subscribe:
             page = await read(request, following, bounds)
             self._authorization.check_not_revoked(request, bearer)
             return page
-        return follow(request, following, id_header)
+        if self._attending is None:
+            return follow(request, following, id_header)
+        source = self._attending.source(following, asked, bearer)
+        return follow(request, following, id_header, source)
 
     def _is_over(self, start: Resumption, subscription: Subscription) -> bool:
         """Return whether the client has got all of its topics' last updates."""
@@ -144,9 +148,11 @@ class Subscribe:
         return version
 
     def _come_back(self, request: HttpRequest) -> HttpResponse:
+        streams: Streams = request.info[STREAMS]
+
         @asynccontextmanager
         async def turn_away(stream: Stream) -> AsyncIterator[None]:
-            self._streams.turn_away(stream, EndReason.UNREADY)
+            streams.turn_away(stream, EndReason.UNREADY)
             yield
 
         return StreamResponse.opened(request, turn_away, turned_away(EndReason.UNREADY))

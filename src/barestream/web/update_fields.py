@@ -5,15 +5,13 @@ from collections.abc import Mapping
 from typing import TypeGuard
 
 from barestream.mercure.header_text import FORM, MOST_CHARACTERS, is_header_text
-from barestream.mercure.reserved import EARLIEST, OWN_TYPES
+from barestream.mercure.reserved import EARLIEST, MERCURE_TYPE, OWN_TYPES
 from barestream.mercure.topics import unseen_character
 from barestream.web.refusals import bad_request, too_large
 
 # A type is a name that scripts listen for.
 _MOST_TYPE_CHARACTERS = 255
 
-# The type of Mercure's own events; those of barestream start with OWN_TYPES.
-_MERCURE_TYPE = "mercure"
 
 # A day: a client that stays away for longer has lost its history anyway.
 _MOST_RETRY_MS = 86_400_000
@@ -76,8 +74,8 @@ def read_type(fields: Mapping[str, object]) -> str | None:
         if len(kind) > _MOST_TYPE_CHARACTERS:
             raise too_large(f"type is longer than {_MOST_TYPE_CHARACTERS} characters.")
         check_seen(kind, "type")
-        if kind == _MERCURE_TYPE:
-            raise bad_request(f"type is {_MERCURE_TYPE}, which is reserved for the hub.")
+        if kind == MERCURE_TYPE:
+            raise bad_request(f"type is {MERCURE_TYPE}, which is reserved for the hub.")
         if kind.startswith(OWN_TYPES):
             raise bad_request(f"type starts with {OWN_TYPES}: such types are reserved for the hub.")
     return kind

@@ -45,6 +45,22 @@ that are not in the index, by kind (shared+, shared-); of all updates of a kind 
 private updates with several topics (gone_several); and of updates whose topics nobody knows
 (blind).
 
+Who is there (lua/registry.lua):
+
+    {barestream}:subs, {barestream}:sub_states
+                          hashes: a digest of each subscription's id -> its texts, and its state
+    {barestream}:sub_names
+                          hash: digests of the ids that others go by -> these
+    {barestream}:sub_topics, {barestream}:sub_people
+                          sorted sets: the subscriptions by selector and member, and by identity
+    {barestream}:sub_members
+                          hash: a digest of each selector -> how many members it has
+    {barestream}:sub_due, {barestream}:sub_away
+                          sorted sets: those that are away, by when they end, and since when
+    {barestream}:workers  hash: each worker -> its owner's name, and the number of its last change
+    {barestream}:worker_leases
+                          sorted set: the owners, by the time of their last change
+
 Valkey's clock gives the places. While the stream is kept, they go forward even if the clock is set
 back. A history that was lost, or replaced by an older copy, may give the same places again. A
 worker notices that its own last place is not in the history, and then adds an entry after that
@@ -85,6 +101,7 @@ from barestream.history.producers import (
     Swept,
 )
 from barestream.history.record import BEGIN, Known, Place, Record
+from barestream.history.subscriptions import RegistryBounds
 from barestream.history.topic_state import End, Reader, Rewind, Rewound
 from barestream.history.update import Update
 from barestream.history.valkey import codec, scripts
@@ -95,6 +112,7 @@ from barestream.history.valkey.pages import Pages
 from barestream.history.valkey.producers import Producers
 from barestream.history.valkey.publishing import Publishing
 from barestream.history.valkey.questions import Questions
+from barestream.history.valkey.registry import ValkeyRegistry
 from barestream.history.valkey.rest import Rest
 from barestream.history.valkey.revocations import ValkeyRevocations
 from barestream.history.valkey.topic_states import TopicStates
@@ -118,6 +136,10 @@ class ValkeyBroker:
         bounds: The bounds of the history.
         password: Valkey's password, if the URL does not contain it.
         of_producers: The bounds of what it knows of producers and runs.
+        of_registry: The bounds of the subscriptions.
+
+    Attributes:
+        registry: The subscriptions.
 
     Raises:
         ValueError: The URL is malformed; the message does not quote it.
@@ -129,6 +151,7 @@ class ValkeyBroker:
         bounds: HistoryBounds,
         password: str | None = None,
         of_producers: ProducerBounds | None = None,
+        of_registry: RegistryBounds | None = None,
     ) -> None:
         options = connection_options(url)
         if password is not None:
@@ -152,6 +175,7 @@ class ValkeyBroker:
         self._states = TopicStates(self._questions)
         self._producers = Producers(self._questions, producer_arguments)
         self.revocations = ValkeyRevocations(self._questions, bounds.revocations)
+        self.registry = ValkeyRegistry(self._questions, of_registry or RegistryBounds())
 
     async def publish(self, update: Update) -> str:
         """Keep an update (see Broker); this takes at most ANSWER_SECONDS."""

@@ -25,6 +25,12 @@ _PRODUCER_NAMES = (
     *("runs", "runs_ended"),
 )
 
+# Those of subscriptions, in the order in which registry.lua names them.
+_REGISTRY_NAMES = (
+    *("subs", "sub_states", "sub_names", "sub_topics", "sub_people", "sub_members"),
+    *("sub_due", "sub_away", "workers", "worker_leases"),
+)
+
 
 def _keys(*names: str) -> tuple[bytes, ...]:
     """Return the number of the keys, and the keys, as EVAL expects them."""
@@ -34,6 +40,7 @@ def _keys(*names: str) -> tuple[bytes, ...]:
 _KEYS = _keys(*_NAMES)
 _REVOCATION_KEYS = _keys("revocations", "revocations_due", "revocations_state")
 _PRODUCER_KEYS = _keys(*_NAMES, *_PRODUCER_NAMES)
+_REGISTRY_KEYS = _keys(*_NAMES, *_REGISTRY_NAMES)
 
 # Measured with Valkey 8 and Redis 7.0. A node of the stream reserves more memory than it uses, and
 # an id is a key of 36 bytes and a value of 50 in a hash. A member of the sorted set takes 210
@@ -102,6 +109,10 @@ def _of_producers(
     return _script(first, rare, then)._replace(keys=_PRODUCER_KEYS)
 
 
+def _of_registry(then: str) -> Script:
+    return _script(_TIDY, _RARE, ("add", "registry", then))._replace(keys=_REGISTRY_KEYS)
+
+
 _PLACES = ("places", "begin")
 _HISTORY = (*_PLACES, "state", "entry")
 _INDEX = (*_HISTORY, "bounds", "members", "lanes", "memory", "removal", "position")
@@ -120,6 +131,10 @@ OVERDUE = _of_producers(_TIDY, _RARE, (*_PRODUCERS, *_PUBLISHING, "overdue"))
 CLAIM = _of_producers((*_PLACES, "bounds", *_PRODUCERS, "claim"))
 POSITION = _of_producers((*_PLACES, "bounds", *_PRODUCERS, "producer_position"))
 RUN = _of_producers((*_PLACES, "bounds", *_PRODUCERS, "run_of_key"))
+CHANGE = _of_registry("change")
+SWEEP = _of_registry("sweep")
+LEAVE = _of_registry("leave")
+LIST_SUBS = _of_registry("list_subs")
 TRIM = _script(_TIDY, _RARE, ("trim_now",))
 READ = _script((*_HISTORY, "read"))
 MISSED = _script(("places", "missed"))._replace(keys=_keys("log", "state"))
