@@ -95,6 +95,23 @@ export interface Hub extends EventTarget {
   /** The place of the hub's newest update. */
   cursor(): Promise<string>;
   /**
+   * Who has subscribed to a topic: each user once, however many tabs and devices. It needs the
+   * right to subscribe to `/.well-known/mercure/presence/{topic}`. Whoever only looks is no member:
+   * that takes a subscription to the topic itself.
+   *
+   * @throws TypeError The topic or an option is wrong.
+   */
+  presence<P = any>(topic: string, options?: PresenceOptions<P>): Presence<P>;
+  /**
+   * Say that the user leaves. The others are told at once, and not after the hub's grace. It
+   * resolves when the hub has answered, and also where it does not.
+   *
+   * @param topics This page closes its subscriptions that have no other topics. The user has left
+   *   them unless another tab follows them too. Without topics the user leaves as a whole, as at a
+   *   log-out: all tabs that share the stream drop it, and wait for `identify`.
+   */
+  leave(topics?: Topic | Topic[]): Promise<void>;
+  /**
    * Call this after a log-in or log-out. In all tabs, the stream is dropped at once, the token is
    * asked for again, and everything begins anew for the new user.
    *
@@ -145,6 +162,31 @@ export interface PublishOptions {
   /** It is the topic's last update. A number: the end is remembered for so many seconds. */
   end?: true | number;
   signal?: AbortSignal;
+}
+
+export interface PresenceOptions<P = any> {
+  /** The members are known, or are others. At first with those who are there already. */
+  onChange?(members: ReadonlyMap<string, Member<P>>): void;
+  onJoined?(member: Member<P>): void;
+  /** The last of the member's subscriptions has ended, and did not come back in time. */
+  onLeft?(member: Member<P>): void;
+  /** Closes it when it aborts. */
+  signal?: AbortSignal;
+}
+
+/** A topic's members, kept true. */
+export interface Presence<P = any> {
+  readonly topic: string;
+  /** By their ids. Empty until the hub has answered. */
+  readonly members: ReadonlyMap<string, Member<P>>;
+  close(): void;
+}
+
+export interface Member<P = any> {
+  /** The `sub` of the token; without one, its payload as JSON. */
+  readonly id: string;
+  /** The payload of the token; `null` without one. */
+  readonly payload: P | null;
 }
 
 /** `rewind`, `from` and `getState` exclude each other. */

@@ -24,7 +24,7 @@ const HEADERS_MS = 15_000;
 export async function connect(link, env) {
   const { request, keys, signal } = link;
   const firstMs = request.isOurs ? FIRST_EVENT_MS : HEADERS_MS;
-  const response = await link.ask(request.stream(keys, link.cursor()), 'text/event-stream', firstMs);
+  const response = await link.ask(request.stream(keys, link.cursor(), link.client), 'text/event-stream', firstMs);
   if (!response) return { isOver: true };
   signal.throwIfAborted();
   link.open(response.headers.get('Barestream-Turned-Away'));

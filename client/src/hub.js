@@ -3,9 +3,10 @@
  */
 
 import { ask, insist, withToken } from './asking.js';
+import { includesAll } from './covering.js';
 import { DeniedError } from './denied_error.js';
 import { IDLE, reasonOf } from './detail.js';
-import { checkHubOptions, checkOptions, checkSubscription } from './options.js';
+import { checkHubOptions, checkOptions, checkPresence, checkSubscription } from './options.js';
 import { pages, read } from './reads.js';
 import { report } from './report.js';
 import { HubRequest, keyOf } from './request.js';
@@ -33,6 +34,9 @@ export class Hub extends EventTarget {
   #sources = new Map();
   #wantTimer = null;
   #hasEnded = false;
+  #hasLeft = false;
+  // presence.js, once it is loaded: a page that is going cannot wait for it.
+  #presence = null;
   /** @type {any} */
   #told = IDLE;
   #detail = IDLE;
@@ -85,15 +89,47 @@ export class Hub extends EventTarget {
     this.#mustBeOpen();
     // Most pages publish nothing.
     const { publish } = await import('./publishing.js');
-    const token = await this.#askToken();
-    const { credentials } = this.#options;
-    const env = this.#env;
-    const post = (body, signal) => {
-      const send = (headers) =>
-        ask({ url: this.url, method: 'POST', body }, 'text/plain', { headers, credentials, signal }, env);
-      return withToken(send, token, signal);
-    };
-    return publish({ topics: [topics].flat(), data, options }, { checkOptions, insist, post, env });
+    const post = (body, signal) => this.#ask({ url: this.url, method: 'POST', body }, 'text/plain', signal);
+    const client = { checkOptions, insist, post, env: this.#env };
+    return publish({ topics: [topics].flat(), data, options }, client);
+  }
+
+  /**
+   * @param {string} topic
+   * @param {any} [options] see barestream.d.ts
+   */
+  presence(topic, options = {}) {
+    this.#mustBeOpen();
+    checkPresence(topic, options, this.#isOurs);
+    const closing = new AbortController();
+    const presence = { topic, members: new Map(), close: () => closing.abort() };
+    const { report } = this.#host;
+    const get = (url, signal) => this.#ask({ url, method: 'GET' }, 'application/json', signal);
+    const client = { signal: closing.signal, get, report };
+    const use = ({ watch }) => this.#isClosed || watch(this, presence, options, client);
+    this.#loadPresence().then(use).catch(report);
+    return presence;
+  }
+
+  /**
+   * Has the hub told that the user has left: by the topics that this page has given up with it, or,
+   * in all tabs, as a whole.
+   * @param {string | {pattern: string} | (string | {pattern: string})[]} [topics]
+   */
+  async leave(topics) {
+    this.#mustBeOpen();
+    const source = this.#sources.get(null);
+    if (topics === undefined) {
+      const told = source?.leave();
+      this.#goAway();
+      return told;
+    }
+    const keys = [topics].flat().map(keyOf);
+    for (const part of [...this.#parts]) if (includesAll(keys, part.keys)) part.close();
+    const rest = this.#union();
+    const left = keys.filter((key) => !rest.includes(key));
+    source?.want(rest);
+    if (left.length) await source?.leave(left);
   }
 
   /** @returns {Promise<string>} the hub's newest cursor */
@@ -144,8 +180,41 @@ export class Hub extends EventTarget {
     return (this.#token ??= new Keeper({ token, renew, protocol, identity: this.#identity }, this.#env));
   }
 
+  /** As the user, now. */
+  async #ask(address, type, signal, token = this.#token) {
+    token ??= await this.#askToken();
+    const { credentials } = this.#options;
+    const send = (headers) => ask(address, type, { headers, credentials, signal }, this.#env);
+    return withToken(send, token, signal);
+  }
+
+  async #loadPresence() {
+    return (this.#presence ??= await import('./presence.js'));
+  }
+
+  /** As tellLeft() in presence.js, of the present user. */
+  #tellLeft = async (client, keys, afterSeconds = 0) => {
+    const token = this.#token;
+    const topics = keys.map((key) => this.#request.named(key));
+    const post = (address, signal) => this.#ask(address, 'text/plain', signal, token);
+    try {
+      const { tellLeft } = this.#presence ?? (await this.#loadPresence());
+      await tellLeft(this.url, { client, topics, afterSeconds }, post, this.#env);
+    } catch {
+      // The hub knows it by itself once the grace is over.
+    }
+  };
+
+  /** Until it is known who the user is now. */
+  #goAway() {
+    this.#hasLeft = true;
+    this.#drop();
+    this.#tellDetail(IDLE);
+  }
+
   #changeUser(identity) {
     this.#userCount += 1;
+    this.#hasLeft = false;
     this.#identity = identity;
     this.#drop();
     this.#token = this.#request = null;
@@ -171,7 +240,7 @@ export class Hub extends EventTarget {
     const source = this.#sources.get(part);
     if (!source) return;
     this.#sources.delete(part);
-    source.onBatch = source.onDetail = source.onEnded = source.onHole = () => {};
+    source.onBatch = source.onDetail = source.onEnded = source.onHole = source.onLeave = () => {};
     source.stop();
   }
 
@@ -202,6 +271,7 @@ export class Hub extends EventTarget {
     // Whoever subscribes may close again within this tick.
     await pause(0, signal, this.#env);
     signal.throwIfAborted();
+    if (this.#hasLeft) return new Promise(() => {});
     if (this.#isOutdated) {
       // A fixed token is that of the user before.
       this.#tellDetail({ ...IDLE, state: 'denied', reason: 'the user has changed: connect again' });
@@ -239,19 +309,27 @@ export class Hub extends EventTarget {
     const name = part ? [this.#name, ...keys].join(' ') : this.#name;
     /** @type {any} */
     const source = shared
-      ? new Tabs({ name, makeStream, keys, cursor }, this.#env)
-      : makeStream({ keys, cursor });
+      ? new Tabs({ name, makeStream, tellLeft: this.#tellLeft, keys, cursor }, this.#env)
+      : this.#makeAlone({ keys, cursor });
     const each = (tell) => {
       for (const one of part ? [part] : [...this.#parts]) tell(one);
     };
     source.onBatch = (batch) => each((one) => one.receive(batch));
     source.onEnded = (ended) => each((one) => one.ended(ended));
     source.onHole = () => each((one) => one.hole());
+    source.onLeave = () => this.#goAway();
     // A stream is idle before it begins, and here there is something to follow.
     source.onDetail = (detail) => detail.state !== 'idle' && this.#tellDetail(detail);
     this.#sources.set(part, source);
     source.start();
     return source;
+  }
+
+  #makeAlone(start) {
+    const client = this.#env.Math.random().toString(36).slice(2);
+    return Object.assign(this.#makeStream({ ...start, client }), {
+      leave: (left = []) => this.#tellLeft(client, left),
+    });
   }
 
   #makeStream(start) {

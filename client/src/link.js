@@ -30,6 +30,7 @@ export class Link {
    * @param {import('./token.js').Token} options.token
    * @param {RequestCredentials} options.credentials
    * @param {string[]} options.keys
+   * @param {string} [options.client]
    * @param {'stream' | 'reads'} options.via
    * @param {() => ?string} options.cursor
    * @param {import('./watchdog.js').Watchdog} options.watchdog
@@ -39,11 +40,12 @@ export class Link {
    * @param {(raws: import('./raw_event.js').Raw[]) => void} on.raws
    * @param {any} env
    */
-  constructor({ request, token, credentials, keys, via, cursor, watchdog, slices }, on, env) {
+  constructor({ request, token, credentials, keys, client, via, cursor, watchdog, slices }, on, env) {
     this.request = request;
     this.token = token;
     this.credentials = credentials;
     this.keys = keys;
+    this.client = client;
     this.via = via;
     this.cursor = cursor;
     this.watchdog = watchdog;

@@ -42,6 +42,20 @@ const SUBSCRIBE_OPTIONS = {
   onEnd: 'a function',
 };
 
+const PRESENCE_OPTIONS = {
+  signal: 'an AbortSignal',
+  onChange: 'a function',
+  onJoined: 'a function',
+  onLeft: 'a function',
+};
+
+/** @throws {TypeError} */
+export function checkPresence(topic, options, isOurs) {
+  if (!topic || typeof topic !== 'string') throw new TypeError('presence: topic must be a string');
+  checkOptions('presence', options, PRESENCE_OPTIONS);
+  if (!isOurs) throw new TypeError("presence: only dialect 'barestream' has it");
+}
+
 /** @throws {TypeError} */
 export function checkHubOptions(options) {
   checkOptions('connect', options, HUB_OPTIONS);

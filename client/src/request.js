@@ -58,7 +58,7 @@ export class HubRequest {
   address(keys, params = {}) {
     const [address, ownQuery = ''] = this.url.split('#')[0].split(/\?(.*)/s);
     const query = new URLSearchParams();
-    for (const key of keys) query.append(...this.#named(key));
+    for (const key of keys) query.append(...this.named(key));
     for (const [name, value] of Object.entries(params)) {
       if (value != null) query.append(name, String(value));
     }
@@ -74,11 +74,12 @@ export class HubRequest {
    * The address of a stream that goes on after a cursor.
    * @param {string[]} keys
    * @param {?string} cursor
+   * @param {string} [client] the stream's name, by which its user may leave (presence.js)
    */
-  stream(keys, cursor) {
+  stream(keys, cursor, client) {
     if (this.isOurs) {
       const include = 'topic,match,ready';
-      return this.address(keys, { include, heartbeat: 'event', last_event_id: cursor });
+      return this.address(keys, { include, heartbeat: 'event', last_event_id: cursor, client });
     }
     const name = this.protocol === '1.0' ? 'last_event_id' : 'lastEventID';
     const address = this.address(keys, { [name]: cursor });
@@ -90,8 +91,8 @@ export class HubRequest {
     return address;
   }
 
-  /** @returns {[string, string]} */
-  #named(key) {
+  /** How a topic is asked for: the parameter and its value. @returns {[string, string]} */
+  named(key) {
     const topic = topicOf(key);
     if (typeof topic !== 'string') return ['match_urlpattern', topic.pattern];
     return [this.protocol === '1.0' ? 'match' : 'topic', topic];

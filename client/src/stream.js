@@ -42,6 +42,7 @@ export class Stream {
   #request;
   #token;
   #credentials;
+  #client;
   #env;
 
   #wanted;
@@ -73,15 +74,17 @@ export class Stream {
    * @param {RequestCredentials} [options.credentials]
    * @param {?string} [options.cursor]
    * @param {string[]} [options.keys]
+   * @param {string} [options.client] its name, by which its user may leave
    * @param {any} [env]
    */
   constructor(
-    { request, token, credentials = 'same-origin', cursor = null, keys = [] },
+    { request, token, credentials = 'same-origin', cursor = null, keys = [], client },
     env = globalThis,
   ) {
     this.#request = request;
     this.#token = token;
     this.#credentials = credentials;
+    this.#client = client;
     this.#env = env;
     this.#wanted = [...new Set(keys)];
     this.#progress = new Progress(cursor);
@@ -248,6 +251,7 @@ export class Stream {
       token: this.#token,
       credentials: this.#credentials,
       keys: this.#wanted,
+      client: this.#client,
       via: this.#way.via,
       cursor: () => this.cursor,
       watchdog: this.#watchdog,

@@ -158,6 +158,8 @@ export class Subscription {
     const onError = (error) => {
       this.#host.report(error);
       this.#setProblem(`getState: ${reasonOf(error)}`);
+      // Of the hub's own lists: whoever may not read one, may not in a moment either.
+      return error.isFinal && error.status === 403;
     };
     return insist(ask, onError, signal, this.#host.env);
   }

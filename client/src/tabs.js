@@ -28,10 +28,15 @@ export class Tabs {
   onEnded = (keys) => {};
   /** Updates may be missing in this tab: what covered() says holds again, and the rest must be read. */
   onHole = () => {};
+  /** The user has left, in all tabs. */
+  onLeave = () => {};
+  /** The name of the stream, whichever tab has it. @type {string} */
+  client;
 
   #name;
   #env;
   #makeStream;
+  #tellLeft;
   #id;
   #keys;
   #cursor;
@@ -44,6 +49,7 @@ export class Tabs {
 
   #others;
   #stream = null;
+  #isFollower = false;
   #united = [];
   // Up to where the followers were told.
   #said = null;
@@ -58,19 +64,22 @@ export class Tabs {
   /**
    * @param {object} options
    * @param {string} options.name tabs with an equal one share a stream
-   * @param {(options: {cursor: ?string, keys: string[]}) => import('./stream.js').Stream} options.makeStream
+   * @param {(options: {cursor: ?string, keys: string[], client: string}) => import('./stream.js').Stream} options.makeStream
+   * @param {(client: string, keys: string[], afterSeconds?: number) => Promise<void>} [options.tellLeft]
+   *   as in presence.js
    * @param {string[]} [options.keys]
    * @param {?string} [options.cursor]
    * @param {any} [env]
    */
-  constructor({ name, makeStream, keys = [], cursor = null }, env = globalThis) {
+  constructor({ name, makeStream, tellLeft, keys = [], cursor = null }, env = globalThis) {
     this.#name = name;
     this.#makeStream = makeStream;
+    this.#tellLeft = tellLeft;
     this.#keys = keys;
     this.#cursor = cursor;
     this.#env = env;
     this.#others = new OtherTabs(env);
-    this.#id = String(env.Math.random());
+    this.#id = this.client = env.Math.random().toString(36).slice(2);
   }
 
   get cursor() {
@@ -84,7 +93,7 @@ export class Tabs {
       visibilitychange: () => this.check(),
       // A frozen page cannot lead, and its lock and channel would keep it out of the
       // back/forward cache.
-      away: () => this.#leave(),
+      away: ({ type }) => this.#leave(type === 'freeze'),
       back: () => this.#join(),
     };
     watchPage(listeners, this.#listening.signal, this.#env);
@@ -111,6 +120,28 @@ export class Tabs {
     this.#covered = this.#covered.filter((key) => keys.includes(key));
     this.#unite();
     this.#want();
+  }
+
+  /**
+   * Has the hub told at once that the user has left.
+   * @param {string[]} [keys] those that this tab wanted until now: what another tab wants stays;
+   *   without them all tabs leave
+   * @returns {Promise<void>}
+   */
+  async leave(keys) {
+    if (!keys) {
+      this.#post({ isLeaving: true });
+      return this.#tellLeft(this.client, []);
+    }
+    if (this.#follows) {
+      // The channel is closed already where the page is going.
+      const channel = this.#channel ?? new this.#env.BroadcastChannel(this.#name);
+      channel.postMessage({ from: this.#id, want: this.#keys, left: keys });
+    } else {
+      const united = this.#union();
+      const left = keys.filter((key) => !united.includes(key));
+      if (left.length) await this.#tellLeft(this.client, left);
+    }
   }
 
   /**
@@ -142,13 +173,14 @@ export class Tabs {
     if (this.#cursor) this.onHole();
   }
 
-  #leave() {
+  #leave(isFrozen = false) {
+    this.#isFollower = this.#follows;
     this.#post({ isBye: true });
     this.#closeStream();
     this.#lock?.release();
     this.#lock = null;
     this.#env.clearTimeout(this.#timer);
-    this.#hiding?.stop();
+    this.#hiding?.stop(isFrozen);
     this.#hiding = null;
     this.#channel?.close();
     this.#channel = null;
@@ -176,13 +208,15 @@ export class Tabs {
     const stream = this.#stream;
     const { Hiding } = await import('./hiding.js').catch(() => ({ Hiding: null }));
     if (Hiding && stream === this.#stream) {
-      this.#hiding = new Hiding(stream, (detail) => this.onDetail(detail), this.#env);
+      const tellLeft = (afterSeconds) => this.#tellLeft(this.client, [], afterSeconds);
+      this.#hiding = new Hiding(stream, (detail) => this.onDetail(detail), tellLeft, this.#env);
     }
   }
 
   #openStream() {
-    const stream = this.#makeStream({ cursor: this.#cursor, keys: this.#union() });
+    const stream = this.#makeStream({ cursor: this.#cursor, keys: this.#union(), client: this.client });
     this.#stream = stream;
+    this.#isFollower = false;
     this.#covered = [];
     const tell = (told) => {
       if (stream !== this.#stream) return;
@@ -224,7 +258,7 @@ export class Tabs {
 
   #say(told) {
     const at = told.batch?.at(-1)?.cursor ?? this.#stream.cursor;
-    this.#post({ after: this.#said, at, ...told });
+    this.#post({ after: this.#said, at, client: this.client, ...told });
     this.#said = at;
   }
 
@@ -264,7 +298,8 @@ export class Tabs {
   }
 
   #hear(message) {
-    const { from, want, isBye, isElected } = message;
+    const { from, want, isBye, isElected, isLeaving } = message;
+    if (isLeaving) return this.onLeave();
     if (want || isBye) return this.#hearOther(message);
     // A leader that was frozen may not know that it has lost the lock.
     if (this.#stream) return;
@@ -273,7 +308,7 @@ export class Tabs {
     if (from === this.#leaderId) this.#hearLeader(message);
   }
 
-  #hearOther({ from, want }) {
+  #hearOther({ from, want, left }) {
     // A leader that says so leads no more.
     if (from === this.#leaderId) this.#leaderId = null;
     if (want) this.#others.hear(from, want);
@@ -283,9 +318,11 @@ export class Tabs {
     this.#stream.check();
     this.#say({ detail: this.#stream.detail });
     this.#unite();
+    if (left) this.leave(left);
   }
 
-  #hearLeader({ isElected, after, at, keys = this.#covered, ...told }) {
+  #hearLeader({ isElected, after, at, client, keys = this.#covered, ...told }) {
+    this.client = client;
     this.#unanswered = 0;
     const isBehind = this.#covered.length && after !== this.#cursor && isAfter(after, this.#cursor);
     const isForgotten = this.#covered.some((key) => !keys.includes(key) && this.#keys.includes(key));
@@ -312,6 +349,11 @@ export class Tabs {
 
   #post(message) {
     this.#channel?.postMessage({ from: this.#id, ...message });
+  }
+
+  /** Whether another tab has the stream, or had it when this one was put away. */
+  get #follows() {
+    return !this.#stream && (this.#channel !== null || this.#isFollower);
   }
 
   get #isHidden() {

@@ -65,7 +65,7 @@ def local_hub() -> Iterator[Service]:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientSite]:
     """Return a site with the client's package, and its hub."""
     with (
-        Service(token_key=KEY, workers=1) as running,
+        Service(token_key=KEY, workers=1, subscriptions="true") as running,
         client_site(running, tmp_path_factory.mktemp("site")) as opened,
     ):
         yield opened

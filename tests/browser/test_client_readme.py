@@ -6,10 +6,12 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
+import jwt
 import pytest
 
 from client_site import ClientSite, samples
-from support.clients.publisher import PATH, token
+from support.clients.publisher import KEY, PATH, token
 from support.servers.programs import path_of
 from support.servers.service import ROOT, wait_for
 from tab import Tab
@@ -21,6 +23,7 @@ HERE = [
     ("Subscribe", "js", 1),
     ("State first", "js", 0),
     ("Tokens", "js", 0),
+    ("Who is there", "js", 0),
     ("Node.js", "js", 0),
 ]
 
@@ -158,6 +161,25 @@ def test_a_token_lets_a_page_publish_and_read_what_is_private(
         return seen in tab.evaluate("printed")
 
     wait_for("a private update", is_told)
+
+
+def test_a_page_sees_who_is_there(site: ClientSite, open_sample: Callable[..., Tab]) -> None:
+    rights = {"subscribe": ["/rooms/1", f"{PATH}/presence/%2Frooms%2F1"]}
+    of_anna, of_ben = (
+        jwt.encode({"sub": name, "mercure": {**rights, "payload": name.title()}}, KEY)
+        for name in ("anna", "ben")
+    )
+    (site.pages / "token.txt").write_text(of_anna)
+    tab = open_sample("Who is there")
+    wait_for("oneself", lambda: "here: anna" in tab.evaluate("printed"))
+    with httpx.stream(
+        "GET",
+        site.hub.url + PATH,
+        params={"topic": "/rooms/1"},
+        headers={"Authorization": f"Bearer {of_ben}"},
+    ):
+        wait_for("another one", lambda: "ben has come Ben" in tab.evaluate("printed"))
+    assert tab.evaluate("printed[0]") == "0"
 
 
 def test_node_takes_events(site: ClientSite) -> None:

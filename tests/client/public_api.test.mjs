@@ -64,6 +64,12 @@ test('a subscription and an event have the members of their types', () => {
   assert.deepEqual(members(new HubEvent({})), declared('HubEvent'));
 });
 
+test('presence has the members of its type', () => {
+  const hub = connect();
+  assert.deepEqual(members(hub.presence('/a')), declared('Presence'));
+  hub.close();
+});
+
 test('a refusal has its status', () => {
   const { status, message, name } = new client.DeniedError('refused', 403);
   assert.deepEqual([status, message, name], [403, 'refused', 'DeniedError']);
@@ -75,6 +81,7 @@ test('the options are those of their types', async () => {
   assert.deepEqual(await known((options) => client.connect('http://hub.example/', options)), declared('Options'));
   const subscribe = new Set([...declared('Callbacks'), ...declared('FromState')]);
   assert.deepEqual(await known((options) => hub.subscribe('/a', options)), [...subscribe].sort());
+  assert.deepEqual(await known((options) => hub.presence('/a', options)), declared('PresenceOptions'));
   const publish = await known((options) => hub.publish('/a', 'data', options));
   assert.deepEqual(publish, declared('PublishOptions'));
   hub.close();

@@ -27,8 +27,9 @@ async function openTab(keys = ['news'], { cursor = null, ...options } = {}) {
     streams.push(stream);
     return stream;
   };
-  const tabs = new Tabs({ name: 'tabs of a user', makeStream, keys, cursor }, env);
-  const record = { seconds: [], details: [], ended: [], holes: 0, covered: [] };
+  const record = { seconds: [], details: [], ended: [], holes: 0, covered: [], left: [] };
+  const tellLeft = async (...left) => record.left.push(left);
+  const tabs = new Tabs({ name: 'tabs of a user', makeStream, tellLeft, keys, cursor }, env);
   tabs.onBatch = (batch) => record.seconds.push(...batch.map(({ place }) => Number(place.slice(1, -5))));
   tabs.onDetail = (detail) => record.details.push(detail);
   tabs.onEnded = (ended) => record.ended.push(ended);

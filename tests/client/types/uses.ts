@@ -9,7 +9,10 @@ import {
   type Gap,
   type Hub,
   type HubEvent,
+  type Member,
   type Options,
+  type Presence,
+  type PresenceOptions,
   type PublishOptions,
   type Snapshot,
   type State,
@@ -89,6 +92,20 @@ const named: readonly Topic[] = subscription.topics;
 void [cursor, named];
 subscription.close();
 
+interface Person {
+  name: string;
+}
+const presenceOptions: PresenceOptions<Person> = {
+  signal: new AbortController().signal,
+  onChange: (members) => void [...members.values()].map(({ id, payload }) => payload?.name ?? id),
+  onJoined: (member: Member<Person>) => void member.payload?.name,
+  onLeft: ({ id }) => void id.length,
+};
+const presence: Presence<Person> = hub.presence('/rooms/1', presenceOptions);
+const names: (string | undefined)[] = [presence.topic, presence.members.get('ada')?.payload?.name];
+void [names, hub.presence('/rooms/2').members.get('ada')?.payload.anything];
+presence.close();
+
 export async function follow(): Promise<string> {
   try {
     for await (const event of hub.subscribe('/orders/1')) console.log(event.data);
@@ -106,6 +123,9 @@ export async function follow(): Promise<string> {
   };
   const id: string = await hub.publish(['/orders/1', '/orders'], { id: 1 }, publishing);
   await hub.publish('/orders/1', 'text', { keep: 60, end: 60 });
+  await hub.leave('/rooms/1');
+  await hub.leave(['/rooms/1', { pattern: '/rooms/:id' }]);
+  await hub.leave();
   hub.identify('anna');
   hub.identify();
   hub.close();

@@ -43,3 +43,11 @@ hub.publish('/a');
 hub.publish('/a', 1, { keep: true });
 // @ts-expect-error: the callback gets one event
 hub.subscribe('/a', { onEvent: (events) => events.map(String) });
+// @ts-expect-error: who is there is known of one exact topic
+hub.presence({ pattern: '/rooms/:id' });
+// @ts-expect-error: a callback of another name
+hub.presence('/rooms/1', { onJoin: () => {} });
+// @ts-expect-error: only the hub changes the members
+hub.presence('/rooms/1').members.clear();
+// @ts-expect-error: topics are texts
+hub.leave(1);
