@@ -20,7 +20,8 @@ def test_a_name_of_no_example_that_it_starts_is_answered_with_the_usage(name: st
         [ROOT / "examples/run", name], capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode == 2
-    assert "NAME is a folder here: order-board, django, htmx, plain-html." in done.stderr
+    folders = "order-board, django, htmx, who-is-online, plain-html"
+    assert f"NAME is a folder here: {folders}." in done.stderr
 
 
 def test_without_a_hub_it_says_how_to_start_one() -> None:
