@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from barestream.mercure.reserved import EARLIEST, END_TYPE, FOLLOWED_TYPE, STOP_TYPE
-from barestream.runs.event_reader import Received
 from barestream.runs.hub import (
     Batch,
     Claim,
@@ -18,6 +17,7 @@ from barestream.runs.hub import (
     RefusedError,
 )
 from barestream.runs.run import Run, Status
+from barestream_client.event_reader import Received
 
 # The reconnection delay that each stream begins with.
 RETRY_MS = 1234

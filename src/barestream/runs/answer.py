@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 from barestream.mercure.header_text import is_name
-from barestream.runs.event_reader import Received
 from barestream.runs.formats import Writer
 from barestream.runs.run import ClosedError
+from barestream_client.event_reader import Received
 
 _LAST_EVENT_ID = b"last-event-id"
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from barestream.mercure.reserved import FOLLOWED_TYPE, STOP_TYPE
-from barestream.runs.event_reader import Received
 from barestream.runs.hub import Hub, HubAwayError
 from barestream.runs.run import Run, Status
 from barestream.runs.runner import FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS
+from barestream_client.event_reader import Received
 
 logger = logging.getLogger(__name__)
 

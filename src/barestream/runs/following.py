@@ -8,11 +8,11 @@ from contextlib import aclosing
 from typing import NamedTuple
 
 from barestream.mercure.reserved import EARLIEST, END_TYPE, GAP_TYPE, READY_TYPE
-from barestream.runs.event_reader import HEARTBEAT, Received
 from barestream.runs.hub import Hub, HubAwayError, RefusedError
 from barestream.runs.outbox import as_json
 from barestream.runs.run import Outcome, Run, Status, well_formed
 from barestream.runs.runner import FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS, SNAPSHOT_TYPE
+from barestream_client.event_reader import HEARTBEAT, Received
 
 logger = logging.getLogger(__name__)
 

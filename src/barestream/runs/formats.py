@@ -9,11 +9,11 @@ from typing import Literal, Protocol
 
 from barestream.mercure.reserved import END_TYPE, GAP_TYPE
 from barestream.mercure.sse import HEARTBEAT, Event, encode, retry
-from barestream.runs.event_reader import Received
 from barestream.runs.following import outcome_of
 from barestream.runs.outbox import as_json
 from barestream.runs.run import Outcome, Status, well_formed
 from barestream.runs.runner import SNAPSHOT_TYPE
+from barestream_client.event_reader import Received
 
 Format = Literal["sse", "ai-sdk"]
 

@@ -1,6 +1,5 @@
 """A hub that is asked by HTTP, so that any app can have runs."""
 
-import base64
 import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -10,7 +9,6 @@ from typing import Any, TypeVar
 import httpx
 
 from barestream.mercure.reserved import EARLIEST
-from barestream.runs.event_reader import EventReader, Received
 from barestream.runs.hub import (
     Batch,
     Claim,
@@ -21,6 +19,9 @@ from barestream.runs.hub import (
     RefusedError,
 )
 from barestream.runs.run import Run, Status
+from barestream_client.answers import AWAY, is_of_type, problem
+from barestream_client.bearer import is_access_token
+from barestream_client.event_reader import EventReader, Received
 
 Token = str | Callable[[], str | Awaitable[str]]
 
@@ -39,20 +40,12 @@ _SILENCE_SECONDS = 60.0
 # by default, over the same connection. The hub without nginx closes one after 5 s.
 _IDLE_SECONDS = 4.0
 
-# The answers after which the same request may succeed: too many requests, and those of a proxy or a
-# hub that cannot answer yet.
-_AWAY = {429, 500, 502, 503, 504}
-
 # The refusals of a publish after which nothing more of a run is taken: it has ended (409), is
 # unknown or another run has its key (410), or its fence is too old (403 with a header). A 409 with
 # a header of its own says which update is missing.
 _FENCED = {403, 409, 410}
 _NEWER_EPOCH = "producer-epoch"
 _EXPECTED_SEQ = "producer-expected-seq"
-
-# The type of every error of the hub and its nginx. One without it comes from something else on the
-# way, which has not asked the hub: a proxy, or a page where people log in.
-_PROBLEM_TYPE = "application/problem+json"
 
 # The errors of a request that cannot be sent: it has an illegal header, or no URL of HTTP.
 _UNSENDABLE = (
@@ -154,7 +147,7 @@ class HttpHub:
     ) -> AsyncIterator[AsyncIterator[Received] | None]:
         token = await _value(self._subscriber_token)
         # An access token of Mercure 1.0 goes with the parameter of 1.0.
-        query = {"match" if _is_access_token(token) else "topic": topic}
+        query = {"match" if is_access_token(token) else "topic": topic}
         if from_kept:
             query |= {"rewind": "kept", "include": "ready"}
         headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {token}"}
@@ -178,7 +171,7 @@ class HttpHub:
             if answer.status_code == 204:
                 yield None
                 return
-            if answer.status_code != 200 or not _is_of_type(answer, "text/event-stream"):
+            if answer.status_code != 200 or not is_of_type(answer.headers, "text/event-stream"):
                 with _sending():
                     await answer.aread()
                 raise _error(answer)
@@ -225,7 +218,7 @@ class HttpHub:
                 **sent,
             )
         is_known = answer.status_code in statuses
-        if is_known and (answer.is_success or _problem(answer) is not None):
+        if is_known and (answer.is_success or problem(answer.headers, answer.content) is not None):
             return answer
         raise _error(answer)
 
@@ -275,22 +268,6 @@ def _field(found: dict[str, Any], name: str, kind: type[_Value]) -> _Value:
     return value
 
 
-def _is_of_type(answer: httpx.Response, media_type: str) -> bool:
-    sent: str = answer.headers.get("content-type", "")
-    return sent.partition(";")[0].strip().lower() == media_type
-
-
-def _problem(answer: httpx.Response) -> dict[str, Any] | None:
-    """Return the content of an error of the hub; None for any other answer."""
-    if not _is_of_type(answer, _PROBLEM_TYPE):
-        return None
-    try:
-        found = answer.json()
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
 def _publish_error(answer: httpx.Response) -> Exception:
     """Return what a refusal with one of the statuses _FENCED means."""
     expected = answer.headers.get(_EXPECTED_SEQ, "")
@@ -302,13 +279,13 @@ def _publish_error(answer: httpx.Response) -> Exception:
 
 
 def _error(answer: httpx.Response) -> HubAwayError | RefusedError:
-    problem = _problem(answer)
-    if problem is None:
+    told = problem(answer.headers, answer.content)
+    if told is None:
         return HubAwayError(_words(answer, "is no answer of a hub"))
-    words = _words(answer, str(problem.get("detail")))
-    if answer.status_code in _AWAY:
+    words = _words(answer, str(told.get("detail")))
+    if answer.status_code in AWAY:
         return HubAwayError(words)
-    number = problem.get("next")
+    number = told.get("next")
     return RefusedError(words, number if isinstance(number, int) else None)
 
 
@@ -332,12 +309,3 @@ async def _value(token: Token) -> str:
     if not isinstance(value, str):
         raise HubAwayError(f"the function that returns the token returned {value!r}")
     return value
-
-
-def _is_access_token(token: str) -> bool:
-    head = token.partition(".")[0]
-    try:
-        kind = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4))).get("typ", "")
-    except (ValueError, AttributeError):
-        return False
-    return str(kind).lower().removeprefix("application/") == "at+jwt"

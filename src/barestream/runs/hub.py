@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
-from barestream.runs.event_reader import Received
 from barestream.runs.run import Outcome, Run, Status
+from barestream_client.event_reader import Received
 
 
 class HubAwayError(Exception):

@@ -18,7 +18,6 @@ from barestream.history.update import Update
 from barestream.mercure.reserved import FOLLOWED_TYPE, STOP_TYPE
 from barestream.mercure.run_topics import control_topic
 from barestream.mercure.selectors import Selectors
-from barestream.runs.event_reader import EventReader, Received
 from barestream.runs.hub import (
     Batch,
     Claim,
@@ -38,6 +37,7 @@ from barestream.web.run_lines import read_end
 from barestream.web.run_request import checked_key, claim_of
 from barestream.web.stream_request import StreamRequest
 from barestream.web.update_reader import Address, UpdateReader
+from barestream_client.event_reader import EventReader, Received
 
 # The key of the hub in the info of its application.
 LOCAL_HUB = "barestream.local_hub"
