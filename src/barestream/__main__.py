@@ -2,4 +2,4 @@
 
 from barestream.cli import main
 
-main()
+main(prog_name="barestream")

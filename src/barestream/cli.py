@@ -1,261 +1,52 @@
 """The command ``barestream``."""
 
-import json
-import math
 import os
-import re
-import secrets
 import sys
-import tempfile
-from pathlib import Path
-from typing import TextIO
 
 import click
 
-from barestream.revoke_command import revoke
-from barestream.server.open_files import most_connections, raise_limit
-from barestream.server.readiness import unready, unready_at
-from barestream.server.socket_folder import SocketFolder
-from barestream.settings import env_file
-from barestream.settings.doubts import doubts
-from barestream.settings.settings import of_nginx
-from barestream.settings.table import as_env_file, as_markdown
-from barestream.telemetry.metrics_folder import METRICS_FOLDER
-from barestream.token_command import settings_or_exit, signed, token
-from barestream_load.plan import Plan, Publishing, TooFewFilesError, check_files
-from barestream_load.progress import ProgressBar
-from barestream_load.report import as_json, remarks, table
-from barestream_load.run import BrokenRunError, run
-from barestream_load.stamp import MOST_BYTES
-from barestream_load.target import InvalidTargetError, target
+from barestream.commands.lazy_group import Lazy, LazyGroup
 
-_CONFIG = "python:barestream.server.config"
+_CLIENT = "Use a hub"
+_SERVICE = "Run a hub"
 
-# nginx as shipped allows one address 500 streams (BARESTREAM_STREAMS_PER_ADDRESS).
-_STREAMS_PER_SOURCE = 400
+# These need a URL and a token, and none of the settings of the service.
+OF_CLIENTS = {"publish", "tail", "context", "smoke"}
 
-# A connect takes a worker about 0.4 ms; at this rate the worker has time left for its streams.
-_OPENED_PER_SECOND = 500
-
-# A field's name is a token (RFC 9110, section 5.1); a line end would begin another field.
-_FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*")
+_COMMANDS = {
+    "dev": Lazy("dev", _SERVICE, "Run a hub on this machine, to develop with."),
+    "serve": Lazy("serve", _SERVICE, "Run the service: Gunicorn, by the environment's settings."),
+    "health": Lazy("health", _SERVICE, "Check that each worker is ready for streams."),
+    "settings": Lazy("settings", _SERVICE, "Print every setting: name, type, default, unit, help."),
+    "token": Lazy("token", _SERVICE, "Make a token, or explain one."),
+    "publish": Lazy("publish", _CLIENT, "Publish an update, or one for each line."),
+    "tail": Lazy("tail", _CLIENT, "Print the events of topics as they come."),
+    "context": Lazy("context", _CLIENT, "Name hubs, with their URL and token."),
+    "revoke": Lazy("revoke", _CLIENT, "Revoke tokens, list what is revoked, or take one back."),
+    "smoke": Lazy("smoke", _CLIENT, "Check that a hub is ready, delivers and replays."),
+    "load": Lazy("load", _CLIENT, "Hold many streams open, and report what they received."),
+}
 
 
-def _fields(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
-    for field in given:
-        if not _FIELD.fullmatch(field):
-            raise click.BadParameter(f"{field!r}: expected 'Name: value' in ASCII.")
-    return given
-
-
-@click.group()
+@click.group(cls=LazyGroup, lazy=_COMMANDS)
 @click.version_option(package_name="barestream")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Live events to browsers over Server-Sent Events.
+
+    \b
+    barestream dev
+    barestream publish news Hello
+    barestream tail news
 
     Settings are BARESTREAM_* variables of the environment, or of the file .env in this folder.
     """
     # --help works even if the file cannot be read.
-    if "--help" in sys.argv:
+    if "--help" in sys.argv or ctx.invoked_subcommand in OF_CLIENTS:
         return
+    from barestream.settings import env_file  # noqa: PLC0415 (it takes time)
+
     try:
         env_file.complete(os.environ)
     except (env_file.EnvFileError, OSError) as error:
         sys.exit(str(error))
-
-
-@main.command()
-def serve() -> None:
-    """Run the service: Gunicorn, with the settings of the environment."""
-    settings_or_exit()
-    # prometheus_client reads the variable when it is imported, before Gunicorn's configuration
-    # could set it. That configuration removes the folder at the end.
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=METRICS_FOLDER)
-    os.execvp(sys.executable, [sys.executable, "-m", "barestream.server", "-c", _CONFIG])  # noqa: S606
-
-
-@main.command()
-def health() -> None:
-    """Check that each worker of the running service is ready for streams."""
-    found = settings_or_exit("bind", "socket_dir", "instance", "workers")
-    if found.bind:
-        problems = unready_at(found.bind)
-    else:
-        problems = unready(SocketFolder(found.socket_dir, found.instance, found.workers).sockets)
-    if problems:
-        sys.exit("\n".join(problems))
-
-
-@main.command()
-@click.argument("url")
-@click.option(
-    "--streams",
-    type=click.IntRange(1, 1_000_000),
-    default=100,
-    show_default=True,
-    help="How many streams to hold open.",
-)
-@click.option(
-    "--ramp",
-    "ramp_seconds",
-    type=click.FloatRange(0, 3600),
-    metavar="SECONDS",
-    help="Time over which the streams are opened evenly.  [default: 1 for each 500 streams]",
-)
-@click.option(
-    "--seconds",
-    type=click.FloatRange(0.1, 86_400),
-    default=10,
-    show_default=True,
-    help="How long the load lasts once the streams are open.",
-)
-@click.option(
-    "--processes",
-    type=click.IntRange(1, 256),
-    help="Processes that share the streams.  [default: one for each core]",
-)
-@click.option(
-    "--sources",
-    type=click.IntRange(1, 65_000),
-    help="Source addresses, from 127.0.0.1 on, of streams to this machine itself.  "
-    "[default: one for each 400 streams]",
-)
-@click.option(
-    "--unix",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A unix socket to connect to in place of the URL's host.",
-)
-@click.option(
-    "--topic", "topics", multiple=True, help="A topic to subscribe to, of a hub; repeatable."
-)
-@click.option(
-    "--header",
-    "fields",
-    multiple=True,
-    metavar="'NAME: VALUE'",
-    callback=_fields,
-    help="A header of each stream's request; repeatable.",
-)
-@click.option(
-    "--publish",
-    "events_per_second",
-    type=click.FloatRange(0, 1_000_000, min_open=True),
-    metavar="RATE",
-    help="Events to publish a second meanwhile, to the topics in turn.",
-)
-@click.option(
-    "--publishers",
-    type=click.IntRange(1, 10_000),
-    default=1,
-    show_default=True,
-    help="Publishers at the same time; each waits for an answer before it sends the next event.",
-)
-@click.option(
-    "--bytes",
-    "data_bytes",
-    type=click.IntRange(MOST_BYTES, 16_777_216),
-    default=130,
-    show_default=True,
-    help="The size of a published event's data.",
-)
-@click.option(
-    "--token",
-    envvar="BARESTREAM_TOKEN",
-    help="The publishers' token.  "
-    "[default: BARESTREAM_TOKEN, or a token that BARESTREAM_TOKEN_KEY signs]",
-)
-@click.option(
-    "--json",
-    "json_file",
-    type=click.File("w"),
-    metavar="FILE|-",
-    help="Write the whole result to a file, as JSON.",
-)
-def load(  # noqa: PLR0913, PLR0917 (one for each option)
-    url: str,
-    streams: int,
-    ramp_seconds: float | None,
-    seconds: float,
-    processes: int | None,
-    sources: int | None,
-    unix: Path | None,
-    topics: tuple[str, ...],
-    fields: tuple[str, ...],
-    events_per_second: float | None,
-    publishers: int,
-    data_bytes: int,
-    token: str | None,
-    json_file: TextIO | None,
-) -> None:
-    """Hold many streams of a URL open, and report what they received.
-
-    With --publish it also measures how long events took, and counts lost events. The URL is that
-    of a hub, or of any Server-Sent Events. The exit code is 1 if a stream was not opened or was
-    cut, or if an event was lost, came twice, came out of order or was not accepted.
-    """
-    publishing = None
-    if events_per_second:
-        topics = topics or ("barestream/load",)
-        token = token or signed(topics, (), None, None, "give --token")
-        publishing = Publishing(events_per_second, publishers, topics, data_bytes, token)
-    try:
-        plan = Plan(
-            url,
-            target(url, topics, unix, sources or math.ceil(streams / _STREAMS_PER_SOURCE)),
-            fields,
-            secrets.token_hex(4).encode(),
-            streams,
-            min(streams, processes or os.cpu_count() or 1),
-            streams / _OPENED_PER_SECOND if ramp_seconds is None else ramp_seconds,
-            seconds,
-            publishing,
-        )
-        check_files(plan, raise_limit(), most_connections())
-        with ProgressBar(plan) as bar:
-            outcome = run(plan, bar)
-    except InvalidTargetError as error:
-        raise click.BadParameter(f"{url!r}: {error}", param_hint="URL") from None
-    except TooFewFilesError as error:
-        raise click.UsageError(str(error)) from None
-    except BrokenRunError as error:
-        sys.exit(str(error))
-    if json_file:
-        json.dump(as_json(plan, outcome), json_file, indent=1)
-        json_file.write("\n")
-    report = "\n".join([table(plan, outcome), *remarks(plan, outcome)])
-    click.echo(report, err=json_file is not None and json_file.name == "<stdout>")
-    sys.exit(0 if outcome.is_well else 1)
-
-
-@main.command()
-@click.option("--env", "as_env", is_flag=True, help="Print an .env file, all of it comments.")
-@click.option("--check", is_flag=True, help="Only check the settings of the environment.")
-@click.option(
-    "--nginx",
-    "as_nginx",
-    is_flag=True,
-    help="Print the settings that nginx uses, with their values.",
-)
-@click.option(
-    "--env-file",
-    "also",
-    type=click.Path(exists=True, dir_okay=False, allow_dash=False, path_type=Path),
-    help="With --check, also report names in this file that are not settings.",
-)
-def settings(as_env: bool, check: bool, as_nginx: bool, also: Path | None) -> None:
-    """Print every setting: name, type, default, unit, help."""
-    if as_nginx:
-        click.echo(of_nginx(settings_or_exit()), nl=False)
-    elif check:
-        try:
-            written = dict.fromkeys(env_file.names(also), "") if also else {}
-        except env_file.EnvFileError as error:
-            sys.exit(str(error))
-        for sentence in doubts(settings_or_exit(), written | dict(os.environ)):
-            click.echo(sentence, err=True)
-    else:
-        click.echo(as_env_file() if as_env else as_markdown())
-
-
-main.add_command(token)
-main.add_command(revoke)

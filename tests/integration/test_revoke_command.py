@@ -64,22 +64,22 @@ def test_tokens_are_revoked_listed_and_taken_back(hub: Served) -> None:
     made = command("token", "--operate", "--minutes", "5").stdout.strip()
     [of_jti] = told(command("revoke", hub.url, "--jti", "9", token=made))
     full = command("revoke", hub.url, "--jti", "10")
-    assert (full.exit_code, full.stderr.partition(":")[0]) == (1, "507 Insufficient Storage")
+    assert (full.exit_code, full.stderr.partition(":")[0]) == (6, "507 Insufficient Storage")
     for each in (of_digest, of_sub, of_jti):
         assert told(command("revoke", hub.url, "--take-back", each["id"])) == []
     again = command("revoke", hub.url, "--take-back", of_jti["id"])
-    assert (again.exit_code, "404" in again.stderr) == (1, True)
+    assert (again.exit_code, "404" in again.stderr) == (6, True)
     assert publish_status(hub, victim) == 200
 
 
-def test_what_the_hub_refuses_has_the_exit_code_1(hub: Served) -> None:
+def test_what_the_hub_refuses_has_an_exit_code_of_its_own(hub: Served) -> None:
     past = str(time.time() - 5)
-    for done, why in (
-        (command("revoke", hub.url, "--jti", "1", "--until", past), "400 "),
-        (command("revoke", hub.url, "--jti", "1", "--token", claiming()), "403 "),
-        (command("revoke", hub.url, "--list", "--token", "none"), "401 "),
+    for done, why, code in (
+        (command("revoke", hub.url, "--jti", "1", "--until", past), "400 ", 6),
+        (command("revoke", hub.url, "--jti", "1", "--token", claiming()), "403 ", 5),
+        (command("revoke", hub.url, "--list", "--token", "none"), "401 ", 5),
     ):
-        assert done.exit_code == 1
+        assert done.exit_code == code
         assert done.stderr.startswith(why)
         assert len(done.stderr.splitlines()) == 1
 
@@ -102,8 +102,8 @@ def test_a_wrong_use_has_the_exit_code_2(arguments: list[str]) -> None:
     assert command("revoke", "http://127.0.0.1:9", *arguments).exit_code == 2
 
 
-def test_a_hub_that_cannot_be_asked_has_the_exit_code_3() -> None:
+def test_a_hub_that_cannot_be_asked_has_the_exit_code_4() -> None:
     done = command("revoke", f"http://127.0.0.1:{free_port()}", "--jti", "1")
-    assert (done.exit_code, len(done.stderr.splitlines())) == (3, 1)
+    assert (done.exit_code, len(done.stderr.splitlines())) == (4, 1)
     for url in ("ftp://127.0.0.1", "http://[", "http://127.0.0.1:0", "http://a b", "127.0.0.1"):
         assert command("revoke", url, "--jti", "1").exit_code == 2

@@ -3,17 +3,20 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 import barestream
 
 SOURCE = Path(barestream.__file__).parent.parent
-ROOTS = ("barestream", "barestream_load")
+ROOTS = ("barestream", "barestream_client", "barestream_load")
 
 # The house asks for about so many at the most (CONTRIBUTING.md).
 MOST_LINES = 350
 
 READ_SETTINGS = {
-    *("barestream.app", "barestream.cli", "barestream.server.config"),
-    *("barestream.registering", "barestream.token_command", "barestream.verifying"),
+    *("barestream.app", "barestream.cli", "barestream.server.config", "barestream.registering"),
+    "barestream.verifying",
+    *(f"barestream.commands.{name}" for name in ("dev", "serve", "settings", "token")),
 }
 
 # Pure modules take bytes and return bytes; time is an argument.
@@ -61,6 +64,10 @@ PURE = {
         *("subscriber", "subscriber_state", "subscription"),
     ],
 }
+PURE_OF_CLIENT = [
+    *("address", "answers", "calls", "event_reader", "events", "following", "retries"),
+    *("steps", "streaming", "updates"),
+]
 IMPURE = {"asyncio", "bareasgi", "gunicorn", "select", "socket", "threading", "time", "uvicorn"}
 
 
@@ -114,10 +121,17 @@ def test_imports_go_one_way_between_packages_and_inside_them() -> None:
         TopologicalSorter(graph).prepare()
 
 
-def test_the_load_imports_nothing_of_the_service() -> None:
-    of_load = [imported for name, imported in modules().items() if name.startswith(ROOTS[1])]
-    assert len(of_load) > 10
-    assert all(each.startswith(ROOTS[1]) for imported in of_load for each in imported)
+@pytest.mark.parametrize("package", ["barestream_client", "barestream_load"])
+def test_client_and_load_import_nothing_of_the_service(package: str) -> None:
+    of_package = [imported for name, imported in modules().items() if name.startswith(package)]
+    assert len(of_package) > 10
+    assert all(each.startswith(package) for imported in of_package for each in imported)
+
+
+def test_the_logic_of_the_client_is_pure() -> None:
+    for name in PURE_OF_CLIENT:
+        outside = {each.split(".")[0] for each in imports(file_of(f"barestream_client.{name}"))}
+        assert outside & (IMPURE | {"httpx", "random"}) == set(), name
 
 
 def test_only_the_modules_that_wire_the_parts_read_settings() -> None:

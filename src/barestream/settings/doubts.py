@@ -17,6 +17,9 @@ from barestream.settings.settings import Settings, secrets
 # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 _OF_KUBERNETES = re.compile(rf"{PREFIX}(\w+_)?(PORT_[0-9]+_.*|SERVICE_(HOST|PORT.*))")
 
+# What the commands that use a hub read, in the same shell perhaps.
+_OF_COMMANDS = ("BARESTREAM_CONTEXT", "BARESTREAM_TOKEN", "BARESTREAM_URL")
+
 
 def doubts(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each variable that is valid, but probably a mistake."""
@@ -72,7 +75,7 @@ def unknown(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each variable that has the prefix of settings, but is not a setting."""
     known = [variable(name) for name in Settings.model_fields]
     known += [variable(name) + FILE_SUFFIX for name in secrets()]
-    known += [ENV_FILE_VARIABLE]
+    known += [ENV_FILE_VARIABLE, *_OF_COMMANDS]
     for each in sorted(environment):
         is_of_kubernetes = _OF_KUBERNETES.fullmatch(each) or (
             each.endswith("_PORT") and OF_KUBERNETES.fullmatch(environment[each])

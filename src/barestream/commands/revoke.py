@@ -14,11 +14,9 @@ from urllib.parse import urlencode, urlsplit
 
 import click
 
+from barestream.commands import exits
+from barestream.commands.token import signed
 from barestream.mercure.topics import PATH
-from barestream.token_command import signed
-
-# The exit codes, beside 0 and click's 2 for a wrong use of the command.
-REFUSED, AWAY = 1, 3
 
 # A hub whose history is away answers within this time.
 _ANSWER_SECONDS = 15.0
@@ -109,8 +107,8 @@ def revoke(  # noqa: PLR0913, PLR0917 (one for each option)
 
     A TIME is in seconds since 1970-01-01 UTC, or such as 2027-01-31T12:00:00Z.
 
-    The exit code is 0 once it is done, 1 if the hub refused it, 2 for a wrong use of the command,
-    and 3 if the hub could not be asked or cannot do it now: then try again.
+    \b
+    barestream revoke http://127.0.0.1:9009 --sub alice
     """
     if sha256_of is not None:
         if sha256 is not None:
@@ -200,10 +198,10 @@ def _ask(method: str, url: str, token: str, content: object = None) -> Any:
     except urllib.error.HTTPError as error:
         _refused(error)
     except (ValueError, TypeError):
-        _exit(AWAY, "The answer is not that of a hub: is the URL right?")
+        _exit(exits.NO_HUB, "The answer is not that of a hub: is the URL right?")
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", error)
-        _exit(AWAY, f"The hub cannot be asked: {reason or type(error).__name__}")
+        _exit(exits.AWAY, f"The hub cannot be asked: {reason or type(error).__name__}")
 
 
 def _refused(error: urllib.error.HTTPError) -> NoReturn:
@@ -215,7 +213,11 @@ def _refused(error: urllib.error.HTTPError) -> NoReturn:
         error.code >= HTTPStatus.INTERNAL_SERVER_ERROR
         and error.code != HTTPStatus.INSUFFICIENT_STORAGE
     )
-    _exit(AWAY if may_pass else REFUSED, f"{error.code} {error.reason}: {detail}")
+    if error.code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        code = exits.NO_RIGHT
+    else:
+        code = exits.AWAY if may_pass else exits.REFUSED
+    _exit(code, f"{error.code} {error.reason}: {detail}")
 
 
 def _exit(code: int, why: str) -> NoReturn:

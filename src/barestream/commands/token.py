@@ -115,6 +115,10 @@ def token(  # noqa: PLR0913, PLR0917 (one for each option)
 ) -> None:
     """Make a token, signed with BARESTREAM_TOKEN_KEY or the private key in --key-file.
 
+    \b
+    barestream token --publish '/orders/{id}' --minutes 60
+    barestream token --explain "$TOKEN"
+
     A SELECTOR is a topic or *, or in 0.x a URI template; each of these options can be given several
     times.
     """
