@@ -330,3 +330,23 @@ def test_there_is_room_for_so_many(run: Run) -> None:
         assert "+/s/t/4" in await told(broker)
 
     run(scenario, of_registry=RegistryBounds(subscriptions=2))
+
+
+def test_there_is_room_for_texts_of_so_many_characters(run: Run) -> None:
+    long = subscription("long", topic="t" * 1000)
+
+    async def scenario(broker: Broker) -> None:
+        registry = broker.registry
+        assert (await registry.change("w", [long, ALICE])).refused == 1
+        assert await listed(broker) == [ALICE.id]
+        # What ends makes room again, whatever has ended it.
+        for number in range(9):
+            short = subscription(str(number), who=str(number))
+            assert (await registry.change("w", [short], left=[ALICE.id])).refused == 0
+            if number % 2:
+                await registry.change("w", left=[short.id])
+            else:
+                assert await registry.leave(short.identity, "", None, 0) == 1
+        assert await listed(broker) == []
+
+    run(scenario, of_registry=RegistryBounds(bytes=900))

@@ -71,11 +71,11 @@ def test_nothing_is_left_of_subscriptions_that_have_ended(server: ValkeyServer) 
     async def scenario(broker: ValkeyBroker) -> None:
         registry = broker.registry
         await registry.change("w", MANY)
-        assert len(registry_keys(server)) == 5
+        assert len(registry_keys(server)) == 6
         half = [each.id for each in MANY[:200]]
         await registry.change("w", away=[away(each, 0) for each in MANY], left=half)
         await registry.change("v", [each._replace(id=each.id + "x") for each in MANY[300:]])
-        assert len(registry_keys(server)) == 8
+        assert len(registry_keys(server)) == 9
         await registry.leave("issuer user301", "", None, 0)
         await registry.change("v", left=[each.id + "x" for each in MANY[300:]])
         while await end_all_due(broker) or await listed(broker):

@@ -1,7 +1,7 @@
 """The subscriptions of a registry in memory, with a clock that a test sets."""
 
 from barestream.history.subscription_table import LEASE_MS, SubscriptionTable
-from barestream.history.subscriptions import Announcement, Notice, Subscription
+from barestream.history.subscriptions import Announcement, Notice, RegistryBounds, Subscription
 from barestream.history.update import Update
 
 NOW_MS = 1795365600_000
@@ -22,7 +22,7 @@ def kinds(updates: list[Update] | None) -> list[str | None]:
 
 
 def table_with(*names: str) -> SubscriptionTable:
-    table = SubscriptionTable(100)
+    table = SubscriptionTable(RegistryBounds())
     table.renew("w", NOW_MS)
     for name in names:
         table.begin("w", subscription(name))
@@ -91,4 +91,4 @@ def test_nothing_is_left_in_the_tables_of_what_has_ended() -> None:
         table.end_named(name)
     assert len(table) == 0
     inner = {name: value for name, value in vars(table).items() if name != "_renewed_ms"}
-    assert [name for name, value in inner.items() if name != "_most" and len(value)] == []
+    assert [name for name, value in inner.items() if name != "_bounds" and value] == []

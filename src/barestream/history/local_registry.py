@@ -41,7 +41,7 @@ class LocalRegistry:
         publish: Callable[[Callable[[], Sequence[Update]]], Awaitable[None]],
         log: LocalLog,
     ) -> None:
-        self._table = SubscriptionTable((bounds or RegistryBounds()).subscriptions)
+        self._table = SubscriptionTable(bounds or RegistryBounds())
         self._now = now
         self._publish = publish
         self._log = log

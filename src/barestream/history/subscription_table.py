@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from barestream.history.sorted_list import SortedList
-from barestream.history.subscriptions import LEASE_SECONDS, Member, Subscription
+from barestream.history.subscriptions import (
+    LEASE_SECONDS,
+    Member,
+    RegistryBounds,
+    Subscription,
+)
 from barestream.history.update import Update
 
 LEASE_MS = int(1000 * LEASE_SECONDS)
@@ -57,11 +62,12 @@ class SubscriptionTable:
     id is told once; the twin takes the place of the other one when that ends.
 
     Args:
-        most: How many subscriptions there may be.
+        bounds: How many subscriptions there may be, and of how many characters.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, bounds: RegistryBounds) -> None:
+        self._bounds = bounds
+        self._characters = 0
         self._entries: dict[Name, _Entry] = {}
         # By the id that names them in changes.
         self._names: dict[str, Name] = {}
@@ -97,7 +103,9 @@ class SubscriptionTable:
                 self._take_over(name, entry, new)
             entry.worker = worker
             return []
-        if len(self._entries) >= self._most:
+        if len(self) >= self._bounds.subscriptions or (
+            self._characters + new.characters > self._bounds.bytes
+        ):
             return None
         announcement = new.announcement
         of_member = bool(new.member) and (new.selector, new.member) not in self._of_member
@@ -295,6 +303,7 @@ class SubscriptionTable:
     def _add(self, name: Name, entry: _Entry) -> None:
         added = entry.subscription
         self._entries[name] = entry
+        self._characters += added.characters
         self._names[entry.key] = name
         _put(self._of_selector, added.selector, name)
         _put(self._of_person, _person(added.identity, added.client), name)
@@ -308,6 +317,7 @@ class SubscriptionTable:
         """Remove an entry, whose absence stays noted in it."""
         removed = entry.subscription
         del self._entries[name]
+        self._characters -= removed.characters
         del self._names[entry.key]
         _drop(self._of_selector, removed.selector, name)
         _drop(self._of_person, _person(removed.identity, removed.client), name)

@@ -109,6 +109,14 @@ class Subscription(NamedTuple):
     since_ms: int
     announcement: Announcement
 
+    @property
+    def characters(self) -> int:
+        """How many characters its texts have."""
+        first = (self.id, self.subscriber, self.selector, self.identity, self.member, self.client)
+        notices, *others = self.announcement
+        of_notices = (text for notice in notices for text in (*notice.topics, *notice[1:]))
+        return sum(map(len, (*first, *of_notices, *others)))
+
 
 class Away(NamedTuple):
     """A subscription whose stream has ended.
@@ -210,9 +218,14 @@ class RegistryBounds(NamedTuple):
             10 topics each. In Valkey one takes 0.7 KB and its texts, so 2.0 KB with texts of
             1.3 KB (a topic of 30 characters, a small payload, one notice), and these 200 MB; in
             memory 1.5 KB and its texts. Measured with Redis 7.0 and CPython 3.11.
+        bytes: How many bytes the texts of all of them may have together (in memory: characters).
+            A topic is in them eleven times, mostly percent-encoded: who needs no token can
+            subscribe to 100 topics with texts of 8 MB by a request of 240 KB. It is twice what so
+            many usual ones have.
     """
 
     subscriptions: int = 100_000
+    bytes: int = 256 * 1024 * 1024
 
 
 class Registry(Protocol):

@@ -57,6 +57,8 @@ Who is there (lua/registry.lua):
                           hash: a digest of each selector -> how many members it has
     {barestream}:sub_due, {barestream}:sub_away
                           sorted sets: those that are away, by when they end, and since when
+    {barestream}:sub_bytes
+                          the bytes of all their texts together
     {barestream}:workers  hash: each worker -> its owner's name, and the number of its last change
     {barestream}:worker_leases
                           sorted set: the owners, by the time of their last change

@@ -37,7 +37,7 @@ class ValkeyRegistry:
 
     def __init__(self, questions: Questions, bounds: RegistryBounds) -> None:
         self._questions = questions
-        self._most = b"%d" % bounds.subscriptions
+        self._most = (b"%d" % bounds.subscriptions, b"%d" % bounds.bytes)
         # Of each worker here, the number of its last change that Valkey has answered. A Valkey with
         # another number has lost changes.
         self._changes: dict[str, int] = {}
@@ -54,7 +54,7 @@ class ValkeyRegistry:
         for some in _steps(began, away, left):
             number = b"%d" % self._changes.get(worker, 0)
             is_known, self._changes[worker], beyond = await self._questions.run_bounded(
-                scripts.CHANGE, self._most, worker.encode(errors="replace"), number, *some
+                scripts.CHANGE, *self._most, worker.encode(errors="replace"), number, *some
             )
             was_known = was_known and bool(is_known)
             refused += beyond

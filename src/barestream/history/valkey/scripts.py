@@ -28,7 +28,7 @@ _PRODUCER_NAMES = (
 # Those of subscriptions, in the order in which registry.lua names them.
 _REGISTRY_NAMES = (
     *("subs", "sub_states", "sub_names", "sub_topics", "sub_people", "sub_members"),
-    *("sub_due", "sub_away", "workers", "worker_leases"),
+    *("sub_due", "sub_away", "workers", "worker_leases", "sub_bytes"),
 )
 
 

@@ -1,10 +1,12 @@
 -- Notes which subscriptions of a worker began and ended, and renews its lease (Registry.change). The
--- arguments: how many subscriptions there may be; the worker; the number of its last change that was
--- answered; then the number of each kind, and what each of them needs.
+-- arguments: how many subscriptions there may be, and how many bytes their texts may have together; the
+-- worker; the number of its last change that was answered; then the number of each kind, and what each of
+-- them needs.
 -- Answers with whether the worker was known, the number of this change, and how many were refused.
 local at = ARGUMENTS
-local most_subs, worker, given = tonumber(ARGV[at + 1]), ARGV[at + 2], tonumber(ARGV[at + 3])
-at = at + 4
+local most_subs, most_bytes = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+local worker, given = ARGV[at + 3], tonumber(ARGV[at + 4])
+at = at + 5
 
 -- If the answer to a change was lost, the worker does not know its number. Any other number is that of
 -- a history that was lost, or replaced by an older copy.
@@ -69,6 +71,7 @@ local function begin(key, selector, member, person, can_return, client, texts)
     return true
   end
   if redis.call('HLEN', keys.subs) >= most_subs then return false end
+  if (tonumber(redis.call('GET', keys.sub_bytes)) or 0) + #texts > most_bytes then return false end
   local is_twin = redis.call('HEXISTS', keys.subs, key) == 1
   state = {k = key, o = owner, s = selector, m = member, w = person, c = client, p = 0}
   local of_member, of_topic = fn.put_sub(is_twin and key .. '+' or key, state, texts)

@@ -9,11 +9,12 @@
 -- selectors, with s, m (or zeros) and the name; and of the people, with w, s, a letter (a for active; w
 -- and the time u for away) and the name. A hash has the number of members of each selector. Those that
 -- are away are in two sorted sets, by u and by a.
+-- The bytes of all texts together are counted.
 -- A worker has its owner's name and the number of its last change in a hash, and its owner has the time of
 -- its last change in a sorted set. A worker that was lost gets another owner: what it does not announce
 -- again stays with the owner before, whose lease is over then.
 keys.subs, keys.sub_states, keys.sub_names, keys.sub_topics, keys.sub_people, keys.sub_members,
-  keys.sub_due, keys.sub_away, keys.workers, keys.worker_leases = unpack(KEYS, 14)
+  keys.sub_due, keys.sub_away, keys.workers, keys.worker_leases, keys.sub_bytes = unpack(KEYS, 14)
 local NO_MEMBER, BEHIND = string.rep('\0', 12), string.rep('\255', 64)
 
 function fn.whole(ms)
@@ -79,6 +80,7 @@ function fn.put_sub(name, state, texts)
   local of_member = state.m ~= '' and not fn.has_sub(state.s .. state.m)
   local of_topic = not fn.has_sub(state.s)
   redis.call('HSET', keys.subs, name, texts)
+  redis.call('INCRBY', keys.sub_bytes, #texts)
   fn.store_sub(name, state)
   redis.call('ZADD', keys.sub_topics, 0, fn.topic_member(name, state))
   if state.w ~= '' then redis.call('ZADD', keys.sub_people, 0, fn.person_member(name, state)) end
@@ -93,6 +95,7 @@ end
 function fn.drop_sub(name, state)
   local texts = redis.call('HGET', keys.subs, name)
   redis.call('HDEL', keys.subs, name)
+  if redis.call('DECRBY', keys.sub_bytes, texts and #texts or 0) <= 0 then redis.call('DEL', keys.sub_bytes) end
   redis.call('HDEL', keys.sub_states, name)
   redis.call('ZREM', keys.sub_topics, fn.topic_member(name, state))
   if state.w ~= '' then redis.call('ZREM', keys.sub_people, fn.person_member(name, state)) end
