@@ -1,8 +1,10 @@
 """Revoked tokens: which they are, and what the hub refuses them, by HTTP."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,6 +27,7 @@ from support.clients.publisher import ISSUER, KEY, PATH
 from support.clients.sse_client import SseClient
 from support.clients.streamed_publisher import StreamedPublish, line
 from support.servers.served import reading, until
+from support.servers.service import PATIENCE_SECONDS
 
 NOW = int(time.time())
 PARAMETER = {claiming: "topic", claiming_1: "match"}
@@ -265,6 +268,41 @@ def test_an_operator_can_be_revoked_too(hub: Hub, operator: Operator) -> None:
     token = claiming(jti="7", mercure={"operate": True})
     operator.revoke(jti="7")
     assert hub.http.get(REVOCATIONS, headers=bearing(token)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "body"),
+    [
+        (REVOCATIONS, "application/json", b'{"jti": "9"}'),
+        (f"{PATH}/leave", "text/plain", b"topic=t"),
+    ],
+)
+def test_a_token_that_is_revoked_while_the_body_comes_is_refused(
+    serving: Serving, path: str, kind: str, body: bytes
+) -> None:
+    token = claiming(jti="7", sub="alice", mercure={"operate": True})
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: hub",
+        f"Authorization: Bearer {token}",
+        f"Content-Type: {kind}",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        # The hub asks for the body once it has accepted the token.
+        "Expect: 100-continue",
+    ]
+    with (
+        serving(subscriptions=True) as hub,
+        closing(Operator(hub.url)) as operator,
+        socket.create_connection(hub.served.address, PATIENCE_SECONDS) as client,
+        client.makefile("rb") as answer,
+    ):
+        client.sendall("\r\n".join([*lines, "", ""]).encode())
+        assert b" 100 " in answer.readline()
+        operator.revoke(jti="7")
+        client.sendall(body)
+        assert b"The token was revoked." in answer.read()
+        assert [each["jti"] for each in operator.revocations()["revocations"]] == ["7"]
 
 
 def test_a_malformed_request_revokes_nothing(hub: Hub, operator: Operator) -> None:

@@ -87,6 +87,8 @@ class Presence:
         if body_type(request) not in {FORM_TYPE, _TEXT_TYPE}:
             raise not_of_type(FORM_TYPE, _TEXT_TYPE)
         encoded = await read_whole(request, MOST_BODY_BYTES)
+        # The body may have taken its time.
+        self._authorization.check_not_revoked(request, bearer)
         form = fields(encoded)
         asked = StreamRequest.of_form(form, encoded)
         client, after_ms = client_name(asked), _after_ms(form)

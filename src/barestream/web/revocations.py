@@ -76,7 +76,10 @@ class Revocations:
             return refused.response()
 
     async def _revoke(self, request: HttpRequest, bearer: Bearer) -> HttpResponse:
-        kept, is_new = await self.store.revoke(await read_revocation(request, self.now()))
+        revocation = await read_revocation(request, self.now())
+        # The body may have taken its time.
+        self.authorization.check_not_revoked(request, bearer)
+        kept, is_new = await self.store.revoke(revocation)
         logger.info("tokens were revoked", extra=_audited(kept, bearer))
         await self._apply()
         return _json(_told(kept), HTTPStatus.CREATED if is_new else HTTPStatus.OK)
