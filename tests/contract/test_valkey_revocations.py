@@ -232,3 +232,17 @@ def test_a_request_waits_for_the_first_read_of_a_slow_valkey(fresh_valkey: Valke
         assert second.revokes("a") == [True]
 
     run(fresh_valkey, scenario)
+
+
+@pytest.mark.parametrize("value", [b"1 0 0 [null, 1, 2, 3, 4]", b"1 0 0 {", b"later", b"\xff"])
+def test_a_revocation_of_another_form_leaves_the_others_in_force(
+    server: ValkeyServer, value: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(first: Worker, _: Worker) -> None:
+        server.ask("HSET", "{barestream}:revocations", "of another form", value)
+        await first.store.revoke(of("a"))
+        await first.turn()
+        assert first.revokes("a", "b") == [True, False]
+
+    run(server, scenario)
+    assert "a revocation cannot be read" in caplog.messages

@@ -12,6 +12,7 @@ No time in them is of Valkey's clock, so it may be set.
 """
 
 import json
+import logging
 import secrets
 
 from barestream.history.revocations import (
@@ -22,6 +23,8 @@ from barestream.history.revocations import (
 )
 from barestream.history.valkey import scripts
 from barestream.history.valkey.questions import Questions
+
+logger = logging.getLogger(__name__)
 
 # So many take Valkey 0.1 ms, and a worker 1 ms.
 _PAGE = b"250"
@@ -78,11 +81,20 @@ class ValkeyRevocations:
             [(cursor, pairs)] = await self._questions.ask(command)
             found.update(zip(pairs[::2], pairs[1::2], strict=True))
             if cursor == b"0":
-                return [_revocation(each) for each in found.values()]
+                return [each for each in map(_readable, found.values()) if each is not None]
 
 
 def _mark() -> bytes:
     return secrets.token_hex(8).encode()
+
+
+def _readable(value: bytes) -> Revocation | None:
+    try:
+        return _revocation(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        # The others hold all the same, and the worker goes on.
+        logger.error("a revocation cannot be read", extra={"why": type(error).__name__})
+        return None
 
 
 def _revocation(value: bytes) -> Revocation:
