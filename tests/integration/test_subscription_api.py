@@ -114,6 +114,8 @@ def test_an_etag_tells_that_nothing_has_changed(api: Hub, version: str) -> None:
     for path in (ROOT, single):
         same = api.http.get(path, headers=known)
         assert (same.status_code, same.headers["etag"], same.content) == (304, etag, b"")
+    weak = {**headers, "If-None-Match": f'"another", W/{etag}'}
+    assert api.http.get(ROOT, headers=weak).status_code == 304
     api.publish("x")
     other = api.http.get(ROOT, headers=known)
     assert other.status_code == 200
