@@ -196,6 +196,20 @@ def test_who_asks_for_it_is_waited_for_longer(serving: Serving) -> None:
 
 
 @anywhere
+def test_who_has_no_name_is_not_waited_for_longer(serving: Serving) -> None:
+    async def act(hub: Hub, watched: Watcher) -> None:
+        client = stream(hub.served.address, {}, client="page")
+        async with httpx.AsyncClient(base_url=hub.url) as http:
+            async with reading(client):
+                await until_counts(watched, 0, 1)
+                form = {"client": "page", "after_seconds": "3600"}
+                assert (await http.post(f"{PATH}/leave", data=form)).status_code == 204
+            await until_counts(watched, 0, 0)
+
+    in_presence(serving, act)
+
+
+@anywhere
 def test_who_has_no_name_is_counted_and_is_no_member(serving: Serving) -> None:
     async def act(hub: Hub, watched: Watcher) -> None:
         occupancy = stream(hub.served.address, MANAGER, [OCCUPANCY_OF_ROOM])

@@ -104,7 +104,9 @@ class Presence:
         if asked.version is not None:
             selectors = list(map(selector_text, selectors_of(asked)))
         for identity in identities:
-            await self._registry.leave(identity, client, selectors, after_ms)
+            # Who has no name cannot come back: strangers would only fill the registry for longer.
+            if identity or not after_ms:
+                await self._registry.leave(identity, client, selectors, after_ms)
         return no_content()
 
 
