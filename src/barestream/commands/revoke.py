@@ -16,6 +16,7 @@ import click
 
 from barestream.commands import exits
 from barestream.commands.token import signed
+from barestream.mercure.token_id import issued_form
 from barestream.mercure.topics import PATH
 
 # A hub whose history is away answers within this time.
@@ -144,13 +145,18 @@ def revoke(  # noqa: PLR0913, PLR0917 (one for each option)
 
 
 def _sha256(given: str) -> str:
+    """Return the SHA-256 of a token, whose holder may have given it another form since."""
     if given == "-":
         revoked = sys.stdin.buffer.read().strip()
     else:
         revoked = given.strip().encode(errors="surrogateescape")
-    if revoked.count(b".") != 2:
-        raise click.BadParameter("it is not a token.", param_hint="--sha256-of")
-    return hashlib.sha256(revoked).hexdigest()
+    try:
+        if revoked.count(b".") != 2:
+            raise ValueError
+        issued = issued_form(revoked.decode())
+    except ValueError:
+        raise click.BadParameter("it is not a token.", param_hint="--sha256-of") from None
+    return hashlib.sha256(issued.encode()).hexdigest()
 
 
 def _list(endpoint: str, token: str) -> None:

@@ -76,21 +76,31 @@ def _text(claim: object) -> str | None:
     return claim if isinstance(claim, str) else None
 
 
-def _digests(token: str) -> tuple[bytes, ...]:
-    """Return the digests of every form of a token that is valid where this one is.
+def issued_form(token: str) -> str:
+    """Return a token as its issuer encodes it.
 
     Its holder can change the last character of the signature where that has spare bits, and add
     characters to it that are not of base64url; so the signature is encoded anew.
+
+    Raises:
+        ValueError: The signature is no base64url.
     """
     signed, _, encoded = token.rpartition(".")
-    signature = base64url_decode(encoded)
-    start = f"{signed}.".encode()
-    digest = hashlib.sha256(start + base64url_encode(signature)).digest()
+    return f"{signed}.{base64url_encode(base64url_decode(encoded)).decode()}"
+
+
+def _digests(token: str) -> tuple[bytes, ...]:
+    """Return the digests of every form of a token that is valid where this one is."""
+    issued = issued_form(token)
+    digest = hashlib.sha256(issued.encode()).digest()
+    signed, _, encoded = issued.rpartition(".")
     order = _order(signed.partition(".")[0])
     if not order:
         return (digest,)
+    signature = base64url_decode(encoded)
     half = len(signature) // 2
     other = (order - int.from_bytes(signature[half:])).to_bytes(half)
+    start = f"{signed}.".encode()
     return digest, hashlib.sha256(start + base64url_encode(signature[:half] + other)).digest()
 
 
