@@ -1,6 +1,7 @@
 """The registry of subscriptions in Valkey."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any
 
 from barestream.history.record import BEGIN, Place
 from barestream.history.subscription_table import LEASE_MS
@@ -170,23 +171,26 @@ def _steps(
     began: Sequence[Subscription], away: Sequence[Away], left: Sequence[str]
 ) -> Iterator[list[bytes]]:
     """Yield the arguments of the calls of the script that do a change; at least one call."""
-    absences = [[subscription_codec.name(each.id), b"%d" % each.grace_ms] for each in away]
-    beginnings = [subscription_codec.arguments(each) for each in began]
-    ends = [[subscription_codec.name(each)] for each in left]
-    kinds = (absences, beginnings, ends)
+    # The texts of a step are made when its turn comes: those of all could hold up the worker.
+    kinds: tuple[tuple[Sequence[Any], Callable[[Any], list[bytes]]], ...] = (
+        (away, lambda each: [subscription_codec.name(each.id), b"%d" % each.grace_ms]),
+        (began, subscription_codec.arguments),
+        (left, lambda each: [subscription_codec.name(each)]),
+    )
     taken = [0, 0, 0]
     while True:
         arguments: list[bytes] = []
         room, room_bytes = MOST_CHANGES, MOST_BYTES
-        for kind, all_of_kind in enumerate(kinds):
+        for kind, (all_of_kind, make) in enumerate(kinds):
             some: list[bytes] = []
             first = taken[kind]
             while taken[kind] < len(all_of_kind) and room > 0 and room_bytes > 0:
-                some += all_of_kind[taken[kind]]
-                room_bytes -= sum(map(len, all_of_kind[taken[kind]]))
+                made = make(all_of_kind[taken[kind]])
+                some += made
+                room_bytes -= sum(map(len, made))
                 room -= 1
                 taken[kind] += 1
             arguments += [b"%d" % (taken[kind] - first), *some]
         yield arguments
-        if all(number == len(kind) for number, kind in zip(taken, kinds, strict=True)):
+        if all(number == len(kind[0]) for number, kind in zip(taken, kinds, strict=True)):
             return
