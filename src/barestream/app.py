@@ -47,6 +47,7 @@ from barestream.web.client_scripts import (
 )
 from barestream.web.clock_stream import ClockStream
 from barestream.web.cors import ANY_ORIGIN, Cors
+from barestream.web.diagnosis import DIAGNOSIS, Diagnosis
 from barestream.web.end_streams import END_STREAMS, EndStreams
 from barestream.web.event_stream import STREAMS, take_part_in_drain
 from barestream.web.health import Health
@@ -194,6 +195,11 @@ def create_app(settings: Settings | None = None) -> Application:
         ("GET", CLIENT_FILES, client.modules),
         ("GET", "/healthz", health.alive),
         ("GET", "/readyz", health.ready),
+        (
+            "GET",
+            DIAGNOSIS,
+            Diagnosis(authorization.operator, settings.heartbeat_seconds),
+        ),
         ("GET", "/metrics", Scrape(metrics, loopback_only=settings.bind is not None)),
         (
             "GET",

@@ -11,7 +11,7 @@ _CLIENT = "Use a hub"
 _SERVICE = "Run a hub"
 
 # These need a URL and a token, and none of the settings of the service.
-OF_CLIENTS = {"publish", "tail", "context", "smoke"}
+OF_CLIENTS = {"publish", "tail", "context", "doctor", "smoke"}
 
 _COMMANDS = {
     "dev": Lazy("dev", _SERVICE, "Run a hub on this machine, to develop with."),
@@ -24,6 +24,12 @@ _COMMANDS = {
     "context": Lazy("context", _CLIENT, "Name hubs, with their URL and token."),
     "revoke": Lazy("revoke", _CLIENT, "Revoke tokens, list what is revoked, or take one back."),
     "smoke": Lazy("smoke", _CLIENT, "Check that a hub is ready, delivers and replays."),
+    "doctor": Lazy(
+        "doctor",
+        _CLIENT,
+        "Find out what holds a stream's events back, or cuts them.",
+        "barestream_doctor.command",
+    ),
     "load": Lazy("load", _CLIENT, "Hold many streams open, and report what they received."),
 }
 

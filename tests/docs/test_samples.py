@@ -58,4 +58,6 @@ def test_only_these_samples_are_not_run(figure: Callable[[str], None]) -> None:
         ("deploy.md", ["docker", "image"]),
         ("deploy.md", ["deploy/certificate", "root@events.example"]),
         ("deploy.md", ["deploy/backup", "root@events.example"]),
+        ("doctor.md", ["ERROR", "headers-late:"]),
+        ("doctor.md", ["WARNING", "constant-delay:"]),
     ]

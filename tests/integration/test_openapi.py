@@ -21,6 +21,7 @@ from support.servers.service import wait_for
 STREAMED = f"{PATH}/publish-stream"
 NDJSON = {"Content-Type": "application/x-ndjson"}
 METADATA = "/.well-known/oauth-protected-resource/.well-known/mercure"
+DIAGNOSIS = f"{PATH}/diagnosis"
 RUNS = f"{PATH}/runs"
 MODULE = f"{PATH}/client/{{version}}/{{name}}"
 SUBSCRIPTIONS = f"{PATH}/subscriptions"
@@ -187,6 +188,18 @@ REQUESTS: dict[tuple[str, ...], tuple[str, Request]] = {
     (RUNS, "get", "401"): ("well", {"params": {"key": "active"}}),
     (RUNS, "delete", "401"): ("well", {"params": {"key": "active"}}),
     (RUNS, "put", "401"): ("well", {"params": {"key": "active"}}),
+    (DIAGNOSIS, "get", "200", "text/event-stream"): (
+        "well",
+        {"params": {"events": 2, "heartbeats": 0}, "headers": OPERATING},
+    ),
+    (DIAGNOSIS, "get", "200", "application/json"): (
+        "well",
+        {"params": {"status": 200}, "headers": OPERATING},
+    ),
+    (DIAGNOSIS, "get", "400"): ("well", {"params": {"events": -1}, "headers": OPERATING}),
+    (DIAGNOSIS, "get", "401"): ("well", {}),
+    (DIAGNOSIS, "get", "403"): ("well", {"headers": bearer("*")}),
+    (DIAGNOSIS, "get", "502"): ("well", {"params": {"status": 502}, "headers": OPERATING}),
     (REVOCATIONS, "post", "200"): ("well", {"json": KNOWN_TOKENS, "headers": OPERATING}),
     (REVOCATIONS, "post", "201"): (
         "well",

@@ -140,6 +140,7 @@ def _token(found: Settings) -> str | None:
         return None
     key = found.token_key.get_secret_value()
     try:
-        return sign(key, found.token_algorithm, ["*"], ["*"], time.time() + _TOKEN_SECONDS)
+        end = time.time() + _TOKEN_SECONDS
+        return sign(key, found.token_algorithm, ["*"], ["*"], end, operate=True)
     except InvalidKeyError:
         return None

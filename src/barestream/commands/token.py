@@ -73,7 +73,9 @@ _ACCESS_TOKEN_MINUTES = 60.0
     metavar="PATTERN",
     help="The same as --subscribe, by a URL Pattern.",
 )
-@click.option("--operate", is_flag=True, help="The token may revoke tokens.")
+@click.option(
+    "--operate", is_flag=True, help="The token may revoke tokens, and have the hub examined."
+)
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
@@ -263,7 +265,7 @@ def _explain(token: str) -> None:
         topics = [*(bearer.publish if does == "publish to" else bearer.subscribe)]
         click.echo(f"may {does}: {', '.join(map(_shown, topics)) or _NOTHING[version]}")
         if does == "publish to" and bearer.may_operate:
-            click.echo("may operate: it may revoke tokens")
+            click.echo("may operate: it may revoke tokens, and have the hub examined")
         is_accepted = True
     sys.exit(0 if is_accepted else 1)
 

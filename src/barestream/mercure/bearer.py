@@ -20,7 +20,7 @@ class Bearer:
         expires_at: When the token expires, in seconds of the wall clock; None if it never does.
         token: Its token; None without one.
         identity: Who the token was given to.
-        may_operate: Whether it may revoke tokens.
+        may_operate: Whether it may operate the hub: revoke tokens, and have it examined.
     """
 
     publish: Selectors

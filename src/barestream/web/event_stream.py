@@ -67,7 +67,7 @@ def event_stream(
     if ends and END.id in _last_event_ids(request):
         return no_content()
     # The generator begins after the response has, and may read the request's headers then.
-    source = partial(_pumped, events, END if ends else None)
+    source = partial(pumped, events, END if ends else None)
     return StreamResponse.opened(request, source, keeps_headers=True)
 
 
@@ -213,9 +213,16 @@ def labels(request: HttpRequest) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def _pumped(
+async def pumped(
     events: AsyncGenerator[Event], end: Event | None, stream: Stream
 ) -> AsyncIterator[None]:
+    """Send a stream the events of a generator, and end it after the last, until the context ends.
+
+    Args:
+        events: The events; it is closed at the end.
+        end: A last event after them; None for none.
+        stream: The stream.
+    """
     pump = asyncio.create_task(_pump(events, end, stream))
     # The stream ends whenever the pump does; the first reason counts.
     pump.add_done_callback(lambda _: stream.end(EndReason.ERROR))

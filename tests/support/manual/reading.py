@@ -14,7 +14,8 @@ from support.manual.window import HUB_PAGE, Window, window
 
 # The pages that speak of a hub that runs already, with publishing on.
 WITH_A_HUB = {
-    "benchmarks.md", "client.md", "clients.md", "http.md", "operations.md", "python-client.md",
+    "benchmarks.md", "client.md", "clients.md", "doctor.md", "http.md", "operations.md",
+    "python-client.md",
     "README.md", "revocation.md", "state.md", "streamed-publish.md", "tokens.md",
     "troubleshooting.md",
 }  # fmt: skip
