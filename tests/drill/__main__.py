@@ -12,6 +12,7 @@ TESTS = Path(__file__).parent.parent
 sys.path[:0] = [str(folder) for folder in (TESTS.parent / "src", TESTS, TESTS / "container")]
 
 from drill.course import Plan, run  # noqa: E402
+from drill.presence_course import run_presence  # noqa: E402
 from drill.report import as_json, summary, table  # noqa: E402
 
 
@@ -22,17 +23,33 @@ def main() -> int:
     parser.add_argument("--events-per-second", type=float, default=50)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was found")
+    parser.add_argument("--of", choices=("delivery", "presence"), default="delivery")
     options = parser.parse_args()
     # A file for each client.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if options.of == "presence":
+        return presence(options)
     plan = Plan(options.clients, options.seconds, options.events_per_second, options.seed)
-    outcome = run(plan, lambda text: print(f"drill: {text}", file=sys.stderr, flush=True))
+    outcome = run(plan, say)
     print(f"{plan.clients} clients, {plan.events_per_second:g} events/s, seed {plan.seed}\n")
     print(table(outcome), summary(outcome), sep="\n\n")
     if options.json:
         options.json.write_text(json.dumps(as_json(outcome), indent=1) + "\n")
     return 0 if outcome.is_well and outcome.is_prompt else 1
+
+
+def presence(options: argparse.Namespace) -> int:
+    """Run the drill of presence and of revocation."""
+    found = run_presence(options.clients, options.seed, say)
+    print(f"{options.clients} users, seed {options.seed}\n")
+    print(found)
+    return 0 if found.is_well else 1
+
+
+def say(text: str) -> None:
+    """Tell how it goes."""
+    print(f"drill: {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

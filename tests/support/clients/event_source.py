@@ -11,7 +11,7 @@ import httptools
 
 from barestream.delivery.heartbeat import HEARTBEAT_TYPE
 from barestream.history.gap import GAP_TYPE
-from support.clients.event_parser import EventParser
+from support.clients.event_parser import EventParser, ParsedEvent
 
 # EventSource's own delay, until the server sends another one.
 RETRY_SECONDS = 3.0
@@ -102,14 +102,17 @@ class EventSource:
     def _read(self, body: bytes) -> None:
         for event in self._parser.feed(body):
             self.cursor = event.id or self.cursor
-            if event.type == "message":
-                self._take(event.data)
-            elif event.type == HEARTBEAT_TYPE:
-                self.heartbeats += 1
-            elif event.type == GAP_TYPE:
-                self.gaps.append(event.data)
+            self._dispatch(event)
         if self._parser.retries_ms:
             self._retry_seconds = self._parser.retries_ms[-1] / 1000
+
+    def _dispatch(self, event: ParsedEvent) -> None:
+        if event.type == "message":
+            self._take(event.data)
+        elif event.type == HEARTBEAT_TYPE:
+            self.heartbeats += 1
+        elif event.type == GAP_TYPE:
+            self.gaps.append(event.data)
 
     def _take(self, data: str) -> None:
         _, number, made_at, _ = data.split(" ", 3)
