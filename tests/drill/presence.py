@@ -4,9 +4,10 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from compose import Stack
+from drill.findings import Findings, markdown
 from drill.presence_faults import FAULTS
 from drill.tab import Tab, token_of
 from drill.watcher import Hub, MemberWatcher, Seat, SubscriptionWatcher, ids_of
@@ -57,21 +58,6 @@ class Course:
     is_equal: bool = False
 
 
-@dataclass
-class Findings:
-    """All that the drill of presence has found; a line of ``counts`` is what and how many."""
-
-    courses: list[Course] = field(default_factory=list)
-    counts: list[tuple[str, object]] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-
-    def expect(self, what: str, found: object, wanted: object) -> None:
-        """Note a count, which must be as it is wanted."""
-        self.counts.append((what, found))
-        if found != wanted:
-            self.faults.append(f"{what}: {found}, not {wanted}")
-
-
 class PresenceDrill:
     """Runs it on a stack that serves.
 
@@ -89,6 +75,7 @@ class PresenceDrill:
         self._say = say
         self._there: set[Seat] = set()
         self._found = Findings()
+        self._courses: list[Course] = []
 
     async def run(self) -> Findings:
         """Run the faults, and then what no fault is in."""
@@ -110,6 +97,7 @@ class PresenceDrill:
             self._found.expect("watchers refused", sum(len(e.closed) for e in watchers), 0)
             for watcher in watchers:
                 await watcher.close()
+        self._found.table = _table(self._courses)
         return self._found
 
     def _tab(self, name: str, topics: Sequence[str]) -> Tab:
@@ -156,7 +144,7 @@ class PresenceDrill:
         course.left_though_there = len(self._members.left_though_there) - lefts
         course.blinks = len(self._subscriptions.blinks) - blinks
         course.members, course.is_equal = await self._compare(ROOM, {tab.name for tab in tabs})
-        self._found.courses.append(course)
+        self._courses.append(course)
         self._say(str(course))
         if course.left_though_there or course.blinks or not course.is_equal:
             self._found.faults.append(f"{name}: {course}")
@@ -176,7 +164,7 @@ class PresenceDrill:
         course.left_though_there = len(self._members.left_though_there) - wrongly
         course.blinks = len(self._subscriptions.blinks) - blinks
         course.members, course.is_equal = await self._compare(ROOM, names)
-        self._found.courses.append(course)
+        self._courses.append(course)
         told = sorted(name for _, name in self._members.left)
         is_exact = told == sorted(tab.name for tab in leaving)
         self._found.expect("exactly those who left were told as left, each once", is_exact, True)
@@ -301,8 +289,7 @@ class PresenceDrill:
         return len(members), is_equal
 
 
-def table(courses: Sequence[Course]) -> str:
-    """Return a row for each course."""
+def _table(courses: Sequence[Course]) -> str:
     heads = (
         *("Course", "told as left though there", "blinks", "members in the list"),
         *("lists equal to events", "all live after", "list settled after"),
@@ -315,5 +302,4 @@ def table(courses: Sequence[Course]) -> str:
         )
         for each in courses
     ]
-    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    return markdown(heads, rows)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import uvloop
 
 from compose import Stack
-from drill.presence import Findings, PresenceDrill, table
-from drill.rollout import OVERLAY
+from drill.findings import Findings
+from drill.presence import PresenceDrill
+from drill.revoking import RevocationDrill
+from drill.rollout import OVERLAY, removed
 from support.clients.publisher import KEY
 
 # All streams of an app that is replaced end evenly over this.
@@ -17,24 +19,18 @@ DRAIN_SECONDS = 10
 
 @dataclass
 class Report:
-    """What was found, as text for people.
-
-    Attributes:
-        presence: Of presence.
-        revocation: Of revocation.
-    """
+    """What was found, as text for people."""
 
     presence: Findings
+    revocation: Findings
 
     @property
     def is_well(self) -> bool:
         """Whether all is as it must be."""
-        return not self.presence.faults
+        return not (self.presence.faults or self.revocation.faults)
 
     def __str__(self) -> str:
-        counts = [f"- {what}: {count}" for what, count in self.presence.counts]
-        faults = self.presence.faults or ["All is as it must be."]
-        return "\n\n".join([table(self.presence.courses), "\n".join(counts), "\n".join(faults)])
+        return f"Presence\n\n{self.presence}\n\nRevocation\n\n{self.revocation}"
 
 
 def run_presence(users: int, seed: int, say: Callable[[str], None]) -> Report:
@@ -60,5 +56,7 @@ def run_presence(users: int, seed: int, say: Callable[[str], None]) -> Report:
         history_bytes=600_000_000,
         valkey_memory="2g",
     )
-    with stack, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return Report(runner.run(PresenceDrill(stack, users, seed, say).run()))
+    loops = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    with stack, removed(stack, "green"), loops as runner:
+        presence = runner.run(PresenceDrill(stack, users, seed, say).run())
+        return Report(presence, runner.run(RevocationDrill(stack, users, say).run()))

@@ -1,5 +1,7 @@
 """A rollout of a release onto itself, in the steps of deploy/rollout, on this machine's Docker."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from compose import Stack
@@ -34,6 +36,15 @@ def roll(stack: Stack, old: str, new: str) -> None:
     begin(stack, new)
     switch(stack, new)
     drain(stack, old)
+
+
+@contextmanager
+def removed(stack: Stack, service: str) -> Iterator[None]:
+    """Remove its container in the end, which Compose's down leaves because of its profile."""
+    try:
+        yield
+    finally:
+        drain(stack, service)
 
 
 def _must(stack: Stack, *arguments: str) -> None:

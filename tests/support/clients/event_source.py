@@ -62,6 +62,13 @@ class EventSource:
         self._heard_at = time.monotonic()
         self._longest_silence_seconds = 0.0
         self._parser = EventParser()
+        self._connection: _Connection | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its stream is open at the moment."""
+        found = self._connection
+        return found is not None and found.status == 200 and not found.ended.done()
 
     async def run(self) -> None:
         """Follow the URL, and reconnect after each end."""
@@ -77,7 +84,7 @@ class EventSource:
 
     async def _visit(self, *, leaves_politely: bool) -> None:
         self._parser = EventParser(self.cursor)
-        connection = _Connection(self._request(), self._read)
+        self._connection = connection = _Connection(self._request(), self._read)
         cursor, began_at, first = self.cursor, time.monotonic(), len(self.numbers)
         end = "left"
         try:
