@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each one installs what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs docs test test-full test-containers test-deploy drill bench bench-against bench-quick doctor fuzz check lock
+.PHONY: help up down logs docs test test-full test-containers test-deploy drill drill-presence bench bench-against bench-quick doctor fuzz check lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
@@ -31,6 +31,9 @@ test-deploy: .venv/dev ## run the tests of deploy/ on a VM of their own, on a re
 
 drill: .venv/dev ## run faults under 1,000 clients, on a real Docker: count events lost, doubled, out of order
 	@.venv/bin/python tests/drill
+
+drill-presence: .venv/dev ## run faults under 1,000 users of a room, and revoke users in a rollout, on a real Docker
+	@.venv/bin/python tests/drill --of presence
 
 bench: .venv/dev ## measure the cost of a delivery and of a publish, beside the peers and a floor in C
 	@.venv/bin/python tests/bench

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import httpx
+
 from compose import Stack
 from drill.findings import Findings, markdown
 from drill.presence_faults import FAULTS
@@ -258,13 +260,15 @@ class PresenceDrill:
 
     async def _await_heard(self, what: str, tabs: Sequence[Tab]) -> None:
         """Publish an update, and wait until each tab has it."""
-        while (answer := await self._publish(what)) != 200:
-            self._say(f"the publish was answered with {answer}")
+        while not await self._is_published(what):
             await asyncio.sleep(POLL_SECONDS)
         await self._await(lambda: all(what in tab.heard for tab in tabs))
 
-    async def _publish(self, what: str) -> int:
-        return (await self._publisher.post(ROOM, data=what)).status_code
+    async def _is_published(self, what: str) -> bool:
+        try:
+            return (await self._publisher.post(ROOM, data=what)).status_code == 200
+        except httpx.TransportError:
+            return False
 
     async def _await(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + MOST_SECONDS
