@@ -88,13 +88,15 @@ class PresenceDrill:
             cursor, address = listed["lastEventID"], self._stack.address
             self._members = MemberWatcher(address, cursor, self._there)
             self._subscriptions = SubscriptionWatcher(address, cursor, self._there)
+            watchers = (self._members, self._subscriptions)
+            for watcher in watchers:
+                watcher.open()
             tabs = await self._arrive()
             for fault in FAULTS:
                 await self._course(fault.name, fault.strike, tabs)
             await self._leave_for_good(tabs)
             await self._close_tabs_of_one_user()
             await self._change_a_topic()
-            watchers = (self._members, self._subscriptions)
             self._found.expect("gaps of the watchers", sum(len(e.gaps) for e in watchers), 0)
             self._found.expect("watchers refused", sum(len(e.closed) for e in watchers), 0)
             for watcher in watchers:
