@@ -17,8 +17,8 @@ USERS = 10
 WORKERS = 2
 ARRIVAL_SECONDS = 5
 
-# Long enough that each revoked tab is back once, and was refused.
-RETURN_SECONDS = 6
+# For so long what others suffer is counted.
+CALM_SECONDS = 3
 
 # The drain ends streams of all users meanwhile.
 INTO_DRAIN_SECONDS = 3
@@ -38,7 +38,9 @@ class Revoked:
         streams: How many the user had open.
         ended: How many of them ended within the time that the hub promises.
         slowest_seconds: From the hub's answer to the end of the last of them.
-        refused: How many of the user's tabs came back and got 401.
+        refused: How many of the user's tabs got 401.
+        refused_seconds: From the hub's answer to the last of these 401.
+        other_answers: Answers to the user's tabs that closed them, and were no 401.
         others_ended: How many streams of others ended within that time.
         others_refused: How many of the others were refused.
         returned: How many of the user's streams were opened after the answer.
@@ -49,6 +51,8 @@ class Revoked:
     ended: int
     slowest_seconds: float
     refused: int
+    refused_seconds: float
+    other_answers: list[str]
     others_ended: int
     others_refused: int
     returned: int
@@ -105,15 +109,19 @@ class RevocationDrill:
         open_before = [tab for tab in theirs if tab.is_open]
         await asyncio.to_thread(self._operator.revoke, sub=f"user {nth}")
         answered_at = time.monotonic()
-        await asyncio.sleep(RETURN_SECONDS)
+        await asyncio.sleep(CALM_SECONDS)
+        await self._await(lambda: all(tab.closed for tab in theirs))
         ends = [tab.visits[visits_before[id(tab)]].ended_at - answered_at for tab in open_before]
         since = [visit for tab in others for visit in tab.visits[visits_before[id(tab)] :]]
+        answers = [answer for tab in theirs for answer in tab.closed]
         row = Revoked(
             when,
             len(open_before),
             sum(end <= ENDS_WITHIN_SECONDS for end in ends),
             max(ends, default=0),
-            sum(tab.closed[0].startswith("401") for tab in theirs if tab.closed),
+            sum(answer.startswith("401") for answer in answers),
+            max((tab.refused_at or answered_at) - answered_at for tab in theirs),
+            [answer for answer in answers if not answer.startswith("401")],
             sum(visit.ended_at <= answered_at + ENDS_WITHIN_SECONDS for visit in since),
             sum(bool(tab.closed) for tab in others),
             sum(
@@ -186,12 +194,24 @@ class RevocationDrill:
     def _table(self) -> str:
         heads = (
             *("One of ten users revoked", "streams", "ended within 1 s", "slowest end"),
-            *("got 401", "returned", "streams of others ended in that second", "others refused"),
+            *(
+                "got 401",
+                "the last after",
+                "returned",
+                "streams of others ended in that second",
+                "others refused",
+            ),
         )
         rows = [
             (
                 *(each.when, each.streams, each.ended, f"{each.slowest_seconds:.2f} s"),
-                *(each.refused, each.returned, each.others_ended, each.others_refused),
+                *(
+                    each.refused,
+                    f"{each.refused_seconds:.1f} s",
+                    each.returned,
+                    each.others_ended,
+                    each.others_refused,
+                ),
             )
             for each in self._rows
         ]
