@@ -132,28 +132,28 @@ class SubscriptionWatcher(_Watcher):
         there: Who follows which topic by their own will at the moment.
 
     Attributes:
-        open: The ids of the subscriptions of each seat.
+        ids_by_seat: The ids of the subscriptions of each seat.
         told: How often it was told what (began, ended) of each topic.
         blinks: Who had no subscription for a while, and was there.
     """
 
     def __init__(self, address: tuple[str, int], cursor: str, there: set[Seat]) -> None:
         super().__init__(address, f"{PATH}/subscriptions/{{topic}}/{{subscriber}}", cursor)
-        self.open: defaultdict[Seat, set[str]] = defaultdict(set)
+        self.ids_by_seat: defaultdict[Seat, set[str]] = defaultdict(set)
         self.told: Counter[tuple[str, str]] = Counter()
         self.blinks: list[Seat] = []
         self._there = there
 
     def ids(self, topic: str) -> set[str]:
         """Return the ids of the subscriptions to a topic."""
-        return set().union(*(ids for seat, ids in self.open.items() if seat[0] == topic))
+        return set().union(*(ids for seat, ids in self.ids_by_seat.items() if seat[0] == topic))
 
     def _take(self, data: str) -> None:
         told = json.loads(data)
         seat = seat_of(told)
         if seat is None:
             return
-        ids, is_active = self.open[seat], told["active"]
+        ids, is_active = self.ids_by_seat[seat], told["active"]
         self.told["began" if is_active else "ended", seat[0]] += 1
         if is_active:
             ids.add(told["id"])
