@@ -43,7 +43,9 @@ class Revoked:
         other_answers: Answers to the user's tabs that closed them, and were no 401.
         others_ended: How many streams of others ended within that time.
         others_refused: How many of the others were refused.
-        returned: How many of the user's streams were opened after the answer.
+        late: How many of the user's streams were opened after the answer, by tabs that the drain
+            had sent away, on a worker that did not know the revocation yet, and ended in time.
+        returned: How many were open later than that.
     """
 
     when: str
@@ -55,6 +57,7 @@ class Revoked:
     other_answers: list[str]
     others_ended: int
     others_refused: int
+    late: int
     returned: int
 
 
@@ -113,6 +116,13 @@ class RevocationDrill:
         await self._await(lambda: all(tab.closed for tab in theirs))
         ends = [tab.visits[visits_before[id(tab)]].ended_at - answered_at for tab in open_before]
         since = [visit for tab in others for visit in tab.visits[visits_before[id(tab)] :]]
+        due_at = answered_at + ENDS_WITHIN_SECONDS
+        opened = [
+            visit
+            for tab in theirs
+            for visit in tab.visits
+            if visit.began_at > answered_at and visit.status == 200
+        ]
         answers = [answer for tab in theirs for answer in tab.closed]
         row = Revoked(
             when,
@@ -122,13 +132,10 @@ class RevocationDrill:
             sum(answer.startswith("401") for answer in answers),
             max((tab.refused_at or answered_at) - answered_at for tab in theirs),
             [answer for answer in answers if not answer.startswith("401")],
-            sum(visit.ended_at <= answered_at + ENDS_WITHIN_SECONDS for visit in since),
+            sum(visit.ended_at <= due_at for visit in since),
             sum(bool(tab.closed) for tab in others),
-            sum(
-                visit.began_at > answered_at and visit.status == 200
-                for tab in theirs
-                for visit in tab.visits
-            ),
+            sum(visit.ended_at <= due_at for visit in opened),
+            sum(visit.ended_at > due_at for visit in opened),
         )
         self._say(str(row))
         self._rows.append(row)
