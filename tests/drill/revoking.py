@@ -204,6 +204,7 @@ class RevocationDrill:
             *(
                 "got 401",
                 "the last after",
+                "opened and ended in that second",
                 "returned",
                 "streams of others ended in that second",
                 "others refused",
@@ -215,6 +216,7 @@ class RevocationDrill:
                 *(
                     each.refused,
                     f"{each.refused_seconds:.1f} s",
+                    each.late,
                     each.returned,
                     each.others_ended,
                     each.others_refused,
