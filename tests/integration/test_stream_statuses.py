@@ -38,5 +38,5 @@ def test_the_manual_lists_for_each_status_whether_it_should_end_a_stream() -> No
     section = (ROOT / "docs/http.md").read_text().partition("## Which answers end a stream")[2]
     rows = re.findall(r"(?m)^\| ([\d, ]+) \|", section.partition("\n## ")[0])
     named = [int(status) for row in rows for status in row.split(",")]
-    of_the_client = [204, 400, 401, 403, 404, 405, 408, 409, 413, 414, 415, 431]
+    of_the_client = [204, 304, 400, 401, 403, 404, 405, 408, 409, 413, 414, 415, 431]
     assert named == [*of_the_client, 500, 501, 505, 507]
