@@ -11,6 +11,25 @@ import { answerOf } from './reads.js';
 const TOKEN_MS = 30_000;
 
 export class Link {
+  /** @type {import('./request.js').HubRequest} */
+  request;
+  /** @type {import('./token.js').Token} */
+  token;
+  /** @type {RequestCredentials} */
+  credentials;
+  /** @type {string[]} */
+  keys;
+  /** @type {string | undefined} */
+  client;
+  /** @type {'stream' | 'reads'} */
+  via;
+  /** @type {() => ?string} */
+  cursor;
+  /** @type {import('./watchdog.js').Watchdog} */
+  watchdog;
+  /** @type {import('./timing.js').Slices} */
+  slices;
+
   /** The headers that were sent; null while a token is awaited. @type {?Record<string, string>} */
   shown = null;
   /** 401 once a token was refused. @type {?number} */
@@ -25,31 +44,16 @@ export class Link {
   #env;
 
   /**
-   * @param {object} options
-   * @param {import('./request.js').HubRequest} options.request
-   * @param {import('./token.js').Token} options.token
-   * @param {RequestCredentials} options.credentials
-   * @param {string[]} options.keys
-   * @param {string} [options.client]
-   * @param {'stream' | 'reads'} options.via
-   * @param {() => ?string} options.cursor
-   * @param {import('./watchdog.js').Watchdog} options.watchdog
-   * @param {import('./timing.js').Slices} options.slices
+   * @param {Pick<Link, 'request' | 'token' | 'credentials' | 'keys' | 'client' | 'via' | 'cursor'
+   *   | 'watchdog' | 'slices'>} options
    * @param {object} on what it tells
    * @param {() => void} on.open the headers of a stream are there
    * @param {(raws: import('./raw_event.js').Raw[]) => void} on.raws
    * @param {any} env
    */
-  constructor({ request, token, credentials, keys, client, via, cursor, watchdog, slices }, on, env) {
-    this.request = request;
-    this.token = token;
-    this.credentials = credentials;
-    this.keys = keys;
-    this.client = client;
-    this.via = via;
-    this.cursor = cursor;
-    this.watchdog = watchdog;
-    this.slices = slices;
+  constructor(options, on, env) {
+    Object.assign(this, options);
+    this.credentials ??= 'same-origin';
     this.#on = on;
     this.#env = env;
   }
