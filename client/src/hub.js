@@ -2,30 +2,26 @@
  * A hub, as a page sees it: its subscriptions, who the user is, and how the stream is.
  */
 
-import { ask, insist, withToken } from './asking.js';
+import { insist } from './asking.js';
 import { includesAll } from './covering.js';
 import { DeniedError } from './denied_error.js';
 import { IDLE, reasonOf } from './detail.js';
 import { checkHubOptions, checkOptions, checkPresence, checkSubscription } from './options.js';
-import { pages, read } from './reads.js';
+import { pages } from './reads.js';
 import { report } from './report.js';
-import { HubRequest, keyOf } from './request.js';
+import { keyOf } from './request.js';
 import { Stream } from './stream.js';
 import { Subscription } from './subscription.js';
 import { Tabs } from './tabs.js';
 import { pause } from './timing.js';
-import { Visitor } from './visitor.js';
+import { User } from './user.js';
 
 export class Hub extends EventTarget {
   #env;
   #options;
-  #identity;
-  #userCount = 0;
+  #user;
   #channel;
 
-  #token = null;
-  #request = null;
-  #name;
   #opener = new AbortController();
   #opening = null;
 
@@ -35,8 +31,6 @@ export class Hub extends EventTarget {
   #wantTimer = null;
   #hasEnded = false;
   #hasLeft = false;
-  // presence.js, once it is loaded: a page that is going cannot wait for it.
-  #presence = null;
   /** @type {any} */
   #told = IDLE;
   #detail = IDLE;
@@ -53,8 +47,8 @@ export class Hub extends EventTarget {
     /** @readonly */
     this.url = url;
     this.#options = options;
-    this.#identity = options.identity;
     this.#env = this.#host.env = env;
+    this.#user = new User({ ...options, url }, env);
     this.#host.hasReads = this.#isOurs;
     if (!env.BroadcastChannel) return;
     this.#channel = new env.BroadcastChannel(`barestream ${url}`);
@@ -80,7 +74,7 @@ export class Hub extends EventTarget {
     this.#mustBeOpen();
     const list = [topics].flat();
     const { token, protocol = token ? null : '0.x' } = this.#options;
-    checkSubscription(list, options, { isOurs: this.#isOurs, protocol: this.#request?.protocol ?? protocol });
+    checkSubscription(list, options, { isOurs: this.#isOurs, protocol: this.#user.request?.protocol ?? protocol });
     return new Subscription(this.#host, list, [...new Set(list.map(keyOf))], options);
   }
 
@@ -89,7 +83,7 @@ export class Hub extends EventTarget {
     this.#mustBeOpen();
     // Most pages publish nothing.
     const { publish } = await import('./publishing.js');
-    const post = (body, signal) => this.#ask({ url: this.url, method: 'POST', body }, 'text/plain', signal);
+    const post = (body, signal) => this.#user.ask({ url: this.url, method: 'POST', body }, 'text/plain', signal);
     const client = { checkOptions, insist, post, env: this.#env };
     return publish({ topics: [topics].flat(), data, options }, client);
   }
@@ -104,10 +98,10 @@ export class Hub extends EventTarget {
     const closing = new AbortController();
     const presence = { topic, members: new Map(), close: () => closing.abort() };
     const { report } = this.#host;
-    const get = (url, signal) => this.#ask({ url, method: 'GET' }, 'application/json', signal);
+    const get = (url, signal) => this.#user.ask({ url, method: 'GET' }, 'application/json', signal);
     const client = { signal: closing.signal, get, report };
     const use = ({ watch }) => this.#isClosed || watch(this, presence, options, client);
-    this.#loadPresence().then(use).catch(report);
+    this.#user.presence().then(use).catch(report);
     return presence;
   }
 
@@ -135,11 +129,7 @@ export class Hub extends EventTarget {
   /** @returns {Promise<string>} the hub's newest cursor */
   async cursor() {
     this.#mustBeOpen();
-    const token = await this.#askToken();
-    const protocol = await token.protocol();
-    const { credentials } = this.#options;
-    const request = new HubRequest({ url: this.url, protocol });
-    return (await read({ request, token, credentials, keys: ['*'] }, this.#env)).cursor;
+    return this.#user.cursor();
   }
 
   /**
@@ -173,38 +163,6 @@ export class Hub extends EventTarget {
 
   // --- the user
 
-  /** A page without a token does not load what keeps one. */
-  async #askToken() {
-    const { token, renew, protocol } = this.#options;
-    const Keeper = token || renew ? (await import('./token.js')).Token : Visitor;
-    return (this.#token ??= new Keeper({ token, renew, protocol, identity: this.#identity }, this.#env));
-  }
-
-  /** As the user, now. */
-  async #ask(address, type, signal, token = this.#token) {
-    token ??= await this.#askToken();
-    const { credentials } = this.#options;
-    const send = (headers) => ask(address, type, { headers, credentials, signal }, this.#env);
-    return withToken(send, token, signal);
-  }
-
-  async #loadPresence() {
-    return (this.#presence ??= await import('./presence.js'));
-  }
-
-  /** As tellLeft() in presence.js, of the present user. */
-  #tellLeft = async (client, keys, afterSeconds = 0) => {
-    const token = this.#token;
-    const topics = keys.map((key) => this.#request.named(key));
-    const post = (address, signal) => this.#ask(address, 'text/plain', signal, token);
-    try {
-      const { tellLeft } = this.#presence ?? (await this.#loadPresence());
-      await tellLeft(this.url, { client, topics, afterSeconds }, post, this.#env);
-    } catch {
-      // The hub knows it by itself once the grace is over.
-    }
-  };
-
   /** Until it is known who the user is now. */
   #goAway() {
     this.#hasLeft = true;
@@ -213,18 +171,12 @@ export class Hub extends EventTarget {
   }
 
   #changeUser(identity) {
-    this.#userCount += 1;
     this.#hasLeft = false;
-    this.#identity = identity;
     this.#drop();
-    this.#token = this.#request = null;
+    this.#user.change(identity);
     this.dispatchEvent(new Event('userchange'));
     for (const part of this.#parts) part.begin();
     this.#want();
-  }
-
-  get #isOutdated() {
-    return this.#userCount > 0 && typeof this.#options.token === 'string';
   }
 
   // --- the stream
@@ -272,7 +224,7 @@ export class Hub extends EventTarget {
     await pause(0, signal, this.#env);
     signal.throwIfAborted();
     if (this.#hasLeft) return new Promise(() => {});
-    if (this.#isOutdated) {
+    if (this.#user.isOutdated) {
       // A fixed token is that of the user before.
       this.#tellDetail({ ...IDLE, state: 'denied', reason: 'the user has changed: connect again' });
       return new Promise(() => {});
@@ -282,16 +234,8 @@ export class Hub extends EventTarget {
       const retryAt = this.#env.Date.now() + delayMs;
       this.#tellDetail({ ...IDLE, state: 'denied', reason: reasonOf(error), retryAt });
     };
-    const ask = async () => {
-      const token = await this.#askToken();
-      return Promise.all([token.protocol(), token.identity()]);
-    };
-    const [protocol, identity] = await insist(ask, failed, signal, this.#env);
+    await this.#user.meet(failed, signal);
     signal.throwIfAborted();
-    const { dialect } = this.#options;
-    this.#request = new HubRequest({ url: this.url, protocol, dialect });
-    // Tabs of another release may use other messages; the address of this module has its version.
-    this.#name = ['barestream', import.meta.url, this.url, protocol, identity].join(' ');
     if (this.#isOurs) this.#source(null);
   }
 
@@ -306,10 +250,10 @@ export class Hub extends EventTarget {
     const { shared = true } = this.#options;
     const keys = part ? part.keys : this.#union();
     const makeStream = (start) => this.#makeStream(start);
-    const name = part ? [this.#name, ...keys].join(' ') : this.#name;
+    const name = [this.#user.name, ...(part ? keys : [])].join(' ');
     /** @type {any} */
     const source = shared
-      ? new Tabs({ name, makeStream, tellLeft: this.#tellLeft, keys, cursor }, this.#env)
+      ? new Tabs({ name, makeStream, tellLeft: this.#user.tellLeft, keys, cursor }, this.#env)
       : this.#makeAlone({ keys, cursor });
     const each = (tell) => {
       for (const one of part ? [part] : [...this.#parts]) tell(one);
@@ -328,13 +272,12 @@ export class Hub extends EventTarget {
   #makeAlone(start) {
     const client = this.#env.Math.random().toString(36).slice(2);
     return Object.assign(this.#makeStream({ ...start, client }), {
-      leave: (left = []) => this.#tellLeft(client, left),
+      leave: (left = []) => this.#user.tellLeft(client, left),
     });
   }
 
   #makeStream(start) {
-    const { credentials } = this.#options;
-    return new Stream({ request: this.#request, token: this.#token, credentials, ...start }, this.#env);
+    return new Stream({ ...this.#user.asking, ...start }, this.#env);
   }
 
   // --- what subscriptions need
@@ -366,10 +309,7 @@ export class Hub extends EventTarget {
       const { replay } = await import('./replay.js');
       return replay(this.#makeStream({ keys, cursor }), how, this.#env);
     },
-    pages: (keys, params, signal) => {
-      const question = { request: this.#request, token: this.#token, keys, params, signal };
-      return pages({ ...question, credentials: this.#options.credentials }, this.#env);
-    },
+    pages: (keys, params, signal) => pages({ ...this.#user.asking, keys, params, signal }, this.#env),
   };
 
   // --- the state
