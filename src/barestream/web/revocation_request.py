@@ -8,9 +8,8 @@ from typing import NamedTuple
 from bareasgi import HttpRequest
 
 from barestream.history.revocations import Revocation, Selection
-from barestream.web.body import JSON_TYPE, body_type, not_of_type, read_whole
 from barestream.web.form import Form, query
-from barestream.web.json_body import Flaw, parse
+from barestream.web.json_body import read_json
 from barestream.web.refusals import bad_request, too_large
 from barestream.web.update_fields import A_SURROGATE, is_number
 
@@ -43,12 +42,7 @@ async def read_revocation(request: HttpRequest, now: float) -> Revocation:
     Raises:
         Refused: 400, 413 or 415 for a body that is malformed.
     """
-    if body_type(request) != JSON_TYPE:
-        raise not_of_type(JSON_TYPE)
-    value = parse(await read_whole(request, _MOST_BODY_BYTES))
-    if isinstance(value, Flaw):
-        raise bad_request(value.why)
-    return revocation_of(value, now)
+    return revocation_of(await read_json(request, _MOST_BODY_BYTES), now)
 
 
 def revocation_of(value: object, now: float) -> Revocation:

@@ -10,9 +10,8 @@ from bareasgi import HttpRequest
 
 from barestream.history.producers import Claim, Lease
 from barestream.mercure.run_topics import is_dots, run_topic
-from barestream.web.body import JSON_TYPE, body_type, not_of_type, read_whole
 from barestream.web.form import query
-from barestream.web.json_body import Flaw, parse
+from barestream.web.json_body import read_json
 from barestream.web.producer_request import (
     LEAST_LEASE_SECONDS,
     MOST_LEASE_SECONDS,
@@ -92,12 +91,7 @@ async def read_claim(request: HttpRequest, ended_seconds: float) -> Claim:
     Raises:
         Refused: 400, 413 or 415 for a body that is malformed.
     """
-    if body_type(request) != JSON_TYPE:
-        raise not_of_type(JSON_TYPE)
-    value = parse(await read_whole(request, _MOST_BODY_BYTES))
-    if isinstance(value, Flaw):
-        raise bad_request(value.why)
-    return claim_of(value, ended_seconds)
+    return claim_of(await read_json(request, _MOST_BODY_BYTES), ended_seconds)
 
 
 def claim_of(value: object, ended_seconds: float) -> Claim:
