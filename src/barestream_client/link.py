@@ -41,6 +41,23 @@ def timeout(request: Request) -> httpx.Timeout:
     return httpx.Timeout(request.silence_seconds, connect=CONNECT_SECONDS)
 
 
+def built(client: httpx.Client | httpx.AsyncClient, request: Request) -> httpx.Request:
+    """Return a request as a client sends it.
+
+    Raises:
+        AddressError: It cannot be sent.
+    """
+    with meaning(request):
+        return client.build_request(
+            request.method,
+            request.url,
+            params=request.params or None,
+            headers=[(name.encode(), text.encode()) for name, text in request.headers.items()],
+            content=request.body,
+            timeout=timeout(request),
+        )
+
+
 def answer_to(request: Request, response: httpx.Response, body: bytes) -> Answer:
     """Return an answer without what is httpx's."""
     asked = f"{request.method} {response.url.path}"
@@ -95,7 +112,7 @@ class Link:
                 return await token_of(self._token)
             case Ask(request):
                 with meaning(request):
-                    response = await self._client.send(self._built(request))
+                    response = await self._client.send(built(self._client, request))
                 return answer_to(request, response, response.content)
             case Open(request):
                 return await self._open(request)
@@ -110,21 +127,10 @@ class Link:
                 return await self._source.take(most)
         return None
 
-    def _built(self, request: Request) -> httpx.Request:
-        with meaning(request):
-            return self._client.build_request(
-                request.method,
-                request.url,
-                params=request.params or None,
-                headers=[(name.encode(), text.encode()) for name, text in request.headers.items()],
-                content=request.body,
-                timeout=timeout(request),
-            )
-
     async def _open(self, request: Request) -> Answer:
         await self.close()
         with meaning(request):
-            response = await self._client.send(self._built(request), stream=True)
+            response = await self._client.send(built(self._client, request), stream=True)
             self._request, self._response = request, response
             body = b"" if is_stream(response) else await response.aread()
         self._pieces = response.aiter_bytes() if is_stream(response) else None

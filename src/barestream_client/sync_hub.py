@@ -25,7 +25,7 @@ from barestream_client.events import Event
 from barestream_client.failures import meaning
 from barestream_client.following import SILENCE_SECONDS, Progress, Topics, following
 from barestream_client.hub import PATIENCE_SECONDS
-from barestream_client.link import LIMITS, answer_to, is_stream, retries, timeout
+from barestream_client.link import LIMITS, answer_to, built, is_stream, retries
 from barestream_client.retries import OnAway, Retries
 from barestream_client.sources import ThreadAhead
 from barestream_client.steps import Ask, Bearer, Close, Open, Read, Request, Steps, Take, Wait
@@ -238,7 +238,7 @@ class _Link:
                 return token_at_once(self._token)
             case Ask(request):
                 with meaning(request):
-                    response = self._client.send(self._built(request))
+                    response = self._client.send(built(self._client, request))
                 return answer_to(request, response, response.content)
             case Open(request):
                 return self._open(request)
@@ -254,21 +254,10 @@ class _Link:
                 return self._source.take(most)
         return None
 
-    def _built(self, request: Request) -> httpx.Request:
-        with meaning(request):
-            return self._client.build_request(
-                request.method,
-                request.url,
-                params=request.params or None,
-                headers=[(name.encode(), text.encode()) for name, text in request.headers.items()],
-                content=request.body,
-                timeout=timeout(request),
-            )
-
     def _open(self, request: Request) -> Answer:
         self._close()
         with meaning(request):
-            response = self._client.send(self._built(request), stream=True)
+            response = self._client.send(built(self._client, request), stream=True)
             self._request, self._response = request, response
             body = b"" if is_stream(response) else response.read()
         self._pieces = response.iter_bytes() if is_stream(response) else iter(())
