@@ -4,20 +4,22 @@ import hashlib
 import json
 import math
 import sys
-import urllib.error
-import urllib.request
 from datetime import datetime
 from http import HTTPStatus
-from http.client import HTTPException
 from typing import Any, NoReturn
 from urllib.parse import urlencode, urlsplit
 
 import click
+import httpx
 
 from barestream.commands import exits
 from barestream.commands.token import signed
 from barestream.mercure.token_id import issued_form
-from barestream.mercure.topics import PATH
+from barestream_client.address import PATH, AddressError, hub_url
+from barestream_client.answers import Answer, json_object, not_a_hub, problem
+from barestream_client.failures import meaning
+from barestream_client.link import answer_to, timeout
+from barestream_client.steps import Request
 
 # A hub whose history is away answers within this time.
 _ANSWER_SECONDS = 15.0
@@ -26,15 +28,6 @@ _ANSWER_SECONDS = 15.0
 _TOKEN_MINUTES = 5.0
 
 _PAGE = "1000"
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    # The operator's token is for the given host alone.
-    def redirect_request(self, *_: object) -> None:
-        return None
-
-
-_OPENER = urllib.request.build_opener(_NoRedirect)
 
 
 class _Moment(click.ParamType[float]):
@@ -172,60 +165,55 @@ def _list(endpoint: str, token: str) -> None:
 
 def _endpoint(url: str) -> str:
     try:
-        parts = urlsplit(url)
-        path = parts.path.rstrip("/") or PATH
-        is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        is_whole = is_whole and path.endswith(PATH) and not (parts.query or parts.fragment)
-    except ValueError:
-        is_whole = False
+        hub = hub_url(url)
+    except AddressError:
+        hub = ""
+    is_whole = hub.endswith(PATH) and urlsplit(hub).port != 0
     if not is_whole or not url.isascii() or not url.isprintable() or " " in url:
         raise click.BadParameter(
             f"{url!r}: expected the URL of a hub, such as https://live.example or "
             f"https://live.example{PATH}.",
             param_hint="URL",
         )
-    return f"{parts.scheme}://{parts.netloc}{path}/revocations"
+    return f"{hub}/revocations"
 
 
 def _ask(method: str, url: str, token: str, content: object = None) -> Any:
-    """Return the JSON of an answer, or None without a body; exit if there is no such answer."""
+    """Return the JSON of an answer, or None without a body; exit if the hub refuses.
+
+    Raises:
+        HubError: The hub cannot be asked, or what answers is none.
+    """
     body = None if content is None else json.dumps(content).encode()
-    request = urllib.request.Request(url, body, method=method)  # noqa: S310 (_endpoint checks it)
-    request.add_header("Content-Type", "application/json")
-    request.add_header("Authorization", f"Bearer {token}")
-    try:
-        with _OPENER.open(request, timeout=_ANSWER_SECONDS) as answer:
-            if answer.status == HTTPStatus.NO_CONTENT:
-                return None
-            found = json.load(answer)
-            if not isinstance(found, dict):
-                raise TypeError
-            return found
-    except urllib.error.HTTPError as error:
-        _refused(error)
-    except (ValueError, TypeError):
-        _exit(exits.NO_HUB, "The answer is not that of a hub: is the URL right?")
-    except (OSError, HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        _exit(exits.AWAY, f"The hub cannot be asked: {reason or type(error).__name__}")
+    headers = {"Content-Type": "application/json"}
+    asked = Request(method, url, (), headers, body, _ANSWER_SECONDS).by(token)
+    with meaning(asked):
+        response = httpx.request(
+            method, url, headers=asked.headers, content=body, timeout=timeout(asked)
+        )
+    answer = answer_to(asked, response, response.content)
+    if not response.is_success:
+        _refused(answer)
+    if answer.status == HTTPStatus.NO_CONTENT:
+        return None
+    found = json_object(answer.body)
+    if found is None:
+        raise not_a_hub(answer)
+    return found
 
 
-def _refused(error: urllib.error.HTTPError) -> NoReturn:
-    try:
-        detail = json.load(error)["detail"]
-    except (ValueError, TypeError, KeyError, OSError):
-        detail = "The answer is not that of a hub: is the URL right?"
-    may_pass = error.code == HTTPStatus.TOO_MANY_REQUESTS or (
-        error.code >= HTTPStatus.INTERNAL_SERVER_ERROR
-        and error.code != HTTPStatus.INSUFFICIENT_STORAGE
+def _refused(answer: Answer) -> NoReturn:
+    told = problem(answer.headers, answer.body) or {}
+    detail = told.get("detail", "The answer is not that of a hub: is the URL right?")
+    may_pass = answer.status == HTTPStatus.TOO_MANY_REQUESTS or (
+        answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        and answer.status != HTTPStatus.INSUFFICIENT_STORAGE
     )
-    if error.code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+    if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         code = exits.NO_RIGHT
     else:
         code = exits.AWAY if may_pass else exits.REFUSED
-    _exit(code, f"{error.code} {error.reason}: {detail}")
-
-
-def _exit(code: int, why: str) -> NoReturn:
-    click.echo(why, err=True)
+    click.echo(
+        f"{answer.status} {httpx.codes.get_reason_phrase(answer.status)}: {detail}", err=True
+    )
     sys.exit(code)
