@@ -49,17 +49,6 @@ class Tab(EventSource):
         self.heard: set[str] = set()
         self.refused_at: float | None = None
         self._leaves_politely = leaves_politely
-        self._running: asyncio.Task[None] | None = None
-
-    def open(self) -> None:
-        """Begin to follow the topics."""
-        self._running = asyncio.create_task(self.run())
-
-    async def close(self) -> None:
-        """Leave for good."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
 
     async def run(self) -> None:
         """Follow the topics, and reconnect after each end, until refused."""

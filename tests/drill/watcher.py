@@ -1,6 +1,5 @@
 """Keeps who is there, by the lists of the hub and by the events after their cursors."""
 
-import asyncio
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -68,17 +67,6 @@ class _Watcher(EventSource):
     def __init__(self, address: tuple[str, int], topic: str, cursor: str) -> None:
         query = {"topic": topic, "authorization": token_of("the watcher"), "lastEventID": cursor}
         super().__init__(address, f"{PATH}?{urlencode(query)}", cursor)
-        self._running: asyncio.Task[None] | None = None
-
-    def open(self) -> None:
-        """Begin to watch."""
-        self._running = asyncio.create_task(self.run())
-
-    async def close(self) -> None:
-        """Watch no longer."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
 
 
 class MemberWatcher(_Watcher):

@@ -63,12 +63,23 @@ class EventSource:
         self._longest_silence_seconds = 0.0
         self._parser = EventParser()
         self._connection: _Connection | None = None
+        self._running: asyncio.Task[None] | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether its stream is open at the moment."""
         found = self._connection
         return found is not None and found.status == 200 and not found.ended.done()
+
+    def open(self) -> None:
+        """Begin to follow the URL in a task."""
+        self._running = asyncio.create_task(self.run())
+
+    async def close(self) -> None:
+        """End that task."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
 
     async def run(self) -> None:
         """Follow the URL, and reconnect after each end."""
