@@ -85,7 +85,8 @@ def create_app(settings: Settings | None = None) -> Application:
     slices = Slices(time.monotonic)
     streams = Streams(_limits(settings), time.monotonic, metrics, slices)
     clock = Clock(settings.clock_seconds, HISTORY_TICKS, time.time, time.monotonic, metrics)
-    broker, base = _broker(settings), hub_url(settings)
+    broker = _broker(settings)
+    base = hub_url(settings)
     revoked = Revoked(broker.revocations, metrics, slices, time.time)
     ring = Ring(settings.ring_events, BEGIN, settings.ring_bytes)
     feed = Feed(ring, metrics, time.time, replay=Replay(broker, slices))
@@ -126,11 +127,16 @@ def create_app(settings: Settings | None = None) -> Application:
         Subscribe(tail, authorization, beginnings, time.time, registering.attending)
     )
     publish = cors.allowing(Publish(intake, authorization, metrics, rules, slices))
-    health, revocations = (
-        Health(streams, tail, intake),
-        Revocations(broker.revocations, revoked, authorization, time.time),
+    health = Health(streams, tail, intake)
+    revocations = Revocations(broker.revocations, revoked, authorization, time.time)
+    pages = Pages(read_folder(PAGES_FOLDER))
+    client = ClientScripts(read_folder(client_folder()))
+    metadata = ResourceMetadata(
+        resource,
+        verifying.advertised,
+        settings.access_token_cookie,
+        has_subscriptions=settings.subscriptions,
     )
-    pages, client = Pages(read_folder(PAGES_FOLDER)), ClientScripts(read_folder(client_folder()))
     running: list[asyncio.Task[None]] = []
 
     async def start(request: LifespanRequest) -> None:
@@ -234,25 +240,16 @@ def create_app(settings: Settings | None = None) -> Application:
         ("QUERY", PATH, subscribe),
         *registering.routes(cors),
         *cors.preflights(PATH, PUBLISH_STREAM),
+        *(
+            [("GET", resource.path, cors.allowing(metadata))]
+            if Version.ONE in settings.versions
+            else []
+        ),
+        # Over TCP any client could send this request.
+        *([] if settings.bind else [("POST", END_STREAMS, EndStreams(streams, publishes))]),
     )
     for method, path, handler in routes:
         app.http_router.add({method}, path, handler)
-    if Version.ONE in settings.versions:
-        app.http_router.add(
-            {"GET"},
-            resource.path,
-            cors.allowing(
-                ResourceMetadata(
-                    resource,
-                    verifying.advertised,
-                    settings.access_token_cookie,
-                    has_subscriptions=settings.subscriptions,
-                )
-            ),
-        )
-    if not settings.bind:
-        # Over TCP any client could send this request.
-        app.http_router.add({"POST"}, END_STREAMS, EndStreams(streams, publishes))
     return app
 
 
