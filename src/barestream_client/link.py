@@ -21,7 +21,8 @@ _Returned = TypeVar("_Returned")
 # A hub that is there accepts a connection at once; each call is tried again.
 CONNECT_SECONDS = 5.0
 
-# The hub without nginx closes a connection that is idle for 5 s.
+# How long a connection without a request is kept. A run that is silent renews its lease every 2 s
+# by default, over the same connection. The hub without nginx closes one that is idle for 5 s.
 _IDLE_SECONDS = 4.0
 
 # Each subscription has a connection of its own.

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from barestream.runs import Answer, RefusedError, RunFailedError, Runs, Status
+from barestream.runs import Answer, RefusedError, RunFailedError, Runs, Status, http_hub
 from barestream.runs.http_hub import HttpHub
 from barestream.runs.hub import Batch, Claim, FencedError, LostUpdatesError, RunUpdate
 from barestream.runs.run import Outcome
@@ -471,7 +471,16 @@ def test_a_run_that_asks_to_be_known_for_longer_than_the_hub_allows_is_known_as_
         using(hub, test)
 
 
-def test_more_runs_than_a_few_publish_over_connections_that_stay() -> None:
+def test_more_runs_than_a_few_publish_over_connections_that_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # On a busy machine a connection may wait for its next request for longer than it is kept.
+    of_ever = httpx.Limits(
+        max_connections=http_hub.LIMITS.max_connections,
+        max_keepalive_connections=http_hub.LIMITS.max_keepalive_connections,
+        keepalive_expiry=None,
+    )
+    monkeypatch.setattr(http_hub, "LIMITS", of_ever)
     connections = closed = 0
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

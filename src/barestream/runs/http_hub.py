@@ -22,23 +22,13 @@ from barestream.runs.run import Run, Status
 from barestream_client.answers import AWAY, is_of_type, problem
 from barestream_client.bearer import is_access_token
 from barestream_client.event_reader import EventReader, Received
+from barestream_client.following import SILENCE_SECONDS
+from barestream_client.link import CONNECT_SECONDS, LIMITS
+from barestream_client.steps import ANSWER_SECONDS
 
 Token = str | Callable[[], str | Awaitable[str]]
 
 _Value = TypeVar("_Value")
-
-# A hub that is there accepts a connection at once; each call is tried again.
-_CONNECT_SECONDS = 5.0
-
-# The hub answers a publish within 5 s, also if Valkey does not answer.
-_ANSWER_SECONDS = 10.0
-
-# Four of the hub's heartbeats, as nginx waits for the hub.
-_SILENCE_SECONDS = 60.0
-
-# How long a connection without a request is kept. A run that is silent renews its lease every 2 s
-# by default, over the same connection. The hub without nginx closes one after 5 s.
-_IDLE_SECONDS = 4.0
 
 # The refusals of a publish after which nothing more of a run is taken: it has ended (409), is
 # unknown or another run has its key (410), or its fence is too old (403 with a header). A 409 with
@@ -164,7 +154,7 @@ class HttpHub:
                 self._url,
                 params=query,
                 headers=headers,
-                timeout=httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS),
+                timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
             )
             answer = await self._http.send(request, stream=True)
         try:
@@ -190,12 +180,7 @@ class HttpHub:
             raise HubAwayError("the connections to the hub are closed: this process stops")
         if self._client is None:
             # Each follower has a connection of its own, and so has each publish that is under way.
-            limits = httpx.Limits(
-                max_connections=None,
-                max_keepalive_connections=None,
-                keepalive_expiry=_IDLE_SECONDS,
-            )
-            self._client = httpx.AsyncClient(limits=limits)
+            self._client = httpx.AsyncClient(limits=LIMITS)
         return self._client
 
     async def _ask(
@@ -214,7 +199,7 @@ class HttpHub:
                 method,
                 self._url + path,
                 headers={"Authorization": f"Bearer {token}", **(headers or {})},
-                timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
+                timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
                 **sent,
             )
         is_known = answer.status_code in statuses
