@@ -4,7 +4,9 @@ import asyncio
 import logging
 import math
 import signal
+import socket
 import time
+from importlib.metadata import PackageNotFoundError, version
 
 from bareasgi import HttpRequestCallback, LifespanRequest
 
@@ -50,6 +52,7 @@ from barestream.web.cors import ANY_ORIGIN, Cors
 from barestream.web.diagnosis import DIAGNOSIS, Diagnosis
 from barestream.web.end_streams import END_STREAMS, EndStreams
 from barestream.web.event_stream import STREAMS, take_part_in_drain
+from barestream.web.figures import FIGURES, Figures
 from barestream.web.health import Health
 from barestream.web.metrics import Scrape
 from barestream.web.open_publishes import OpenPublishes
@@ -206,6 +209,18 @@ def create_app(settings: Settings | None = None) -> Application:
             DIAGNOSIS,
             Diagnosis(authorization.operator, settings.heartbeat_seconds),
         ),
+        (
+            "GET",
+            FIGURES,
+            Figures(
+                authorization.operator,
+                metrics,
+                slices,
+                time.monotonic,
+                time.time,
+                _facts(settings),
+            ),
+        ),
         ("GET", "/metrics", Scrape(metrics, loopback_only=settings.bind is not None)),
         (
             "GET",
@@ -258,6 +273,21 @@ def _end_if_broken(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
         logger.critical("a task of the worker failed: the worker drains and ends", exc_info=error)
         signal.raise_signal(signal.SIGTERM)
+
+
+def _facts(settings: Settings) -> dict[str, object]:
+    """Return what tells one instance from others."""
+    try:
+        release = version("barestream")
+    except PackageNotFoundError:
+        # It runs in a checkout.
+        release = None
+    return {
+        "release": release,
+        "host": socket.gethostname(),
+        "instance": settings.instance,
+        "history": "memory" if settings.has_local_broker else "valkey",
+    }
 
 
 def _limits(settings: Settings) -> StreamLimits:

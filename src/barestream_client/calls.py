@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from barestream_client.answers import Answer, json_object, not_a_hub
+from barestream_client.answers import Answer, RefusedError, json_object, not_a_hub, problem
 from barestream_client.retries import Retries
 from barestream_client.steps import Request, Steps, asking
 from barestream_client.updates import Update
@@ -123,6 +123,17 @@ def asking_who_is_there(
         return Presence(found["topic"], found["cursor"], *counts, members)
     except (LookupError, TypeError, ValueError, AttributeError):
         raise not_a_hub(answer) from None
+
+
+def asking_for_figures(url: str, retries: Retries) -> Steps[dict[str, Any]]:
+    """Return what each worker of the hub does."""
+    answer = yield from asking(Request("GET", f"{url}/figures"), {200, 404}, retries)
+    if answer.status == 404 and problem(answer.headers, answer.body) is not None:
+        raise RefusedError("the hub tells no figures: its release is older than this client's")
+    found = json_object(answer.body)
+    if found is None or not {"totals", "workers", "steady_seconds"} <= found.keys():
+        raise not_a_hub(answer)
+    return found
 
 
 def _id_of(answer: Answer) -> str:

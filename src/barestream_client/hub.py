@@ -14,6 +14,7 @@ from barestream_client.calls import (
     Position,
     Presence,
     asking_for_cursor,
+    asking_for_figures,
     asking_for_position,
     asking_who_is_there,
     publishing,
@@ -162,6 +163,13 @@ class Hub:
         return await self._run(
             asking_who_is_there(self.url, topic, self._retries(), counts_only=counts_only)
         )
+
+    async def figures(self) -> dict[str, Any]:
+        """Return what each worker of the hub does, as the hub's HTTP interface describes it.
+
+        The token needs the right to operate.
+        """
+        return await self._run(asking_for_figures(self.url, self._retries()))
 
     def subscribe(
         self,

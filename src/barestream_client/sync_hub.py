@@ -16,6 +16,7 @@ from barestream_client.calls import (
     Position,
     Presence,
     asking_for_cursor,
+    asking_for_figures,
     asking_for_position,
     asking_who_is_there,
     publishing,
@@ -128,6 +129,10 @@ class SyncHub:
         return self._run(
             asking_who_is_there(self.url, topic, self._retries(), counts_only=counts_only)
         )
+
+    def figures(self) -> dict[str, Any]:
+        """Return what each worker of the hub does."""
+        return self._run(asking_for_figures(self.url, self._retries()))
 
     def subscribe(
         self,

@@ -22,6 +22,7 @@ STREAMED = f"{PATH}/publish-stream"
 NDJSON = {"Content-Type": "application/x-ndjson"}
 METADATA = "/.well-known/oauth-protected-resource/.well-known/mercure"
 DIAGNOSIS = f"{PATH}/diagnosis"
+FIGURES = f"{PATH}/figures"
 RUNS = f"{PATH}/runs"
 MODULE = f"{PATH}/client/{{version}}/{{name}}"
 SUBSCRIPTIONS = f"{PATH}/subscriptions"
@@ -200,6 +201,10 @@ REQUESTS: dict[tuple[str, ...], tuple[str, Request]] = {
     (DIAGNOSIS, "get", "401"): ("well", {}),
     (DIAGNOSIS, "get", "403"): ("well", {"headers": bearer("*")}),
     (DIAGNOSIS, "get", "502"): ("well", {"params": {"status": 502}, "headers": OPERATING}),
+    (FIGURES, "get", "200"): ("well", {"headers": OPERATING}),
+    (FIGURES, "get", "401"): ("well", {}),
+    (FIGURES, "get", "403"): ("well", {"headers": bearer("*")}),
+    (FIGURES, "get", "503"): ("no history", {"headers": OPERATING}),
     (REVOCATIONS, "post", "200"): ("well", {"json": KNOWN_TOKENS, "headers": OPERATING}),
     (REVOCATIONS, "post", "201"): (
         "well",

@@ -133,6 +133,7 @@ class Tail:
                 retry_seconds = FIRST_RETRY_SECONDS
             except BrokerAwayError as error:
                 self._note(following=False, why=str(error))
+                self.feed.metrics.history_failed.labels(error.cause).set_to_current_time()
                 self.words = error.words
                 await sleep(retry_seconds)
                 retry_seconds = min(2 * retry_seconds, MOST_RETRY_SECONDS)
@@ -217,6 +218,8 @@ class Tail:
     def _note(self, *, following: bool, why: str = "") -> None:
         if following is self._following and why == self._why_away:
             return
+        if following is not self._following:
+            self.feed.metrics.history_changed.set_to_current_time()
         self._following = following
         self._why_away = why
         self.feed.metrics.history_up.set(following)

@@ -125,6 +125,7 @@ class Intake:
         if not self._is_open:
             self._is_open = True
             self._metrics.history_writable.set(1)
+            self._metrics.history_changed.set_to_current_time()
 
     def _fail(self, error: BrokerAwayError) -> None:
         self._has_failed = True
@@ -132,6 +133,8 @@ class Intake:
         if self._is_open is not False:
             self._is_open = False
             self._metrics.history_writable.set(0)
+            self._metrics.history_changed.set_to_current_time()
+        self._metrics.history_failed.labels(error.cause).set_to_current_time()
         self.words = error.words
         now = self._now()
         is_known = error.cause == self._logged_cause

@@ -6,13 +6,16 @@ Source: https://prometheus.github.io/client_python/multiprocess/
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from barestream.telemetry.level import Level
-from barestream.telemetry.metrics_folder import unchanging
+from barestream.telemetry.metrics_folder import files_by_process, unchanging
+from barestream.telemetry.prometheus_parts import merged
+from barestream.telemetry.sampled import Sampled
 from barestream.telemetry.tally import Tally
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
@@ -42,6 +45,8 @@ class Metrics:
         loop_lag_max_seconds: The longest loop lag since the start, of all live processes.
         history_up: 1 if the history answers all processes, else 0.
         history_writable: 1 if the history accepts updates from all processes, else 0.
+        history_changed: When one of these two last changed.
+        history_failed: When the history last failed a worker, by the cause of the BrokerAwayError.
         draining: Workers that drain.
         leases: Producers and runs that have a lease.
         interrupted: Topics that were ended because their producer did not come back in time.
@@ -155,6 +160,19 @@ class Metrics:
             multiprocess_mode="livemin",
             registry=registry,
         )
+        self.history_changed = Gauge(
+            "barestream_history_changed_timestamp_seconds",
+            "When the history last began or ceased to answer a worker, or to accept its updates.",
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self.history_failed = Gauge(
+            "barestream_history_failed_timestamp_seconds",
+            "When the history last failed a worker, by cause, as for publishes.",
+            ["cause"],
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
         self.draining = Gauge(
             "barestream_workers_draining",
             "Workers that drain.",
@@ -238,7 +256,7 @@ class Metrics:
         self.streams.flush()
 
     def text(self) -> bytes:
-        """Return the figures of all processes in Prometheus's text format.
+        """Return the figures of all processes together, in Prometheus's text format.
 
         Raises:
             BusyFolderError: The counts of dead processes are being added up, for milliseconds.
@@ -251,3 +269,22 @@ class Metrics:
         MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
         with unchanging(Path(folder)):
             return generate_latest(registry)
+
+    def by_process(self) -> Iterator[tuple[int | None, Sampled]]:
+        """Yield each live process's id and figures, then with None the counts of those that ended.
+
+        Until the generator ends, no counts of processes that ended are added up.
+
+        Raises:
+            BusyFolderError: As for ``text``, before the first process.
+        """
+        self.flush()
+        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        if folder is None:
+            yield os.getpid(), Sampled(self._registry.collect())
+            return
+        with unchanging(Path(folder)):
+            living, ended = files_by_process(Path(folder))
+            for pid, files in living.items():
+                yield pid, Sampled(merged(files))
+            yield None, Sampled(merged(ended))

@@ -43,6 +43,23 @@ def unchanging(folder: Path) -> Iterator[None]:
         yield
 
 
+def files_by_process(folder: Path) -> tuple[dict[int, list[Path]], list[Path]]:
+    """Return the files of each live process by its id, and those of all others.
+
+    Only a live process has files of live gauges.
+    """
+    of_all = defaultdict(list)
+    for path in sorted(folder.glob("*.db")):
+        of_all[path.stem.rpartition("_")[2]].append(path)
+    living, ended = {}, []
+    for owner, files in of_all.items():
+        if any(path.name.startswith("gauge_live") for path in files):
+            living[int(owner)] = files
+        else:
+            ended += files
+    return living, ended
+
+
 class DeadProcesses:
     """The dead processes whose counts are still in files of their own."""
 

@@ -1,14 +1,16 @@
 """The parts of prometheus_client that the metrics' folder builds on, and that prometheus_client
-does not document: its files of counts.
+does not document: its files of counts, and how it adds up those of some processes.
 
 tests/unit/test_library_parts.py compares the installed prometheus_client with this file.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from prometheus_client import Metric
 from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
 
 # The version in which the parts were read.
 READ_IN = {"prometheus-client": "0.26.0"}
@@ -20,6 +22,7 @@ PARTS = {
         "read_all_values_from_file(filename)",
         "write_value(self, key, value, timestamp)",
     ),
+    MultiProcessCollector: ("merge(files, accumulate)",),
 }
 
 
@@ -47,3 +50,16 @@ def write_counts(path: Path, counts: Mapping[str, float]) -> None:
             written.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
     finally:
         written.close()  # type: ignore[no-untyped-call]
+
+
+def merged(paths: Iterable[Path]) -> Iterable[Metric]:
+    """Return the metrics of some files, added up.
+
+    Raises:
+        OSError, RuntimeError, ValueError: As for ``read_counts``; the files of live gauges may be
+            removed meanwhile.
+    """
+    found: Iterable[Metric] = MultiProcessCollector.merge(  # type: ignore[no-untyped-call]
+        [*map(os.fspath, paths)]
+    )
+    return found

@@ -120,24 +120,7 @@ class Authorization:
                 read, 503 if it is not known which tokens are revoked.
             TooManyPatternsError: There is no room for further URL Patterns.
         """
-        if not self._may_publish:
-            raise Refused(
-                HTTPStatus.FORBIDDEN,
-                "Publishing is off: the hub has no key for the tokens of publishers. Set "
-                "BARESTREAM_TOKEN_KEY; for Mercure 1.0 alone set an issuer too.",
-            )
-        sent = self._sent(request, from_any_page=False)
-        if sent is None:
-            raise self._missing(request, "Publishing needs a token.")
-        try:
-            return await self._verified(self._publishers, *sent, request)
-        except BrokerAwayError as error:
-            raise Refused(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                f"The history {error.words}. Nothing was accepted, because it is not known yet "
-                "which tokens are revoked; the request can be sent again.",
-                [RETRY_AFTER],
-            ) from None
+        return await self._sender(request, "Publishing needs a token.")
 
     async def operator(self, request: HttpRequest) -> Bearer:
         """Return what the sender of a request may do, who may operate the hub.
@@ -146,7 +129,9 @@ class Authorization:
             Refused: As for a publisher; 403 without the right to operate.
             TooManyPatternsError: There is no room for further URL Patterns.
         """
-        bearer = await self.publisher(request)
+        bearer = await self._sender(
+            request, "The request needs a token that has the right to operate."
+        )
         if not bearer.may_operate:
             raise self.insufficient(
                 request, "The token does not have the right to operate, which no topic includes."
@@ -319,6 +304,26 @@ class Authorization:
             await self.revoked.wait_until_read()
             self.check_not_revoked(request, bearer)
         return bearer
+
+    async def _sender(self, request: HttpRequest, needs_a_token: str) -> Bearer:
+        if not self._may_publish:
+            raise Refused(
+                HTTPStatus.FORBIDDEN,
+                "Publishing is off: the hub has no key for the tokens of publishers. Set "
+                "BARESTREAM_TOKEN_KEY; for Mercure 1.0 alone set an issuer too.",
+            )
+        sent = self._sent(request, from_any_page=False)
+        if sent is None:
+            raise self._missing(request, needs_a_token)
+        try:
+            return await self._verified(self._publishers, *sent, request)
+        except BrokerAwayError as error:
+            raise Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"The history {error.words}. Nothing was accepted, because it is not known yet "
+                "which tokens are revoked; the request can be sent again.",
+                [RETRY_AFTER],
+            ) from None
 
     def _missing(self, request: HttpRequest, detail: str) -> Refused:
         return self._refused(request, HTTPStatus.UNAUTHORIZED, detail)
