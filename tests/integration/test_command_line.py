@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from barestream.mercure.tokens import sign
 from barestream_client import SyncHub, mint
 from support.clients.command_line import CommandLine
 from support.clients.publisher import KEY
@@ -23,11 +24,15 @@ from support.servers.outer_nginx import outer_nginx
 from support.servers.service import free_port
 
 TOKEN = mint(KEY, publish=["*"], subscribe=["*"])
+OPERATE = sign(KEY, "HS256", (), (), None, operate=True)
 MANY = 100_000 if IS_FULL_SIZE else 6000
+
+# What an endless command says once it is at work.
+SIGNS = ("startup complete", "Ctrl+C", "news", "orders", "streams")
 
 COMMANDS = [
     *("dev", "serve", "health", "settings", "token", "publish", "tail", "context", "load", "smoke"),
-    *("doctor", "revoke"),
+    *("doctor", "revoke", "top"),
 ]
 
 
@@ -65,13 +70,15 @@ def test_the_examples_of_a_help_work_as_printed(
     if command in {"doctor", "revoke"}:
         # That token may not operate. Without one, revoke signs its own, and doctor reads a stream.
         del shell.environment["BARESTREAM_TOKEN"]
+    if command == "top":
+        shell.environment["BARESTREAM_TOKEN"] = OPERATE
     if command == "context":
         del shell.environment["BARESTREAM_URL"]
         lines = [line.replace("https://events.example", service.url) for line in lines]
     (shell.home / "updates.ndjson").write_text('{"topic": "news", "data": "x", "keep": 60}\n')
     for example in lines:
         line = re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{port}", example)
-        is_endless = " tail " in line and "--seconds" not in line
+        is_endless = (" tail " in line and "--seconds" not in line) or line.endswith(" top")
         if command in {"dev", "serve"} or is_endless:
             ends_at_interrupt(shell, line, service)
             continue
@@ -96,7 +103,7 @@ def ends_at_interrupt(shell: CommandLine, line: str, service: Bound) -> None:
         with shell.start(line, stderr=subprocess.STDOUT) as running:
             assert running.stdout
             for said in running.stdout:
-                if any(sign in said for sign in ("startup complete", "Ctrl+C", "news", "orders")):
+                if any(each in said for each in SIGNS):
                     break
             os.killpg(running.pid, signal.SIGINT)
             rest, _ = running.communicate(timeout=30)
@@ -104,7 +111,7 @@ def ends_at_interrupt(shell: CommandLine, line: str, service: Bound) -> None:
         is_over.set()
         publishing.join()
     assert "Traceback" not in rest
-    assert running.returncode == (130 if "tail" in line else 0), rest
+    assert running.returncode == (130 if "tail" in line or "top" in line else 0), rest
 
 
 def test_many_lines_go_in_and_come_out_once_over_a_broken_connection(

@@ -14,9 +14,11 @@ AWAY = 4
 NO_RIGHT = 5
 REFUSED = 6
 
-# As a shell says it of a process that a signal ended: 128 and the number of SIGINT or SIGPIPE.
+# As a shell says it of a process that a signal ended: 128 and the number of SIGINT, SIGPIPE or
+# SIGTERM.
 INTERRUPTED = 130
 CLOSED_PIPE = 141
+TERMINATED = 143
 
 _CODES = {
     AddressError: NO_HUB,

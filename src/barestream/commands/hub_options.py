@@ -51,8 +51,8 @@ class Complaint:
             click.echo(f"{error}; trying again for {self._retry_seconds:g} s", err=True)
 
 
-def hub_options(command: _Command) -> _Command:
-    """Give a command the options of a hub, which ``chosen`` reads."""
+def address_options(command: _Command) -> _Command:
+    """Give a command the options that say which hub it uses, for ``chosen``."""
     for option in reversed(
         [
             click.option(
@@ -72,17 +72,22 @@ def hub_options(command: _Command) -> _Command:
                 metavar="NAME",
                 help="The context with URL and token.  [default: the one in use]",
             ),
-            click.option(
-                "--retry-seconds",
-                type=click.FloatRange(0, 86_400),
-                default=30,
-                show_default=True,
-                help="How long to try again while the hub is away.",
-            ),
         ]
     ):
         command = option(command)
     return command
+
+
+def hub_options(command: _Command) -> _Command:
+    """Give a command all options of a hub, which ``chosen`` reads."""
+    retry_seconds = click.option(
+        "--retry-seconds",
+        type=click.FloatRange(0, 86_400),
+        default=30,
+        show_default=True,
+        help="How long to try again while the hub is away.",
+    )
+    return address_options(retry_seconds(command))
 
 
 def chosen(

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from barestream.commands.hub_options import ChosenHub, chosen, hub_options
+from barestream.commands.printable import printable
 from barestream_client.events import Event, Gap
 from barestream_client.hub import Hub, Subscription
 
@@ -128,15 +129,5 @@ def _line(event: Event) -> str:
     parts = [click.style(f"{moment.astimezone():%H:%M:%S}", dim=True)] if moment else []
     parts += [click.style(event.topic, fg="cyan")] if event.topic else []
     parts += [click.style(event.type, fg="yellow")] if event.type != "message" else []
-    parts += [_printable(event.data)]
+    parts += [printable(event.data)]
     return "  ".join(parts) + (click.style("  (the end)", dim=True) if event.is_end else "")
-
-
-def _printable(text: str) -> str:
-    """Return text without characters that would command the terminal."""
-    lines = text.split("\n")
-    shown = [
-        "".join(each if each.isprintable() or each == "\t" else "\ufffd" for each in line)
-        for line in lines
-    ]
-    return "\n    ".join(shown)
