@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each one installs what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs docs test test-full test-containers test-deploy drill drill-presence bench bench-against bench-quick doctor fuzz check lock
+.PHONY: help up down logs docs test test-full test-containers test-deploy drill drill-presence bench bench-against bench-quick doctor captures fuzz check lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
@@ -43,6 +43,9 @@ bench-against: .venv/dev ## compare the cost of these files with a commit: make 
 
 bench-quick: .venv/dev ## run the bench in four minutes, with rough figures
 	@.venv/bin/python tests/bench --quick
+
+captures: .venv/dev ## draw what top and doctor show on a terminal, into docs/
+	@.venv/bin/python tests/captures
 
 doctor: .venv/dev ## try the doctor three times on each path, beside a load on one core, for eleven minutes
 	@tests/run doctor

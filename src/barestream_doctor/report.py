@@ -1,5 +1,6 @@
 """Findings as text for people, and as JSON."""
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -19,12 +20,17 @@ _NAMES = {
 _COLORS = {
     Severity.OK: "green",
     Severity.NOTE: "cyan",
-    Severity.WARNING: "yellow",
+    # On a light ground yellow cannot be read.
+    Severity.WARNING: "magenta",
     Severity.ERROR: "red",
 }
 
 # The column of the text: the longest name, and two spaces.
 _COLUMN = 9
+
+# A number and its unit stay on one line: textwrap does not break there.
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:ms|s|KB|MB|%)(?!\w))")
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def text(url: str, findings: Sequence[Finding], seconds: float) -> str:
@@ -95,11 +101,12 @@ def _wrapped(sentence: str) -> list[str]:
     indent = " " * _COLUMN
     # Headers come from anywhere, and might command the terminal.
     sentence = "".join(each if each.isprintable() else "\ufffd" for each in sentence)
-    return textwrap.wrap(
-        sentence,
+    lines = textwrap.wrap(
+        _BEFORE_UNIT.sub(_NO_BREAK, sentence),
         _WIDTH,
         initial_indent=indent,
         subsequent_indent=indent,
         break_on_hyphens=False,
         break_long_words=False,
     )
+    return [each.replace(_NO_BREAK, " ") for each in lines]

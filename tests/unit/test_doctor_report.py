@@ -18,6 +18,12 @@ def test_a_report_is_at_most_80_columns_wide_and_begins_with_the_worst() -> None
     assert "held" in lines[2]
 
 
+def test_a_number_and_its_unit_stay_on_one_line() -> None:
+    sizes = "events of every size come at once: small, 2 KB, 4 KB, 8 KB, 64 KB."
+    *_, last, _, _ = text("http://a", [Finding("sizes", Severity.OK, sizes)], 1).splitlines()
+    assert last.split() == ["64", "KB."]
+
+
 def test_a_remedy_is_said_once() -> None:
     assert text("http://a.example", FINDINGS, 12).count("buffering off") == 1
 

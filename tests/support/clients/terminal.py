@@ -16,7 +16,7 @@ from typing import Self
 from support.servers.service import PATIENCE_SECONDS
 
 # A view that changes in its place begins each time in the corner above on the left (ECMA-48, CUP).
-_HOME = "\x1b[H"
+HOME = "\x1b[H"
 
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\^_])")
 
@@ -84,7 +84,7 @@ class Terminal:
     @property
     def view(self) -> str:
         """What it has printed since it was last in the corner, without what is not text."""
-        return _SEQUENCE.sub("", self.output.rpartition(_HOME)[2]).replace("\r", "")
+        return _SEQUENCE.sub("", self.output.rpartition(HOME)[2]).replace("\r", "")
 
     def resize(self, columns: int, rows: int) -> None:
         """Give the terminal another size; the kernel tells the program."""
