@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -130,6 +131,10 @@ def test_a_broker_that_refuses_updates_is_found_before_the_first_publish(
         assert not world.intake.ready
         assert world.intake.words == "refuses: OOM"
         assert world.figure("barestream_history_writable 0.0")
+        text = world.metrics.text().decode()
+        [failed] = re.findall(r'history_failed_timestamp_seconds{cause="OOM"} (\S+)', text)
+        [changed] = re.findall(r"(?m)^\w+history_changed_timestamp_seconds (\S+)$", text)
+        assert float(failed) >= float(changed) > 0
         world.broker.cause = ""
         await world.look()
         assert world.intake.ready

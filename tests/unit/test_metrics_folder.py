@@ -7,7 +7,12 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from barestream.telemetry.metrics_folder import BusyFolderError, DeadProcesses, unchanging
+from barestream.telemetry.metrics_folder import (
+    BusyFolderError,
+    DeadProcesses,
+    files_by_process,
+    unchanging,
+)
 
 
 class Process:
@@ -69,6 +74,18 @@ def test_the_files_of_a_dead_process_are_not_merged_while_they_are_read(folder: 
     dead.add_up(folder, 2)
     assert files(folder) == ["counter_dead.db", "histogram_dead.db"]
     assert scraped(folder)['ended_total{reason="left"}'] == 3
+
+
+def test_the_files_of_each_live_process_are_apart_from_those_of_all_others(folder: Path) -> None:
+    names = [
+        *("counter_7.db", "gauge_livesum_7.db", "histogram_7.db"),
+        *("counter_8.db", "counter_dead.db", "histogram_dead.db", "counter_dead.unfinished"),
+    ]
+    for name in names:
+        (folder / name).touch()
+    living, ended = files_by_process(folder)
+    assert {pid: [path.name for path in files] for pid, files in living.items()} == {7: names[:3]}
+    assert sorted(path.name for path in ended) == names[3:6]
 
 
 def test_a_process_that_has_the_id_of_a_dead_one_keeps_its_files(folder: Path) -> None:
