@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import re
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +267,35 @@ def test_what_keeps_it_from_showing_anything_is_one_line_and_an_exit_code(
     fails(shell, f"--url {service.url.replace('http', 'https')}", 3, "TLS fails")
     done = shell.run("barestream top --once --count 3")
     assert (done.returncode, "Give --once or --count" in done.stderr) == (2, True)
+
+
+def test_instances_that_answer_in_turn_are_each_compared_with_themselves(
+    service: Service, shell: CommandLine
+) -> None:
+    names = itertools.cycle(["one", "other"])
+
+    class Renaming(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            token = {"Authorization": self.headers["Authorization"]}
+            told = httpx.get(service.url + self.path, headers=token)
+            body = told.content.replace(b'"main"', b'"%s"' % next(names).encode())
+            self.send_response(told.status_code)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    port = free_port()
+    with ThreadingHTTPServer(("127.0.0.1", port), Renaming) as balancer:
+        threading.Thread(target=balancer.serve_forever).start()
+        line = f"barestream top --json --count 2 --interval 0.2 --url http://127.0.0.1:{port}"
+        done = shell.run(line)
+        balancer.shutdown()
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["instance"] for each in found] == ["one", "other"]
+    assert [each["interval_seconds"] > 0 for each in found] == [True, True]
 
 
 def test_who_reads_it_may_leave(shell: CommandLine) -> None:

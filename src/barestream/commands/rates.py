@@ -117,6 +117,11 @@ class Interval(NamedTuple):
     history: History
 
 
+def instance_of(figures: Figures) -> tuple[str, str]:
+    """Return whose figures they are: the machine, and the instance there."""
+    return str(figures["host"]), str(figures["instance"])
+
+
 def interval(before: Figures | None, after: Figures) -> Interval:
     """Return what happened between two times.
 
@@ -128,7 +133,7 @@ def interval(before: Figures | None, after: Figures) -> Interval:
         LookupError, TypeError, ValueError: The figures lack something.
     """
     seconds = None
-    if before is not None and _identity(before) == _identity(after):
+    if before is not None and instance_of(before) == instance_of(after):
         seconds = after["steady_seconds"] - before["steady_seconds"]
     if before is None or seconds is None or seconds <= 0:
         # Of another machine, or of one that was started again.
@@ -146,10 +151,6 @@ def interval(before: Figures | None, after: Figures) -> Interval:
         workers,
         _history(after),
     )
-
-
-def _identity(figures: Figures) -> tuple[object, object]:
-    return figures["host"], figures["instance"]
 
 
 def _text(value: object) -> str | None:

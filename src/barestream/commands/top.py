@@ -17,7 +17,7 @@ from rich.live import Live
 
 from barestream.commands import exits
 from barestream.commands.hub_options import address_options, chosen
-from barestream.commands.rates import Interval, interval
+from barestream.commands.rates import Interval, instance_of, interval
 from barestream.commands.top_view import Away, View, as_json, away_words, line
 from barestream_client.address import AddressError, HubError
 from barestream_client.answers import AwayError
@@ -97,7 +97,8 @@ async def _intervals(hub: Hub, seconds: float) -> AsyncGenerator[Interval | Away
     Raises:
         HubError: The hub refuses the token; or it has never answered, and trying again is no use.
     """
-    before: dict[str, Any] | None = None
+    # Behind a load balancer the answers come from several instances in turn.
+    before: dict[tuple[str, str], dict[str, Any]] = {}
     answered_at = time.monotonic()
     due_at = answered_at
     while True:
@@ -107,18 +108,18 @@ async def _intervals(hub: Hub, seconds: float) -> AsyncGenerator[Interval | Away
                 away_seconds = time.monotonic() - answered_at
                 yield Away("no answer yet", away_seconds)
             after = asking.result()
-            found = interval(before, after)
+            found = interval(before.get(instance_of(after)), after)
         except AwayError as error:
             yield Away(str(error), time.monotonic() - answered_at)
         except AddressError as error:
             # Something on the way may answer in its place while it is away.
-            if before is None:
+            if not before:
                 raise
             yield Away(str(error), time.monotonic() - answered_at)
         except (LookupError, TypeError, ValueError) as error:
             raise AddressError(f"the hub's figures have another form: {error!r}") from None
         else:
-            before, answered_at = after, time.monotonic()
+            before[instance_of(after)], answered_at = after, time.monotonic()
             yield found
         finally:
             asking.cancel()

@@ -139,7 +139,11 @@ def as_json(url: str, shown: Interval) -> dict[str, Any]:
         "instance": shown.instance,
         "interval_seconds": _rounded(shown.seconds),
         **_activity_as_json(shown.total),
-        "history": shown.history._asdict(),
+        "history": {
+            **shown.history._asdict(),
+            "since_seconds": _rounded(shown.history.since_seconds),
+            "failed_seconds": _rounded(shown.history.failed_seconds),
+        },
         "workers": [
             {
                 "pid": each.pid,

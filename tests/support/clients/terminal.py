@@ -10,7 +10,6 @@ import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from support.servers.service import PATIENCE_SECONDS
@@ -65,12 +64,7 @@ class Terminal:
         os.close(self._theirs)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._running.poll() is None:
             self._running.kill()
         self._running.wait()
