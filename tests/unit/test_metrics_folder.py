@@ -83,8 +83,12 @@ def test_the_files_of_each_live_process_are_apart_from_those_of_all_others(folde
     ]
     for name in names:
         (folder / name).touch()
+    (folder / "gauge_livesum_10.db").touch()
     living, ended = files_by_process(folder)
-    assert {pid: [path.name for path in files] for pid, files in living.items()} == {7: names[:3]}
+    assert [(pid, [path.name for path in files]) for pid, files in living.items()] == [
+        (7, names[:3]),
+        (10, ["gauge_livesum_10.db"]),
+    ]
     assert sorted(path.name for path in ended) == names[3:6]
 
 

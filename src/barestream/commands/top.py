@@ -23,6 +23,9 @@ from barestream_client.address import AddressError, HubError
 from barestream_client.answers import AwayError
 from barestream_client.hub import Hub
 
+# A worker that is busy answers within this time.
+_SLOW_SECONDS = 1.0
+
 
 @click.command()
 @click.option(
@@ -82,7 +85,7 @@ async def _watch(
     async with Hub(**options) as hub, aclosing(_intervals(hub, seconds)) as intervals:
         with output:
             async for found in intervals:
-                is_whole = isinstance(found, Away) or found.seconds is not None
+                is_whole = _is_whole(found)
                 output.show(found, is_whole=is_whole)
                 if left is not None and is_whole:
                     left -= 1
@@ -104,9 +107,8 @@ async def _intervals(hub: Hub, seconds: float) -> AsyncGenerator[Interval | Away
     while True:
         asking = asyncio.create_task(hub.figures())
         try:
-            while not (await asyncio.wait([asking], timeout=seconds))[0]:
-                away_seconds = time.monotonic() - answered_at
-                yield Away("no answer yet", away_seconds)
+            while not (await asyncio.wait([asking], timeout=max(seconds, _SLOW_SECONDS)))[0]:
+                yield Away("no answer yet", time.monotonic() - answered_at, may_answer=True)
             after = asking.result()
             found = interval(before.get(instance_of(after)), after)
         except AwayError as error:
@@ -129,6 +131,11 @@ async def _intervals(hub: Hub, seconds: float) -> AsyncGenerator[Interval | Away
         await asyncio.sleep(due_at - time.monotonic())
 
 
+def _is_whole(found: Interval | Away) -> bool:
+    """Return whether an interval has rates, or the hub is away for certain."""
+    return not found.may_answer if isinstance(found, Away) else found.seconds is not None
+
+
 class _Output(ABC):
     """Shows intervals; a context.
 
@@ -147,7 +154,12 @@ class _Output(ABC):
 
     @abstractmethod
     def show(self, found: Interval | Away, *, is_whole: bool) -> None:
-        """Show an interval, or that the hub is away; without rates it is not whole."""
+        """Show an interval, or that the hub is away.
+
+        Args:
+            found: The one or the other.
+            is_whole: False for an interval without rates, and while an answer may still come.
+        """
 
 
 class _JsonLines(_Output):
@@ -170,9 +182,11 @@ class _Lines(_Output):
 
 class _Once(_Output):
     def show(self, found: Interval | Away, *, is_whole: bool) -> None:
+        if not is_whole:
+            return
         if isinstance(found, Away):
             click.echo(away_words(found), err=True)
-        elif is_whole:
+        else:
             console = Console(highlight=False)
             with console.capture() as captured:
                 console.print(View(self._url, found, None))

@@ -28,10 +28,12 @@ class Away(NamedTuple):
     Attributes:
         why: The reason.
         seconds: For how long.
+        may_answer: Whether its answer may still come.
     """
 
     why: str
     seconds: float
+    may_answer: bool = False
 
 
 class _Column(NamedTuple):

@@ -44,7 +44,7 @@ def unchanging(folder: Path) -> Iterator[None]:
 
 
 def files_by_process(folder: Path) -> tuple[dict[int, list[Path]], list[Path]]:
-    """Return the files of each live process by its id, and those of all others.
+    """Return the files of each live process, in the order of their ids, and those of all others.
 
     Only a live process has files of live gauges.
     """
@@ -57,7 +57,7 @@ def files_by_process(folder: Path) -> tuple[dict[int, list[Path]], list[Path]]:
             living[int(owner)] = files
         else:
             ended += files
-    return living, ended
+    return dict(sorted(living.items())), ended
 
 
 class DeadProcesses:
