@@ -176,8 +176,12 @@ class _JsonLines(_Output):
 
 class _Lines(_Output):
     def show(self, found: Interval | Away, *, is_whole: bool) -> None:
-        if is_whole:
-            click.echo(away_words(found) if isinstance(found, Away) else line(found))
+        if not is_whole:
+            return
+        if isinstance(found, Away):
+            click.echo(f"{time.strftime('%H:%M:%S')}  {away_words(found)}")
+        else:
+            click.echo(line(found))
 
 
 class _Once(_Output):
