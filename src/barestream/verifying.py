@@ -18,7 +18,7 @@ from barestream.mercure.version import Version
 from barestream.settings.issuers import ROLES, Issuer, Role, read_issuers
 from barestream.settings.settings import Settings
 from barestream.telemetry.metrics import Metrics
-from barestream.web.authorization import Verifiers
+from barestream.web.verifiers import Verifiers
 
 # Without a public URL, relative topics and patterns need any base: both have the same one.
 _NO_URL = f"https://localhost{PATH}"

@@ -25,10 +25,11 @@ from barestream.mercure.tokens import Verifier, sign
 from barestream.mercure.topics import HubUrl
 from barestream.mercure.version import Version
 from barestream.telemetry.metrics import Metrics
-from barestream.web.authorization import Authorization, Policy, Verifiers
+from barestream.web.authorization import Authorization, Policy
 from barestream.web.origins import PublishingOrigins
 from barestream.web.refusals import Refused
 from barestream.web.resource import Resource
+from barestream.web.verifiers import Verifiers
 
 NOW = 1_800_000_000.0
 SECRET = "s" * 32

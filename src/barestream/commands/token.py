@@ -26,7 +26,7 @@ from barestream.settings.setting import SettingsError
 from barestream.settings.settings import Settings, load
 from barestream.telemetry.metrics import Metrics
 from barestream.verifying import Verifying, hub_url
-from barestream.web.authorization import Verifiers
+from barestream.web.verifiers import Verifiers
 
 # The settings that say what the aud of access tokens names.
 _AUDIENCE = ("resource_identifier", "public_urls")

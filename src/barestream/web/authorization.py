@@ -7,6 +7,7 @@ dunglas/mercure
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 
 from bareasgi import HttpRequest
@@ -15,32 +16,19 @@ from barestream.delivery.revoked import Revoked
 from barestream.delivery.time_slices import Slices
 from barestream.history.broker import BrokerAwayError
 from barestream.mercure import access_tokens
-from barestream.mercure.access_tokens import AccessVerifier, KeysMayHaveChangedError
 from barestream.mercure.bearer import ANONYMOUS, Bearer
 from barestream.mercure.signatures import InvalidTokenError, version_of
-from barestream.mercure.tokens import COOKIE, Verifier
+from barestream.mercure.tokens import COOKIE
 from barestream.mercure.version import Version
 from barestream.web.credentials import UnreadableTokenError, in_cookie, in_header, in_query
 from barestream.web.form import query
 from barestream.web.origins import PublishingOrigins
 from barestream.web.refusals import RETRY_AFTER, Refused
 from barestream.web.resource import Resource
+from barestream.web.verifiers import Verifiers, unverifiable
 
 # Parameters in which clients might send a token that Mercure 1.0 does not read there.
 _TOKEN_PARAMETERS = ("authorization", "access_token")
-
-
-@dataclass(frozen=True, slots=True)
-class Verifiers:
-    """What verifies the tokens of publishers, or those of subscribers.
-
-    Attributes:
-        zero: Verifies tokens of 0.x; None without a key.
-        one: Verifies access tokens of 1.0; None without an issuer.
-    """
-
-    zero: Verifier | None = None
-    one: AccessVerifier | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,27 +267,10 @@ class Authorization:
             raise self._invalid(
                 request, f"Tokens of Mercure {version.value} are off: see BARESTREAM_PROTOCOLS."
             )
-        bearer = why = None
         try:
-            if version is Version.ZERO:
-                if verifiers.zero is not None:
-                    bearer = verifiers.zero.verify(token)
-                else:
-                    why = "BARESTREAM_TOKEN_KEY is not set."
-            elif verifiers.one is not None:
-                identifier = self._resource.identifier(request)
-                if identifier is not None:
-                    bearer = await _verified_access(verifiers.one, token, identifier)
-                else:
-                    why = self._resource.why_none(request)
-            else:
-                why = "neither BARESTREAM_ISSUER nor BARESTREAM_ISSUERS has a key for them."
+            bearer = await verifiers.bearer(token, version, partial(self._identifier, request))
         except InvalidTokenError as error:
             raise self._invalid(request, str(error)) from None
-        if bearer is None:
-            raise self._invalid(
-                request, f"Such tokens of Mercure {version.value} cannot be verified: {why}"
-            )
         if self.revoked.may_refuse:
             await self.revoked.wait_until_read()
             self.check_not_revoked(request, bearer)
@@ -325,6 +296,12 @@ class Authorization:
                 [RETRY_AFTER],
             ) from None
 
+    def _identifier(self, request: HttpRequest) -> str:
+        identifier = self._resource.identifier(request)
+        if identifier is None:
+            raise unverifiable(Version.ONE, self._resource.why_none(request))
+        return identifier
+
     def _missing(self, request: HttpRequest, detail: str) -> Refused:
         return self._refused(request, HTTPStatus.UNAUTHORIZED, detail)
 
@@ -335,12 +312,3 @@ class Authorization:
         self, request: HttpRequest, status: HTTPStatus, detail: str, error: str | None = None
     ) -> Refused:
         return Refused(status, detail, [self._resource.challenge(request, error)])
-
-
-async def _verified_access(verifier: AccessVerifier, token: str, identifier: str) -> Bearer:
-    try:
-        return verifier.verify(token, identifier)
-    except KeysMayHaveChangedError as error:
-        if not await error.source.refresh():
-            raise
-    return verifier.verify(token, identifier)
