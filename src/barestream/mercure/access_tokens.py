@@ -62,6 +62,8 @@ class KeysMayHaveChangedError(InvalidTokenError):
         source: Where the issuer's keys come from.
     """
 
+    cause = "unknown_key"
+
     def __init__(self, why: str, source: KeySource) -> None:
         super().__init__(why)
         self.source = source

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from barestream.mercure.identity import NOBODY, Identity
 from barestream.mercure.selectors import Selectors
-from barestream.mercure.signatures import InvalidTokenError, Keys
+from barestream.mercure.signatures import EarlyTokenError, ExpiredTokenError, Keys
 from barestream.mercure.token_id import TokenId
 
 
@@ -76,7 +76,8 @@ class Remembered:
         """Return a remembered token; None if it is not remembered.
 
         Raises:
-            InvalidTokenError: It has expired, or is not valid yet.
+            ExpiredTokenError: It has expired.
+            EarlyTokenError: It is not valid yet.
         """
         verified = self._verified.get(token)
         if verified is not None:
@@ -87,7 +88,8 @@ class Remembered:
         """Remember a token.
 
         Raises:
-            InvalidTokenError: It has expired, or is not valid yet.
+            ExpiredTokenError: It has expired.
+            EarlyTokenError: It is not valid yet.
         """
         self._check_time(token, verified)
         if len(token) > MOST_REMEMBERED_CHARACTERS:
@@ -115,6 +117,6 @@ class Remembered:
         expires_at = verified.bearer.expires_at
         if expires_at is not None and now >= expires_at:
             self.forget(token)
-            raise InvalidTokenError("The token has expired.")
+            raise ExpiredTokenError(expires_at)
         if verified.valid_from is not None and now + self._leeway_seconds < verified.valid_from:
-            raise InvalidTokenError("The token is not valid yet.")
+            raise EarlyTokenError("The token is not valid yet.")

@@ -26,11 +26,44 @@ class InvalidTokenError(Exception):
     """An invalid token; the message is for the client.
 
     It quotes nothing of a token that was not verified.
+
+    Attributes:
+        cause: The kind of the reason, for programs.
     """
+
+    cause = "invalid"
+
+
+class WrongKeyError(InvalidTokenError):
+    """A token that is not signed with its key."""
+
+    cause = "wrong_key"
 
 
 class UnknownKeyError(InvalidTokenError):
     """A token that names no key of the set; the set may have changed since it was read."""
+
+    cause = "unknown_key"
+
+
+class ExpiredTokenError(InvalidTokenError):
+    """A token that was valid.
+
+    Attributes:
+        expires_at: When it expired, in seconds of the wall clock.
+    """
+
+    cause = "expired"
+
+    def __init__(self, expires_at: float) -> None:
+        super().__init__("The token has expired.")
+        self.expires_at = expires_at
+
+
+class EarlyTokenError(InvalidTokenError):
+    """A token that will be valid."""
+
+    cause = "not_valid_yet"
 
 
 def version_of(token: str) -> Version:
@@ -106,7 +139,7 @@ class Keys:
             key = self._choose(header)
             payload = JWS.decode(token, key.material, algorithms=[key.algorithm])
         except jwt.InvalidSignatureError:
-            raise InvalidTokenError("The token's signature is not that of its key.") from None
+            raise WrongKeyError("The token's signature is not that of its key.") from None
         except jwt.InvalidAlgorithmError:
             raise InvalidTokenError("The token's alg is not the algorithm of its key.") from None
         # PyJWT raises a ValueError for text that UTF-8 cannot encode.
