@@ -350,3 +350,31 @@ def test_there_is_room_for_texts_of_so_many_characters(run: Run) -> None:
         assert await listed(broker) == []
 
     run(scenario, of_registry=RegistryBounds(bytes=900))
+
+
+def test_the_subscriptions_of_an_identity_are_found_active_and_away(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        await come(broker, ALICE, AGAIN, BOB, NOBODY)
+        await broker.registry.change("w", away=[away(ALICE)])
+        registry = broker.registry
+        found = await registry.of_identity(ALICE.identity, 10)
+        assert sorted(each.id for each in found) == sorted([ALICE.id, AGAIN.id])
+        assert {each.selector for each in found} == {ALICE.selector}
+        assert len(await registry.of_identity(ALICE.identity, 1)) == 1
+        assert [each.id for each in await registry.of_identity(BOB.identity, 10)] == [BOB.id]
+        assert await registry.of_identity("unknown", 10) == []
+        # Those without an identity are nobody's.
+        assert await registry.of_identity("", 10) == []
+
+    run(scenario)
+
+
+def test_more_subscriptions_of_an_identity_than_a_page_are_found(run: Run) -> None:
+    async def scenario(broker: Broker) -> None:
+        many = [subscription(str(number), who="alice") for number in range(250)]
+        await come(broker, *many, BOB._replace(id="other"))
+        found = await broker.registry.of_identity(ALICE.identity, 1000)
+        assert sorted(each.id for each in found) == sorted(each.id for each in many)
+        assert len(await broker.registry.of_identity(ALICE.identity, 120)) == 120
+
+    run(scenario)

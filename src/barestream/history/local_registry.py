@@ -111,6 +111,12 @@ class LocalRegistry:
         """Return the subscriptions with these selectors (see Registry)."""
         return Listing(self._table.listed(selectors), self._log.newest_place)
 
+    async def of_identity(self, identity: str, most: int) -> list[Subscription]:
+        """Return subscriptions of an identity (see Registry)."""
+        of_person = self._table.of_person(identity, "", None)
+        ids = [key for key, is_twin in of_person if not is_twin]
+        return [each for key in ids[:most] for each in self._table.one(key)]
+
     async def subscription(self, subscription_id: str) -> Listing:
         """Return the subscription with this id, or none (see Registry)."""
         return Listing(self._table.one(subscription_id), self._log.newest_place)

@@ -311,6 +311,9 @@ class Registry(Protocol):
     async def subscriptions(self, selectors: Sequence[str] | None = None) -> Listing:
         """Return the subscriptions with these selectors; with None, all of them."""
 
+    async def of_identity(self, identity: str, most: int) -> list[Subscription]:
+        """Return at most so many subscriptions of an identity, active and away."""
+
     async def subscription(self, subscription_id: str) -> Listing:
         """Return the subscription that the API shows with this id, or none."""
 

@@ -1,6 +1,7 @@
 """The registry of subscriptions in Valkey."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from barestream.history.record import BEGIN, Place
@@ -114,6 +115,20 @@ class ValkeyRegistry:
                 found[each.id] = each
         return Listing([*found.values()], place)
 
+    async def of_identity(self, identity: str, most: int) -> list[Subscription]:
+        """Return subscriptions of an identity (see Registry)."""
+        found: list[Subscription] = []
+        person = subscription_codec.person(identity, "")
+        if not person:
+            return found
+        async with aclosing(self._read((b"person", person))) as rows:
+            async for _, each, is_twin in rows:
+                if len(found) == most:
+                    break
+                if each is not None and not is_twin:
+                    found.append(each)
+        return found
+
     async def subscription(self, subscription_id: str) -> Listing:
         """Return the subscription with this id, or none (see Registry)."""
         rows = [row async for row in self._read((b"one", subscription_codec.name(subscription_id)))]
@@ -145,7 +160,7 @@ class ValkeyRegistry:
 
     async def _read(
         self, *wanted: tuple[bytes, bytes]
-    ) -> AsyncIterator[tuple[Place, Subscription | None, bool]]:
+    ) -> AsyncGenerator[tuple[Place, Subscription | None, bool]]:
         """Yield the subscriptions, each with the place of its page and whether it is a twin.
 
         The first is none: it has the place that all of them are true at.

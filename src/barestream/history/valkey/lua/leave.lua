@@ -26,8 +26,7 @@ end
 local from = last ~= '' and '(' .. last or '[' .. prefix
 local found = redis.call('ZRANGEBYLEX', keys.sub_people, from, '(' .. prefix .. BEHIND, 'LIMIT', 0, MOST_ENTRIES)
 for _, member in ipairs(found) do
-  local rest = string.sub(member, 25)
-  local name = string.sub(rest, string.byte(rest) == 97 and 2 or 15)
+  local name = fn.name_of_person_member(member)
   -- A twin may have taken the place of one that was ended.
   repeat until not leave(name)
 end

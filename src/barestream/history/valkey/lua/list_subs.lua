@@ -1,5 +1,5 @@
--- Reads some subscriptions. The arguments: what (all, topic, one, counts), a digest of the selector or the
--- id, and what the call before has answered. Answers with the newest place of the history; for counts, with
+-- Reads some subscriptions. The arguments: what (all, topic, person, one, counts), a digest of the selector, the
+-- person or the id, and what the call before has answered. Answers with the newest place of the history; for counts, with
 -- the number of members and of subscriptions; else with what the next call needs, empty if there is none,
 -- and for each subscription its texts, the page's own name, and whether it is a twin.
 local what, digest, after = ARGV[ARGUMENTS + 1], ARGV[ARGUMENTS + 2], ARGV[ARGUMENTS + 3]
@@ -18,10 +18,14 @@ if what == 'counts' then
   return {place, tonumber(redis.call('HGET', keys.sub_members, digest) or '0'), number}
 elseif what == 'one' then
   names[1] = digest
-elseif what == 'topic' then
+elseif what == 'topic' or what == 'person' then
+  local of_topic = what == 'topic'
+  local key = of_topic and keys.sub_topics or keys.sub_people
   local from = after ~= '' and '(' .. after or '[' .. digest
-  local found = redis.call('ZRANGEBYLEX', keys.sub_topics, from, '(' .. digest .. BEHIND, 'LIMIT', 0, MOST_ENTRIES)
-  for i, member in ipairs(found) do names[i] = string.sub(member, 25) end
+  local found = redis.call('ZRANGEBYLEX', key, from, '(' .. digest .. BEHIND, 'LIMIT', 0, MOST_ENTRIES)
+  for i, member in ipairs(found) do
+    names[i] = of_topic and string.sub(member, 25) or fn.name_of_person_member(member)
+  end
   if #found == MOST_ENTRIES then following = found[#found] end
 else
   local found = redis.call('HSCAN', keys.sub_states, after ~= '' and after or '0', 'COUNT', MOST_ENTRIES)

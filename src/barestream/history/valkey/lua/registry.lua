@@ -46,6 +46,12 @@ function fn.person_member(name, state)
   return state.w .. state.s .. when .. name
 end
 
+-- Returns the name of the subscription that a member of the people's set is of.
+function fn.name_of_person_member(member)
+  local rest = string.sub(member, 25)
+  return string.sub(rest, string.byte(rest) == 97 and 2 or 15)
+end
+
 function fn.has_sub(prefix)
   return #redis.call('ZRANGEBYLEX', keys.sub_topics, '[' .. prefix, '(' .. prefix .. BEHIND, 'LIMIT', 0, 1) > 0
 end
