@@ -69,7 +69,9 @@ from barestream.web.static_files import read_folder
 from barestream.web.streamed_body import Clocks
 from barestream.web.streamed_publish import PUBLISH_STREAM, StreamedPublish
 from barestream.web.subscribe import Subscribe
+from barestream.web.token_reader import TokenReader
 from barestream.web.update_reader import PublishRules, UpdateReader
+from barestream.web.why import WHY, Why
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +93,12 @@ def create_app(settings: Settings | None = None) -> Application:
     broker = _broker(settings)
     base = hub_url(settings)
     revoked = Revoked(broker.revocations, metrics, slices, time.time)
-    ring = Ring(settings.ring_events, BEGIN, settings.ring_bytes)
-    feed = Feed(ring, metrics, time.time, replay=Replay(broker, slices))
+    feed = Feed(
+        Ring(settings.ring_events, BEGIN, settings.ring_bytes),
+        metrics,
+        time.time,
+        replay=Replay(broker, slices),
+    )
     feed.lag = DeliveryLag(metrics, time.time, time.monotonic)
     clock.feed.replay = Replay(None, slices)
     clock.feed.budget = feed.budget = slices
@@ -106,12 +112,7 @@ def create_app(settings: Settings | None = None) -> Application:
         verifying.subscribers,
         resource,
         PublishingOrigins([each for each in settings.allowed_origins if each != ANY_ORIGIN]),
-        Policy(
-            settings.versions,
-            settings.anonymous,
-            settings.access_token_cookie,
-            settings.token_stream_seconds or math.inf,
-        ),
+        _policy(settings),
         revoked,
     )
     cors = Cors(settings.allowed_origins)
@@ -120,11 +121,10 @@ def create_app(settings: Settings | None = None) -> Application:
     )
     publishes = OpenPublishes(metrics, tail.pace)
     runs = Runs(broker, intake, authorization, metrics, slices, settings.ended_seconds)
-    beginnings = Beginnings(
-        tail,
-        SelectorReader(settings.topics_per_stream, Patterns(base, settings.url_patterns), slices),
-        settings.rewind_events,
+    selectors = SelectorReader(
+        settings.topics_per_stream, Patterns(base, settings.url_patterns), slices
     )
+    beginnings = Beginnings(tail, selectors, settings.rewind_events)
     registering = Registering(settings, broker, metrics, slices, authorization)
     subscribe = cors.allowing(
         Subscribe(tail, authorization, beginnings, time.time, registering.attending)
@@ -235,6 +235,17 @@ def create_app(settings: Settings | None = None) -> Application:
         ("POST", REVOCATIONS, revocations.revoke),
         ("GET", REVOCATIONS, revocations.read),
         ("DELETE", REVOCATIONS, revocations.take_back),
+        (
+            "POST",
+            WHY,
+            Why(
+                tail,
+                authorization,
+                TokenReader(verifying.subscribers, resource, _policy(settings), revoked),
+                selectors,
+                broker.registry if settings.subscriptions else None,
+            ),
+        ),
         ("OPTIONS", "/", pages.options),
         ("POST", PATH, publish),
         (
@@ -288,6 +299,15 @@ def _facts(settings: Settings) -> dict[str, object]:
         "instance": settings.instance,
         "history": "memory" if settings.has_local_broker else "valkey",
     }
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        settings.versions,
+        settings.anonymous,
+        settings.access_token_cookie,
+        settings.token_stream_seconds or math.inf,
+    )
 
 
 def _limits(settings: Settings) -> StreamLimits:

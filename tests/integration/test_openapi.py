@@ -24,6 +24,7 @@ METADATA = "/.well-known/oauth-protected-resource/.well-known/mercure"
 DIAGNOSIS = f"{PATH}/diagnosis"
 FIGURES = f"{PATH}/figures"
 RUNS = f"{PATH}/runs"
+WHY = f"{PATH}/why"
 MODULE = f"{PATH}/client/{{version}}/{{name}}"
 SUBSCRIPTIONS = f"{PATH}/subscriptions"
 OF_SELECTOR = f"{SUBSCRIPTIONS}/{{match_type}}/{{match}}"
@@ -292,6 +293,16 @@ REQUESTS: dict[tuple[str, ...], tuple[str, Request]] = {
     (LEAVE, "post", "415"): ("well", {"json": {}}),
     (LEAVE, "post", "503"): ("no history", {"data": {"client": "a"}}),
     (LEAVE, "post", "401"): ("well", {"data": {"client": "a"}, "headers": {"Authorization": "x"}}),
+    (WHY, "post", "200"): (
+        "well",
+        {"json": {"event": "unknown", "token": "x", "match": ["ended"]}, "headers": OPERATING},
+    ),
+    (WHY, "post", "400"): ("well", {"json": {}, "headers": OPERATING}),
+    (WHY, "post", "401"): ("well", {"json": {"event": "#1-0"}}),
+    (WHY, "post", "403"): ("well", {"json": {"event": "#1-0"}, "headers": bearer("*")}),
+    (WHY, "post", "413"): ("well", {"json": {"event": "a" * 300_000}, "headers": OPERATING}),
+    (WHY, "post", "415"): ("well", {"content": "{}", "headers": OPERATING}),
+    (WHY, "post", "503"): ("no history", {"json": {"event": "#1-0"}, "headers": OPERATING}),
     (METADATA, "get", "200"): ("well", {}),
     (METADATA, "get", "404"): ("no identifier", {}),
     (f"{PATH}/barestream.js", "get", "200"): ("well", {}),

@@ -54,6 +54,7 @@ PURE = {
             "catching_up",
             "cursor",
             "ends",
+            "explanation",
             "feed",
             "heartbeat",
             "index",

@@ -49,10 +49,13 @@ class Ends:
 
     def is_of(self, record: Record) -> bool:
         """Return whether an update's first topic has ended with it."""
-        end = self._ends.get(record.topics[0])
-        if end is None or end.until_ms <= self._now() * 1000:
-            return False
-        return end.known.place == record.place
+        end = self.of_topic(record.topics[0])
+        return end is not None and end.known.place == record.place
+
+    def of_topic(self, topic: str) -> End | None:
+        """Return the end of a topic; None if it has not ended, or is forgotten."""
+        end = self._ends.get(topic)
+        return None if end is None or end.until_ms <= self._now() * 1000 else end
 
     def are_over(self, subscription: Subscription, place: Place) -> bool:
         """Return whether nothing will come for a subscription after a place.
@@ -66,7 +69,7 @@ class Ends:
         return all(self._is_over(subscription, topic, place) for topic in wanted.exact)
 
     def _is_over(self, subscription: Subscription, topic: str, place: Place) -> bool:
-        end = self._ends.get(topic)
-        if end is None or end.known.place > place or end.until_ms <= self._now() * 1000:
+        end = self.of_topic(topic)
+        if end is None or end.known.place > place:
             return False
         return at_once(subscription.may_read(end.known, UNBOUNDED))

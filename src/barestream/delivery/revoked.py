@@ -101,8 +101,12 @@ class Revoked:
 
     def revokes(self, token: TokenId) -> bool:
         """Return whether a token is revoked, as far as is known."""
+        return self.revoking(token) is not None
+
+    def revoking(self, token: TokenId) -> Revocation | None:
+        """Return a revocation that a token falls under, as far as is known; None without one."""
         table = self._table
-        return table is not None and table.revoking(token, 1000 * self._now()) is not None
+        return None if table is None else table.revoking(token, 1000 * self._now())
 
     async def page(self, after: str, most: int) -> list[Revocation]:
         """Return the revocations in force that follow an id (see Table).

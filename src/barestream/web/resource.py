@@ -41,6 +41,13 @@ class Resource:
         """The path of the metadata."""
         return WELL_KNOWN + (urlsplit(self._identifier).path if self._identifier else PATH)
 
+    @property
+    def identifiers(self) -> list[str]:
+        """The identifiers that the hub may have for a request, one for each of its origins."""
+        if self._identifier is not None:
+            return [self._identifier]
+        return [f"{origin}{PATH}" for origin in sorted(self._origins)]
+
     def identifier(self, request: HttpRequest) -> str | None:
         """Return the hub's identifier; None if there is none for the request's origin."""
         if self._identifier is not None:

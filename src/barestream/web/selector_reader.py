@@ -1,11 +1,14 @@
 """What a request for a stream subscribes to."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from barestream.delivery.time_slices import Slices
-from barestream.mercure.matchers import InvalidMatcherError, selectors
+from barestream.mercure.matchers import EXACT, URL_PATTERN, InvalidMatcherError, Matcher, selectors
 from barestream.mercure.patterns import Patterns
 from barestream.mercure.selectors import InvalidSelectorError, Selectors
+from barestream.mercure.subscription_topics import URI_TEMPLATE
+from barestream.mercure.topics import EVERYTHING
 from barestream.web.form import MOST_REMEMBERED, MOST_REMEMBERED_BYTES
 from barestream.web.refusals import bad_request
 from barestream.web.stream_request import StreamRequest
@@ -61,6 +64,31 @@ class SelectorReader:
             return Selectors(asked.topics, MOST_TEMPLATE_STEPS)
         except InvalidSelectorError as error:
             raise bad_request(str(error)) from None
+
+    async def read_registered(self, matchers: Sequence[Matcher]) -> Selectors:
+        """Return what the selectors of registered streams match together, of either version.
+
+        They were within the limits when their streams were opened.
+
+        Raises:
+            TooManyPatternsError: There is no room for further URL Patterns.
+        """
+        of_patterns = [each for each in matchers if each.match_type == URL_PATTERN]
+        found = await self._slices.work(
+            selectors(of_patterns, self._patterns, len(of_patterns), self._slices)
+        )
+        exact, expressions = [], [*found.expressions]
+        everything = found.everything
+        for text, match_type in matchers:
+            if match_type == URI_TEMPLATE:
+                expressions += Selectors([text]).expressions
+                await self._slices.step()
+            elif text == EVERYTHING:
+                everything = True
+            elif match_type == EXACT:
+                # A stream of 0.x may have asked for a text that is no matcher of 1.0.
+                exact.append(text)
+        return Selectors.of_matchers(exact, expressions, everything=everything)
 
 
 def _of_one(topic: str) -> Selectors:

@@ -23,7 +23,7 @@ from barestream.web.form import (
     of_query,
     query,
 )
-from barestream.web.refusals import bad_request
+from barestream.web.refusals import Refused, bad_request
 from barestream.web.rewind_request import RewindRequest
 
 # The method whose parameters may be in its body (RFC 10008).
@@ -38,6 +38,9 @@ _MATCHER_TYPES: Mapping[str, str] = {
     "match_exact": EXACT,
     "match_urlpattern": URL_PATTERN,
 }
+
+# The parameter of each version.
+PARAMETERS = {Version.ZERO: "topic", Version.ONE: "match"}
 
 # All names that begin like this, in whatever case, are the protocol's.
 _RESERVED = "match"
@@ -131,6 +134,14 @@ class StreamRequest(NamedTuple):
         if self.matchers:
             return Version.ONE
         return Version.ZERO if self.topics else None
+
+
+def switched_off(version: Version) -> Refused:
+    """Return the refusal of a request with parameters of a version that the hub does not speak."""
+    return bad_request(
+        f"{PARAMETERS[version]} is a parameter of Mercure {version.value}, which is off: "
+        "see BARESTREAM_PROTOCOLS."
+    )
 
 
 def wants_heartbeat_events(form: Form) -> bool:

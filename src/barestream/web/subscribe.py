@@ -30,10 +30,7 @@ from barestream.web.follow import Following, follow
 from barestream.web.form import query
 from barestream.web.reads import ReadBounds, ended, newest, read, unready, wants_page
 from barestream.web.refusals import Refused, bad_request
-from barestream.web.stream_request import StreamRequest
-
-# The parameter of each version.
-_PARAMETERS = {Version.ZERO: "topic", Version.ONE: "match"}
+from barestream.web.stream_request import PARAMETERS, StreamRequest, switched_off
 
 
 class Subscribe:
@@ -138,13 +135,10 @@ class Subscribe:
     def _version(self, asked: StreamRequest) -> Version:
         version = asked.version
         if version is None:
-            names = [_PARAMETERS[each] for each in Version if self._authorization.speaks(each)]
+            names = [PARAMETERS[each] for each in Version if self._authorization.speaks(each)]
             raise bad_request(f"Expected at least one parameter {' or '.join(names)}.")
         if not self._authorization.speaks(version):
-            raise bad_request(
-                f"{_PARAMETERS[version]} is a parameter of Mercure {version.value}, which is off: "
-                "see BARESTREAM_PROTOCOLS."
-            )
+            raise switched_off(version)
         return version
 
     def _come_back(self, request: HttpRequest) -> HttpResponse:
