@@ -11,7 +11,7 @@ _CLIENT = "Use a hub"
 _SERVICE = "Run a hub"
 
 # These need a URL and a token, and none of the settings of the service.
-OF_CLIENTS = {"publish", "tail", "context", "doctor", "smoke", "top"}
+OF_CLIENTS = {"publish", "tail", "why", "context", "doctor", "smoke", "top"}
 
 _COMMANDS = {
     "dev": Lazy("dev", _SERVICE, "Run a hub on this machine, to develop with."),
@@ -22,6 +22,7 @@ _COMMANDS = {
     "publish": Lazy("publish", _CLIENT, "Publish an update, or one for each line."),
     "tail": Lazy("tail", _CLIENT, "Print the events of topics as they come."),
     "top": Lazy("top", _CLIENT, "Show what a hub and its workers do, each second."),
+    "why": Lazy("why", _CLIENT, "Say why somebody gets an update, or does not."),
     "context": Lazy("context", _CLIENT, "Name hubs, with their URL and token."),
     "revoke": Lazy("revoke", _CLIENT, "Revoke tokens, list what is revoked, or take one back."),
     "smoke": Lazy("smoke", _CLIENT, "Check that a hub is ready, delivers and replays."),

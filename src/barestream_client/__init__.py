@@ -17,7 +17,7 @@ from barestream_client.answers import (
     SupersededError,
     UnauthorizedError,
 )
-from barestream_client.calls import Member, Position, Presence
+from barestream_client.calls import Explanation, Member, Position, Presence
 from barestream_client.events import Event, Gap, Ready
 from barestream_client.minting import cookie, mint
 from barestream_client.streaming import Streamed
@@ -40,6 +40,7 @@ __all__ = [
     "AwayError",
     "EndedError",
     "Event",
+    "Explanation",
     "ForbiddenError",
     "Gap",
     "Hub",

@@ -1,13 +1,25 @@
 """The calls of a hub that have one answer, as steps. Pure."""
 
+import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from barestream_client.answers import Answer, RefusedError, json_object, not_a_hub, problem
+from barestream_client.answers import (
+    Answer,
+    RefusedError,
+    error_of,
+    json_object,
+    not_a_hub,
+    problem,
+)
+from barestream_client.bearer import is_access_token
 from barestream_client.retries import Retries
 from barestream_client.steps import Request, Steps, asking
 from barestream_client.updates import Update
+
+# The parts of what an explanation goes by.
+_EVIDENCE = ("event", "stream", "token", "history")
 
 _FORM = "application/x-www-form-urlencoded"
 
@@ -58,6 +70,50 @@ class Position(NamedTuple):
     epoch: int
     next: int
     last_id: str | None
+
+
+class Explanation(NamedTuple):
+    """Why somebody gets an update, or does not.
+
+    Attributes:
+        verdict: ``delivered``, ``not_matched``, ``not_allowed``, ``trimmed``, ``ended`` or
+            ``unknown``.
+        why: The reason, in sentences.
+        evidence: What the verdict goes by, as the hub tells it: ``event``, ``stream``, ``token``
+            and ``history``.
+    """
+
+    verdict: str
+    why: str
+    evidence: dict[str, Any]
+
+
+class Question(NamedTuple):
+    """A question why somebody gets an update, or does not.
+
+    Attributes:
+        event: The id of the update: the hub's, or its publisher's.
+        as_token: The token of the one who it is about; None for somebody without one.
+        topics: The topics of the stream.
+        patterns: The URL Patterns of the stream.
+    """
+
+    event: str
+    as_token: str | None = None
+    topics: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+
+    def content(self) -> dict[str, Any]:
+        """Return its fields, as the hub expects them."""
+        # All of a stream's parameters are of one version of Mercure, that of its token.
+        is_of_1_0 = self.patterns or (self.as_token is not None and is_access_token(self.as_token))
+        fields = {
+            "event": self.event,
+            "token": self.as_token,
+            "match" if is_of_1_0 else "topic": self.topics,
+            "match_urlpattern": self.patterns,
+        }
+        return {name: value for name, value in fields.items() if value not in {None, ()}}
 
 
 def publishing(url: str, update: Update, retries: Retries) -> Steps[str]:
@@ -134,6 +190,26 @@ def asking_for_figures(url: str, retries: Retries) -> Steps[dict[str, Any]]:
     if found is None or not {"totals", "workers", "steady_seconds"} <= found.keys():
         raise not_a_hub(answer)
     return found
+
+
+def asking_why(url: str, question: Question, retries: Retries) -> Steps[Explanation]:
+    """Return why somebody gets an update, or does not."""
+    headers = {"Content-Type": "application/json"}
+    body = json.dumps(question.content()).encode()
+    # It changes nothing, so it can be asked again.
+    request = Request("POST", f"{url}/why", headers=headers, body=body)
+    answer = yield from asking(request, {200, 404}, retries)
+    if answer.status == 404:
+        error = error_of(answer)
+        error.add_note("Or the hub's release is an earlier one, which does not know this question.")
+        raise error
+    found = json_object(answer.body) or {}
+    verdict, why = found.pop("verdict", None), found.pop("why", None)
+    if not isinstance(verdict, str) or not isinstance(why, str):
+        raise not_a_hub(answer)
+    if not all(isinstance(found.get(part), dict) for part in _EVIDENCE):
+        raise not_a_hub(answer)
+    return Explanation(verdict, why, found)
 
 
 def _id_of(answer: Answer) -> str:

@@ -11,12 +11,15 @@ import httpx
 from barestream_client.address import hub_url
 from barestream_client.bearer import Token
 from barestream_client.calls import (
+    Explanation,
     Position,
     Presence,
+    Question,
     asking_for_cursor,
     asking_for_figures,
     asking_for_position,
     asking_who_is_there,
+    asking_why,
     publishing,
     publishing_together,
 )
@@ -170,6 +173,27 @@ class Hub:
         The token needs the right to operate.
         """
         return await self._run(asking_for_figures(self.url, self._retries()))
+
+    async def why(
+        self,
+        event: str,
+        *,
+        as_token: str | None = None,
+        topics: Iterable[str] = (),
+        patterns: Iterable[str] = (),
+    ) -> Explanation:
+        """Return why somebody gets an update, or does not; the hub's own token must operate.
+
+        Args:
+            event: The id of the update: the hub's, or its publisher's.
+            as_token: The token of the one who it is about; None for somebody without one. It gives
+                this client no right.
+            topics: The topics of the stream; without them and ``patterns`` the hub judges by the
+                streams that it knows of the token's user, or by the token alone.
+            patterns: The URL Patterns of the stream.
+        """
+        question = Question(event, as_token, tuple(topics), tuple(patterns))
+        return await self._run(asking_why(self.url, question, self._retries()))
 
     def subscribe(
         self,

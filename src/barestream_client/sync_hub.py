@@ -13,12 +13,15 @@ from barestream_client.address import HubError, hub_url
 from barestream_client.answers import Answer
 from barestream_client.bearer import Token, token_at_once
 from barestream_client.calls import (
+    Explanation,
     Position,
     Presence,
+    Question,
     asking_for_cursor,
     asking_for_figures,
     asking_for_position,
     asking_who_is_there,
+    asking_why,
     publishing,
     publishing_together,
 )
@@ -133,6 +136,18 @@ class SyncHub:
     def figures(self) -> dict[str, Any]:
         """Return what each worker of the hub does."""
         return self._run(asking_for_figures(self.url, self._retries()))
+
+    def why(
+        self,
+        event: str,
+        *,
+        as_token: str | None = None,
+        topics: Iterable[str] = (),
+        patterns: Iterable[str] = (),
+    ) -> Explanation:
+        """Return why somebody gets an update, or does not."""
+        question = Question(event, as_token, tuple(topics), tuple(patterns))
+        return self._run(asking_why(self.url, question, self._retries()))
 
     def subscribe(
         self,

@@ -32,7 +32,7 @@ SIGNS = ("startup complete", "Ctrl+C", "news", "orders", "streams")
 
 COMMANDS = [
     *("dev", "serve", "health", "settings", "token", "publish", "tail", "context", "load", "smoke"),
-    *("doctor", "revoke", "top"),
+    *("doctor", "revoke", "top", "why"),
 ]
 
 
@@ -71,6 +71,11 @@ def test_the_examples_of_a_help_work_as_printed(
         # That token may not operate. Without one, revoke signs its own, and doctor reads a stream.
         del shell.environment["BARESTREAM_TOKEN"]
     if command == "top":
+        shell.environment["BARESTREAM_TOKEN"] = OPERATE
+    if command == "why":
+        (shell.home / "token").write_text(TOKEN)
+        with SyncHub(service.url, TOKEN) as hub:
+            shell.environment["ID"] = hub.publish(["/orders/1"], "x")
         shell.environment["BARESTREAM_TOKEN"] = OPERATE
     if command == "context":
         del shell.environment["BARESTREAM_URL"]

@@ -29,6 +29,7 @@ from barestream_client import (
     AddressError,
     AwayError,
     EndedError,
+    Explanation,
     ForbiddenError,
     Hub,
     HubError,
@@ -312,6 +313,58 @@ def test_who_is_there_is_read() -> None:
     ]
     with pytest.raises(AddressError):
         asking(lambda hub: hub.presence("/rooms/1"), lambda _: httpx.Response(200, json={}))
+
+
+ACCESS_TOKEN = mint(KEY, subscribe=["a"], protocol="1.0", issuer="https://i.example", audience=URL)
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        ({}, {}),
+        ({"as_token": "t", "topics": ["a", "b"]}, {"token": "t", "topic": ["a", "b"]}),
+        ({"patterns": ["/:a"], "topics": ["a"]}, {"match": ["a"], "match_urlpattern": ["/:a"]}),
+        (
+            {"as_token": ACCESS_TOKEN, "topics": ["a"]},
+            {"token": ACCESS_TOKEN, "match": ["a"]},
+        ),
+        # An empty token is one that the hub refuses.
+        ({"as_token": ""}, {"token": ""}),
+    ],
+)
+def test_a_question_names_the_stream_by_the_version_of_its_token(
+    options: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    asked = []
+    parts = {"event": {"place": None}, "stream": {}, "token": {}, "history": {}}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append((request.method, request.url.path, json.loads(request.content)))
+        return httpx.Response(200, json={"verdict": "unknown", "why": "So.", **parts})
+
+    found = asking(lambda hub: hub.why("id", **options), answer)
+    assert found == Explanation("unknown", "So.", parts)
+    assert asked == [("POST", f"{PATH}/why", {"event": "id", **sent})]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        (httpx.Response(200, json={}), AddressError, "check the URL"),
+        (httpx.Response(200, json={"verdict": "x", "why": "y"}), AddressError, "check the URL"),
+        (httpx.Response(200, json=[]), AddressError, "check the URL"),
+        (problem(404), AddressError, "check the URL"),
+        (httpx.Response(404, html="<p>no</p>"), AddressError, "check the URL"),
+        (problem(403), ForbiddenError, "403"),
+    ],
+)
+def test_what_cannot_say_why_is_no_such_hub(
+    answer: httpx.Response, error: type[HubError], words: str
+) -> None:
+    with pytest.raises(error, match=words) as raised:
+        asking(lambda hub: hub.why("id"), lambda _: answer)
+    notes = getattr(raised.value, "__notes__", [])
+    assert ("earlier one" in " ".join(notes)) is (answer.status_code == 404)
 
 
 def test_a_token_of_0_x_that_was_minted_is_one_of_the_hub() -> None:
