@@ -82,6 +82,27 @@ on_vm_as_root() {
     "${ssh_command[@]}" "$as_root$1"
 }
 
+forwarded='' forwarded_to=''
+
+# forward HOST:PORT: have ssh listen at a unix socket on the VM, forwarded; each connection to it becomes
+# one from this machine to there.
+forward() {
+    local folder
+    folder=$("${ssh_command[@]}" mktemp -d) || return
+    forwarded=$folder/from-here.sock forwarded_to=$1
+    "${ssh_command[@]}" -O forward -R "$forwarded:$forwarded_to" && return
+    echo "the VM's sshd forwards no socket: in its settings AllowTcpForwarding and AllowStreamLocalForwarding must be yes, and DisableForwarding no" >&2
+    return 1
+}
+
+stop_forwarding() {
+    [ -n "$forwarded" ] || return 0
+    {
+        "${ssh_command[@]}" -O cancel -R "$forwarded:$forwarded_to" || true
+        "${ssh_command[@]}" rm -rf "${forwarded%/*}" || true
+    } 2>/dev/null
+}
+
 # Whether the lock is still held; a script that takes no lock cannot lose it.
 holds_lock() { [ -z "${lock_pid:-}" ] || kill -0 "$lock_pid" 2>/dev/null; }
 

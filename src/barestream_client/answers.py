@@ -14,6 +14,10 @@ PROBLEM_TYPE = "application/problem+json"
 # hub that cannot answer yet.
 AWAY = frozenset({429, 500, 502, 503, 504})
 
+# The header in which the hub, and nginx in front of it, say why a stream is turned away. The answer
+# is a stream that ends at once, because an EventSource does not come back after any other.
+TURNED_AWAY = "barestream-turned-away"
+
 # How much of an answer that is none of barestream's is quoted.
 _QUOTED_CHARACTERS = 200
 

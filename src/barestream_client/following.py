@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from barestream_client.address import AddressError
 from barestream_client.answers import (
+    TURNED_AWAY,
     Answer,
     AwayError,
     UnauthorizedError,
@@ -131,7 +132,7 @@ def following(url: str, topics: Topics, progress: Progress, retries: Retries) ->
 def _reading(answer: Answer, progress: Progress, retries: Retries) -> Steps[None]:
     """Yield the events of one stream, up to its end."""
     reader = EventReader()
-    turned_away = answer.headers.get("barestream-turned-away")
+    turned_away = answer.headers.get(TURNED_AWAY)
     while received := (yield Read()):
         for each in reader.feed(received):
             if each.retry_ms is not None:

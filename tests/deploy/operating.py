@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+import sys
 
 import httpx
 
@@ -10,6 +11,7 @@ from checkout import Checkout
 from support.clients.event_parser import EventParser
 from support.clients.publisher import KEY, PATH, Publisher, token
 from support.full_size import IS_FULL_SIZE
+from support.servers.service import ROOT
 from support.viewers.viewers import Viewers
 from vm import Vm
 
@@ -79,8 +81,13 @@ class Operator:
     def smoke(self) -> str:
         """Return what a green smoke test says."""
         done = subprocess.run(
-            [self.checkout.root / "deploy/smoke", self.url],
-            env={**os.environ, **self.environment, "BARESTREAM_TOKEN": token()},
+            [sys.executable, "-m", "barestream", "smoke", "--url", self.url],
+            env={
+                **os.environ,
+                **self.environment,
+                "PYTHONPATH": str(ROOT / "src"),
+                "BARESTREAM_TOKEN": token(),
+            },
             capture_output=True,
             text=True,
             timeout=60,

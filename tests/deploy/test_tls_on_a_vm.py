@@ -47,7 +47,7 @@ def test_a_certificate_and_a_rollout_turn_tls_on_and_a_renewal_cuts_no_stream(
     assert "certificate" in distrusting.stderr
     operator.smoke()
     operator.url = operator.vm.https_url
-    operator.environment = {"CURL_CA_BUNDLE": str(authority.root)}
+    operator.environment = {"SSL_CERT_FILE": str(authority.root)}
     said = operator.must("rollout", "--replace-nginx")
     assert "nginx's container was replaced" in said
     assert "all is well" in operator.smoke()
