@@ -145,5 +145,6 @@ smoke_from_here() (
     curl --disable --silent --show-error --noproxy '*' --insecure --max-time 5 --output /dev/null "$url" || exit 1
     trap stop_forwarding EXIT
     forward "${BASH_REMATCH[2]}:$port" || exit 1
+    # shellcheck disable=SC2154  # forward's
     smoke "$forwarded" "$url"
 )
