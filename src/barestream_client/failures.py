@@ -18,13 +18,17 @@ _UNSENDABLE = (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolE
 _WRONG_VERSION = "WRONG_VERSION_NUMBER"
 
 
+class UnsendableError(AddressError):
+    """The URL, or a header, is none that a request can have."""
+
+
 @contextmanager
 def meaning(request: Request) -> Iterator[None]:
     """Raise the errors of a hub in place of those of a connection."""
     try:
         yield
     except _UNSENDABLE as error:
-        raise AddressError(f"{request.url!r} cannot be asked: {error}") from error
+        raise UnsendableError(f"{request.url!r} cannot be asked: {error}") from error
     except httpx.RequestError as error:
         raise _meant(error, request) from error
 

@@ -1,6 +1,5 @@
 """A hub that is asked by HTTP, so that any app can have runs."""
 
-import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -19,12 +18,20 @@ from barestream.runs.hub import (
     RefusedError,
 )
 from barestream.runs.run import Run, Status
-from barestream_client.answers import AWAY, is_of_type, problem
-from barestream_client.bearer import is_access_token
+from barestream_client.address import HubError
+from barestream_client.answers import (
+    AWAY,
+    Answer,
+    UnauthorizedError,
+    is_of_type,
+    problem,
+)
+from barestream_client.bearer import is_access_token, token_of
 from barestream_client.event_reader import EventReader, Received
+from barestream_client.failures import UnsendableError
 from barestream_client.following import SILENCE_SECONDS
-from barestream_client.link import CONNECT_SECONDS, LIMITS
-from barestream_client.steps import ANSWER_SECONDS
+from barestream_client.link import LIMITS, Link
+from barestream_client.steps import Ask, Close, Open, Read, Request, Step
 
 Token = str | Callable[[], str | Awaitable[str]]
 
@@ -36,14 +43,6 @@ _Value = TypeVar("_Value")
 _FENCED = {403, 409, 410}
 _NEWER_EPOCH = "producer-epoch"
 _EXPECTED_SEQ = "producer-expected-seq"
-
-# The errors of a request that cannot be sent: it has an illegal header, or no URL of HTTP.
-_UNSENDABLE = (
-    httpx.LocalProtocolError,
-    httpx.UnsupportedProtocol,
-    httpx.InvalidURL,
-    UnicodeEncodeError,
-)
 
 
 class HttpHub:
@@ -73,14 +72,17 @@ class HttpHub:
         self._is_closed = False
 
     async def claim(self, claim: Claim) -> Claimed:
-        answer = await self._ask("POST", "/runs", {200, 201}, json=claim.fields())
+        headers = {"Content-Type": "application/json"}
+        request = Request("POST", f"{self._url}/runs", (), headers, _json(claim.fields()))
+        answer = await self._ask(request, {200, 201})
         with _reading(answer) as found:
-            fence = _field(found, "fence", int) if answer.status_code == 201 else None
+            fence = _field(found, "fence", int) if answer.status == 201 else None
             return Claimed(_run(found), fence, _field(found, "control", str))
 
     async def run(self, key: str) -> Run | None:
-        answer = await self._ask("GET", "/runs", {200, 404}, params={"key": key})
-        if answer.status_code == 404:
+        request = Request("GET", f"{self._url}/runs", (("key", key),))
+        answer = await self._ask(request, {200, 404})
+        if answer.status == 404:
             return None
         with _reading(answer) as found:
             return _run(found)
@@ -92,9 +94,9 @@ class HttpHub:
         return await self._tell_runner("PUT", key, run_id)
 
     async def _tell_runner(self, method: str, key: str, run_id: str) -> Status | None:
-        params = {"key": key, "id": run_id}
-        answer = await self._ask(method, "/runs", {202, 404}, params=params)
-        if answer.status_code == 404:
+        request = Request(method, f"{self._url}/runs", (("key", key), ("id", run_id)))
+        answer = await self._ask(request, {202, 404})
+        if answer.status == 404:
             return None
         with _reading(answer) as found:
             return Status(found["status"])
@@ -112,15 +114,10 @@ class HttpHub:
             "Producer-Epoch": str(batch.fence),
             "Producer-Seq": str(batch.first),
         }
-        answer = await self._ask(
-            "POST",
-            "/publish-stream",
-            {200, *_FENCED},
-            params={"run": batch.run.key},
-            headers=headers,
-            content="".join(f"{json.dumps(line)}\n" for line in lines).encode(),
-        )
-        if answer.status_code != 200:
+        url, params = f"{self._url}/publish-stream", (("run", batch.run.key),)
+        body = b"".join(_json(line) + b"\n" for line in lines)
+        answer = await self._ask(Request("POST", url, params, headers, body), {200, *_FENCED})
+        if answer.status != 200:
             raise _publish_error(answer)
         with _reading(answer) as found:
             if found["next"] != batch.first + len(lines):
@@ -135,39 +132,31 @@ class HttpHub:
         from_kept: bool = False,
         client: str | None = None,
     ) -> AsyncIterator[AsyncIterator[Received] | None]:
-        token = await _value(self._subscriber_token)
+        token = await _token(self._subscriber_token)
         # An access token of Mercure 1.0 goes with the parameter of 1.0.
-        query = {"match" if is_access_token(token) else "topic": topic}
+        params = [("match" if is_access_token(token) else "topic", topic)]
         if from_kept:
-            query |= {"rewind": "kept", "include": "ready"}
-        headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {token}"}
+            params += [("rewind", "kept"), ("include", "ready")]
+        headers = {"Accept": "text/event-stream"}
         if client is not None:
             # A hub that trusts the app as a proxy counts the streams of each client apart.
             headers["X-Forwarded-For"] = client
         if cursor == EARLIEST:
-            query["last_event_id"] = EARLIEST
+            params += [("last_event_id", EARLIEST)]
         elif cursor is not None:
             headers["Last-Event-ID"] = cursor
-        with _sending():
-            request = self._http.build_request(
-                "GET",
-                self._url,
-                params=query,
-                headers=headers,
-                timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
-            )
-            answer = await self._http.send(request, stream=True)
+        request = Request("GET", self._url, tuple(params), headers, None, SILENCE_SECONDS)
+        link = Link(self._http, None)
         try:
-            if answer.status_code == 204:
+            answer: Answer = await _taken(link, Open(request.by(token)))
+            if answer.status == 204:
                 yield None
                 return
-            if answer.status_code != 200 or not is_of_type(answer.headers, "text/event-stream"):
-                with _sending():
-                    await answer.aread()
+            if answer.status != 200 or not is_of_type(answer.headers, "text/event-stream"):
                 raise _error(answer)
-            yield _events(answer)
+            yield _events(link)
         finally:
-            await answer.aclose()
+            await link.take(Close())
 
     async def aclose(self) -> None:
         self._is_closed = self._has_own_client
@@ -183,55 +172,58 @@ class HttpHub:
             self._client = httpx.AsyncClient(limits=LIMITS)
         return self._client
 
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        statuses: set[int],
-        *,
-        headers: dict[str, str] | None = None,
-        **sent: Any,
-    ) -> httpx.Response:
+    async def _ask(self, request: Request, statuses: set[int]) -> Answer:
         """Return an answer of the hub with one of the statuses."""
-        token = await _value(self._publisher_token)
-        with _sending():
-            answer = await self._http.request(
-                method,
-                self._url + path,
-                headers={"Authorization": f"Bearer {token}", **(headers or {})},
-                timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-                **sent,
-            )
-        is_known = answer.status_code in statuses
-        if is_known and (answer.is_success or problem(answer.headers, answer.content) is not None):
+        token = await _token(self._publisher_token)
+        answer: Answer = await _taken(Link(self._http, None), Ask(request.by(token)))
+        is_known = answer.status in statuses
+        is_success = 200 <= answer.status < 300
+        if is_known and (is_success or problem(answer.headers, answer.body) is not None):
             return answer
         raise _error(answer)
 
 
-async def _events(answer: httpx.Response) -> AsyncIterator[Received]:
+async def _events(link: Link) -> AsyncIterator[Received]:
     reader = EventReader()
-    with _sending():
-        async for piece in answer.aiter_bytes():
-            for event in reader.feed(piece):
-                yield event
+    while piece := await _taken(link, Read()):
+        for event in reader.feed(piece):
+            yield event
 
 
-@contextmanager
-def _sending() -> Iterator[None]:
-    """Raise the errors of a hub in place of those of a request."""
+async def _taken(link: Link, step: Step) -> Any:
+    """Take a step, and return its outcome; raise the errors of runs in place of the client's."""
+    outcome, error = await link.take(step)
+    if error is not None:
+        raise _meant(error)
+    return outcome
+
+
+def _meant(error: HubError) -> HubAwayError | RefusedError:
+    # A host that is not found, or a certificate that is not trusted, may be so for a moment alone,
+    # and a run outlasts that.
+    kind = RefusedError if isinstance(error, UnsendableError | UnauthorizedError) else HubAwayError
+    return kind(str(error))
+
+
+async def _token(given: Token) -> str:
     try:
-        yield
-    except _UNSENDABLE as error:
-        raise RefusedError(f"{type(error).__name__}: {error}") from None
-    except httpx.RequestError as error:
-        raise HubAwayError(f"{type(error).__name__}: {error}") from None
+        found = await token_of(given)
+    except HubError as error:
+        raise _meant(error) from error
+    if found is None:
+        raise HubAwayError("the function that returns the token returned None")
+    return found
+
+
+def _json(fields: dict[str, object]) -> bytes:
+    return json.dumps(fields).encode()
 
 
 @contextmanager
-def _reading(answer: httpx.Response) -> Iterator[dict[str, Any]]:
+def _reading(answer: Answer) -> Iterator[dict[str, Any]]:
     """Yield the content of an answer; one whose content is none of the hub's counts as none."""
     try:
-        yield answer.json()
+        yield json.loads(answer.body)
     except (ValueError, TypeError, KeyError, RecursionError):
         raise HubAwayError(_words(answer, "is no answer of a hub that has runs")) from None
 
@@ -253,44 +245,26 @@ def _field(found: dict[str, Any], name: str, kind: type[_Value]) -> _Value:
     return value
 
 
-def _publish_error(answer: httpx.Response) -> Exception:
+def _publish_error(answer: Answer) -> Exception:
     """Return what a refusal with one of the statuses _FENCED means."""
     expected = answer.headers.get(_EXPECTED_SEQ, "")
-    if answer.status_code == 409 and expected.isdecimal():
+    if answer.status == 409 and expected.isdecimal():
         return LostUpdatesError(str(_error(answer)), int(expected))
-    if answer.status_code == 403 and _NEWER_EPOCH not in answer.headers:
+    if answer.status == 403 and _NEWER_EPOCH not in answer.headers:
         return _error(answer)
     return FencedError(str(_error(answer)))
 
 
-def _error(answer: httpx.Response) -> HubAwayError | RefusedError:
-    told = problem(answer.headers, answer.content)
+def _error(answer: Answer) -> HubAwayError | RefusedError:
+    told = problem(answer.headers, answer.body)
     if told is None:
         return HubAwayError(_words(answer, "is no answer of a hub"))
     words = _words(answer, str(told.get("detail")))
-    if answer.status_code in AWAY:
+    if answer.status in AWAY:
         return HubAwayError(words)
     number = told.get("next")
     return RefusedError(words, number if isinstance(number, int) else None)
 
 
-def _words(answer: httpx.Response, what: str) -> str:
-    request = answer.request
-    return f"{request.method} {request.url.path}: {answer.status_code} {what}"
-
-
-async def _value(token: Token) -> str:
-    """Return the token.
-
-    Raises:
-        HubAwayError: The function that returns it fails: it may succeed a moment later.
-    """
-    try:
-        found = token if isinstance(token, str) else token()
-        value = await found if inspect.isawaitable(found) else found
-    except Exception as error:
-        words = f"the function that returns the token failed: {type(error).__name__}: {error}"
-        raise HubAwayError(words) from error
-    if not isinstance(value, str):
-        raise HubAwayError(f"the function that returns the token returned {value!r}")
-    return value
+def _words(answer: Answer, what: str) -> str:
+    return f"{answer.asked}: {answer.status} {what}"
