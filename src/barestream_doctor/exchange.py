@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from barestream_client.answers import TURNED_AWAY
+
 
 class Ending(StrEnum):
     """How an answer ended."""
@@ -78,7 +80,7 @@ class Exchange:
     @property
     def turned_away(self) -> str:
         """Why a hub ends the stream at once; empty if it does not."""
-        return self.header("barestream-turned-away")
+        return self.header(TURNED_AWAY)
 
     @property
     def failure(self) -> str:

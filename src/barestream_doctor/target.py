@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
-HUB_PATH = "/.well-known/mercure"
+from barestream_client.address import PATH
+
 _CLOCK_PATH = "/events"
 _PORTS = {"http": 80, "https": 443}
 _EXPECTED = "expected http://host:port/path or https://host:port/path"
@@ -62,13 +63,13 @@ def target(url: str, topic: str | None = None) -> Target:
         raise InvalidTargetError(_EXPECTED)
     path = parts.path or "/"
     names_stream = not path.endswith("/") or bool(parts.query)
-    before, is_hub, _ = path.partition(HUB_PATH)
+    before, is_hub, _ = path.partition(PATH)
     base = before if is_hub else path.removesuffix(_CLOCK_PATH).rsplit("/", 1)[0]
     if names_stream and path.endswith(_CLOCK_PATH) and not is_hub:
         base = path.removesuffix(_CLOCK_PATH)
     stream_path = f"{path}?{parts.query}" if parts.query else path
     if topic is not None:
-        stream_path = f"{base}{HUB_PATH}?{urlencode({'topic': topic})}"
+        stream_path = f"{base}{PATH}?{urlencode({'topic': topic})}"
     elif not names_stream:
         stream_path = base + _CLOCK_PATH
     return Target(
@@ -77,7 +78,7 @@ def target(url: str, topic: str | None = None) -> Target:
         port,
         parts.scheme == "https",
         stream_path,
-        base + HUB_PATH,
+        base + PATH,
         base + _CLOCK_PATH,
         names_stream or topic is not None,
     )

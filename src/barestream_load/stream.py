@@ -2,6 +2,7 @@
 
 import socket
 
+from barestream_client.answers import TURNED_AWAY
 from barestream_load.body import Body, Head, InvalidResponseError
 from barestream_load.events import Event, Reader
 from barestream_load.sequence import Sequence
@@ -10,10 +11,6 @@ from barestream_load.sequence import Sequence
 _MOST_HEAD_BYTES = 65_536
 
 _CONTENT_TYPE = "text/event-stream"
-
-# The header in which barestream, and nginx in front of it, say why a stream is turned away. The
-# answer is a 200 that ends at once, so that an EventSource comes back later.
-TURNED_AWAY = "barestream-turned-away"
 
 
 class RefusedError(Exception):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
-HUB_PATH = "/.well-known/mercure"
+from barestream_client.address import PATH
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -105,7 +105,7 @@ def target(url: str, topics: Iterable[str], unix: Path | None, sources: int) -> 
     if hub_path in ("", "/"):
         if not named:
             raise InvalidTargetError(f"{expected}, with a path such as /events, or a --topic")
-        hub_path = HUB_PATH
+        hub_path = PATH
     query = "&".join(filter(None, (query, named)))
     path = f"{hub_path}?{query}" if query else hub_path
     if unix:

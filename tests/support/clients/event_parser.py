@@ -1,5 +1,7 @@
 """The tests' one parser of event streams: by the standard, line by line, with nothing but Python.
 
+It judges the hub, so it has nothing of the client for Python, which could share a fault with it.
+
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 """
 

@@ -1,4 +1,7 @@
-"""A client that comes back as a browser's EventSource does; light enough for thousands."""
+"""A client that comes back as a browser's EventSource does; light enough for thousands.
+
+It keeps account of each connection; the client for Python hides them.
+"""
 
 import asyncio
 import socket

@@ -8,7 +8,7 @@ import httpx
 
 from barestream.mercure.access_tokens import sign_access_token
 from barestream.mercure.matchers import Matcher
-from barestream.mercure.tokens import sign
+from barestream_client import mint
 
 PATH = "/.well-known/mercure"
 
@@ -22,7 +22,7 @@ RESOURCE = "https://hub.example/.well-known/mercure"
 
 def token(publish: tuple[str, ...] = ("*",), subscribe: tuple[str, ...] = ("*",)) -> str:
     """Return a token under the tests' key."""
-    return sign(KEY, "HS256", publish, subscribe, None)
+    return mint(KEY, publish=publish, subscribe=subscribe, seconds=None)
 
 
 def access_token(
@@ -33,6 +33,8 @@ def access_token(
     **changed: Any,
 ) -> str:
     """Return an access token that may publish to some topics and read them.
+
+    Not by the client for Python, which makes no token whose claims are wrong.
 
     Args:
         topics: The topics; ``*`` stands for all.
@@ -48,6 +50,9 @@ def access_token(
 
 class Publisher:
     """Posts updates; an asynchronous context.
+
+    It sends what a test names, once, and tells the answer. The client for Python would add an id,
+    and send the update again after an error.
 
     Args:
         url: Where the hub is, without its path.

@@ -1,4 +1,7 @@
-"""A publisher whose request goes on, and one that goes on by its numbers after each cut."""
+"""A publisher whose request goes on, and one that goes on by its numbers after each cut.
+
+The client for Python sends short requests in its place.
+"""
 
 import asyncio
 import json
