@@ -115,7 +115,7 @@ def error_of(answer: Answer) -> HubError:
     if 300 <= answer.status < 400:
         to = answer.headers.get("location", "nowhere")
         return AddressError(f"{words}: it redirects to {to}; use the URL that it redirects to")
-    if answer.status in {404, 405} or (told is None and answer.status in {*range(300), 407}):
+    if answer.status in {404, 405, 501} or (told is None and answer.status in {*range(300), 407}):
         return AddressError(f"{words.rstrip('.')}. That is no answer of a hub: check the URL")
     return _of_producer(answer, words) or _KINDS.get(answer.status, RefusedError)(words)
 

@@ -11,11 +11,10 @@ import httpx
 from barestream_client.address import AddressError, HubError
 from barestream_client.answers import AwayError
 from barestream_client.steps import Request
+from barestream_client.tls import of_tls
 
 # The errors of a request that cannot be sent.
 _UNSENDABLE = (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError)
-
-_WRONG_VERSION = "WRONG_VERSION_NUMBER"
 
 
 class UnsendableError(AddressError):
@@ -41,7 +40,7 @@ def _meant(error: httpx.RequestError, request: Request) -> HubError:
         if isinstance(cause, socket.gaierror):
             return AddressError(f"{host}: this machine finds no host of that name")
         if isinstance(cause, ssl.SSLError):
-            return AddressError(f"{host}: TLS fails: {_of_tls(cause)}")
+            return AddressError(f"{host}: {of_tls(cause)}")
     if isinstance(error, httpx.DecodingError) or str(error).startswith("illegal"):
         return AddressError(f"{host}: the server there does not speak HTTP; check the URL")
     why = _of_system(causes) or str(error) or type(error).__name__
@@ -67,14 +66,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         waiting += [each.__cause__, each.__context__]
         if isinstance(each, BaseExceptionGroup):
             waiting += each.exceptions
-
-
-def _of_tls(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message})"
-    if _WRONG_VERSION in str(error):
-        return "the server there does not speak TLS; is it a URL of http?"
-    return str(error)
 
 
 def _of_system(causes: list[BaseException]) -> str:

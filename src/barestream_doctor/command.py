@@ -30,6 +30,9 @@ _EXIT_CODES_OF_FINDINGS = {
     "direct-unreachable": 4,
     "token-refused": 5,
 }
+# As the other commands end where no URL of a hub was given.
+_NO_HUB = 3
+
 _INTERRUPTED = 130
 
 
@@ -78,12 +81,14 @@ def doctor(  # noqa: PLR0913, PLR0917 (one for each option)
     barestream doctor --quick http://127.0.0.1:9009/
 
     The exit code is 0 if no fault was found, 1 after a warning and 7 after an error. It is 3 if
-    there is no stream, 4 if the server cannot be reached, and 5 if the token is refused.
+    there is no stream or the URL is none, 4 if the server cannot be reached, and 5 if the token is
+    refused.
     """
     try:
         targets = [target(each, topic) for each in (url, direct) if each is not None]
     except InvalidTargetError as error:
-        raise click.BadParameter(str(error), param_hint="URL") from None
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(_NO_HUB)
     began_at = time.monotonic()
     # A variable that is empty is not set.
     token = (token or "").strip() or None

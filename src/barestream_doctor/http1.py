@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 
+from barestream_client.tls import of_tls
 from barestream_doctor.exchange import Ending, Exchange
 from barestream_doctor.response_reader import ResponseReader, UnreadableError
 from barestream_doctor.target import Target
@@ -25,10 +26,8 @@ _HEADERS = {
 
 def reason(error: Exception) -> str:
     """Return why a connection failed, in the same words for all failures of a kind."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate is not trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {error.reason or error}"
+        return of_tls(error)
     if isinstance(error, TimeoutError):
         return f"no connection within {_CONNECT_SECONDS} s"
     if isinstance(error, OSError) and not isinstance(error, socket.gaierror) and error.errno:

@@ -58,9 +58,9 @@ def target(url: str, topic: str | None = None) -> Target:
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme, 0)
     except ValueError as error:
-        raise InvalidTargetError(f"{_EXPECTED} ({error})") from None
+        raise InvalidTargetError(f"{url!r}: {_EXPECTED} ({error})") from None
     if parts.scheme not in _PORTS or not parts.hostname or not url.isascii() or " " in url:
-        raise InvalidTargetError(_EXPECTED)
+        raise InvalidTargetError(f"{url!r}: {_EXPECTED}")
     path = parts.path or "/"
     names_stream = not path.endswith("/") or bool(parts.query)
     before, is_hub, _ = path.partition(PATH)

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from barestream_client.address import PATH
+from barestream_client.tls import of_tls
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -18,10 +19,8 @@ _IP_BIND_ADDRESS_NO_PORT = 24
 
 def reason(error: Exception) -> str:
     """Return why a connection failed, in the same words for all failures of a kind."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate is not trusted, {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed, {error.reason}"
+        return of_tls(error)
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 

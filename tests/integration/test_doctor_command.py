@@ -21,9 +21,9 @@ def test_a_server_that_refuses_has_an_exit_code_of_its_own(closed_port: int) -> 
     assert "cannot be reached: connection refused" in " ".join(done.output.split())
 
 
-def test_a_url_of_another_form_is_a_wrong_command_line() -> None:
+def test_a_url_of_another_form_has_the_exit_code_of_no_hub() -> None:
     done = CliRunner().invoke(doctor, ["example.com"])
-    assert done.exit_code == 2
+    assert done.exit_code == 3
     assert "expected http://host:port/path" in done.output
 
 

@@ -145,8 +145,8 @@ def test_the_load_speaks_tls_with_a_hub_whose_certificate_is_trusted(
     assert all_found["events"]["received"] == 10 * all_found["published"]["taken"] > 0
     assert untrusted.returncode == 1
     assert (
-        "10 streams were not opened: the certificate is not trusted, unable to get local issuer "
-        "certificate." in untrusted.stdout
+        "10 streams were not opened: TLS fails: its certificate is not trusted (unable to get "
+        "local issuer certificate)." in untrusted.stdout
     )
 
 
@@ -277,11 +277,20 @@ def test_the_processes_of_the_load_do_not_outlive_it(hub: Service) -> None:
     wait_for("their end", lambda: not any(map(is_alive, own)))
 
 
+def test_a_url_of_another_form_is_named_with_the_expected_one() -> None:
+    for url, told in (
+        ("ftp://127.0.0.1/events", "'ftp://127.0.0.1/events': expected http://host:port/path"),
+        ("http://127.0.0.1", "such as /events, or a --topic"),
+        ("http://no-such-host.invalid/events", "no address was found for no-such-host.invalid"),
+    ):
+        done = load(url)
+        assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
+        assert told in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["ftp://127.0.0.1/events"], "URL: 'ftp://127.0.0.1/events': expected http://host"),
-        (["http://127.0.0.1"], "such as /events, or a --topic"),
         (["http://127.0.0.1/events", "--streams", "0"], "'--streams': 0 is not in the range 1<=x"),
         (["http://127.0.0.1/events", "--seconds", "x"], "'--seconds': 'x' is not a valid float"),
         (["http://127.0.0.1/events", "--header", "x"], "'x': expected 'Name: value' in ASCII"),

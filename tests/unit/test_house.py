@@ -71,7 +71,7 @@ PURE = {
 }
 PURE_OF_CLIENT = [
     *("address", "answers", "calls", "event_reader", "events", "following", "retries"),
-    *("steps", "streaming", "updates"),
+    *("steps", "streaming", "tls", "updates"),
 ]
 IMPURE = {"asyncio", "bareasgi", "gunicorn", "select", "socket", "threading", "time", "uvicorn"}
 

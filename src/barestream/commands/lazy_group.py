@@ -71,12 +71,13 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt:
             sys.exit(exits.INTERRUPTED)
         except OSError as error:
-            if error.errno != errno.EPIPE:
-                raise
-            # Python would complain at its end that it cannot write the rest.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            click.echo("Who read the output has closed it.", err=True)
-            sys.exit(exits.CLOSED_PIPE)
+            _drop_output()
+            if error.errno == errno.EPIPE:
+                click.echo("Who read the output has closed it.", err=True)
+                sys.exit(exits.CLOSED_PIPE)
+            of_file = f"{error.filename}: " if error.filename else ""
+            click.echo(f"Error: {of_file}{error.strerror or error}", err=True)
+            sys.exit(1)
         except Exception as error:
             code = exits.code_of(error)
             if code is None:
@@ -84,3 +85,11 @@ class LazyGroup(click.Group):
             notes = " ".join(getattr(error, "__notes__", ()))
             click.echo(f"Error: {error}{' ' if notes else ''}{notes}", err=True)
             sys.exit(code)
+
+
+def _drop_output() -> None:
+    """Drop what cannot be written, of which Python would complain at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 import click
 
 from barestream.server.open_files import most_connections, raise_limit
+from barestream_client.address import AddressError
 from barestream_load.plan import Plan, Publishing, TooFewFilesError, check_files
 from barestream_load.progress import ProgressBar
 from barestream_load.report import as_json, remarks, table
@@ -168,7 +169,7 @@ def load(  # noqa: PLR0913, PLR0917 (one for each option)
         with ProgressBar(plan) as bar:
             outcome = run(plan, bar)
     except InvalidTargetError as error:
-        raise click.BadParameter(f"{url!r}: {error}", param_hint="URL") from None
+        raise AddressError(f"{url!r}: {error}") from None
     except TooFewFilesError as error:
         raise click.UsageError(str(error)) from None
     except BrokenRunError as error:

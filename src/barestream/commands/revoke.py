@@ -16,7 +16,7 @@ from barestream.commands import exits
 from barestream.commands.token import signed
 from barestream.mercure.token_id import issued_form
 from barestream_client.address import PATH, AddressError, hub_url
-from barestream_client.answers import Answer, json_object, not_a_hub, problem
+from barestream_client.answers import Answer, error_of, json_object, not_a_hub, problem
 from barestream_client.failures import meaning
 from barestream_client.link import answer_to, timeout
 from barestream_client.steps import Request
@@ -170,10 +170,9 @@ def _endpoint(url: str) -> str:
         hub = ""
     is_whole = hub.endswith(PATH) and urlsplit(hub).port != 0
     if not is_whole or not url.isascii() or not url.isprintable() or " " in url:
-        raise click.BadParameter(
+        raise AddressError(
             f"{url!r}: expected the URL of a hub, such as https://live.example or "
-            f"https://live.example{PATH}.",
-            param_hint="URL",
+            f"https://live.example{PATH}"
         )
     return f"{hub}/revocations"
 
@@ -203,8 +202,9 @@ def _ask(method: str, url: str, token: str, content: object = None) -> Any:
 
 
 def _refused(answer: Answer) -> NoReturn:
-    told = problem(answer.headers, answer.body) or {}
-    detail = told.get("detail", "The answer is not that of a hub: is the URL right?")
+    told = problem(answer.headers, answer.body)
+    if told is None:
+        raise error_of(answer)
     may_pass = answer.status == HTTPStatus.TOO_MANY_REQUESTS or (
         answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
         and answer.status != HTTPStatus.INSUFFICIENT_STORAGE
@@ -214,6 +214,7 @@ def _refused(answer: Answer) -> NoReturn:
     else:
         code = exits.AWAY if may_pass else exits.REFUSED
     click.echo(
-        f"{answer.status} {httpx.codes.get_reason_phrase(answer.status)}: {detail}", err=True
+        f"{answer.status} {httpx.codes.get_reason_phrase(answer.status)}: {told.get('detail')}",
+        err=True,
     )
     sys.exit(code)

@@ -16,7 +16,8 @@ from barestream_client.address import HubError
 
 # What to do about an answer of the hub, by the exit code.
 _REMEDIES = {
-    exits.NO_HUB: "Check that it is the URL of the hub, or of its site.",
+    exits.NO_HUB: "Check that it is the URL of the hub, or of its site. If its certificate is of a "
+    "private CA, name that CA's certificate in SSL_CERT_FILE.",
     exits.AWAY: f"Check that the service runs, and that this machine reaches it. {READ_THE_LOG}",
     exits.NO_RIGHT: MORE_RIGHTS,
 }

@@ -54,6 +54,8 @@ def _why_unready(connection: http.client.HTTPConnection) -> str | None:
         connection.close()
     if answer.status == 200:
         return None
+    if answer.status != 503:
+        return f"/readyz answers {answer.status}: another server listens there"
     try:
         detail = json.loads(body)["detail"]
     except (ValueError, LookupError, TypeError):
