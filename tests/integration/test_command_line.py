@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -205,27 +204,6 @@ def test_colours_are_for_terminals_that_want_them(shell: CommandLine) -> None:
     assert "\x1b" not in shell.run(f"script -qec '{line}' /dev/null").stdout
 
 
-@pytest.fixture(scope="module")
-def silent() -> Iterator[str]:
-    """Return the URL of a server that speaks something else than HTTP."""
-    with socket.create_server(("127.0.0.1", free_port())) as listener:
-
-        def serve() -> None:
-            while True:
-                try:
-                    client, _ = listener.accept()
-                except OSError:
-                    return
-                client.sendall(b"220 mail.example ESMTP\r\n\r\n")
-                # A close before all was read would be a reset, which might overtake the line.
-                client.recv(65_536)
-                client.close()
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        listener.shutdown(socket.SHUT_RDWR)
-
-
 def fails(shell: CommandLine, line: str, code: int, words: str) -> None:
     """Check that a line ends with a code, and says why in one line on standard error."""
     done = shell.run(line)
@@ -233,20 +211,6 @@ def fails(shell: CommandLine, line: str, code: int, words: str) -> None:
     said = done.stderr.splitlines()
     assert len(said) <= 1 + said[0].endswith(" s"), done.stderr
     assert words in said[-1], done.stderr
-
-
-@pytest.mark.parametrize("command", ["publish news x", "tail news"])
-def test_each_failure_is_one_line_with_an_exit_code(
-    service: Bound, shell: CommandLine, silent: str, command: str
-) -> None:
-    call = f"barestream {command} --retry-seconds 0.5"
-    fails(shell, f"{call} --url nonsense", 3, "'nonsense' is no URL of a hub")
-    fails(shell, f"{call} --url http://no-such-host.invalid", 3, "finds no host of that name")
-    fails(shell, f"{call} --url http://127.0.0.1:{free_port()}", 4, "nothing listens there")
-    fails(shell, f"{call} --url {service.url.replace('http', 'https')}", 3, "TLS fails")
-    fails(shell, f"{call} --url {silent}", 3, "does not speak HTTP")
-    fails(shell, f"{call} --url {service.url}/test", 3, "check the URL")
-    fails(shell, f"{call} --token nonsense", 5, "401")
 
 
 def test_a_token_without_the_right_and_a_refused_update_are_said(shell: CommandLine) -> None:
@@ -274,15 +238,6 @@ def test_a_certificate_counts_if_its_authority_is_trusted(
         fails(shell, line, 3, "its certificate is not trusted (unable to get local issuer")
         shell.environment["SSL_CERT_FILE"] = str(authority.root)
         assert shell.run(line).returncode == 0
-
-
-def test_a_reader_that_leaves_ends_a_tail(shell: CommandLine) -> None:
-    with shell.start("barestream publish /pipe --lines", stdin=subprocess.PIPE) as publishing:
-        publishing.communicate("x\n" * 5000)
-    done = shell.run(
-        "barestream tail /pipe --from earliest --json | head -n 1 >first; echo ${PIPESTATUS[0]}"
-    )
-    assert (done.stdout, done.stderr) == ("141\n", "Who read the output has closed it.\n")
 
 
 def test_a_context_stands_for_a_url_and_a_token(service: Bound, shell: CommandLine) -> None:

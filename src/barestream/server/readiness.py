@@ -47,9 +47,13 @@ def _why_unready(connection: http.client.HTTPConnection) -> str | None:
     except BlockingIOError:
         # A connect to a unix socket fails at once if its queue is full.
         return "the worker accepts no connection: its queue is full"
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         why = str(error) or type(error).__name__
         return f"no connection to the worker ({why}): is the service running?"
+    except http.client.HTTPException as error:
+        # It may quote a line, with its end.
+        why = str(error).strip() or type(error).__name__
+        return f"no answer of HTTP comes ({why!r}): another server listens there"
     finally:
         connection.close()
     if answer.status == 200:
