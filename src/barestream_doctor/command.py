@@ -16,6 +16,7 @@ from barestream_doctor.bodies import body
 from barestream_doctor.finding import Finding, Severity
 from barestream_doctor.limits import limits
 from barestream_doctor.probes import Probes, examine
+from barestream_doctor.progress import ProgressBar
 from barestream_doctor.report import as_json, text, worst
 from barestream_doctor.seen import Seen
 from barestream_doctor.stalls import StallWatch
@@ -123,16 +124,16 @@ class _Asked:
 
     async def findings(self) -> list[Finding]:
         """Examine the path, and the direct one after it."""
-        seen = [await self._examined(each) for each in self.targets]
-        _progress("")
+        async with ProgressBar() as bar:
+            seen = [await self._examined(each, bar) for each in self.targets]
         return opinion.findings(seen[0]) if len(seen) == 1 else opinion.compared(*seen)
 
-    async def _examined(self, to: Target) -> Seen:
+    async def _examined(self, to: Target, bar: ProgressBar) -> Seen:
         async with StallWatch() as watch:
             # The list fills while the streams run.
             seen = Seen(stalls=watch.stalls)
             probes = Probes(
-                to, self.token, self.is_quick, self.is_insecure, self.origin, _progress, seen
+                to, self.token, self.is_quick, self.is_insecure, self.origin, bar.told, seen
             )
             topic = self.topic
             await examine(probes, *([] if topic is None else [partial(body, probes, topic)]))
@@ -144,9 +145,3 @@ class _Asked:
 def _exit_code(findings: Sequence[Finding]) -> int:
     codes = [_EXIT_CODES_OF_FINDINGS.get(each.code, 0) for each in findings]
     return max(codes) or _EXIT_CODES[worst(findings)]
-
-
-def _progress(what: str) -> None:
-    """Say on a terminal what is done."""
-    if sys.stderr.isatty():
-        click.echo(f"\r\x1b[K{f'{what} …' if what else ''}", nl=False, err=True)

@@ -16,6 +16,7 @@ STREAMS_HTTP2 = 129
 # More than an office has; nginx as shipped with barestream takes 500.
 MOST_STREAMS = 600
 _OPENED_AT_ONCE = 25
+_PAUSE_SECONDS = 0.3
 
 _SIZES = (4096, 8192, 16_384, 32_768, 65_536)
 _SECONDS = 20
@@ -31,7 +32,7 @@ async def limits(probes: Probes) -> None:
 
 
 async def _over_http1(probes: Probes, found: LimitsSeen) -> None:
-    probes.told("opening seven streams")
+    probes.told("opening seven streams", 1)
     tasks = [asyncio.create_task(_held(probes)) for _ in range(_STREAMS_HTTP1)]
     await asyncio.sleep(1)
     plain = await probes.diagnose(5, status=200)
@@ -42,7 +43,7 @@ async def _over_http2(probes: Probes, found: LimitsSeen) -> None:
     tls = probes.tls("h2", "http/1.1")
     if tls is None or not http2.IS_INSTALLED:
         return
-    probes.told(f"opening {STREAMS_HTTP2} streams over HTTP/2")
+    probes.told(f"opening {STREAMS_HTTP2} streams over HTTP/2", 3)
     opened = await http2.open_http2(probes.target, tls, Exchange())
     if opened is None:
         return
@@ -59,12 +60,13 @@ async def _over_http2(probes: Probes, found: LimitsSeen) -> None:
 
 
 async def _of_address(probes: Probes, found: LimitsSeen) -> None:
-    probes.told(f"opening up to {MOST_STREAMS} streams")
+    seconds = _PAUSE_SECONDS * MOST_STREAMS / _OPENED_AT_ONCE
+    probes.told(f"opening up to {MOST_STREAMS} streams", seconds)
     tasks: list[asyncio.Task[Exchange]] = []
     try:
         while len(tasks) < MOST_STREAMS and found.refused is None:
             tasks += [asyncio.create_task(_held(probes)) for _ in range(_OPENED_AT_ONCE)]
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(_PAUSE_SECONDS)
             found.refused = next((task.result() for task in tasks if task.done()), None)
         found.most_streams = sum(not task.done() for task in tasks)
     finally:
@@ -72,7 +74,7 @@ async def _of_address(probes: Probes, found: LimitsSeen) -> None:
 
 
 async def _of_sizes(probes: Probes, found: LimitsSeen) -> None:
-    probes.told("sending large requests")
+    probes.told("sending large requests", 1)
     for size in _SIZES:
         query, header = await asyncio.gather(
             probes.ask(probes.diagnosis(status=200, padded="x" * size), 5),

@@ -41,6 +41,8 @@ _STATUSES = (401, 502)
 
 # Longer than the idle timeout that a quick examination can find, 10 s.
 _QUICK_SILENCE_SECONDS = 11
+# With it, all that is quick.
+_QUICK_SECONDS = 14
 # Longer than the usual idle timeouts: 15, 30, 60 and 100 s.
 _SILENCE_SECONDS = 105
 
@@ -64,7 +66,7 @@ class Probes:
         is_quick: Whether to leave out what takes 15 s or longer.
         is_insecure: Whether any certificate is trusted.
         origin: An origin of pages; None to ask as a page of the server's own.
-        told: Called with what is probed.
+        told: Called with what is probed, and about how many seconds it takes.
 
     Attributes:
         seen: What they have seen.
@@ -76,7 +78,7 @@ class Probes:
     is_quick: bool
     is_insecure: bool = False
     origin: str | None = None
-    told: Callable[[str], None] = lambda _: None
+    told: Callable[[str, float], None] = lambda *_: None
     seen: Seen = field(default_factory=Seen)
     contexts: dict[tuple[str, ...], ssl.SSLContext] = field(default_factory=dict)
 
@@ -315,16 +317,17 @@ async def examine(probes: Probes, *also: Callable[[], Coroutine[Any, Any, None]]
     seen = probes.seen
     seen.origin, seen.is_quick = probes.target.origin, probes.is_quick
     seen.sent_token = probes.token is not None
-    probes.told("asking for the diagnostic endpoint")
+    probes.told("asking for the diagnostic endpoint", 1)
     seen.plain = await probes.plain()
     await probes.first_hop()
     if not seen.has_diagnosis:
-        probes.told("reading the stream")
+        seconds = _STREAM_SECONDS if probes.is_quick else _LONG_STREAM_SECONDS
+        probes.told("reading the stream", seconds)
         works: list[Coroutine[Any, Any, None]] = [probes.stream(), probes.crossing()]
         works.append(probes.resumption(probes.target.stream_path))
         await asyncio.gather(*works)
         return seen
-    probes.told("reading streams" if probes.is_quick else "reading streams for two minutes")
+    probes.told("reading streams", _QUICK_SECONDS if probes.is_quick else _SILENCE_SECONDS)
     works = [
         probes.trips(),
         probes.course(),

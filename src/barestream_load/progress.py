@@ -49,7 +49,7 @@ class ProgressBar(Watcher):
                 width=_WIDTH,
                 show_eta=False,
                 show_percent=False,
-                item_show_func=str,
+                item_show_func=lambda said: said or "",
                 file=sys.stderr,
                 hidden=not sys.stderr.isatty(),
             )

@@ -29,6 +29,15 @@ MANY = 100_000 if IS_FULL_SIZE else 6000
 # What an endless command says once it is at work.
 SIGNS = ("startup complete", "Ctrl+C", "news", "orders", "streams")
 
+# Work that may be long, and what its progress looks like.
+LONG = {
+    "barestream publish /bars --lines --file lines": "publishing  [####",
+    "cat lines | barestream publish /bars --lines": "]  300",
+    "barestream tail /bars --from earliest --count 300 >events": "100%",
+    "barestream load $BARESTREAM_URL --topic /bars --streams 2 --seconds 0.5": "streaming",
+    "barestream doctor --quick http://127.0.0.1:1": "asking for the diagnostic endpoint  [",
+}
+
 COMMANDS = [
     *("dev", "serve", "health", "settings", "token", "publish", "tail", "context", "load", "smoke"),
     *("doctor", "revoke", "top", "why"),
@@ -202,6 +211,17 @@ def test_colours_are_for_terminals_that_want_them(shell: CommandLine) -> None:
     assert "\x1b[36m/colours" in on_a_terminal.stdout
     shell.environment["NO_COLOR"] = "1"
     assert "\x1b" not in shell.run(f"script -qec '{line}' /dev/null").stdout
+
+
+@pytest.mark.parametrize("line", LONG)
+def test_long_work_shows_its_progress_on_a_terminal_alone(shell: CommandLine, line: str) -> None:
+    (shell.home / "lines").write_text("x\n" * 300)
+    if "tail" in line:
+        shell.run("barestream publish /bars --lines --file lines")
+    on_a_terminal = shell.run(f"script -qec '{line}' /dev/null").stdout
+    assert LONG[line] in on_a_terminal
+    assert "None" not in on_a_terminal
+    assert shell.run(line).stderr == ""
 
 
 def fails(shell: CommandLine, line: str, code: int, words: str) -> None:

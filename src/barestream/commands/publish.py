@@ -12,6 +12,7 @@ import click
 
 from barestream.commands.hub_options import chosen, hub_options
 from barestream.commands.input_lines import lines_of, texts, updates
+from barestream.commands.progress import ProgressBar
 from barestream_client.sources import ThreadAhead
 from barestream_client.sync_hub import SyncHub
 from barestream_client.updates import MOST_OF_A_BATCH, Update
@@ -173,18 +174,14 @@ def _text(data: str | None, file: Path | None) -> str:
 
 
 def _shown(lines: Iterator[bytes], file: Path | None) -> Iterator[bytes]:
-    """Yield the lines, and show on a terminal how far they have come."""
-    if file is None or not sys.stderr.isatty():
-        # Nobody knows how many lines a pipe has.
-        yield from lines
-        return
-    size = file.stat().st_size
-    with click.progressbar(
-        length=size, label="publishing", file=sys.stderr, update_min_steps=size // 200 + 1
-    ) as bar:
+    """Yield the lines, and show how far they have come: in bytes of a file, else in lines."""
+    # Where somebody types the lines, they are on the terminal themselves.
+    is_shown = file is not None or not sys.stdin.isatty()
+    whole_bytes = file.stat().st_size if file is not None else None
+    with ProgressBar("publishing", whole_bytes, is_shown=is_shown) as bar:
         for line in lines:
             yield line
-            bar.update(len(line) + 1)
+            bar.add(1 if file is None else len(line) + 1)
 
 
 def _publish_stream(

@@ -9,6 +9,7 @@ import click
 
 from barestream.commands.hub_options import ChosenHub, chosen, hub_options
 from barestream.commands.printable import printable
+from barestream.commands.progress import ProgressBar
 from barestream_client.events import Event, Gap
 from barestream_client.hub import Hub, Subscription
 
@@ -86,12 +87,16 @@ async def _follow(  # noqa: PLR0913, PLR0917 (what to follow, and for how long)
 
 async def _print(subscription: Subscription, printer: "_Printer", count: int | None) -> None:
     left = count
-    async for event in subscription:
-        printer.show(event)
-        if left is not None and not isinstance(event, Gap):
-            left -= 1
-            if not left:
-                return
+    # On a terminal the events themselves show it.
+    is_shown = count is not None and not sys.stdout.isatty()
+    with ProgressBar("events", count, is_shown=is_shown) as bar:
+        async for event in subscription:
+            printer.show(event)
+            if left is not None and not isinstance(event, Gap):
+                bar.add(1)
+                left -= 1
+                if not left:
+                    return
 
 
 class _Printer:
