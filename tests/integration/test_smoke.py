@@ -284,7 +284,7 @@ def test_a_service_that_turns_streams_away_says_why() -> None:
 def test_a_proxy_that_buffers_is_found() -> None:
     with fake(is_buffered=True) as url:
         step, cause, remedy = failure(smoke(url))
-    assert (step, cause) == (OPEN, "GET /events was answered, but nothing came for 5 s")
+    assert (step, cause) == (OPEN, "GET /events was answered, but nothing came within 5 s")
     assert "buffering" in remedy
 
 

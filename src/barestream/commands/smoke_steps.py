@@ -2,11 +2,10 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 
@@ -24,6 +23,8 @@ from barestream_client.events import Event, Ready
 from barestream_client.hub import Hub, Subscription
 from barestream_client.link import LIMITS, Link, retries
 from barestream_client.steps import Open, Read, Request, asking
+
+_Coming = TypeVar("_Coming")
 
 # A live event arrives within milliseconds; after this time a step fails.
 _PATIENCE_SECONDS = 5.0
@@ -84,12 +85,7 @@ class Smoke:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
     async def is_ready(self) -> None:
@@ -115,14 +111,11 @@ class Smoke:
                 raise error_of(answer)
             if not is_of_type(answer.headers, "text/event-stream"):
                 raise not_a_hub(answer)
-            try:
-                async with asyncio.timeout(_PATIENCE_SECONDS):
-                    received = await _taken(link, Read())
-            except TimeoutError:
-                raise FailedError(
-                    f"{answer.asked} was answered, but nothing came for {_PATIENCE_SECONDS:g} s",
-                    _LOOK_FOR_BUFFERS,
-                ) from None
+            received = await _soon(
+                _taken(link, Read()),
+                f"{answer.asked} was answered, but nothing came",
+                _LOOK_FOR_BUFFERS,
+            )
             try:
                 async with asyncio.timeout(_LINGER_SECONDS):
                     while received:
@@ -187,8 +180,7 @@ class Smoke:
 
     def _get(self, path: str) -> Request:
         """Return a request for a path of the hub's site."""
-        site = self.url.removesuffix(PATH)
-        return Request("GET", f"{site}{path}", silence_seconds=_PATIENCE_SECONDS)
+        return Request("GET", f"{self.url.removesuffix(PATH)}{path}")
 
     async def _published(self, data: str) -> str:
         return await self._publisher.publish(self._topic, data, private=True)
@@ -197,15 +189,11 @@ class Smoke:
     async def _opened(self) -> AsyncIterator[Subscription]:
         """Open a stream, and wait until the hub says that it is open."""
         async with self._reader.subscribe(self._topic, ready=True) as events:
-            try:
-                async with asyncio.timeout(_PATIENCE_SECONDS):
-                    first = await anext(events)
-            except TimeoutError:
-                raise FailedError(
-                    f"a stream of {self._topic} did not say within {_PATIENCE_SECONDS:g} s that "
-                    "it is open",
-                    _LOOK_FOR_BUFFERS,
-                ) from None
+            first = await _soon(
+                anext(events),
+                f"a stream of {self._topic} did not say that it is open",
+                _LOOK_FOR_BUFFERS,
+            )
             if not isinstance(first, Ready):
                 raise FailedError(f"a new stream began with {_shown(first)}", _ONE_SERVICE)
             yield events
@@ -219,17 +207,18 @@ async def _taken(link: Link, step: Open | Read) -> Any:
     return outcome
 
 
+async def _soon(coming: Awaitable[_Coming], cause: str, remedy: str) -> _Coming:
+    """Return what comes; fail where it does not."""
+    try:
+        return await asyncio.wait_for(coming, _PATIENCE_SECONDS)
+    except TimeoutError:
+        raise FailedError(f"{cause} within {_PATIENCE_SECONDS:g} s", remedy) from None
+
+
 async def _next(events: Subscription, who: str, published: str, remedy: str) -> Event:
     """Return the next event, which is to be the update that was published."""
-    try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            event = await anext(events)
-    except TimeoutError:
-        raise FailedError(
-            f"the update {published} was published, but {who} did not get it within "
-            f"{_PATIENCE_SECONDS:g} s",
-            remedy,
-        ) from None
+    cause = f"the update {published} was published, but {who} did not get it"
+    event = await _soon(anext(events), cause, remedy)
     if event.own_id != published:
         raise FailedError(
             f"{who} got {_shown(event)}, not {published}", f"{_KEEP_THE_CURSOR}. {_ONE_SERVICE}"
