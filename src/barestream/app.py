@@ -27,6 +27,7 @@ from barestream.history.producers import ProducerBounds
 from barestream.history.record import BEGIN
 from barestream.history.ring import Ring
 from barestream.history.valkey.broker import ValkeyBroker
+from barestream.history.valkey.credentials import Password
 from barestream.mercure.patterns import Patterns
 from barestream.mercure.run_topics import RUNS
 from barestream.mercure.topics import PATH
@@ -34,6 +35,7 @@ from barestream.mercure.version import Version
 from barestream.registering import Registering
 from barestream.runs.local_hub import LOCAL_HUB, LocalHub
 from barestream.server.open_files import most_streams
+from barestream.settings.setting import FileSecret
 from barestream.settings.settings import Settings, load
 from barestream.telemetry.loop_lag import LoopLag
 from barestream.telemetry.metrics import Metrics
@@ -334,10 +336,8 @@ def _broker(settings: Settings) -> Broker:
     of_producers = ProducerBounds(settings.producers, settings.producer_seconds, settings.runs)
     if settings.has_local_broker:
         return LocalBroker(bounds, time.time, of_producers)
-    password = settings.broker_password
-    return ValkeyBroker(
-        settings.broker_url.get_secret_value(),
-        bounds,
-        password.get_secret_value() if password else None,
-        of_producers,
-    )
+    secret = settings.broker_password
+    password: Password = secret.get_secret_value() if secret else None
+    if isinstance(secret, FileSecret):
+        password = secret.read
+    return ValkeyBroker(settings.broker_url.get_secret_value(), bounds, password, of_producers)

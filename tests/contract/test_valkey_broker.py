@@ -717,7 +717,8 @@ def test_a_wrong_password_is_reported_without_being_shown(
 def test_the_password_may_be_in_the_url(server: ValkeyServer, scheme: str) -> None:
     async def scenario() -> None:
         quoted = "correct%20horse%2Fbattery%3Astaple%40%2541"
-        broker = ValkeyBroker(f"{scheme}://:{quoted}@127.0.0.1:{server.port}", FAR_BOUNDS)
+        address = f"barestream:{quoted}@127.0.0.1:{server.port}"
+        broker = ValkeyBroker(f"{scheme}://{address}", FAR_BOUNDS)
         assert await broker.publish(update(event_id="id")) == "id"
         await broker.close()
 
@@ -745,6 +746,7 @@ def test_the_password_may_be_in_the_url(server: ValkeyServer, scheme: str) -> No
         "redis://:secret@host?socket_timeout=1",
         "redis://:secret@host?retry_on_timeout=true",
         "rediss://:secret@host?ssl_cert_reqs=none",
+        "redis://:secret@host?ssl_ca_certs=/path",
         "unix://",
         "unix:///path?password=secret",
     ],

@@ -115,9 +115,9 @@ def busy(server: ValkeyServer) -> Iterator[None]:
 
 @contextmanager
 def without_permission(server: ValkeyServer) -> Iterator[None]:
-    server.ask("ACL", "SETUSER", "default", "-eval", "-evalsha")
+    server.ask("ACL", "SETUSER", "barestream", "-eval", "-evalsha")
     yield
-    server.ask("ACL", "SETUSER", "default", "+eval", "+evalsha")
+    server.ask("ACL", "SETUSER", "barestream", "+eval", "+evalsha")
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,6 @@ def test_an_answer_after_which_nothing_was_done_is_reported_by_its_code(
         "WRONGTYPE Operation against a key holding the wrong kind of value script: "
         "d736798466e4e86725e25b2c2dda62662e357303, on @user_script:62.",
         "ERR unknown command 'X', with args beginning with: 'secret'",
-        "ERR ACL failure in script: User weak has no permissions to run the 'hincrby' command",
     ],
 )
 def test_an_error_that_may_follow_an_added_update_leaves_its_fate_open(answer: str) -> None:
@@ -246,7 +245,7 @@ def test_a_script_that_fails_after_it_added_an_update_leaves_its_fate_open(
     async def scenario() -> None:
         async with broker_of(fresh_valkey) as broker:
             await broker.publish(update("before"))
-            fresh_valkey.ask("ACL", "SETUSER", "default", "-rpush")
+            fresh_valkey.ask("ACL", "SETUSER", "barestream", "-rpush")
             with pytest.raises(BrokerAwayError) as caught:
                 await broker.publish(update("added"))
             assert not caught.value.nothing_taken
@@ -260,7 +259,7 @@ def test_updates_whose_transaction_is_not_permitted_are_answered_one_by_one(
 ) -> None:
     async def scenario() -> None:
         async with broker_of(fresh_valkey) as broker:
-            fresh_valkey.ask("ACL", "SETUSER", "default", "-multi")
+            fresh_valkey.ask("ACL", "SETUSER", "barestream", "-multi")
             await asyncio.gather(*(broker.publish(update(f"{n}")) for n in range(3)))
             assert await texts(broker) == ["0", "1", "2"]
 
@@ -298,17 +297,20 @@ def test_an_update_that_was_not_sent_is_not_kept_and_the_fate_of_a_sent_one_is_o
 def test_late_answers_to_a_greeting_are_not_given_to_another_question(
     fresh_valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def echo(word: bytes) -> tuple[bytes, ...]:
+        return (b"EVAL", b"return ARGV[1]", b"0", word)
+
     async def scenario() -> None:
         async with broker_of(fresh_valkey) as broker:
             fresh_valkey.pause()
             reading = broker._reading
             for _ in range(2):
                 with pytest.raises(BrokerAwayError):
-                    await reading.ask((b"PING",))
+                    await reading.ask(echo(b"late"))
             fresh_valkey.resume()
             # A loaded machine may be late with this answer.
             reading._answer_seconds = PATIENCE_SECONDS
-            assert await reading.ask((b"PING",), (b"ECHO", b"mine")) == [b"PONG", b"mine"]
+            assert await reading.ask(echo(b"my"), echo(b"own")) == [b"my", b"own"]
 
     monkeypatch.setattr("barestream.history.valkey.broker.ANSWER_SECONDS", 0.2)
     asyncio.run(scenario())
@@ -328,7 +330,7 @@ class Name:
     async def served(self) -> AsyncIterator[str]:
         server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
         try:
-            yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            yield f"redis://barestream@127.0.0.1:{server.sockets[0].getsockname()[1]}"
         finally:
             server.close()
             for task in self._tasks:
@@ -434,7 +436,7 @@ def test_a_history_that_does_not_fit_the_memory_is_reported_with_its_figures(
             fresh_valkey.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
             (misfit,) = await broker.misfits()
             assert misfit.figures == {"maxmemory_policy": "allkeys-lru"}
-            fresh_valkey.ask("ACL", "SETUSER", "default", "-info")
+            fresh_valkey.ask("ACL", "SETUSER", "barestream", "-info")
             assert await broker.misfits() == []
 
     asyncio.run(scenario())

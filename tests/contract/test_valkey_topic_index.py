@@ -301,10 +301,10 @@ def test_an_older_release_that_begins_a_history_anew_leaves_no_end_and_no_kept_v
 def test_what_a_failed_script_has_added_is_in_the_index_once(fresh_valkey: ValkeyServer) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
         await publish(broker, update("a1"))
-        fresh_valkey.ask("ACL", "SETUSER", "default", "-hset")
+        fresh_valkey.ask("ACL", "SETUSER", "barestream", "-hset")
         with pytest.raises(BrokerAwayError):
             await broker.publish(update("a2"))
-        fresh_valkey.ask("ACL", "SETUSER", "default", "+hset")
+        fresh_valkey.ask("ACL", "SETUSER", "barestream", "+hset")
         await publish(broker, update("a3"))
         assert await lane_of(broker, public("a")) == ["a1", "a2", "a3"]
         assert lists(fresh_valkey) == {"+a": 3}

@@ -36,7 +36,7 @@ LIBRARIES = {
 # Their documented modules, which any file may import.
 PUBLIC = {
     *("bareasgi", "gunicorn.app.base", "prometheus_client", "prometheus_client.multiprocess"),
-    *("uvicorn", "valkey.exceptions"),
+    *("uvicorn", "valkey.credentials", "valkey.exceptions"),
 }
 
 LOCK = (Path(__file__).parents[2] / "requirements.lock").read_text()

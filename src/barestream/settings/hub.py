@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
 
 from barestream.history.valkey.connections import connection_options
+from barestream.history.valkey.tls import check_files
 from barestream.settings.setting import LOG_LEVELS, LogLevel, check_origin, secret, setting, split
 
 # The default of BARESTREAM_BROKER_URL: the worker's own memory.
@@ -289,7 +290,7 @@ class HubSettings(BaseModel):
     def _is_local_or_an_address(cls, url: SecretStr) -> SecretStr:
         text = url.get_secret_value()
         if text != LOCAL_BROKER:
-            connection_options(text)
+            check_files(connection_options(text))
         return url
 
     @property

@@ -38,6 +38,34 @@ class SettingsError(ValueError):
     """Settings that cannot be used; the message names variable, value and expected form."""
 
 
+class FileSecret(SecretStr):
+    """A secret that is in a file.
+
+    Args:
+        path: The file's path.
+
+    Raises:
+        OSError: The file cannot be read, or is empty.
+        UnicodeDecodeError: It is not text.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        super().__init__(self.read())
+
+    def read(self) -> str:
+        """Return what is in the file at this moment, without the newline at its end.
+
+        Raises:
+            OSError, UnicodeDecodeError: As at first.
+        """
+        text = Path(self._path).read_text().rstrip("\r\n")
+        # An empty secret would switch a protection off.
+        if not text:
+            raise OSError("it is empty")
+        return text
+
+
 def setting(default: Any, description: str, expected: str, unit: str = "", **limits: Any) -> Any:
     """Return the field of a setting; errors quote the expected form."""
     return Field(

@@ -2,18 +2,25 @@
 
 import os
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from barestream.history.valkey.tls import TlsFilesError
 from barestream.mercure.keys import InvalidKeyError
 from barestream.mercure.signatures import Keys
 from barestream.mercure.version import Version
 from barestream.settings.deployment import DeploymentSettings, InstanceSettings
 from barestream.settings.hub import HubSettings
 from barestream.settings.issuers import InvalidIssuersError, Issuer, read_issuers
-from barestream.settings.setting import FILE_SUFFIX, SettingsError, expected, is_secret, variable
+from barestream.settings.setting import (
+    FILE_SUFFIX,
+    FileSecret,
+    SettingsError,
+    expected,
+    is_secret,
+    variable,
+)
 from barestream.settings.tokens import TokenSettings
 
 # Messages show this in place of a secret's value.
@@ -65,8 +72,9 @@ def load(*names: str) -> Settings:
             info = Settings.model_fields[name]
             shown = _SECRET if is_secret(info) else repr(problem["input"])
             # A validator may say which part of the value is wrong.
-            why = str(problem.get("ctx", {}).get("error", ""))
-            reason = f" ({why})" if why and not is_secret(info) else ""
+            why = problem.get("ctx", {}).get("error", "")
+            is_shown = not is_secret(info) or isinstance(why, TlsFilesError)
+            reason = f" ({why})" if str(why) and is_shown else ""
             lines.append(f"{variable(name)}={shown}: expected {expected(info)}{reason}")
         raise SettingsError("\n".join(lines)) from None
     for role in ("token", "subscriber_token"):
@@ -128,7 +136,7 @@ def secrets() -> Iterator[str]:
 
 
 def _from_files(environment: Mapping[str, str], needed: Collection[str]) -> dict[str, Any]:
-    """Return the needed secrets that are in files, without the newline at their end."""
+    """Return the needed secrets that are in files."""
     found = {}
     for name in secrets():
         if name not in needed:
@@ -141,11 +149,7 @@ def _from_files(environment: Mapping[str, str], needed: Collection[str]) -> dict
         if environment.get(own):
             continue
         try:
-            text = Path(path).read_text().rstrip("\r\n")
-            # An empty secret would switch a protection off.
-            if not text:
-                raise OSError("it is empty")
-            found[name] = text
+            found[name] = FileSecret(path)
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(
                 f"{own}{FILE_SUFFIX}={path!r}: expected a readable file with a value ({error})"

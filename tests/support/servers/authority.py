@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+LIFETIME = dt.timedelta(days=90)
+
 
 class Authority:
     """Issues certificates for this machine's own address.
@@ -26,12 +28,21 @@ class Authority:
         self.root = folder / "root.pem"
         self.root.write_bytes(self._signed(root))
 
-    def issue(self, folder: Path) -> None:
-        """Write a new pair into a folder that is made for it, for nginx's user to read."""
+    def issue(
+        self, folder: Path, address: str = "127.0.0.1", lifetime: dt.timedelta = LIFETIME
+    ) -> None:
+        """Write a new pair into a folder that is made for it, for nginx's user to read.
+
+        Args:
+            folder: The folder.
+            address: The address that it is for.
+            lifetime: For how long it is valid, from an hour ago.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, folder.name)])
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        certificate = self._signed(self._builder(name, key).add_extension(names, critical=False))
+        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+        builder = self._builder(name, key, lifetime).add_extension(names, critical=False)
+        certificate = self._signed(builder)
         folder.mkdir(parents=True)
         (folder / "fullchain.pem").write_bytes(certificate)
         (folder / "privkey.pem").write_bytes(
@@ -43,16 +54,16 @@ class Authority:
         )
 
     def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, lifetime: dt.timedelta = LIFETIME
     ) -> x509.CertificateBuilder:
-        now = dt.datetime.now(dt.UTC)
+        begin = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
         return x509.CertificateBuilder(
             issuer_name=self._name,
             subject_name=subject,
             public_key=key.public_key(),
             serial_number=x509.random_serial_number(),
-            not_valid_before=now - dt.timedelta(hours=1),
-            not_valid_after=now + dt.timedelta(days=90),
+            not_valid_before=begin,
+            not_valid_after=begin + lifetime,
         )
 
     def _signed(self, builder: x509.CertificateBuilder) -> bytes:

@@ -1,6 +1,8 @@
 """A private Valkey (or Redis) server that keeps what it answered, in a folder of its own."""
 
+import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,14 +13,14 @@ from typing import Any
 import valkey
 
 from support.servers.programs import give_up
-from support.servers.service import free_port, wait_for
+from support.servers.service import ROOT, free_port, wait_for
 
 _CONFIG = """
 bind 127.0.0.1
 port {port}
 unixsocket {folder}/server.sock
 dir {folder}
-requirepass {password}
+aclfile {folder}/users.acl
 appendonly yes
 appendfsync always
 save ""
@@ -31,10 +33,39 @@ def binary() -> str | None:
     return shutil.which("valkey-server") or shutil.which("redis-server")
 
 
-class ValkeyServer:
-    """A server process on a free port; its data outlive it until the context ends."""
+def is_since(version: tuple[int, int]) -> bool:
+    """Return whether the server is of this version of Valkey or Redis, or a later one."""
+    said = subprocess.run([str(binary()), "--version"], capture_output=True, text=True, check=True)
+    found = re.search(r"v=(\d+)\.(\d+)", said.stdout)
+    assert found, said.stdout
+    return (int(found[1]), int(found[2])) >= version
 
-    def __init__(self) -> None:
+
+def service_rules() -> list[str]:
+    """Return the rules of the service's user, without those that the server here does not know."""
+    lines = (ROOT / "deploy/valkey-service.acl").read_text().splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    return [rule for rule in rules if rule != "+waitaof" or is_since((7, 2))]
+
+
+def _user(name: str, password: str, rules: str) -> str:
+    return f"user {name} on #{hashlib.sha256(password.encode()).hexdigest()} {rules}\n"
+
+
+class ValkeyServer:
+    """A server process on a free port; its data outlive it until the context ends.
+
+    It has two users: that of the service, with the rights of deploy/valkey-service.acl, and the
+    default one with all rights, by which the tests themselves ask.
+
+    Args:
+        further: Further lines of its configuration; ``{folder}`` stands for its folder.
+
+    Attributes:
+        password: That of the service's user.
+    """
+
+    def __init__(self, further: str = "") -> None:
         self._binary = binary() or give_up(
             "no server: apt-get install valkey-server, or redis-server"
         )
@@ -42,19 +73,25 @@ class ValkeyServer:
         self.folder = Path(self._folder.name)
         self.port = free_port()
         self.password = "correct horse/battery:staple@%41"
+        self._operator_password = "the operator's"
         self._process: subprocess.Popen[bytes] | None = None
-        config = _CONFIG.format(port=self.port, folder=self.folder, password=f'"{self.password}"')
+        config = (_CONFIG + further).format(port=self.port, folder=self.folder)
         (self.folder / "server.conf").write_text(config)
+        self.users = self.folder / "users.acl"
+        self.users.write_text(
+            _user("default", self._operator_password, "~* &* +@all")
+            + _user("barestream", self.password, " ".join(service_rules()))
+        )
 
     @property
     def url(self) -> str:
-        """Where it is, without its password."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        """Where it is, and the service's user, without the password."""
+        return f"redis://barestream@127.0.0.1:{self.port}/0"
 
     @property
     def unix_url(self) -> str:
         """The same by its unix socket."""
-        return f"unix://{self.folder}/server.sock"
+        return f"unix://barestream@{self.folder}/server.sock"
 
     def __enter__(self) -> "ValkeyServer":
         try:
@@ -94,8 +131,8 @@ class ValkeyServer:
         self._signal(signal.SIGCONT)
 
     def ask(self, *command: object) -> Any:
-        """Return Valkey's answer to a command."""
-        client = valkey.Valkey(port=self.port, password=self.password, protocol=2)
+        """Return Valkey's answer to a command of the operator."""
+        client = valkey.Valkey(port=self.port, password=self._operator_password, protocol=2)
         try:
             return client.execute_command(*command)
         finally:

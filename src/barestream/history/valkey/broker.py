@@ -108,6 +108,7 @@ from barestream.history.topic_state import End, Reader, Rewind, Rewound
 from barestream.history.update import Update
 from barestream.history.valkey import codec, scripts
 from barestream.history.valkey.connections import Connections, Server, connection_options
+from barestream.history.valkey.credentials import Password, add_password
 from barestream.history.valkey.errors import answered
 from barestream.history.valkey.memory_limit import misfits
 from barestream.history.valkey.pages import Pages
@@ -136,7 +137,7 @@ class ValkeyBroker:
     Args:
         url: Valkey's URL: redis://, rediss://, valkey://, valkeys:// or unix://.
         bounds: The bounds of the history.
-        password: Valkey's password, if the URL does not contain it.
+        password: That of the URL's user, if the URL does not contain it.
         of_producers: The bounds of what it knows of producers and runs.
         of_registry: The bounds of the subscriptions.
 
@@ -151,13 +152,12 @@ class ValkeyBroker:
         self,
         url: str,
         bounds: HistoryBounds,
-        password: str | None = None,
+        password: Password = None,
         of_producers: ProducerBounds | None = None,
         of_registry: RegistryBounds | None = None,
     ) -> None:
         options = connection_options(url)
-        if password is not None:
-            options.setdefault("password", password)
+        add_password(options, password)
         self._history_bytes = bounds.bytes
         arguments = scripts.bounds(bounds)
         producer_arguments = scripts.producer_bounds(of_producers or ProducerBounds())

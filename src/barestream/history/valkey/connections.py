@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from libvalkey import pack_command
 from valkey.exceptions import ValkeyError
 
+from barestream.history.valkey import tls
 from barestream.history.valkey.errors import broken, unanswered, unreachable
 from barestream.history.valkey.exchange import Exchange
 from barestream.history.valkey.valkey_parts import (
@@ -29,7 +30,6 @@ _KEEPALIVE = {
     socket.TCP_USER_TIMEOUT: 10_000,
 }
 
-_URL_OPTIONS = {"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}
 _DATABASE = re.compile(r"/?|/[0-9]+")
 
 # A host that has vanished, such as a killed container, does not refuse a connection. The kernel
@@ -242,7 +242,9 @@ def connection_options(url: str) -> dict[str, Any]:
         parts = urlsplit(url)
         names = parse_qs(parts.query, strict_parsing=bool(parts.query))
         is_unix = options.get("connection_class") is UnixDomainSocketConnection
-        is_whole = not parts.fragment and names.keys() <= _URL_OPTIONS
+        has_tls = parts.scheme in ("rediss", "valkeys")
+        known = {"db", *tls.FILES} if has_tls else {"db"}
+        is_whole = not parts.fragment and names.keys() <= known
         if is_unix:
             is_whole = is_whole and bool(parts.path)
         else:
@@ -252,16 +254,22 @@ def connection_options(url: str) -> dict[str, Any]:
     if not is_whole:
         raise ValueError(
             "expected the URL of a Valkey, such as redis://host:6379/0, rediss://host, or "
-            f"unix:///path, with no options but {', '.join(sorted(_URL_OPTIONS))}"
+            f"unix:///path, with no options but db, and {', '.join(tls.FILES)} for TLS"
         )
     if not is_unix:
         options |= {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
-    if parts.scheme in ("rediss", "valkeys"):
+    if has_tls:
         # The client library's default accepts the certificate of any host.
         options["ssl_check_hostname"] = True
+        # It takes no certificate without this option. A file may have both.
+        if "ssl_certfile" in options:
+            options.setdefault("ssl_keyfile", options["ssl_certfile"])
     # Each question has one deadline for all its steps, so a connected socket needs no timeout.
     return options | {
         "client_name": "barestream",
+        # It would tell its own name and version, for which the service's user lacks the right.
+        "lib_name": None,
+        "lib_version": None,
         "socket_timeout": None,
         "socket_connect_timeout": CONNECT_SECONDS,
     }

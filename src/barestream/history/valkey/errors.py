@@ -23,13 +23,15 @@ from barestream.history.producers import (
     UnknownRunError,
 )
 from barestream.history.update import Update
+from barestream.history.valkey.tls import handshake_failure
 from barestream.history.valkey.valkey_parts import CODES
 
 # The errors that are answers. Two of them are connection errors by their class.
 ANSWERED = (ResponseError, AuthenticationError, BusyLoadingError)
 
 _CLUSTER = "it is a node of a Valkey Cluster, which is not supported"
-_UNKNOWN_USER = "it does not accept the service's password"
+_UNKNOWN_USER = "it does not accept the service's user or password"
+_NO_PERMISSION = "the service's user lacks the permission"
 
 _WORDS = {
     "ASK": _CLUSTER,
@@ -42,7 +44,7 @@ _WORDS = {
     "MISCONF": "it cannot write its data to the disk",
     "MOVED": _CLUSTER,
     "NOAUTH": _UNKNOWN_USER,
-    "NOPERM": "the service's user lacks the permission",
+    "NOPERM": _NO_PERMISSION,
     "NOREPLICAS": "too few of its replicas are connected",
     "NOSCRIPT": "it does not know the script",
     "OOM": "its memory is full",
@@ -51,6 +53,18 @@ _WORDS = {
     "UNBLOCKED": "it has become a replica",
     "WRONGPASS": _UNKNOWN_USER,
 }
+
+# What the log adds to a message; clients are not told.
+_CHECK_USER = "check the user in BARESTREAM_BROKER_URL, and BARESTREAM_BROKER_PASSWORD"
+_REMEDIES = {
+    "NOAUTH": _CHECK_USER,
+    "NOPERM": "give the service's user the rules in deploy/valkey-service.acl",
+    "WRONGPASS": _CHECK_USER,
+}
+
+# How Redis 7.0, and later servers, say that a script lacks a permission. The script may have
+# written before.
+_IN_SCRIPT = re.compile(r"The user executing the script can't |ACL failure in script: ")
 
 # The part of a message that quotes a command, or names a line of a script.
 _TAIL = re.compile(r",? (?:with args beginning with|script: [0-9a-f]{40}).*", re.DOTALL)
@@ -90,7 +104,7 @@ def refusal(error: Exception) -> BrokerAwayError | None:
     if code not in _WORDS:
         return None
     return BrokerAwayError(
-        f"{code} {message}",
+        _with_remedy(code, message),
         cause=code,
         words=f"refuses requests: {_WORDS[code]}",
         is_refusal=True,
@@ -118,15 +132,22 @@ def unaccepted(error: Exception, updates: Sequence[Update]) -> Exception | None:
 
 def answered(error: Exception) -> BrokerAwayError:
     """Return the error for any error answer."""
-    return refusal(error) or BrokerAwayError(
-        _message(error), cause="error", words="answers with an error"
-    )
+    message = _message(error)
+    if _IN_SCRIPT.match(message):
+        return BrokerAwayError(
+            _with_remedy("NOPERM", message), cause="NOPERM", words=f"refuses: {_NO_PERMISSION}"
+        )
+    return refusal(error) or BrokerAwayError(message, cause="error", words="answers with an error")
 
 
 def unreachable(error: Exception) -> BrokerAwayError:
     """Return the error for a server that could not be connected to."""
+    message = _message(error)
+    if failure := handshake_failure(error):
+        # The client library quotes OpenSSL after the address.
+        message = f"{message.partition('. ')[0]}: {failure}"
     return refusal(error) or BrokerAwayError(
-        _message(error), cause="unreachable", words="cannot be reached", nothing_taken=True
+        message, cause="unreachable", words="cannot be reached", nothing_taken=True
     )
 
 
@@ -140,6 +161,11 @@ def unanswered(seconds: float, *, nothing_taken: bool) -> BrokerAwayError:
     return BrokerAwayError(
         f"no answer within {seconds} s", cause="unanswered", nothing_taken=nothing_taken
     )
+
+
+def _with_remedy(code: str, message: str) -> str:
+    remedy = _REMEDIES.get(code)
+    return f"{code} {message}" + (f"; {remedy}" if remedy else "")
 
 
 def _message(error: Exception) -> str:
