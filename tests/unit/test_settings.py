@@ -188,6 +188,25 @@ def test_a_bad_address_of_the_broker_is_refused_without_being_shown(
     assert "hush" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ("ssl_ca_certs=/nowhere", "ssl_ca_certs=/nowhere: expected a readable file with "),
+        ("ssl_ca_certs=/etc/hostname", "ssl_ca_certs=/etc/hostname: expected a readable file"),
+        ("ssl_certfile=/nowhere", "ssl_certfile=/nowhere, ssl_keyfile=/nowhere: expected "),
+        ("ssl_keyfile=/nowhere", "ssl_keyfile needs ssl_certfile"),
+    ],
+)
+def test_a_file_of_certificates_that_cannot_be_used_is_named_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, options: str, why: str
+) -> None:
+    monkeypatch.setenv("BARESTREAM_BROKER_URL", f"rediss://user:hush@h?{options}")
+    with pytest.raises(SettingsError, match="BARESTREAM_BROKER_URL") as caught:
+        load()
+    assert f"({why}" in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
 def test_a_key_that_is_too_short_is_refused_without_being_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
