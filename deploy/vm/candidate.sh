@@ -9,6 +9,8 @@ check() {
     # The app's container is created before the others, because its image sets the owners of the
     # volumes' folders. A Valkey that runs stays as it is.
     [ -f valkey-start ] || cp "releases/$1/deploy/valkey-start" valkey-start
+    # The Valkey of a release before these rules runs on without them.
+    [ -f valkey-service.acl ] || put_valkey_rules "$1"
     [ -f nginx-start ] || put_nginx_start "$1"
     compose_for "$1" up --no-start --no-recreate --no-build "$name"
     compose_for "$1" up --detach --wait --no-recreate valkey

@@ -40,9 +40,13 @@ snapshot() {
     local id folder
     id=$(valkey)
     folder=$(data "$id")
+    # In the Valkey of a release before the operator's user, the service's user has all rights.
     # shellcheck disable=SC2016  # the container's shell
-    docker exec "$id" sh -c 'export REDISCLI_AUTH="$(cat /run/barestream-engine/password)"
-        timeout 10 valkey-cli ping && timeout '"$snapshot_seconds"' valkey-cli --rdb /data/snapshot.rdb' \
+    docker exec "$id" sh -c 'cli="valkey-start cli"
+        if ! timeout 10 $cli ping 2>/dev/null; then
+            export REDISCLI_AUTH="$(cat /run/barestream-engine/password)" cli=valkey-cli
+            timeout 10 $cli ping
+        fi && timeout '"$snapshot_seconds"' $cli --rdb /data/snapshot.rdb' \
         >/dev/null || stop_with "valkey-cli could not take a snapshot (the limit is $snapshot_seconds s): see above"
     mv "$folder/snapshot.rdb" history.rdb
     verify

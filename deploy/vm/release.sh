@@ -125,14 +125,26 @@ settle() {
         echo "nginx's container is outdated (image, ports or limits): 'rollout --replace-nginx' replaces it"
 }
 
-# update_valkey VERSION: replace Valkey if the version has another image of it. Streams stay open.
+# update_valkey VERSION: replace Valkey if the version has another image of it, another start or other
+# rights of the service. Streams stay open.
 update_valkey() {
-    local wanted
+    local folder=releases/$1/deploy wanted
     wanted=$("$PWD/compose" config --images valkey)
-    [ "$wanted" != "$(docker inspect --format '{{.Config.Image}}' "$(container valkey)")" ] || return 0
-    cp "releases/$1/deploy/valkey-start" valkey-start
-    "$PWD/compose" --progress quiet up --detach --wait --no-deps valkey
+    if [ "$wanted" = "$(docker inspect --format '{{.Config.Image}}' "$(container valkey)")" ] &&
+        cmp --quiet "$folder/valkey-start" valkey-start &&
+        { [ ! -e "$folder/valkey-service.acl" ] || cmp --quiet "$folder/valkey-service.acl" valkey-service.acl; }; then
+        return
+    fi
+    cp "$folder/valkey-start" valkey-start
+    put_valkey_rules "$1"
+    "$PWD/compose" --progress quiet up --detach --wait --no-deps --force-recreate valkey
     echo "Valkey was updated to $wanted"
+}
+
+# put_valkey_rules VERSION: put its rules of the service in place, if it has any.
+put_valkey_rules() {
+    [ ! -e "releases/$1/deploy/valkey-service.acl" ] ||
+        cp "releases/$1/deploy/valkey-service.acl" valkey-service.acl
 }
 
 # Remove the files and images of versions that are not kept.

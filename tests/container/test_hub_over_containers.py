@@ -17,7 +17,7 @@ from support.clients.publisher import ISSUER, KEY, PATH, RESOURCE, Publisher, ac
 from support.clients.sse_client import SseClient
 from support.servers.docker_cli import docker
 from support.servers.served import reading, until
-from support.servers.service import wait_for
+from support.servers.service import ROOT, wait_for
 
 FOLDER = Path(__file__).parent
 TOPIC = f"{PATH}?topic=news"
@@ -102,12 +102,34 @@ def test_the_metrics_of_the_workers_are_served_inside_and_not_through_the_port(h
 def test_valkey_is_durable_and_refuses_clients_without_the_password(hub: Stack) -> None:
     refused = hub.exec("valkey", "valkey-cli", "GET", "x")
     assert "NOAUTH" in refused.stdout + refused.stderr
-    ask = "REDISCLI_AUTH=$(cat /run/barestream-engine/password) valkey-cli CONFIG GET 'append*'"
-    told = hub.exec("valkey", "sh", "-c", ask).stdout.split()
+    told = hub.exec("valkey", "valkey-start", "cli", "CONFIG", "GET", "append*").stdout.split()
     assert told[told.index("appendfsync") + 1] == "always"
     assert told[told.index("appendonly") + 1] == "yes"
     mode = hub.exec("valkey", "stat", "-c", "%a %u:%g", "/run/barestream-engine/password").stdout
     assert mode.strip() == "640 999:10001"
+
+
+@pytest.mark.parametrize("user", ["default", "barestream"])
+def test_the_users_whose_password_the_app_has_can_do_only_what_the_service_needs(
+    hub: Stack, user: str
+) -> None:
+    rules = (ROOT / "deploy/valkey-service.acl").read_text().splitlines()
+    allowed = {rule for rule in rules if rule.startswith(("+", "~"))}
+    told = hub.exec("valkey", "valkey-start", "cli", "ACL", "GETUSER", user).stdout.splitlines()
+    keys, channels = (told[told.index(name) + 1] for name in ("keys", "channels"))
+    commands = told[told.index("commands") + 1].split()
+    assert ({*commands, keys} - {"-@all"}, channels) == (allowed, "")
+    ask = f"REDISCLI_AUTH=$(cat /run/barestream-engine/password) valkey-cli --user {user} {{}}"
+    assert "NOPERM" in hub.exec("valkey", "sh", "-c", ask.format("CONFIG GET dir")).stdout
+    assert "NOPERM" in hub.exec("valkey", "sh", "-c", ask.format("GET other")).stdout
+    length = hub.exec("valkey", "sh", "-c", ask.format("XLEN '{barestream}:log'")).stdout
+    assert length.strip().isdigit()
+
+
+def test_the_app_cannot_read_the_password_of_valkeys_operator(hub: Stack) -> None:
+    mode = hub.exec("valkey", "stat", "-c", "%a %u:%g", "/tmp/operator-password").stdout
+    assert mode.strip() == "600 999:10001"
+    assert hub.exec("app", "ls", "/run/barestream-engine").stdout.split() == ["password"]
 
 
 def test_without_valkey_streams_stay_open_publishes_are_refused_and_nothing_is_lost(

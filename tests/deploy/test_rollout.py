@@ -13,6 +13,24 @@ import pytest
 from operating import DRAIN_SECONDS, STREAMS, Operator
 from support.servers.service import wait_for
 
+# How releases before the rules of deploy/valkey-service.acl started Valkey.
+EARLIER_VALKEY_START = """#!/bin/sh
+set -eu
+secret=/run/barestream-engine/password
+if [ "${1:-serve}" = health ]; then
+    [ "$(REDISCLI_AUTH=$(cat "$secret") valkey-cli ping)" = PONG ]
+    exit
+fi
+[ "${1:-serve}" = serve ] || exit 2
+exec valkey-server - <<CONFIG
+requirepass $(cat "$secret")
+dir /data
+appendonly yes
+appendfsync always
+save ""
+CONFIG
+"""
+
 # Started, this version ends; it never takes streams; it takes them and brings nothing.
 BROKEN = {
     "does not start": (
@@ -263,6 +281,40 @@ def test_a_restore_that_was_cut_off_ends_before_the_next_one_begins(
     kept = operator.vm.console("ls /var/lib/docker/volumes/barestream_history/_data").split()
     assert kept == ["appendonlydir", "appendonlydir.before"]
     operator.smoke()
+
+
+@pytest.mark.long
+def test_an_earlier_valkey_serves_this_release_which_then_replaces_it_and_a_rollback_brings_it_back(
+    operator: Operator, tmp_path: Path
+) -> None:
+    def may_all() -> bool:
+        """Return whether the app's password opens all of Valkey; a backup works in any case."""
+        backup = tmp_path / "history.rdb"
+        done = operator.deploy("backup", str(backup))
+        assert done.returncode == 0, done.stderr
+        backup.unlink()
+        answer = operator.vm.console(
+            "docker exec barestream-valkey-1 sh -c "
+            "'REDISCLI_AUTH=$(cat /run/barestream-engine/password) valkey-cli CONFIG GET dir'"
+        )
+        assert ("NOPERM" in answer) != ("/data" in answer)
+        return "/data" in answer
+
+    start = (operator.checkout.root / "deploy/valkey-start").read_text()
+    version = operator.checkout.version("deploy/valkey-start", start, EARLIER_VALKEY_START)
+    first = operator.publish("first")
+    assert not may_all()
+    assert "Valkey was updated" in operator.must("rollout", version)
+    assert may_all()
+    operator.publish("of the earlier one")
+    # The app is tried on the Valkey of the earlier release before that is replaced.
+    assert "Valkey was updated" in operator.must("rollout")
+    assert not may_all()
+    assert "Valkey was updated" in operator.must("rollback", version)
+    assert may_all()
+    operator.must("rollout")
+    operator.publish("last")
+    assert operator.events_after(first) == ["of the earlier one", "last"]
 
 
 def test_a_file_that_is_no_backup_is_refused_and_changes_nothing(operator: Operator) -> None:

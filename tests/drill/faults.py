@@ -88,12 +88,7 @@ def stop_worker(stack: Stack) -> None:
 
 def _valkey(stack: Stack, command: str) -> None:
     """Send Valkey a command, which it must answer with OK."""
-    done = stack.exec(
-        "valkey",
-        "sh",
-        "-c",
-        f"REDISCLI_AUTH=$(cat /run/barestream-engine/password) valkey-cli {command}",
-    )
+    done = stack.exec("valkey", "valkey-start", "cli", *command.split())
     assert done.stdout.strip() == "OK", done.stdout + done.stderr
 
 
