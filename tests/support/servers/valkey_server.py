@@ -27,6 +27,9 @@ save ""
 daemonize no
 """
 
+# That of the default user, which has all rights.
+OPERATOR_PASSWORD = "the operator's"
+
 
 def binary() -> str | None:
     """Return the path of a Valkey server, or of a Redis one, where there is one."""
@@ -73,13 +76,12 @@ class ValkeyServer:
         self.folder = Path(self._folder.name)
         self.port = free_port()
         self.password = "correct horse/battery:staple@%41"
-        self._operator_password = "the operator's"
         self._process: subprocess.Popen[bytes] | None = None
         config = (_CONFIG + further).format(port=self.port, folder=self.folder)
         (self.folder / "server.conf").write_text(config)
         self.users = self.folder / "users.acl"
         self.users.write_text(
-            _user("default", self._operator_password, "~* &* +@all")
+            _user("default", OPERATOR_PASSWORD, "~* &* +@all")
             + _user("barestream", self.password, " ".join(service_rules()))
         )
 
@@ -132,7 +134,7 @@ class ValkeyServer:
 
     def ask(self, *command: object) -> Any:
         """Return Valkey's answer to a command of the operator."""
-        client = valkey.Valkey(port=self.port, password=self._operator_password, protocol=2)
+        client = valkey.Valkey(port=self.port, password=OPERATOR_PASSWORD, protocol=2)
         try:
             return client.execute_command(*command)
         finally:

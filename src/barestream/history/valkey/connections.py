@@ -12,6 +12,7 @@ from libvalkey import pack_command
 from valkey.exceptions import ValkeyError
 
 from barestream.history.valkey import tls
+from barestream.history.valkey.current_address import CurrentAddress
 from barestream.history.valkey.errors import broken, unanswered, unreachable
 from barestream.history.valkey.exchange import Exchange
 from barestream.history.valkey.valkey_parts import (
@@ -40,6 +41,10 @@ CONNECT_SECONDS = 2.0
 # both ends milliseconds.
 LEAVE_SECONDS = 1.0
 
+# How often a question follows the address that a node names. A cluster whose nodes disagree agrees
+# within seconds; until then the question ends with an error.
+MOST_MOVES = 3
+
 Commands = Sequence[Sequence[bytes]]
 
 
@@ -50,18 +55,32 @@ class Server:
         options: How to connect (see connection_options).
 
     Attributes:
+        address: Where it is.
         epoch: A connection of another epoch than this is not used again.
     """
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._options = dict(options)
         self._class = self._options.pop("connection_class", Connection)
+        self.address = CurrentAddress(options)
         self.epoch = 0
         self._left_at = float("-inf")
 
     def connection(self) -> Any:
         """Return an unconnected connection of the client library."""
-        return self._class(**self._options)
+        return self._class(**self._options | self.address.options)
+
+    def has_moved(self, answers: Sequence[Any]) -> bool:
+        """Return whether a question was done nowhere, and is to be asked at another address."""
+        # This is asked of each answer; few are errors.
+        if not (answers and isinstance(answers[0], ValkeyError)):
+            return False
+        before = self.address.options
+        if not self.address.follow(answers):
+            return False
+        if self.address.options != before:
+            self.epoch += 1
+        return True
 
     def leave(self) -> None:
         """Do not use the existing connections again, because the server refuses.
@@ -145,6 +164,13 @@ class Connections:
             packed: The commands.
             answers: How many they are.
         """
+        for _ in range(MOST_MOVES):
+            answered = await self._ask_packed(packed, answers)
+            if not self._server.has_moved(answered):
+                return answered
+        return await self._ask_packed(packed, answers)
+
+    async def _ask_packed(self, packed: bytes, answers: int) -> list[Any]:
         late = None
         try:
             if (found := self._quiet()) is None:
@@ -164,10 +190,16 @@ class Connections:
 
     async def _ask(self, choose: Callable[[], Commands]) -> list[Any]:
         found = self._quiet() or await self._connected()
-        if commands := choose():
-            return await self._asked(found, pack(*commands), len(commands))
-        self._idle.append(found)
-        return []
+        if not (commands := choose()):
+            self._idle.append(found)
+            return []
+        packed = pack(*commands)
+        answers = await self._asked(found, packed, len(commands))
+        for _ in range(MOST_MOVES):
+            if not self._server.has_moved(answers):
+                break
+            answers = await self._asked(await self._connected(), packed, len(commands))
+        return answers
 
     async def _asked(self, found: _Open, packed: bytes, answers: int) -> list[Any]:
         self._busy.add(found)
@@ -176,6 +208,7 @@ class Connections:
         except BaseException:
             # A late answer would be read as that to the next question. And unsent bytes to a
             # stopped server would keep the connection from closing.
+            self._server.address.forget()
             await _cut(found.connection)
             raise
         finally:
@@ -205,6 +238,7 @@ class Connections:
             return _Open(connection, Exchange(transport), epoch)
         except BaseException:
             # A late answer to the greeting would be read as that to a question.
+            self._server.address.forget()
             await _cut(connection)
             raise
 

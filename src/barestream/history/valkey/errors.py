@@ -29,27 +29,27 @@ from barestream.history.valkey.valkey_parts import CODES
 # The errors that are answers. Two of them are connection errors by their class.
 ANSWERED = (ResponseError, AuthenticationError, BusyLoadingError)
 
-_CLUSTER = "it is a node of a Valkey Cluster, which is not supported"
+_MOVES = "its cluster moves the history to another node"
 _UNKNOWN_USER = "it does not accept the service's user or password"
 _NO_PERMISSION = "the service's user lacks the permission"
 
 _WORDS = {
-    "ASK": _CLUSTER,
+    "ASK": _MOVES,
     "BUSY": "it is busy with a script",
     "CLUSTERDOWN": "its cluster is down",
-    "CROSSSLOT": _CLUSTER,
+    "CROSSSLOT": "its cluster does not keep the history's keys together",
     "EXECABORT": "it discarded the transaction",
     "LOADING": "it is still loading its data",
     "MASTERDOWN": "it is a replica without its primary",
     "MISCONF": "it cannot write its data to the disk",
-    "MOVED": _CLUSTER,
+    "MOVED": _MOVES,
     "NOAUTH": _UNKNOWN_USER,
     "NOPERM": _NO_PERMISSION,
     "NOREPLICAS": "too few of its replicas are connected",
     "NOSCRIPT": "it does not know the script",
     "OOM": "its memory is full",
     "READONLY": "it is a read-only replica",
-    "TRYAGAIN": _CLUSTER,
+    "TRYAGAIN": _MOVES,
     "UNBLOCKED": "it has become a replica",
     "WRONGPASS": _UNKNOWN_USER,
 }
