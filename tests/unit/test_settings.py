@@ -184,7 +184,7 @@ def test_a_bad_address_of_the_broker_is_refused_without_being_shown(
     monkeypatch.setenv("BARESTREAM_BROKER_URL", url)
     with pytest.raises(SettingsError, match="BARESTREAM_BROKER_URL") as caught:
         load()
-    assert "(a secret): expected local, or the URL of a Valkey: redis://" in str(caught.value)
+    assert "(a secret): expected local, or the URL of a Valkey: redis://[" in str(caught.value)
     assert "hush" not in str(caught.value)
 
 

@@ -92,12 +92,14 @@ class HubSettings(BaseModel):
     broker_url: SecretStr = secret(
         "Where the history is kept: in the memory of one worker (local), or in a Valkey that all "
         "workers share. Compose sets it to its own Valkey.",
-        f"{LOCAL_BROKER}, or the URL of a Valkey: redis://HOST[:PORT][/DATABASE], valkey://, "
-        "rediss:// and valkeys:// for TLS, or unix:///PATH",
+        f"{LOCAL_BROKER}, or the URL of a Valkey: redis://[USER@]HOST[:PORT][/DATABASE], "
+        "valkey://, rediss:// and valkeys:// for TLS, or unix:///PATH",
         default=SecretStr(LOCAL_BROKER),
     )
     broker_password: SecretStr | None = secret(
-        "Valkey's password, if BARESTREAM_BROKER_URL does not contain it.", "a password"
+        "The password of the user in BARESTREAM_BROKER_URL, if the URL does not contain it. A file "
+        "is read again for each new connection.",
+        "a password",
     )
     history_events: int = setting(
         100_000,
