@@ -208,7 +208,6 @@ class Connections:
         except BaseException:
             # A late answer would be read as that to the next question. And unsent bytes to a
             # stopped server would keep the connection from closing.
-            self._server.address.forget()
             await _cut(found.connection)
             raise
         finally:

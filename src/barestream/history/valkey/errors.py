@@ -31,7 +31,6 @@ ANSWERED = (ResponseError, AuthenticationError, BusyLoadingError)
 
 _MOVES = "its cluster moves the history to another node"
 _UNKNOWN_USER = "it does not accept the service's user or password"
-_NO_PERMISSION = "the service's user lacks the permission"
 
 _WORDS = {
     "ASK": _MOVES,
@@ -44,7 +43,7 @@ _WORDS = {
     "MISCONF": "it cannot write its data to the disk",
     "MOVED": _MOVES,
     "NOAUTH": _UNKNOWN_USER,
-    "NOPERM": _NO_PERMISSION,
+    "NOPERM": "the service's user lacks the permission",
     "NOREPLICAS": "too few of its replicas are connected",
     "NOSCRIPT": "it does not know the script",
     "OOM": "its memory is full",
@@ -135,7 +134,9 @@ def answered(error: Exception) -> BrokerAwayError:
     message = _message(error)
     if _IN_SCRIPT.match(message):
         return BrokerAwayError(
-            _with_remedy("NOPERM", message), cause="NOPERM", words=f"refuses: {_NO_PERMISSION}"
+            _with_remedy("NOPERM", message),
+            cause="NOPERM",
+            words=f"refuses requests: {_WORDS['NOPERM']}",
         )
     return refusal(error) or BrokerAwayError(message, cause="error", words="answers with an error")
 
