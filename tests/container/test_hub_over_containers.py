@@ -127,9 +127,13 @@ def test_the_users_whose_password_the_app_has_can_do_only_what_the_service_needs
 
 
 def test_the_app_cannot_read_the_password_of_valkeys_operator(hub: Stack) -> None:
-    mode = hub.exec("valkey", "stat", "-c", "%a %u:%g", "/tmp/operator-password").stdout
+    path = "/run/barestream-engine/operator-password"
+    mode = hub.exec("valkey", "stat", "-c", "%a %u:%g", path).stdout
     assert mode.strip() == "600 999:10001"
-    assert hub.exec("app", "ls", "/run/barestream-engine").stdout.split() == ["password"]
+    read = hub.exec("app", "cat", path)
+    assert (read.stdout, "Permission denied" in read.stderr) == ("", True)
+    moved = hub.exec("app", "mv", "/run/barestream-engine/password", path)
+    assert "Read-only file system" in moved.stderr
 
 
 def test_without_valkey_streams_stay_open_publishes_are_refused_and_nothing_is_lost(
