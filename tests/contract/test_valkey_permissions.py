@@ -42,7 +42,7 @@ def commands(server: ValkeyServer) -> Iterator[tuple[list[str], int]]:
 @pytest.fixture(scope="module")
 def open_valkey() -> Iterator[ValkeyServer]:
     """Return a server that refuses no command because of its own configuration."""
-    with ValkeyServer("enable-module-command yes\nenable-debug-command yes\n") as running:
+    with ValkeyServer(further="enable-module-command yes\nenable-debug-command yes\n") as running:
         yield running
 
 

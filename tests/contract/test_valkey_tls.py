@@ -48,7 +48,7 @@ class Certificates:
             f"tls-ca-cert-file {self.authority.root}",
             f"tls-auth-clients {'yes' if asks_clients else 'no'}",
         ]
-        with ValkeyServer("\n".join(lines)) as server:
+        with ValkeyServer(further="\n".join(lines)) as server:
             yield port, server.password
 
     @property

@@ -18,7 +18,7 @@ def _node() -> ValkeyServer:
         "masteruser default",
         f'masterauth "{OPERATOR_PASSWORD}"',
     ]
-    return ValkeyServer("\n".join(lines))
+    return ValkeyServer(further="\n".join(lines))
 
 
 class ValkeyCluster:

@@ -68,7 +68,7 @@ class ValkeyServer:
         password: That of the service's user.
     """
 
-    def __init__(self, further: str = "") -> None:
+    def __init__(self, *, further: str = "") -> None:
         self._binary = binary() or give_up(
             "no server: apt-get install valkey-server, or redis-server"
         )
