@@ -5,21 +5,28 @@ import sys
 import click
 
 from barestream.commands.token import settings_or_exit
-from barestream.server.readiness import unready, unready_at
+from barestream.server.readiness import ALIVE, READY, unready, unready_at
 from barestream.server.socket_folder import SocketFolder
 
 
 @click.command()
-def health() -> None:
+@click.option(
+    "--alive",
+    is_flag=True,
+    help="Check only that each worker answers, whether or not it reaches Valkey.",
+)
+def health(alive: bool) -> None:
     """Check that each worker of the running service is ready for streams.
 
     \b
     BARESTREAM_BIND=127.0.0.1:9009 barestream health
     """
     found = settings_or_exit("bind", "socket_dir", "instance", "workers")
+    path = ALIVE if alive else READY
     if found.bind:
-        problems = unready_at(found.bind)
+        problems = unready_at(found.bind, path)
     else:
-        problems = unready(SocketFolder(found.socket_dir, found.instance, found.workers).sockets)
+        folder = SocketFolder(found.socket_dir, found.instance, found.workers)
+        problems = unready(folder.sockets, path)
     if problems:
         sys.exit("\n".join(problems))

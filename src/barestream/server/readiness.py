@@ -1,10 +1,13 @@
-"""Checks from another process that every worker of an instance is ready for streams."""
+"""Checks from another process that every worker of an instance is ready for streams, or alive."""
 
 import http.client
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+# The paths of the two questions.
+READY, ALIVE = "/readyz", "/healthz"
 
 # Longer than a worker's slowest answer, and shorter than Docker's timeout of a health check.
 _TIMEOUT_SECONDS = 2
@@ -21,27 +24,27 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def unready(sockets: list[Path]) -> list[str]:
-    """Return a sentence for each socket whose worker is not ready."""
+def unready(sockets: list[Path], path: str = READY) -> list[str]:
+    """Return a sentence for each socket whose worker is not ready, or not alive."""
     # All are asked at once: one after the other, stuck workers would exceed the time of a health
     # check.
     with ThreadPoolExecutor(len(sockets)) as pool:
-        reasons = pool.map(_why_unready, map(_UnixConnection, sockets))
+        reasons = pool.map(lambda each: _why_unready(_UnixConnection(each), path), sockets)
         return [
-            f"{path}: {reason}" for path, reason in zip(sockets, reasons, strict=True) if reason
+            f"{each}: {reason}" for each, reason in zip(sockets, reasons, strict=True) if reason
         ]
 
 
-def unready_at(address: str) -> list[str]:
-    """Return a sentence if the worker that answers at host:port is not ready."""
+def unready_at(address: str, path: str = READY) -> list[str]:
+    """Return a sentence if the worker that answers at host:port is not ready, or not alive."""
     connection = http.client.HTTPConnection(address, timeout=_TIMEOUT_SECONDS)
-    reason = _why_unready(connection)
+    reason = _why_unready(connection, path)
     return [f"{address}: {reason}"] if reason else []
 
 
-def _why_unready(connection: http.client.HTTPConnection) -> str | None:
+def _why_unready(connection: http.client.HTTPConnection, path: str) -> str | None:
     try:
-        connection.request("GET", "/readyz")
+        connection.request("GET", path)
         answer = connection.getresponse()
         body = answer.read()
     except BlockingIOError:
@@ -64,4 +67,4 @@ def _why_unready(connection: http.client.HTTPConnection) -> str | None:
         detail = json.loads(body)["detail"]
     except (ValueError, LookupError, TypeError):
         detail = "without a reason"
-    return f"/readyz answers {answer.status}: {detail}"
+    return f"{path} answers {answer.status}: {detail}"
