@@ -1,6 +1,6 @@
 """Write the settings of the hub into deploy/helm/values.schema.json, with the form of each.
 
-    .venv/bin/python scripts/chart_schema.py
+.venv/bin/python scripts/chart_schema.py
 """
 
 import json
@@ -33,9 +33,7 @@ def with_settings(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of the chart's values, with the settings as they are."""
     left_out = OF_CHART | set(secrets())
     fields = Settings.model_json_schema()["properties"]
-    forms = {
-        variable(name): _form(field) for name, field in fields.items() if name not in left_out
-    }
+    forms = {variable(name): _form(field) for name, field in fields.items() if name not in left_out}
     settings = schema["properties"]["settings"] | {"properties": dict(sorted(forms.items()))}
     return schema | {"properties": schema["properties"] | {"settings": settings}}
 
