@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each one installs what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs docs test test-full test-containers test-deploy drill drill-presence bench bench-against bench-quick doctor captures fuzz check lock
+.PHONY: help up down logs docs test test-full test-containers test-deploy test-kubernetes drill drill-presence bench bench-against bench-quick doctor captures fuzz check lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
@@ -18,7 +18,7 @@ docs: .venv-docs/docs ## build the manual into site/, and fail on a broken link
 	@.venv-docs/bin/zensical build --strict --clean
 
 test: .venv/dev ## run the tests that need no containers, from unit to browser
-	@tests/run unit contract integration fuzz client clients docs browser
+	@tests/run unit chart contract integration fuzz client clients docs browser
 
 test-full: .venv/dev ## run the integration tests with their greatest loads at full size
 	@FULL_SIZE=1 tests/run integration
@@ -28,6 +28,9 @@ test-containers: .venv/dev ## run the tests of the containers, on a real Docker
 
 test-deploy: .venv/dev ## run the tests of deploy/ on a VM of their own, on a real Docker
 	@tests/run deploy
+
+test-kubernetes: .venv/dev ## run the tests of the chart on a cluster: KUBECONFIG names it, and BARESTREAM_IMAGE an image
+	@tests/run kubernetes
 
 drill: .venv/dev ## run faults under 1,000 clients, on a real Docker: count events lost, doubled, out of order
 	@.venv/bin/python tests/drill

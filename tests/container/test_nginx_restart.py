@@ -93,6 +93,22 @@ def test_a_restart_of_nginx_is_a_short_outage_in_which_nothing_is_lost(
     assert hub.logs("app").count('"reason": "nginx stopped"') >= STREAMS
 
 
+def test_an_nginx_that_leaves_takes_nobody_and_exits_when_its_streams_are_over(hub: Stack) -> None:
+    before = hub.inspect("nginx")["State"]["StartedAt"]
+    with httpx.stream("GET", f"{hub.url}/events", timeout=20) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        assert hub.exec("nginx", "nginx-start", "leave").returncode == 0
+        wait_for("the end of the listening", lambda: not is_listening(hub))
+        # The stream has a tick each second.
+        assert sum(next(lines).startswith("data:") for _ in range(12)) >= 3
+        assert hub.inspect("nginx")["State"]["StartedAt"] == before
+    # Docker starts it again when it has exited.
+    wait_for("another nginx", lambda: is_listening(hub))
+    assert hub.inspect("nginx")["State"]["StartedAt"] != before
+    assert "nginx stopped" not in hub.logs("app")
+
+
 def test_a_restart_of_nginx_does_not_wait_for_hung_workers(
     hub: Stack, figure: Callable[[str], None]
 ) -> None:

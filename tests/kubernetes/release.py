@@ -57,6 +57,9 @@ class Release:
 
     def __enter__(self) -> "Release":
         must("kubectl", "create", "namespace", self.namespace)
+        # The cluster itself refuses pods that have more rights than they need.
+        level = "pod-security.kubernetes.io/enforce=restricted"
+        must("kubectl", "label", "namespace", self.namespace, level)
         try:
             self._install()
         except BaseException:
