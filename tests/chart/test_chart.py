@@ -13,6 +13,7 @@ import yaml
 
 from barestream.settings.settings import Settings
 from rendering import CHART, ROOT, containers, helm, one, pod_specs, refusal, rendered
+from support.manual.pages import DOCS, steps
 
 SETS = sorted((Path(__file__).parent / "values").glob("*.yaml"))
 
@@ -131,6 +132,15 @@ def test_the_set_of_everything_renders_each_template() -> None:
         *("NetworkPolicy", "Pod", "PodDisruptionBudget", "Secret", "Service", "ServiceMonitor"),
         "StatefulSet",
     }
+
+
+def test_the_values_of_the_manual_render(tmp_path: Path) -> None:
+    page = DOCS / "kubernetes.md"
+    samples = [step for step in steps(page) if step.title.startswith("values-")]
+    for sample in samples:
+        (tmp_path / sample.title).write_text(sample.text)
+        assert one(rendered("--values", str(tmp_path / sample.title)), "Deployment")
+    assert len(samples) >= 5
 
 
 @pytest.mark.parametrize("wrong", WRONG)

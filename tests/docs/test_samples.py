@@ -36,7 +36,7 @@ def test_the_samples_of_a_page_run_as_printed(page: Path, figure: Callable[[str]
     figure(f"{len(blocks)} blocks, {reading.ran.total()} run here, elsewhere {dict(elsewhere)}")
 
 
-# What needs a VM, a registry or a public CA, or would remove images: test_tables checks
+# What needs a VM, a cluster, a registry or a public CA, or would remove images: test_tables checks
 # the options. And a measurement, which is not repeated.
 NOT_RUN = {"vm", "checked", "figures"}
 
@@ -60,4 +60,6 @@ def test_only_these_samples_are_not_run(figure: Callable[[str], None]) -> None:
         ("deploy.md", ["deploy/backup", "root@events.example"]),
         ("doctor.md", ["ERROR", "headers-late:"]),
         ("doctor.md", ["WARNING", "constant-delay:"]),
+        ("kubernetes.md", ["docker", "build"]),
+        ("kubernetes.md", ["kubectl", "exec"]),
     ]

@@ -84,7 +84,7 @@ def runner_of(step: Step) -> str:
     Returns:
         ``page`` for the tests of tests/docs without Docker, ``docker`` for those with it,
         ``clients`` for tests/clients, ``ci`` for .ci/run. Not run are ``vm``, which needs a VM,
-        ``checked``, which needs a registry or a public CA or would remove images, and
+        ``checked``, which needs a registry, a cluster or a public CA or would remove images, and
         ``figures``, the output of a measurement.
     """
     if step.how in ("docker", "vm", "checked", "figures", "ci"):
