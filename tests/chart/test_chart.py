@@ -134,6 +134,19 @@ def test_the_set_of_everything_renders_each_template() -> None:
     }
 
 
+def test_a_package_of_the_chart_has_the_files_to_which_it_links(tmp_path: Path) -> None:
+    done = helm("package", str(CHART), "--destination", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    [package] = tmp_path.iterdir()
+    packaged = helm("template", "barestream", str(package))
+    [held] = [
+        each
+        for each in yaml.safe_load_all(packaged.stdout)
+        if each and each["metadata"]["name"] == "barestream-nginx"
+    ]
+    assert held == one(rendered(), "ConfigMap", "barestream-nginx")
+
+
 def test_the_values_of_the_manual_render(tmp_path: Path) -> None:
     page = DOCS / "kubernetes.md"
     samples = [step for step in steps(page) if step.title.startswith("values-")]

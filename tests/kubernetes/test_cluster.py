@@ -91,7 +91,7 @@ def test_pods_stay_ready_and_streams_open_while_valkey_is_away(release: Release)
     assert release.restarts() == before
 
 
-def test_the_token_key_and_the_password_stay_over_an_upgrade(release: Release) -> None:
+def test_the_password_that_the_chart_made_stays_over_an_upgrade(release: Release) -> None:
     def password() -> str:
         found = json.loads(release.kubectl("get", "secret", "barestream-valkey", "--output=json"))
         data: dict[str, str] = found["data"]
