@@ -70,6 +70,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"broker.url": "redis://valkey.example", "broker.passwordSecretKey": "password"},
         "at '/broker/existingSecret'",
     ),
+    "a Secret without a key": (
+        {"broker.url": "redis://valkey.example", "broker.existingSecret": "valkey"},
+        "at '/broker'",
+    ),
     "replicas of the chart's Valkey": ({"broker.replicas": 1}, "at '/broker/replicas'"),
     "a key of subscribers without its Secret": (
         {"token.subscriberSecretKey": "subscribers"},
@@ -210,6 +214,8 @@ def test_sentinels_and_replicas_reach_the_app_and_no_valkey_is_made() -> None:
     assert found["BARESTREAM_BROKER_URL"].startswith("rediss+sentinel://barestream@s1.example")
     assert found["BARESTREAM_BROKER_REPLICAS"] == "1"
     assert found["BARESTREAM_BROKER_PASSWORD_FILE"] == "/run/secrets/barestream/broker-password"
+    sentinel_password = found["BARESTREAM_BROKER_SENTINEL_PASSWORD_FILE"]
+    assert sentinel_password == "/run/secrets/barestream/sentinel-password"
     assert "StatefulSet" not in {each["kind"] for each in objects}
 
 
@@ -266,6 +272,23 @@ def test_the_pods_have_nginx_configuration_as_it_is_in_the_repository() -> None:
     paths = {item["path"]: held[item["key"]] for item in volume["configMap"]["items"]}
     assert paths == {name: (ROOT / "nginx" / name).read_text() for name in files}
     assert held["nginx-start"] == (ROOT / "deploy/nginx-start").read_text()
+
+
+def test_the_containers_find_the_files_of_deploy_where_compose_mounts_them() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    [valkey] = one(rendered(), "StatefulSet", "barestream-valkey")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    [nginx] = _pod(rendered())["initContainers"]
+    for name, container in (("nginx", nginx), ("valkey", valkey)):
+        mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
+        wanted = {
+            volume.split(":")[1]
+            for volume in services[name]["volumes"]
+            if isinstance(volume, str) and volume.startswith("./")
+        }
+        assert wanted <= mounted
+        assert wanted
 
 
 def test_another_configuration_replaces_the_pods_and_a_secret_of_the_chart_does_not() -> None:

@@ -129,15 +129,21 @@ class Release:
 
     def ready_pods(self) -> list[str]:
         """Return the names of the pods to which the Service leads."""
-        return [
-            pod["metadata"]["name"]
-            for pod in self.pods()
-            if "deletionTimestamp" not in pod["metadata"]
-            and {"type": "Ready", "status": "True"}.items()
-            <= next(
-                (each for each in pod["status"]["conditions"] if each["type"] == "Ready"), {}
-            ).items()
-        ]
+
+        def is_ready(pod: dict[str, Any]) -> bool:
+            states = {each["type"]: each["status"] for each in pod["status"].get("conditions", [])}
+            return "deletionTimestamp" not in pod["metadata"] and states.get("Ready") == "True"
+
+        return [pod["metadata"]["name"] for pod in self.pods() if is_ready(pod)]
+
+    def logs_of_others(self, known: list[str]) -> str:
+        """Return what the apps of all pods but some have written."""
+        names = [pod["metadata"]["name"] for pod in self.pods()]
+        return "".join(
+            run("kubectl", "--namespace", self.namespace, "logs", name, "--container=app").stdout
+            for name in names
+            if name not in known
+        )
 
     def restarts(self) -> int:
         """Return how often a container of the hub was started again."""

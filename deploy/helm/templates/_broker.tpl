@@ -12,6 +12,9 @@
 {{- if .Values.broker.passwordSecretKey }}
 - {name: BARESTREAM_BROKER_PASSWORD_FILE, value: /run/secrets/barestream/broker-password}
 {{- end }}
+{{- if .Values.broker.sentinelPasswordSecretKey }}
+- {name: BARESTREAM_BROKER_SENTINEL_PASSWORD_FILE, value: /run/secrets/barestream/sentinel-password}
+{{- end }}
 {{- end }}
 {{- if .Values.broker.replicas }}
 - {name: BARESTREAM_BROKER_REPLICAS, value: {{ .Values.broker.replicas | quote }}}
@@ -32,7 +35,7 @@
     name: {{ include "barestream.valkeySecret" . }}
     items:
       - {key: password, path: broker-password}
-{{- else if or .Values.broker.urlSecretKey .Values.broker.passwordSecretKey }}
+{{- else if .Values.broker.existingSecret }}
 - secret:
     name: {{ .Values.broker.existingSecret }}
     items:
@@ -41,6 +44,9 @@
       {{- end }}
       {{- with .Values.broker.passwordSecretKey }}
       - {key: {{ . }}, path: broker-password}
+      {{- end }}
+      {{- with .Values.broker.sentinelPasswordSecretKey }}
+      - {key: {{ . }}, path: sentinel-password}
       {{- end }}
 {{- end }}
 {{- end -}}
