@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import runpy
 import subprocess
 from pathlib import Path
@@ -152,12 +153,17 @@ def test_a_package_of_the_chart_has_the_files_to_which_it_links(tmp_path: Path) 
 
 
 def test_the_values_of_the_manual_render(tmp_path: Path) -> None:
-    page = DOCS / "kubernetes.md"
-    samples = [step for step in steps(page) if step.title.startswith("values-")]
+    printed = steps(DOCS / "kubernetes.md")
+    samples = [step for step in printed if step.title.startswith("values-")]
     for sample in samples:
         (tmp_path / sample.title).write_text(sample.text)
         assert one(rendered("--values", str(tmp_path / sample.title)), "Deployment")
     assert len(samples) >= 5
+    [install] = re.findall(
+        r"(?m)^helm install barestream deploy/helm (.+) --wait$", printed[0].text
+    )
+    app = _pod(rendered(*install.split()))["containers"][0]
+    assert app["image"] == "registry.example.com/barestream:v1"
 
 
 @pytest.mark.parametrize("wrong", WRONG)
