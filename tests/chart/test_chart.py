@@ -305,6 +305,7 @@ def test_another_configuration_replaces_the_pods_and_a_secret_of_the_chart_does_
 
     # Each rendering makes another random key.
     assert annotations() == annotations("--set=replicaCount=3")
+    assert annotations() == annotations("--set=image.tag=another")
     assert annotations() != annotations("--set=issuers=[[issuers]]")
 
 
