@@ -32,13 +32,12 @@ from barestream.mercure.patterns import Patterns
 from barestream.mercure.run_topics import RUNS
 from barestream.mercure.topics import PATH
 from barestream.mercure.version import Version
+from barestream.observing import make_metrics, measuring
 from barestream.registering import Registering
 from barestream.runs.local_hub import LOCAL_HUB, LocalHub
 from barestream.server.open_files import most_streams
 from barestream.settings.setting import FileSecret
 from barestream.settings.settings import Settings, load
-from barestream.telemetry.loop_lag import LoopLag
-from barestream.telemetry.metrics import Metrics
 from barestream.verifying import Verifying, hub_url
 from barestream.web.application import Application
 from barestream.web.authorization import Authorization, Policy
@@ -88,7 +87,7 @@ def create_app(settings: Settings | None = None) -> Application:
         SettingsError: The settings of the environment do not have their expected form.
     """
     settings = settings or load()
-    metrics = Metrics()
+    metrics = make_metrics(settings)
     slices = Slices(time.monotonic)
     streams = Streams(_limits(settings), time.monotonic, metrics, slices)
     clock = Clock(settings.clock_seconds, HISTORY_TICKS, time.time, time.monotonic, metrics)
@@ -157,7 +156,7 @@ def create_app(settings: Settings | None = None) -> Application:
             Leases(broker, metrics, time.monotonic).run(),
             streams.run(),
             revoked.run(streams, publishes),
-            LoopLag(time.monotonic, metrics).run(),
+            *measuring(metrics, broker, request.scope),
             *registering.works(),
             *(keys.run() for keys in verifying.fetched),
         )

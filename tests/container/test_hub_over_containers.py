@@ -94,6 +94,8 @@ def test_the_metrics_of_the_workers_are_served_inside_and_not_through_the_port(h
     )
     assert float(figures["barestream_updates_published_total"]) >= 3
     assert float(figures["barestream_history_up"]) == 1
+    # The default of BARESTREAM_APP_MEMORY.
+    assert float(figures["barestream_memory_limit_bytes"]) == 2**30
     assert httpx.get(f"{hub.url}/metrics").status_code == 404
     assert httpx.get(f"{hub.url}//metrics").status_code == 404
     assert httpx.get(f"{hub.url}/%6detrics").status_code == 404

@@ -44,12 +44,6 @@ def test_the_page_of_operations_has_every_metric_and_no_other() -> None:
     assert set(first_cells(section("Metrics"))) == exposed()
 
 
-def test_the_alerts_name_metrics_that_there_are() -> None:
-    rules = next(step for step in steps(DOCS / "operations.md") if step.language == "yaml")
-    named = set(re.findall(r"barestream_\w+", rules.text)) - {"barestream_rules"}
-    assert {name.removesuffix("_bucket") for name in named} <= exposed()
-
-
 def test_the_updates_of_the_page_on_http_can_be_published() -> None:
     [sample] = [step for step in steps(DOCS / "http.md") if step.language == "json"]
     rules = PublishRules(100, 2, 3600, HubUrl("https://example.com/.well-known/mercure"))

@@ -39,6 +39,28 @@ def test_requests_that_wait_for_a_hung_worker_are_served_by_its_successor(
         wait_for("its end", lambda: not is_alive(hung))
 
 
+def test_workers_that_die_or_hang_are_counted_as_lost_and_no_others() -> None:
+    def lost() -> float:
+        return service.metrics().get("barestream_workers_lost_total", -1)
+
+    def end(number: signal.Signals) -> None:
+        [pid] = service.workers()
+        os.kill(pid, number)
+        wait_for("its end", lambda: not is_alive(pid))
+        wait_for("its successor", service.is_ready)
+
+    with Service(workers=1) as service:
+        [before] = service.workers()
+        service.signal(signal.SIGHUP)
+        wait_for("the reload", lambda: service.workers() and before not in service.workers())
+        wait_for("the new worker", service.is_ready)
+        assert lost() == 0
+        end(signal.SIGKILL)
+        wait_for("the count of the killed one", lambda: lost() == 1)
+        end(signal.SIGSTOP)
+        wait_for("the count of the hung one", lambda: lost() == 2)
+
+
 def test_a_hung_worker_does_not_delay_a_stop_for_the_whole_drain() -> None:
     with Service(workers=1, drain_seconds=60) as service:
         os.kill(service.workers()[0], signal.SIGSTOP)

@@ -39,6 +39,14 @@ def ticks(clock: Clock, after: Place) -> list[bytes]:
     return [record.body for record in clock.feed.ring.after(after)]
 
 
+def test_the_figures_of_jumps_begin_at_0() -> None:
+    metrics = Metrics()
+    clock_of(1, 3, FakeClock(THEN), metrics=metrics)
+    lines = metrics.text().decode().splitlines()
+    for direction in ("back", "forward"):
+        assert f'barestream_clock_jumps_total{{direction="{direction}"}} 0.0' in lines
+
+
 def test_a_tick_carries_its_second_in_its_id_and_in_rfc_3339() -> None:
     clock = clock_of(1, 3, FakeClock(THEN + 0.5))
     assert ticks(clock, clock.feed.ring.before(1)) == [

@@ -15,7 +15,7 @@ MOST_LINES = 350
 
 READ_SETTINGS = {
     *("barestream.app", "barestream.cli", "barestream.server.config", "barestream.registering"),
-    "barestream.verifying",
+    *("barestream.observing", "barestream.verifying"),
     *(f"barestream.commands.{name}" for name in ("dev", "serve", "settings", "token")),
 }
 
@@ -41,8 +41,17 @@ PURE = {
         *("templates", "time_budget", "token_id", "tokens", "topics", "version"),
     ],
     "barestream.history": [
-        *("entry", "gap", "kept_values", "lane_index", "local_log", "local_pages"),
-        *("local_producers", "own_ids", "positions", "producers", "record", "revocations", "ring"),
+        *("entry", "extent", "gap", "kept_values", "lane_index", "local_log", "local_pages"),
+        *(
+            "local_producers",
+            "misfit",
+            "own_ids",
+            "positions",
+            "producers",
+            "record",
+            "revocations",
+            "ring",
+        ),
         "runs",
         *("sorted_list", "subscription_table", "subscriptions", "topic_ends"),
         *("topic_state", "update"),

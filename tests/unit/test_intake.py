@@ -9,12 +9,12 @@ import pytest
 from barestream.history.broker import (
     BrokerAwayError,
     HistoryBounds,
-    Misfit,
     TooMuchKeptError,
     TopicEndedError,
 )
 from barestream.history.intake import REMIND_SECONDS, Intake
 from barestream.history.local import LocalBroker
+from barestream.history.misfit import Misfit
 from barestream.history.producers import Accepted, Batch, Producer, SequenceGapError
 from barestream.history.update import Update
 from barestream.mercure.sse import Event

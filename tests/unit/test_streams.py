@@ -42,6 +42,15 @@ def open_streams(streams: Streams, now: FakeClock, number: int) -> list[tuple[St
     return opened
 
 
+def test_the_figure_of_each_end_begins_at_0_and_the_limit_is_told() -> None:
+    metrics = Metrics()
+    Streams(LIMITS, FakeClock(), metrics, Slices(FakeClock()))
+    lines = metrics.text().decode().splitlines()
+    for reason in EndReason:
+        assert f'barestream_streams_ended_total{{reason="{reason}"}} 0.0' in lines
+    assert f"barestream_streams_limit {LIMITS.most_streams}.0" in lines
+
+
 def test_a_stream_starts_with_a_reconnection_delay(streams: Streams, now: FakeClock) -> None:
     [(_, writer)] = open_streams(streams, now, 1)
     assert writer.body == b"retry: 2000\n"

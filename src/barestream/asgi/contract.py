@@ -29,6 +29,9 @@ AT_ONCE = "barestream.at_once"
 # it drains.
 ON_DRAIN = "barestream.on_drain"
 
+# The key in an ASGI lifespan state of the number of the worker's slot.
+SLOT = "barestream.slot"
+
 
 class OpenResponse(Writer, Protocol):
     """A response whose body the server lets the application write directly.

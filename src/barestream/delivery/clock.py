@@ -59,6 +59,9 @@ class Clock:
         self._now = now
         self._steady = steady
         self._metrics = metrics
+        # Prometheus sees no increase in the first value of a figure, so each of them begins at 0.
+        for direction in ("back", "forward"):
+            metrics.clock_jumps.labels(direction)
         self._looked_at, self._steady_at = now(), steady()
         floor = self._floor(self._looked_at, history_events)
         ring = Ring(history_events, _place(floor))

@@ -68,6 +68,10 @@ class Streams:
         self.draining = False
         self._limits = limits
         self._metrics = metrics
+        metrics.worker.most_streams.set(limits.most_streams)
+        # Prometheus sees no increase in the first value of a figure, so each of them begins at 0.
+        for reason in EndReason:
+            metrics.ended.labels(reason)
         self.slices = slices
         self._uniform = uniform
         # A dict keeps the order of insertion, so a drain ends the oldest stream first.

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from barestream.history.extent import Extent
+from barestream.history.misfit import Misfit
 from barestream.history.producers import Accepted, Batch, Claim, Position, Run, Swept
 from barestream.history.record import BEGIN, Known, Place, Record
 from barestream.history.revocations import RevocationStore
@@ -157,20 +159,6 @@ class Page(NamedTuple):
     records: list[Record]
     is_known: bool = True
     upto: Place = BEGIN
-
-
-class Misfit(NamedTuple):
-    """Why the history may lose updates that its bounds should keep.
-
-    Attributes:
-        what: The problem, in one sentence.
-        figures: Its numbers and settings, by name.
-        remedy: How to solve it.
-    """
-
-    what: str
-    figures: dict[str, int | str]
-    remedy: str
 
 
 class Broker(Protocol):
@@ -342,6 +330,9 @@ class Broker(Protocol):
 
     async def misfits(self) -> list[Misfit]:
         """Return why the broker's memory or settings do not fit the bounds of the history."""
+
+    async def extent(self) -> Extent:
+        """Return how much the history has."""
 
     async def close(self) -> None:
         """Close every connection."""

@@ -8,18 +8,19 @@ from barestream.history.broker import (
     MOST_PAGE_BYTES,
     WAIT_SECONDS,
     HistoryBounds,
-    Misfit,
     Page,
     TooMuchKeptError,
     TopicEndedError,
 )
 from barestream.history.entry import Entry
+from barestream.history.extent import Extent
 from barestream.history.kept_values import KeptValues
-from barestream.history.local_log import LocalLog
+from barestream.history.local_log import LocalLog, lanes_of
 from barestream.history.local_pages import LocalPages
 from barestream.history.local_producers import Added, LocalProducers
 from barestream.history.local_registry import LocalRegistry
 from barestream.history.local_revocations import LocalRevocations
+from barestream.history.misfit import Misfit
 from barestream.history.producers import (
     Accepted,
     Batch,
@@ -85,7 +86,7 @@ class LocalBroker:
         self._tell()
         if self._log.is_crowded(entry.record, now_ms) or self._log.is_beyond(now_ms):
             async with self._changing:
-                await in_slices(self._log.trimmed(_lanes(update), now_ms))
+                await in_slices(self._log.trimmed(lanes_of(update), now_ms))
         return str(place)
 
     async def publish_all(self, updates: Sequence[Update]) -> list[str]:
@@ -223,6 +224,10 @@ class LocalBroker:
         """Return nothing: the memory that the process may use is not known."""
         return []
 
+    async def extent(self) -> Extent:
+        """Return how much the history has (see Broker)."""
+        return self._log.extent(self._now_ms)
+
     async def close(self) -> None:
         """Do nothing: there is no connection."""
 
@@ -313,7 +318,7 @@ class LocalBroker:
                 continue
             # What leaves its topics depends on the order. More than the update pushes out are
             # there only if they were young before, and these have time: a list is taken whole.
-            crowded += (lanes := _lanes(update))
+            crowded += (lanes := lanes_of(update))
             for _ in islice(self._log.crowded_out(lanes, now_ms), len(update.topics)):
                 pass
         if new:
@@ -342,8 +347,3 @@ def _next_place(last: Place, now_ms: float) -> Place:
     ms = int(now_ms)
     # The millisecond is the same, or the clock was set back.
     return Place(last.ms, last.seq + 1) if ms <= last.ms else Place(ms, 0)
-
-
-def _lanes(update: Update) -> list[tuple[str, bool]]:
-    """Return the topics of an update, each with whether it is private."""
-    return [(topic, update.private) for topic in update.topics]

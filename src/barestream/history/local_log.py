@@ -1,13 +1,16 @@
 """The updates of a history in the memory of one process, and what leads to them. Pure."""
 
+import math
 from collections.abc import Iterable, Iterator
 
 from barestream.history.broker import HistoryBounds, Weights
 from barestream.history.entry import Entry
+from barestream.history.extent import Extent
 from barestream.history.lane_index import LaneIndex
 from barestream.history.own_ids import OwnIds
 from barestream.history.record import BEGIN, Place, Record
 from barestream.history.sorted_list import SortedList
+from barestream.history.update import Update
 
 # In CPython 3.11 a record with its place and topics takes 490 bytes, and its entry in the table of
 # ids, with its digest, 130; a later one with the same id takes no more. A lane takes 270 bytes, and
@@ -54,6 +57,12 @@ class LocalLog:
     def after(self, place: Place) -> Iterator[Place]:
         """Yield the places of the updates that follow a place, oldest first."""
         return self._places.after(place)
+
+    def extent(self, now_ms: float) -> Extent:
+        """Return how much there is."""
+        oldest_ms = self._places.first.ms if self._places else now_ms
+        age_seconds = max(0.0, now_ms - oldest_ms) / 1000
+        return Extent(len(self._entries), math.ceil(self._held_bytes), age_seconds)
 
     @property
     def newest_place(self) -> Place:
@@ -181,3 +190,8 @@ class LocalLog:
         self.index.remove(entry.record)
         self.ids.remove(entry)
         return 1 + len(entry.record.topics)
+
+
+def lanes_of(update: Update) -> list[tuple[str, bool]]:
+    """Return the topics of an update, each with whether it is private."""
+    return [(topic, update.private) for topic in update.topics]

@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import mark_process_dead
 
 from barestream.delivery.streams import FLUSH_SECONDS
@@ -27,6 +28,7 @@ from barestream.settings.setting import SettingsError
 from barestream.settings.settings import Settings, load, of_nginx
 from barestream.telemetry.logs import log_config
 from barestream.telemetry.metrics_folder import METRICS_FOLDER, DeadProcesses
+from barestream.telemetry.worker_metrics import lost_counter
 
 
 def _fitting(settings: Settings) -> int:
@@ -56,6 +58,7 @@ except SettingsError as error:
     sys.exit(str(error))
 
 _dead = DeadProcesses()
+_lost = lost_counter(CollectorRegistry())
 _folder = SocketFolder(_settings.socket_dir, _settings.instance, _settings.workers)
 
 wsgi_app = "barestream.app:create_app()"
@@ -126,13 +129,15 @@ def pre_fork(server: Any, worker: Any) -> None:
     During a reload each slot has an old and a new worker for a moment.
     """
     worker.slow_seconds = _settings.slow_seconds
-    if not _settings.bind:
-        taken = Counter(each.slot for each in server.WORKERS.values())
-        worker.slot = min(range(workers), key=lambda slot: taken[slot])
+    worker.has_own_listener = not _settings.bind
+    taken = Counter(each.slot for each in server.WORKERS.values())
+    worker.slot = min(range(workers), key=lambda slot: taken[slot])
 
 
 def child_exit(server: Any, worker: Any) -> None:
     """Remove the gauges of a worker that ended from the figures, and keep its counts."""
+    if worker.aborted or not worker.is_leaving:
+        _lost.inc()
     if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
         _dead.add_up(Path(folder), worker.pid, server.WORKERS)

@@ -11,7 +11,7 @@ from types import FrameType
 
 from uvicorn import Config
 
-from barestream.asgi.contract import ON_DRAIN, Drain
+from barestream.asgi.contract import ON_DRAIN, SLOT, Drain
 from barestream.delivery.writer import nothing
 from barestream.server.connections_state import ConnectionsState
 from barestream.server.protocol import Protocol
@@ -55,6 +55,9 @@ class DrainingServer(Server):
         beat: Called each second from the start to the end, by the event loop's clock, so that a
             supervisor sees that the server is alive.
         on_leave: Called when the server begins to stop.
+
+    Attributes:
+        slot: The number of the worker's slot, for the application.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class DrainingServer(Server):
         self.server_state: ConnectionsState = ConnectionsState()
         self._beat = beat
         self._on_leave = on_leave
+        self.slot = 0
         self._slow_seconds = slow_seconds
         self._stalled = StalledConnections(
             self.server_state.connections, slow_seconds, time.monotonic
@@ -86,8 +90,9 @@ class DrainingServer(Server):
             beating.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the application, with the list of drains in its lifespan state."""
+        """Start the application, with the list of drains and the slot in its lifespan state."""
         self.lifespan.state[ON_DRAIN] = self._drains
+        self.lifespan.state[SLOT] = self.slot
         vanished_seconds = max(VANISHED_SECONDS, self._slow_seconds)
         for listener in sockets or ():
             if listener.family != socket.AF_UNIX:

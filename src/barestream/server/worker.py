@@ -36,8 +36,11 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
         "callback_notify": None,
     }
 
-    # The number of the listener that this worker accepts from; None for all of Gunicorn's.
-    slot: int | None = None
+    # The number of this worker's slot.
+    slot: int = 0
+
+    # Whether each slot has a listener of its own, from which its worker accepts.
+    has_own_listener = False
 
     # A client that reads nothing of an answer for this long is cut.
     slow_seconds: float = StreamLimits().slow_seconds
@@ -68,8 +71,8 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
         self._mark[0] = value
 
     def init_process(self) -> None:
-        """Keep only the listener of this worker's slot, then run."""
-        if self.slot is not None:
+        """Keep only the listener of this worker's slot, if it has one, then run."""
+        if self.has_own_listener:
             kept = self.sockets[self.slot]
             for listener in self.sockets:
                 if listener is not kept:
@@ -91,6 +94,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn-worker has no type
         gc.freeze()
         gc.set_threshold(5_000, 5, 1_000)
         server = DrainingServer(self.config, self.slow_seconds, self._beat, self._leave)
+        server.slot = self.slot
         server.server_state.most_connections = most_connections()
         # Gunicorn's master sends its workers QUIT if it got INT itself.
         asyncio.get_running_loop().add_signal_handler(

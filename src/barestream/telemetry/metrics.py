@@ -12,11 +12,13 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from barestream.telemetry.history_metrics import HistoryMetrics
 from barestream.telemetry.level import Level
 from barestream.telemetry.metrics_folder import files_by_process, unchanging
 from barestream.telemetry.prometheus_parts import merged
 from barestream.telemetry.sampled import Sampled
 from barestream.telemetry.tally import Tally
+from barestream.telemetry.worker_metrics import WorkerMetrics
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -61,6 +63,8 @@ class Metrics:
         unregistered: Subscriptions that presence does not show, because there was no room for them
             or their token's sub or payload was too long.
         issuer_current: 1 if the last read of an issuer's keys succeeded in all workers, else 0.
+        history: How much the history has.
+        worker: What the workers take, and how many there are.
     """
 
     def __init__(self) -> None:
@@ -244,6 +248,8 @@ class Metrics:
             multiprocess_mode="livemin",
             registry=registry,
         )
+        self.history = HistoryMetrics(registry)
+        self.worker = WorkerMetrics(registry)
 
     def delivered(self, events: int, size_bytes: int) -> None:
         """Count a broadcast: events over all streams, and their bytes."""

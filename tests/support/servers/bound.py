@@ -13,7 +13,7 @@ from support.servers.service import ROOT, Answering, children, json_lines, wait_
 
 
 class Bound(Answering):
-    """Gunicorn on TCP, one worker; settings as keyword arguments.
+    """Gunicorn on TCP, with one worker by default; settings as keyword arguments.
 
     Args:
         host: The address that it listens on.
@@ -75,9 +75,18 @@ class Bound(Answering):
         return self._process.wait(20)
 
     @property
+    def master(self) -> int:
+        """The pid of the master."""
+        return self._process.pid
+
+    def workers(self) -> list[int]:
+        """Return the pids of its workers."""
+        return children(self.master)
+
+    @property
     def worker(self) -> int:
         """The pid of its only worker."""
-        [pid] = children(self._process.pid)
+        [pid] = self.workers()
         return pid
 
     @property

@@ -90,9 +90,10 @@ from barestream.history.broker import (
     WAIT_SECONDS,
     BrokerAwayError,
     HistoryBounds,
-    Misfit,
     Page,
 )
+from barestream.history.extent import Extent
+from barestream.history.misfit import Misfit
 from barestream.history.producers import (
     Accepted,
     Batch,
@@ -110,7 +111,7 @@ from barestream.history.valkey import codec, scripts
 from barestream.history.valkey.connections import Connections, Server, connection_options
 from barestream.history.valkey.credentials import Password, add_password
 from barestream.history.valkey.errors import answered
-from barestream.history.valkey.memory_limit import misfits
+from barestream.history.valkey.memory_limit import memory, misfits
 from barestream.history.valkey.pages import Pages
 from barestream.history.valkey.producers import Producers
 from barestream.history.valkey.publishing import Publishing
@@ -266,15 +267,26 @@ class ValkeyBroker:
 
     async def misfits(self) -> list[Misfit]:
         """Return why Valkey does not fit the bounds (see Broker)."""
-        (answer,) = await self._reading.ask((b"INFO", b"memory"))
-        # A hosted Valkey may refuse INFO.
-        return [] if isinstance(answer, ValkeyError) else misfits(answer, self._history_bytes)
+        info = await self._memory_info()
+        return [] if info is None else misfits(info, self._history_bytes)
+
+    async def extent(self) -> Extent:
+        """Return how much the history has (see Broker)."""
+        updates, held_bytes, age_ms = await self._questions.run_bounded(scripts.EXTENT)
+        info = await self._memory_info()
+        used_bytes, most_used_bytes = (0, 0) if info is None else memory(info)
+        return Extent(updates, held_bytes, age_ms / 1000, used_bytes, most_used_bytes)
 
     async def close(self) -> None:
         """Close every connection; open questions end with an error."""
         await self._publishing.close()
         for connections in (self._writing, self._reading, self._following):
             await connections.close()
+
+    async def _memory_info(self) -> bytes | None:
+        """Return what INFO says of the memory; None where Valkey refuses, as a hosted one may."""
+        (answer,) = await self._reading.ask((b"INFO", b"memory"))
+        return None if isinstance(answer, ValkeyError) else answer
 
     def _error(self, answer: Exception) -> BrokerAwayError:
         """Return the error for an error answer; after a refusal, reconnect for later questions."""

@@ -1,6 +1,16 @@
-"""Whether Valkey's memory fits the bounds of the history."""
+"""Valkey's memory, and whether it fits the bounds of the history."""
 
-from barestream.history.broker import Misfit
+from barestream.history.misfit import Misfit
+
+
+def memory(info: bytes) -> tuple[int, int]:
+    """Return the memory that Valkey takes, and its bound, which is 0 where it has none.
+
+    Args:
+        info: Valkey's answer to INFO memory.
+    """
+    figures = _figures(info)
+    return int(figures.get("used_memory", 0)), int(figures.get("maxmemory", 0))
 
 
 def misfits(info: bytes, history_bytes: int) -> list[Misfit]:
@@ -10,9 +20,7 @@ def misfits(info: bytes, history_bytes: int) -> list[Misfit]:
         info: Valkey's answer to INFO memory.
         history_bytes: How large the history may be.
     """
-    figures = dict(
-        line.split(":", 1) for line in info.decode(errors="replace").splitlines() if ":" in line
-    )
+    figures = _figures(info)
     found = []
     most_bytes = int(figures.get("maxmemory", 0))
     # The memory of an empty Valkey, without buffers of clients.
@@ -36,3 +44,8 @@ def misfits(info: bytes, history_bytes: int) -> list[Misfit]:
             )
         )
     return found
+
+
+def _figures(info: bytes) -> dict[str, str]:
+    lines = info.decode(errors="replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
