@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each one installs what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs docs test test-full test-containers test-deploy test-kubernetes drill drill-presence bench bench-against bench-quick doctor captures fuzz check lock
+.PHONY: help up down logs docs test test-full test-containers test-deploy test-kubernetes test-observability dashboard drill drill-presence bench bench-against bench-quick doctor captures fuzz check lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
@@ -31,6 +31,12 @@ test-deploy: .venv/dev ## run the tests of deploy/ on a VM of their own, on a re
 
 test-kubernetes: .venv/dev ## run the tests of the chart on a cluster: KUBECONFIG names it, and BARESTREAM_IMAGE an image
 	@tests/run kubernetes
+
+test-observability: .venv/dev ## make faults on a real hub, until a real Prometheus says that each alert fires and is over
+	@tests/run observability
+
+dashboard: .venv/dev ## print what each panel of Grafana's board shows of a hub in use
+	@tests/run dashboard
 
 drill: .venv/dev ## run faults under 1,000 clients, on a real Docker: count events lost, doubled, out of order
 	@.venv/bin/python tests/drill

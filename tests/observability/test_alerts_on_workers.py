@@ -1,0 +1,104 @@
+"""Alerts about workers: the fault, the alert, and its end once that is mended.
+
+Two are left to promtool: WorkerIsBusy needs a machine of its own, and MemoryNearLimit a container
+that is nearly killed.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from functools import partial
+
+from support.servers.served import following
+from support.servers.service import is_alive, wait_for
+from support.servers.wall_clock import WallClock
+from watched_hub import act, again_and_again, instance, publish, watched
+
+
+@contextmanager
+def stopped(*pids: int) -> Iterator[None]:
+    """Stop processes where they are while the context lasts."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_service_that_does_not_answer() -> None:
+    with watched() as hub:
+        with stopped(hub.service.master, *hub.service.workers()):
+            hub.until_firing("BarestreamDown")
+        hub.until_over("BarestreamDown")
+
+
+def test_a_worker_that_does_not_get_the_processor() -> None:
+    alerts = ("LoopIsLate", "DeliveryIsLate")
+
+    def hold() -> None:
+        with stopped(hub.service.worker):
+            time.sleep(1.5)
+
+    async def follow(stack: AsyncExitStack) -> None:
+        await stack.enter_async_context(following(hub.service.address, "news"))
+        # So a scrape, which comes each second, does not find it stopped each time.
+        with again_and_again(hold, 0.8):
+            await hub.wait(hub.until_firing, *alerts)
+        await hub.wait(hub.until_over, *alerts)
+
+    # What another instance publishes is late; a publish would wait with the worker.
+    with (
+        watched(workers=1) as hub,
+        instance(hub.valkey) as other,
+        again_and_again(partial(publish, other)),
+    ):
+        hub.until_over(*alerts)
+        act(follow)
+
+
+def test_workers_that_die() -> None:
+    killed: set[int] = set()
+
+    def living() -> list[int]:
+        return [pid for pid in hub.service.workers() if pid not in killed and is_alive(pid)]
+
+    with watched() as hub:
+        for _ in range(5):
+            pid = living()[0]
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+            wait_for("its successor", lambda: len(living()) == 2)
+        hub.until_firing("WorkersDie")
+        hub.until_over("WorkersDie")
+
+
+def test_a_worker_that_hangs_and_whose_master_hangs_too() -> None:
+    with watched() as hub:
+        with stopped(hub.service.master, hub.service.workers()[0]):
+            hub.until_firing("WorkerStandsStill")
+        hub.until_over("WorkerStandsStill")
+
+
+def test_a_drain_that_does_not_end() -> None:
+    async def reload(stack: AsyncExitStack) -> None:
+        # Each worker has some: its last one stays for nearly the whole drain.
+        for _ in range(20):
+            await stack.enter_async_context(following(hub.service.address, "news"))
+        os.kill(hub.service.master, signal.SIGHUP)
+        await hub.wait(hub.until_firing, "DrainDoesNotEnd")
+        await hub.wait(hub.until_over, "DrainDoesNotEnd")
+
+    with watched(drain_seconds=15) as hub:
+        act(reload)
+
+
+def test_a_clock_that_jumps() -> None:
+    with WallClock() as clock, watched(environment=clock.environment) as hub:
+        clock.move(-3600)
+        hub.until_firing("ClockJumped")
+        clock.move(0)
+        hub.until_over("ClockJumped")
