@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from bareasgi import HttpRequestCallback, LifespanRequest
 
+from barestream.brokering import make_broker
 from barestream.delivery.broadcast_loop import BroadcastLoop
 from barestream.delivery.clock import HISTORY_TICKS, Clock
 from barestream.delivery.feed import Feed
@@ -19,15 +20,11 @@ from barestream.delivery.revoked import Revoked
 from barestream.delivery.streams import StreamLimits, Streams
 from barestream.delivery.tail import Tail
 from barestream.delivery.time_slices import Slices
-from barestream.history.broker import Broker, HistoryBounds
 from barestream.history.intake import Intake
 from barestream.history.leases import Leases
-from barestream.history.local import LocalBroker
-from barestream.history.producers import ProducerBounds
 from barestream.history.record import BEGIN
 from barestream.history.ring import Ring
-from barestream.history.valkey.broker import ValkeyBroker
-from barestream.history.valkey.credentials import Password
+from barestream.history.standing import Standings
 from barestream.mercure.patterns import Patterns
 from barestream.mercure.run_topics import RUNS
 from barestream.mercure.topics import PATH
@@ -36,7 +33,6 @@ from barestream.observing import make_metrics, measuring
 from barestream.registering import Registering
 from barestream.runs.local_hub import LOCAL_HUB, LocalHub
 from barestream.server.open_files import most_streams
-from barestream.settings.setting import FileSecret
 from barestream.settings.settings import Settings, load
 from barestream.verifying import Verifying, hub_url
 from barestream.web.application import Application
@@ -91,7 +87,7 @@ def create_app(settings: Settings | None = None) -> Application:
     slices = Slices(time.monotonic)
     streams = Streams(_limits(settings), time.monotonic, metrics, slices)
     clock = Clock(settings.clock_seconds, HISTORY_TICKS, time.time, time.monotonic, metrics)
-    broker = _broker(settings)
+    broker = make_broker(settings, standings := Standings(metrics))
     base = hub_url(settings)
     revoked = Revoked(broker.revocations, metrics, slices, time.time)
     feed = Feed(
@@ -131,7 +127,7 @@ def create_app(settings: Settings | None = None) -> Application:
         Subscribe(tail, authorization, beginnings, time.time, registering.attending)
     )
     publish = cors.allowing(Publish(intake, authorization, metrics, rules, slices))
-    health = Health(streams, tail, intake)
+    health = Health(streams, tail, intake, standings)
     revocations = Revocations(broker.revocations, revoked, authorization, time.time)
     pages = Pages(read_folder(PAGES_FOLDER))
     client = ClientScripts(read_folder(client_folder()))
@@ -319,24 +315,3 @@ def _limits(settings: Settings) -> StreamLimits:
         retry_ms=settings.retry_ms,
         most_streams=min(settings.streams_per_worker, most_streams()),
     )
-
-
-def _broker(settings: Settings) -> Broker:
-    bounds = HistoryBounds(
-        settings.history_events,
-        settings.history_seconds,
-        settings.history_bytes,
-        settings.topic_events,
-        topics=settings.history_topics,
-        kept_values=settings.kept_values,
-        kept_bytes=settings.kept_bytes,
-        revocations=settings.revocations,
-    )
-    of_producers = ProducerBounds(settings.producers, settings.producer_seconds, settings.runs)
-    if settings.has_local_broker:
-        return LocalBroker(bounds, time.time, of_producers)
-    secret = settings.broker_password
-    password: Password = secret.get_secret_value() if secret else None
-    if isinstance(secret, FileSecret):
-        password = secret.read
-    return ValkeyBroker(settings.broker_url.get_secret_value(), bounds, password, of_producers)

@@ -2,28 +2,18 @@
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
-from barestream.delivery.feed import Feed
-from barestream.delivery.resume import resumption
-from barestream.delivery.stream import Stream
-from barestream.delivery.subscription import EVERYTHING_PUBLIC
-from barestream.delivery.tail import Tail
-from barestream.delivery.time_slices import Slices
-from barestream.history.broker import MOST_PAGE_BYTES, Broker, HistoryBounds, Page
+from barestream.history.broker import HistoryBounds
 from barestream.history.local import LocalBroker
 from barestream.history.record import Place
-from barestream.history.ring import Ring
 from barestream.history.update import Update
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.mercure.sse import Event
-from barestream.telemetry.metrics import Metrics
-from barestream.web.buffered_writer import BufferedWriter
+from reader import LateBroker, Reader, closing
 from scenarios import run_on
 from support.servers.served import until
 from support.servers.valkey_server import ValkeyServer
@@ -50,85 +40,6 @@ def put_ahead(server: ValkeyServer, data: str) -> None:
     """Add an update as Valkey did while its clock was ahead."""
     fields = ("v", "1", "topics", '["topic"]', "data", data)
     server.ask("XADD", LOG, f"{now_ms(server) + AHEAD_MS}-0", *fields)
-
-
-class LateBroker(ValkeyBroker):
-    """A worker's broker whose reads get no answer while it is held."""
-
-    def __init__(self, server: ValkeyServer) -> None:
-        super().__init__(server.url, BOUNDS, server.password)
-        self.is_held = False
-
-    async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
-        while True:
-            page = await super().wait(after, most_events, most_bytes)
-            if not self.is_held:
-                return page
-            await until(lambda: not self.is_held, 30)
-
-
-@asynccontextmanager
-async def closing(broker: Broker) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        await broker.close()
-
-
-class Reader:
-    """A worker's tail and one live stream of it."""
-
-    def __init__(self, broker: Broker) -> None:
-        self.broker = broker
-        self.feed = Feed(Ring(1000, BEGIN), Metrics(), lambda: 0.0)
-        self.tail = Tail(broker, self.feed, 1000, 10_000_000, Slices(time.monotonic))
-        self._writer = BufferedWriter()
-
-    @asynccontextmanager
-    async def following(self) -> Any:
-        running = asyncio.create_task(self.tail.run())
-        flushing = asyncio.create_task(self._flush())
-        try:
-            await until(lambda: self.tail.filled)
-            with self.feed.follow(Stream(self._writer, lambda: 0.0, {}), None):
-                yield
-        finally:
-            for task in (running, flushing):
-                task.cancel()
-            await asyncio.wait([running, flushing])
-
-    async def _flush(self) -> None:
-        while True:
-            for _ in self.feed.flush():
-                pass
-            await asyncio.sleep(0.01)
-
-    def text(self) -> str:
-        """Return the whole text that the stream was sent."""
-        return b"".join(self._writer._pending).decode()
-
-    def events(self) -> list[str]:
-        """Return the data of each event that the stream was sent; a gap is given as its name."""
-        blocks = self.text().split("\n\n")[:-1]
-        return [
-            "gap"
-            if "event: barestream.gap" in block
-            else block.partition("data: ")[2].splitlines()[0]
-            for block in blocks
-        ]
-
-    async def gets_from(self, last_event_id: str) -> list[str]:
-        """Return the events that a resuming client gets, up to the end of the worker's ring."""
-        start = await resumption(self.tail, EVERYTHING_PUBLIC, [last_event_id])
-        self._writer = BufferedWriter()
-        stream = Stream(self._writer, lambda: 0.0, {})
-        with self.feed.follow(stream, start.place, missed=start.missed):
-            return self.events()
-
-    async def resumes(self, last_event_id: str) -> tuple[Place | None, bool]:
-        """Return the place from which a client resumes, and whether it is sent a gap at once."""
-        found = await resumption(self.tail, EVERYTHING_PUBLIC, [last_event_id])
-        return found.place, found.missed is not None
 
 
 def run(server: ValkeyServer, scenario: Callable[[ValkeyBroker], Awaitable[None]]) -> None:
@@ -184,7 +95,7 @@ def test_a_late_subscriber_is_sent_a_gap_for_the_updates_that_an_older_copy_has_
     server: ValkeyServer, clock: str
 ) -> None:
     async def scenario(broker: ValkeyBroker) -> None:
-        late_broker = LateBroker(server)
+        late_broker = LateBroker(server.url, BOUNDS, server.password)
         reader, late = Reader(broker), Reader(late_broker)
         async with closing(late_broker), reader.following(), late.following():
             last_of_both = await broker.publish(update("a"))

@@ -43,7 +43,7 @@ def revocation(
 def bounded(broker: Broker, most: int) -> RevocationStore:
     """Return a store of the same kind that holds fewer."""
     if isinstance(broker, ValkeyBroker):
-        return ValkeyRevocations(broker._questions, most)
+        return ValkeyRevocations(broker._questions, broker._changes, most)
     return LocalRevocations(most)
 
 

@@ -14,6 +14,7 @@ from barestream.history.record import Place
 from barestream.history.sweeps import Sweeps
 from barestream.history.update import Update
 from barestream.history.valkey.broker import ValkeyBroker
+from barestream.history.valkey.broker_url import Replicated
 from barestream.history.valkey.errors import answered
 from barestream.mercure.sse import Event
 from batches import TOPIC, batch, leased
@@ -393,7 +394,7 @@ def test_a_valkey_that_goes_on_refusing_is_connected_to_anew_at_intervals(
                 # Each question of the test itself opens a connection, too.
                 assert connections() - before == 1 + 1
 
-    monkeypatch.setattr("barestream.history.valkey.connections.LEAVE_SECONDS", 3600)
+    monkeypatch.setattr("barestream.history.valkey.server.LEAVE_SECONDS", 3600)
     asyncio.run(scenario())
 
 
@@ -438,5 +439,24 @@ def test_a_history_that_does_not_fit_the_memory_is_reported_with_its_figures(
             assert misfit.figures == {"maxmemory_policy": "allkeys-lru"}
             fresh_valkey.ask("ACL", "SETUSER", "barestream", "-info")
             assert await broker.misfits() == []
+
+    asyncio.run(scenario())
+
+
+def test_a_valkey_that_cannot_confirm_updates_takes_none_and_says_what_to_do(
+    fresh_valkey: ValkeyServer,
+) -> None:
+    # Redis before 7.2 does not know the command, and each server needs its log for it.
+    fresh_valkey.ask("CONFIG", "SET", "appendonly", "no")
+
+    async def scenario() -> None:
+        where = Replicated(fresh_valkey.url, replicas=1)
+        broker = ValkeyBroker(where, BOUNDS, fresh_valkey.password)
+        error = await refused(broker)
+        assert (error.cause, error.nothing_taken) == ("WAITAOF", True)
+        assert "BARESTREAM_BROKER_REPLICAS=1" in str(error)
+        assert fresh_valkey.ask("EXISTS", LOG) == 0
+        assert await texts(broker) == []
+        await broker.close()
 
     asyncio.run(scenario())

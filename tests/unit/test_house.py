@@ -15,7 +15,7 @@ MOST_LINES = 350
 
 READ_SETTINGS = {
     *("barestream.app", "barestream.cli", "barestream.server.config", "barestream.registering"),
-    *("barestream.observing", "barestream.verifying"),
+    *("barestream.brokering", "barestream.observing", "barestream.verifying"),
     *(f"barestream.commands.{name}" for name in ("dev", "serve", "settings", "token")),
 }
 

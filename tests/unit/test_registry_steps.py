@@ -43,6 +43,7 @@ class Answering:
 def test_the_texts_of_a_step_are_made_when_its_turn_comes() -> None:
     began = Looked()
     valkey = Answering(began)
-    registry = ValkeyRegistry(cast(Questions, valkey), RegistryBounds())
+    asked = cast(Questions, valkey)
+    registry = ValkeyRegistry(asked, asked, RegistryBounds())
     asyncio.run(registry.change("w", began))
     assert valkey.seen == [*range(MOST_CHANGES, MANY + 1, MOST_CHANGES)]

@@ -11,7 +11,7 @@ from barestream.delivery.feed import Feed
 from barestream.delivery.time_slices import Slices
 from barestream.delivery.writer import MARK_BYTES
 from barestream.history.broker import MOST_PAGE_BYTES, Broker, BrokerAwayError
-from barestream.history.record import BEGIN
+from barestream.history.record import BEGIN, Place
 from barestream.history.topic_state import Rewind
 
 logger = logging.getLogger(__name__)
@@ -77,6 +77,8 @@ class Tail:
         self._questions = asyncio.Semaphore(MOST_QUESTIONS)
         self._following: bool | None = None
         self._why_away = ""
+        # The place that the history has still to move on from.
+        self._owed: Place | None = None
         self.words = "has not answered yet"
 
     @property
@@ -164,6 +166,8 @@ class Tail:
 
     async def _read_on(self) -> None:
         ring, lag = self.feed.ring, self.feed.lag
+        if self._owed is not None:
+            await self._move_on(self._owed)
         lag.ask()
         # After a failure it reads at once and does not wait for an update after its place: a
         # history that was replaced may never get one.
@@ -199,7 +203,7 @@ class Tail:
         may have been sent updates that it does not have.
         """
         before = self.feed.ring
-        await self.broker.move_on(before.last)
+        await self._move_on(before.last)
         page = await self.broker.newest(self._fill_events, self._fill_bytes)
         common = page.floor
         for record in page.records:
@@ -214,6 +218,21 @@ class Tail:
         # Before a stream goes on in the other history, which may not have the ends of this one.
         self.feed.ends.replace(await self.broker.ends())
         await self.slices.work(self.feed.leap(page.floor, page.records, common))
+
+    async def _move_on(self, place: Place) -> None:
+        """Have the history move on; later, if it accepts no updates at the moment.
+
+        So streams are sent their gap at once also if a replica has become the primary, and has no
+        replica of its own yet.
+        """
+        self._owed = place
+        try:
+            await self.broker.move_on(place)
+        except BrokerAwayError as error:
+            if not error.is_refusal:
+                raise
+        else:
+            self._owed = None
 
     def _note(self, *, following: bool, why: str = "") -> None:
         if following is self._following and why == self._why_away:

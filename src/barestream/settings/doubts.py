@@ -25,6 +25,11 @@ def doubts(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each variable that is valid, but probably a mistake."""
     yield from unknown(environment)
     yield from _incomplete(settings)
+    if settings.has_local_broker and settings.broker_replicas:
+        yield (
+            f"{variable('broker_replicas')} has no effect without a Valkey: set "
+            f"{variable('broker_url')}"
+        )
     for name in secrets():
         secret: SecretStr | None = getattr(settings, name)
         value = secret.get_secret_value() if secret else ""

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
 
-from barestream.history.valkey.connections import connection_options
+from barestream.history.valkey.broker_url import EXPECTED_OF_SENTINELS, read_url
 from barestream.history.valkey.tls import check_files
 from barestream.settings.setting import LOG_LEVELS, LogLevel, check_origin, secret, setting, split
 
@@ -91,15 +91,30 @@ class HubSettings(BaseModel):
     )
     broker_url: SecretStr = secret(
         "Where the history is kept: in the memory of one worker (local), or in a Valkey that all "
-        "workers share. Compose sets it to its own Valkey.",
+        "workers share, perhaps with sentinels that say which server it is. Compose sets it to its "
+        "own Valkey.",
         f"{LOCAL_BROKER}, or the URL of a Valkey: redis://[USER@]HOST[:PORT][/DATABASE], "
-        "valkey://, rediss:// and valkeys:// for TLS, or unix:///PATH",
+        "valkey://, rediss:// and valkeys:// for TLS, or unix:///PATH; or, with sentinels, "
+        f"{EXPECTED_OF_SENTINELS}",
         default=SecretStr(LOCAL_BROKER),
     )
     broker_password: SecretStr | None = secret(
         "The password of the user in BARESTREAM_BROKER_URL, if the URL does not contain it. A file "
         "is read again for each new connection.",
         "a password",
+    )
+    broker_sentinel_password: SecretStr | None = secret(
+        "The password of the sentinels, if they have one.", "a password"
+    )
+    broker_replicas: int = setting(
+        0,
+        "How many of Valkey's replicas must have an update on the disk before it is accepted; "
+        "needs the command WAITAOF of Valkey, or of Redis 7.2.",
+        "a whole number from 0 to 10",
+        "replicas",
+        ge=0,
+        # A publish waits for the slowest of them.
+        le=10,
     )
     history_events: int = setting(
         100_000,
@@ -292,7 +307,7 @@ class HubSettings(BaseModel):
     def _is_local_or_an_address(cls, url: SecretStr) -> SecretStr:
         text = url.get_secret_value()
         if text != LOCAL_BROKER:
-            check_files(connection_options(text))
+            check_files(read_url(text).options)
         return url
 
     @property

@@ -49,6 +49,8 @@ class Metrics:
         history_writable: 1 if the history accepts updates from all processes, else 0.
         history_changed: When one of these two last changed.
         history_failed: When the history last failed a worker, by the cause of the BrokerAwayError.
+        sentinels: How many sentinels name a primary to the worker that hears of fewest.
+        primary: Workers whose history is in a server, by its address, if there are sentinels.
         draining: Workers that drain.
         leases: Producers and runs that have a lease.
         interrupted: Topics that were ended because their producer did not come back in time.
@@ -111,7 +113,8 @@ class Metrics:
         self.failed = Counter(
             "barestream_publishes_failed",
             "Publishes that the history did not accept, or may not have accepted, by cause: "
-            "Valkey's error code, unreachable, unanswered, broken, full, closed or error.",
+            "Valkey's error code, unreachable, unanswered, broken, full, replicas, closed or "
+            "error.",
             ["cause"],
             registry=registry,
         )
@@ -175,6 +178,20 @@ class Metrics:
             "When the history last failed a worker, by cause, as for publishes.",
             ["cause"],
             multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self.sentinels = Gauge(
+            "barestream_sentinels",
+            "Sentinels that name a primary, as the worker sees it that sees fewest; 0 without "
+            "sentinels.",
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
+        self.primary = Gauge(
+            "barestream_history_primary",
+            "Workers whose history is in this server, by address, if there are sentinels.",
+            ["address"],
+            multiprocess_mode="livesum",
             registry=registry,
         )
         self.draining = Gauge(

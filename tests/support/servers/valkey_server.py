@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +63,15 @@ class ValkeyServer:
     default one with all rights, by which the tests themselves ask.
 
     Args:
+        environment: Variables that it needs in addition to those of the tests.
         further: Further lines of its configuration; ``{folder}`` stands for its folder.
 
     Attributes:
         password: That of the service's user.
     """
 
-    def __init__(self, *, further: str = "") -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None, *, further: str = "") -> None:
+        self._environment = {**os.environ, **(environment or {})}
         self._binary = binary() or give_up(
             "no server: apt-get install valkey-server, or redis-server"
         )
@@ -112,7 +115,10 @@ class ValkeyServer:
         """Start it, on the data that it had, and wait until it answers."""
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._binary, self.folder / "server.conf"], stdout=log, stderr=log
+                [self._binary, self.folder / "server.conf"],
+                stdout=log,
+                stderr=log,
+                env=self._environment,
             )
         wait_for("Valkey", self._answers)
 

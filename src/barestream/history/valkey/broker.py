@@ -9,7 +9,8 @@ Keys, with one hash tag so that a cluster keeps them together:
                           these updates (see lua/repeats.lua)
     {barestream}:state    hash: the floor (ms-seq); the size of the stream's updates in bytes; the
                           newest entry that reports lost updates (lost); the newest fence of a
-                          run (fence); and the index, a map (lua/state.lua)
+                          run (fence); a mark that means nothing (confirmed, see copies.py); and
+                          the index, a map (lua/state.lua)
 
 The index of topics has a lane for each topic and kind, public (+) or private (-):
 
@@ -67,9 +68,11 @@ Valkey's clock gives the places. While the stream is kept, they go forward even 
 back. A history that was lost, or replaced by an older copy, may give the same places again. A
 worker notices that its own last place is not in the history, and then adds an entry after that
 place that sends a gap to every stream. A release that does not know the state's ``lost`` leaves it
-unchanged. Releases that refused an id that was used again do not know ``repeats``. They find in
-``ids`` what they expect: the earliest update, and the digest of a retry. They remove the id with
-the first of its updates; the next publish under it puts it back from the other members.
+unchanged. Where sentinels name another primary, each worker tells it at once which places were
+given before (lua/raise.lua). Releases that refused an id that was used again do not know
+``repeats``. They find in ``ids`` what they expect: the earliest update, and the digest of a retry.
+They remove the id with the first of its updates; the next publish under it puts it back from the
+other members.
 
 Releases that do not know the index leave it behind the stream. Each script that needs it, or
 changes it, notices that by the stream's length and floor, and adds some of the entries that it
@@ -108,17 +111,24 @@ from barestream.history.subscriptions import RegistryBounds
 from barestream.history.topic_state import End, Reader, Rewind, Rewound
 from barestream.history.update import Update
 from barestream.history.valkey import codec, scripts
-from barestream.history.valkey.connections import Connections, Server, connection_options
+from barestream.history.valkey.broker_url import Replicated, read_url
+from barestream.history.valkey.connections import Connections
+from barestream.history.valkey.copies import Copies
 from barestream.history.valkey.credentials import Password, add_password
 from barestream.history.valkey.errors import answered
+from barestream.history.valkey.guide import Guide
 from barestream.history.valkey.memory_limit import memory, misfits
 from barestream.history.valkey.pages import Pages
+from barestream.history.valkey.preface import Preface
 from barestream.history.valkey.producers import Producers
 from barestream.history.valkey.publishing import Publishing
 from barestream.history.valkey.questions import Questions
 from barestream.history.valkey.registry import ValkeyRegistry
+from barestream.history.valkey.replication import replication_misfits
 from barestream.history.valkey.rest import Rest
 from barestream.history.valkey.revocations import ValkeyRevocations
+from barestream.history.valkey.sentinels import SENTINEL_SECONDS, Sentinels
+from barestream.history.valkey.server import Server
 from barestream.history.valkey.topic_states import TopicStates
 from barestream.history.valkey.waiting import Waiting
 
@@ -128,6 +138,10 @@ ANSWER_SECONDS = 5.0
 # Connections for reads of one worker.
 MOST_CONNECTIONS = 4
 
+# Connections for writes that are no publishes, such as revocations. Each waits for the disk, and
+# where replicas have to confirm a write, for them.
+MOST_CHANGING = 4
+
 
 class ValkeyBroker:
     """A history that the workers of any number of machines share.
@@ -136,7 +150,8 @@ class ValkeyBroker:
     dead connection is replaced at the next question; no question is sent twice.
 
     Args:
-        url: Valkey's URL: redis://, rediss://, valkey://, valkeys:// or unix://.
+        where: Valkey's URL: redis://, rediss://, valkey://, valkeys:// or unix://; or that of
+            sentinels (see broker_url.py). With what replicas need, if there are some.
         bounds: The bounds of the history.
         password: That of the URL's user, if the URL does not contain it.
         of_producers: The bounds of what it knows of producers and runs.
@@ -151,34 +166,55 @@ class ValkeyBroker:
 
     def __init__(
         self,
-        url: str,
+        where: str | Replicated,
         bounds: HistoryBounds,
         password: Password = None,
         of_producers: ProducerBounds | None = None,
         of_registry: RegistryBounds | None = None,
     ) -> None:
-        options = connection_options(url)
-        add_password(options, password)
+        replicated = Replicated(where) if isinstance(where, str) else where
+        url = read_url(replicated.url)
+        add_password(url.options, password)
         self._history_bytes = bounds.bytes
         arguments = scripts.bounds(bounds)
         producer_arguments = scripts.producer_bounds(of_producers or ProducerBounds())
-        self._server = Server(options)
-        self._writing = Connections(self._server, 1, ANSWER_SECONDS)
+        self._guide: Guide | None = None
+        if url.sentinels:
+            asked = [
+                Connections(Server(options), 1, SENTINEL_SECONDS)
+                for options in url.sentinel_options(replicated.sentinel_password)
+            ]
+            self._guide = Sentinels(url.service, asked, replicated.notify)
+        self._server = Server(url.options, self._guide)
+        self._copies = Copies(replicated.replicas)
+        preface = Preface(self._server.reign, self._copies)
+        self._writing = Connections(self._server, 1, ANSWER_SECONDS, preface)
         self._publishing = Publishing(
-            self._writing, (arguments, producer_arguments), ANSWER_SECONDS, self._error
+            self._writing,
+            (arguments, producer_arguments),
+            ANSWER_SECONDS,
+            self._error,
+            self._copies,
         )
-        self._probing = Questions(self._writing, arguments, self._error)
+        self._probing = Questions(self._writing, arguments, self._error, self._copies)
+        self._changing = Connections(self._server, MOST_CHANGING, ANSWER_SECONDS, preface)
+        self._changes = Questions(self._changing, arguments, self._error, self._copies)
         self._reading = Connections(self._server, MOST_CONNECTIONS, ANSWER_SECONDS)
         # The answer to a wait comes after up to WAIT_SECONDS.
         self._following = Connections(self._server, 1, WAIT_SECONDS + ANSWER_SECONDS / 2)
         asked_there = Questions(self._following, arguments, self._error)
-        self._waiting = Waiting(self._following, asked_there, Rest(time.monotonic))
+        rest = Rest(time.monotonic)
+        self._waiting = Waiting(self._following, asked_there, rest, self._server.reign)
         self._questions = Questions(self._reading, arguments, self._error)
         self._pages = Pages(self._questions)
         self._states = TopicStates(self._questions)
-        self._producers = Producers(self._questions, producer_arguments)
-        self.revocations = ValkeyRevocations(self._questions, bounds.revocations)
-        self.registry = ValkeyRegistry(self._questions, of_registry or RegistryBounds())
+        # Another primary may lack changes that the copy has.
+        self._server.follow(self._states.kept.forget)
+        self._producers = Producers(self._questions, self._changes, producer_arguments)
+        self.revocations = ValkeyRevocations(self._questions, self._changes, bounds.revocations)
+        self.registry = ValkeyRegistry(
+            self._questions, self._changes, of_registry or RegistryBounds()
+        )
 
     async def publish(self, update: Update) -> str:
         """Keep an update (see Broker); this takes at most ANSWER_SECONDS."""
@@ -249,7 +285,7 @@ class ValkeyBroker:
         """Add an entry that reports lost updates (see Broker)."""
         # The values that this worker has may be those of the history that was lost.
         self._states.kept.forget()
-        await self._questions.run(scripts.MOVE_ON, b"%d" % place.ms)
+        await self._changes.run(scripts.MOVE_ON, b"%d" % place.ms)
 
     async def find(self, event_id: str, after: Place = BEGIN) -> list[Known]:
         """Return what is known of the updates with this id (see Broker)."""
@@ -262,31 +298,41 @@ class ValkeyBroker:
             pass
 
     async def probe(self) -> None:
-        """Check that an update would be accepted (see Broker), by the connection for publishing."""
-        await self._probing.run(scripts.PROBE)
+        """Check that an update would be accepted (see Broker), by the connection for publishing.
+
+        Where replicas confirm updates, they are asked to confirm a write, too.
+        """
+        await self._probing.run_confirmed(scripts.PROBE)
 
     async def misfits(self) -> list[Misfit]:
         """Return why Valkey does not fit the bounds (see Broker)."""
-        info = await self._memory_info()
-        return [] if info is None else misfits(info, self._history_bytes)
+        of_memory, replication = await self._reading.ask(
+            (b"INFO", b"memory"), (b"INFO", b"replication")
+        )
+        found = []
+        # A hosted Valkey may refuse INFO.
+        if not isinstance(of_memory, ValkeyError):
+            found += misfits(of_memory, self._history_bytes)
+        has_replicas = self._guide is not None or self._copies.replicas
+        if has_replicas and not isinstance(replication, ValkeyError):
+            found += replication_misfits(replication, self._copies.replicas)
+        return found
 
     async def extent(self) -> Extent:
         """Return how much the history has (see Broker)."""
         updates, held_bytes, age_ms = await self._questions.run_bounded(scripts.EXTENT)
-        info = await self._memory_info()
-        used_bytes, most_used_bytes = (0, 0) if info is None else memory(info)
+        [info] = await self._reading.ask((b"INFO", b"memory"))
+        refuses = isinstance(info, ValkeyError)
+        used_bytes, most_used_bytes = (0, 0) if refuses else memory(info)
         return Extent(updates, held_bytes, age_ms / 1000, used_bytes, most_used_bytes)
 
     async def close(self) -> None:
         """Close every connection; open questions end with an error."""
         await self._publishing.close()
-        for connections in (self._writing, self._reading, self._following):
+        if self._guide is not None:
+            await self._guide.close()
+        for connections in (self._writing, self._changing, self._reading, self._following):
             await connections.close()
-
-    async def _memory_info(self) -> bytes | None:
-        """Return what INFO says of the memory; None where Valkey refuses, as a hosted one may."""
-        (answer,) = await self._reading.ask((b"INFO", b"memory"))
-        return None if isinstance(answer, ValkeyError) else answer
 
     def _error(self, answer: Exception) -> BrokerAwayError:
         """Return the error for an error answer; after a refusal, reconnect for later questions."""

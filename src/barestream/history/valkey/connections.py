@@ -5,18 +5,20 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from libvalkey import pack_command
+from valkey.exceptions import ConnectionError as LostError
 from valkey.exceptions import ValkeyError
 
+from barestream.history.broker import BrokerAwayError
 from barestream.history.valkey import tls
-from barestream.history.valkey.current_address import CurrentAddress
 from barestream.history.valkey.errors import broken, unanswered, unreachable
-from barestream.history.valkey.exchange import Exchange
+from barestream.history.valkey.exchange import Exchange, pack
+from barestream.history.valkey.preface import Preface
+from barestream.history.valkey.server import Server
 from barestream.history.valkey.valkey_parts import (
-    Connection,
     UnixDomainSocketConnection,
     parse_url,
     transport_of,
@@ -37,75 +39,30 @@ _DATABASE = re.compile(r"/?|/[0-9]+")
 # gives its address up after 3 s; publishers get their answer before that.
 CONNECT_SECONDS = 2.0
 
-# The shortest time between reconnections to a server that keeps refusing: a TLS handshake takes
-# both ends milliseconds.
-LEAVE_SECONDS = 1.0
-
 # How often a question follows the address that a node names. A cluster whose nodes disagree agrees
 # within seconds; until then the question ends with an error.
 MOST_MOVES = 3
 
 Commands = Sequence[Sequence[bytes]]
 
-
-class Server:
-    """The server that connections are made to.
-
-    Args:
-        options: How to connect (see connection_options).
-
-    Attributes:
-        address: Where it is.
-        epoch: A connection of another epoch than this is not used again.
-    """
-
-    def __init__(self, options: dict[str, Any]) -> None:
-        self._options = dict(options)
-        self._class = self._options.pop("connection_class", Connection)
-        self.address = CurrentAddress(options)
-        self.epoch = 0
-        self._left_at = float("-inf")
-
-    def connection(self) -> Any:
-        """Return an unconnected connection of the client library."""
-        return self._class(**self._options | self.address.options)
-
-    def has_moved(self, answers: Sequence[Any]) -> bool:
-        """Return whether a question was done nowhere, and is to be asked at another address."""
-        # This is asked of each answer; few are errors.
-        if not (answers and isinstance(answers[0], ValkeyError)):
-            return False
-        before = self.address.options
-        if not self.address.follow(answers):
-            return False
-        if self.address.options != before:
-            self.epoch += 1
-        return True
-
-    def leave(self) -> None:
-        """Do not use the existing connections again, because the server refuses.
-
-        A primary that was demoted keeps its connections open. Its name may point to another server
-        by then, and only a new connection resolves the name again.
-        """
-        now = asyncio.get_running_loop().time()
-        if now - self._left_at >= LEAVE_SECONDS:
-            self._left_at = now
-            self.epoch += 1
+_MOVED = "another server has become the primary"
 
 
-class _Open(NamedTuple):
+@dataclass(slots=True, eq=False)
+class _Open:
     """An open connection.
 
     Attributes:
         connection: The client library's connection.
         exchange: Asks on it.
         epoch: The server's epoch in which it was made.
+        may_write: Whether nothing is to be asked before a write.
     """
 
     connection: Any
     exchange: Exchange
     epoch: int
+    may_write: bool
 
 
 class Connections:
@@ -115,14 +72,21 @@ class Connections:
         server: The server.
         most: How many there may be; a question waits until one is free.
         answer_seconds: How long a question may take, including the wait for a connection.
+        preface: What each is asked before its first question; None for connections that read.
     """
 
-    def __init__(self, server: Server, most: int, answer_seconds: float) -> None:
+    def __init__(
+        self, server: Server, most: int, answer_seconds: float, preface: Preface | None = None
+    ) -> None:
         self._server = server
+        self._preface = preface
         self._free = asyncio.Semaphore(most)
         self._answer_seconds = answer_seconds
         self._idle: list[_Open] = []
         self._busy: set[_Open] = set()
+        # Connections that are being made.
+        self._dials: set[asyncio.Timeout] = set()
+        server.follow(self._drop)
 
     async def ask(self, *commands: Sequence[bytes]) -> list[Any]:
         """Send commands together, and return their answers, which may be errors of the server.
@@ -189,19 +153,48 @@ class Connections:
                 late.cancel()
 
     async def _ask(self, choose: Callable[[], Commands]) -> list[Any]:
-        found = self._quiet() or await self._connected()
+        found = await self._usable()
         if not (commands := choose()):
             self._idle.append(found)
             return []
         packed = pack(*commands)
         answers = await self._asked(found, packed, len(commands))
         for _ in range(MOST_MOVES):
-            if not self._server.has_moved(answers):
+            # WAITAOF has no key, so any node does it.
+            of_keys = answers[:-1] if commands[-1][0] == b"WAITAOF" else answers
+            if not self._server.has_moved(of_keys):
                 break
-            answers = await self._asked(await self._connected(), packed, len(commands))
+            answers = await self._asked(await self._usable(), packed, len(commands))
         return answers
 
+    async def _usable(self) -> _Open:
+        """Return a connection that was asked what is asked before its first question."""
+        found = self._quiet() or await self._connected()
+        if not found.may_write:
+            await self._prepare(found)
+        return found
+
+    async def _prepare(self, found: _Open) -> None:
+        """Ask what a connection is asked before its first question."""
+        assert self._preface is not None  # noqa: S101 (without one it may write at once)
+        try:
+            await self._preface(
+                lambda commands: self._exchanged(found, pack(*commands), len(commands))
+            )
+        except (BrokerAwayError, ValkeyError):
+            # A later question asks again, mostly on this connection.
+            if found.exchange.is_quiet:
+                self._idle.append(found)
+                self._server.leave()
+            raise
+        found.may_write = True
+
     async def _asked(self, found: _Open, packed: bytes, answers: int) -> list[Any]:
+        answered = await self._exchanged(found, packed, answers)
+        self._idle.append(found)
+        return answered
+
+    async def _exchanged(self, found: _Open, packed: bytes, answers: int) -> list[Any]:
         self._busy.add(found)
         try:
             answered = await found.exchange.ask(packed, answers)
@@ -212,7 +205,6 @@ class Connections:
             raise
         finally:
             self._busy.discard(found)
-        self._idle.append(found)
         return answered
 
     def _quiet(self) -> _Open | None:
@@ -228,18 +220,41 @@ class Connections:
             if (found := self._quiet()) is not None:
                 return found
             await _cut(self._idle.pop().connection)
+        dial = asyncio.timeout(None)
+        self._dials.add(dial)
+        try:
+            async with dial:
+                return await self._dialed()
+        except TimeoutError:
+            raise LostError(_MOVED) from None
+        finally:
+            self._dials.discard(dial)
+
+    async def _dialed(self) -> _Open:
         epoch = self._server.epoch
-        connection = self._server.connection()
+        connection = await self._server.connection()
         try:
             await connection.connect()
             transport = transport_of(connection)
             assert transport is not None  # noqa: S101 (it is connected)
-            return _Open(connection, Exchange(transport), epoch)
+            exchange = Exchange(transport)
+            await self._server.check(exchange)
+            return _Open(connection, exchange, epoch, may_write=self._preface is None)
         except BaseException:
             # A late answer to the greeting would be read as that to a question.
             self._server.address.forget()
             await _cut(connection)
             raise
+
+    def _drop(self) -> None:
+        """Fail the questions that are open, and end the making of connections."""
+        for each in self._busy:
+            each.exchange.fail(LostError(_MOVED))
+        now = asyncio.get_running_loop().time()
+        for dial in self._dials:
+            # One that ends already cannot be ended again.
+            if dial.when() is None:
+                dial.reschedule(now)
 
     async def close(self) -> None:
         """Close them; open questions end with BrokerAwayError."""
@@ -248,11 +263,6 @@ class Connections:
             await _cut(each.connection)
         # An aborted transport closes its socket at the loop's next turn.
         await asyncio.sleep(0)
-
-
-def pack(*commands: Sequence[bytes]) -> bytes:
-    """Return commands as they are sent."""
-    return b"".join([pack_command(tuple(command)) for command in commands])
 
 
 async def _cut(connection: Any) -> None:

@@ -1,8 +1,10 @@
 """Commands and their answers on a connection to Valkey."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
+from libvalkey import pack_command
 from valkey.exceptions import ConnectionError as LostError
 from valkey.exceptions import ValkeyError
 
@@ -78,3 +80,8 @@ class Exchange(asyncio.Protocol):
         if len(self._answers) == self._asked:
             whole.set_result(self._answers)
             self.is_quiet = self.is_quiet and not self._reader.has_data()
+
+
+def pack(*commands: Sequence[bytes]) -> bytes:
+    """Return commands as they are sent."""
+    return b"".join([pack_command(tuple(command)) for command in commands])

@@ -25,11 +25,13 @@ class Producers:
 
     Args:
         questions: Asks Valkey.
+        changes: Asks Valkey where that writes.
         bounds: The bounds of producers and runs, as arguments of scripts.
     """
 
-    def __init__(self, questions: Questions, bounds: Sequence[bytes]) -> None:
+    def __init__(self, questions: Questions, changes: Questions, bounds: Sequence[bytes]) -> None:
         self._questions = questions
+        self._changes = changes
         self._bounds = bounds
 
     async def position(self, topic: str, producer_id: str) -> Position | None:
@@ -51,7 +53,7 @@ class Producers:
         arguments += [topics_json((claim.topic,)), claim.runner.encode()]
         arguments += codec.lease_arguments(claim.lease)
         arguments.append(b"%d" % (1000 * claim.expires_seconds))
-        answer = await self._questions.run_bounded(scripts.CLAIM, *self._bounds, *arguments)
+        answer = await self._changes.run_confirmed_bounded(scripts.CLAIM, *self._bounds, *arguments)
         if isinstance(answer, bytes):
             raise _NO_ROOM[answer]
         is_new, *run = answer
@@ -64,7 +66,7 @@ class Producers:
         left, is_more = 0, 1
         while is_more:
             numbers = (b"%d" % number for number in (upto_ms, steady_ms, left))
-            now_ms, leases, ended, left, is_more = await self._questions.run_bounded(
+            now_ms, leases, ended, left, is_more = await self._changes.run_bounded(
                 scripts.OVERDUE, *self._bounds, *numbers, *last
             )
             topics += (topic.decode() for topic in ended)

@@ -14,6 +14,7 @@ from barestream.history.producers import Accepted, Batch
 from barestream.history.update import Update
 from barestream.history.valkey import codec, scripts
 from barestream.history.valkey.connections import Commands, Connections
+from barestream.history.valkey.copies import Copies
 from barestream.history.valkey.deadlines import Deadlines
 from barestream.history.valkey.errors import is_to_be_repeated, unaccepted, unanswered
 from barestream.history.valkey.valkey_parts import NoScriptError
@@ -82,6 +83,7 @@ class Publishing:
         bounds: The bounds of the history, and those of producers, as arguments of scripts.
         answer_seconds: How long a publish may take.
         error: Returns the error for an error answer.
+        copies: How the publishes are confirmed.
     """
 
     def __init__(
@@ -90,8 +92,10 @@ class Publishing:
         bounds: tuple[Sequence[bytes], Sequence[bytes]],
         answer_seconds: float,
         error: Callable[[Exception], BrokerAwayError],
+        copies: Copies,
     ) -> None:
         self._connections = connections
+        self._copies = copies
         of_history, of_producers = bounds
         self._each = _Form(scripts.PUBLISH, (*of_history, b"each"), joins=True)
         self._all = _Form(scripts.PUBLISH, (*of_history, b"all"))
@@ -188,21 +192,28 @@ class Publishing:
 
         def choose() -> Commands:
             self._take_some(calls)
-            return [_script(call).call_known(*_arguments(call)) for call in calls]
+            known = [_script(call).call_known(*_arguments(call)) for call in calls]
+            return [*known, *self._copies.commands] if known else known
 
         answers = await self._connections.ask_by(choose)
+        of_all = self._copies.shortfall(answers) if answers else None
         again: list[_Pending] = []
         for call, known_answer in zip(calls, answers, strict=True):
-            answer = known_answer
+            answer, shortfall = known_answer, of_all
             if isinstance(answer, NoScriptError):
                 # Valkey was restarted, or has no update of this release yet. It has done nothing.
                 command = _script(call).call(*_arguments(call))
-                [answer] = await self._connections.ask(command)
+                asked = await self._connections.ask(command, *self._copies.commands)
+                shortfall = self._copies.shortfall(asked)
+                [answer] = asked
             for pending, outcome in zip(call, _outcomes(call, answer), strict=True):
                 if pending.outcome.done():
                     continue
                 if not isinstance(outcome, ValkeyError):
-                    pending.outcome.set_result(outcome)
+                    if shortfall is None:
+                        pending.outcome.set_result(outcome)
+                    else:
+                        pending.outcome.set_exception(shortfall)
                 elif is_to_be_repeated(outcome):
                     again.append(pending)
                 else:

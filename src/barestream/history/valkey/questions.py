@@ -7,6 +7,7 @@ from valkey.exceptions import ValkeyError
 
 from barestream.history.broker import BrokerAwayError
 from barestream.history.valkey.connections import Connections
+from barestream.history.valkey.copies import Copies
 from barestream.history.valkey.scripts import SCAN, Script
 from barestream.history.valkey.valkey_parts import NoScriptError
 
@@ -18,6 +19,7 @@ class Questions:
         connections: The connections.
         bounds: The bounds of the history, as the arguments of scripts.
         error: Returns the error for an error answer.
+        copies: How writes are confirmed that somebody is told of.
     """
 
     def __init__(
@@ -25,10 +27,12 @@ class Questions:
         connections: Connections,
         bounds: Sequence[bytes],
         error: Callable[[Exception], BrokerAwayError],
+        copies: Copies | None = None,
     ) -> None:
         self._connections = connections
         self._bounds = bounds
         self._error = error
+        self._copies = copies or Copies(0)
 
     async def ask(self, *commands: Sequence[bytes]) -> list[Any]:
         """Return the answers to commands.
@@ -52,6 +56,26 @@ class Questions:
     async def run_bounded(self, script: Script, *arguments: bytes) -> Any:
         """Run a script that needs the bounds of the history, and return its answer."""
         return await self.run(script, *self._bounds, *arguments)
+
+    async def run_confirmed(self, script: Script, *arguments: bytes) -> Any:
+        """Run a script that writes what somebody is told of, and return its answer.
+
+        Raises:
+            BrokerAwayError: As with ``run``, or too few replicas have confirmed the write.
+        """
+        confirm = self._copies.commands
+        answers = await self._connections.ask(script.call_known(*arguments), *confirm)
+        if isinstance(answers[0], NoScriptError):
+            answers = await self._connections.ask(script.call(*arguments), *confirm)
+        shortfall = self._copies.shortfall(answers)
+        answer = self.checked(answers)[0]
+        if shortfall is not None:
+            raise shortfall
+        return answer
+
+    async def run_confirmed_bounded(self, script: Script, *arguments: bytes) -> Any:
+        """Do the same with a script that needs the bounds of the history."""
+        return await self.run_confirmed(script, *self._bounds, *arguments)
 
     async def run_indexed(self, script: Script, *arguments: bytes) -> Any:
         """Run a script that answers with nothing while the index is behind, until it answers."""

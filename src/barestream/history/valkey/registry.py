@@ -34,11 +34,13 @@ class ValkeyRegistry:
 
     Args:
         questions: Asks Valkey.
+        changes: Asks Valkey where that writes.
         bounds: The bounds.
     """
 
-    def __init__(self, questions: Questions, bounds: RegistryBounds) -> None:
+    def __init__(self, questions: Questions, changes: Questions, bounds: RegistryBounds) -> None:
         self._questions = questions
+        self._asked_changes = changes
         self._most = (b"%d" % bounds.subscriptions, b"%d" % bounds.bytes)
         # Of each worker here, the number of its last change that Valkey has answered. A Valkey with
         # another number has lost changes.
@@ -55,7 +57,7 @@ class ValkeyRegistry:
         was_known, refused = True, 0
         for some in _steps(began, away, left):
             number = b"%d" % self._changes.get(worker, 0)
-            is_known, self._changes[worker], beyond = await self._questions.run_bounded(
+            is_known, self._changes[worker], beyond = await self._asked_changes.run_bounded(
                 scripts.CHANGE, *self._most, worker.encode(errors="replace"), number, *some
             )
             was_known = was_known and bool(is_known)
@@ -72,7 +74,7 @@ class ValkeyRegistry:
         ended, lapsed = 0, []
         left, owner, cursor, is_more = 0, b"", b"0", 1
         while is_more:
-            answer = await self._questions.run_bounded(
+            answer = await self._asked_changes.run_bounded(
                 scripts.SWEEP, *numbers, b"%d" % left, owner, cursor
             )
             now_ms, subscriptions, ended_then, lost, is_more, left, owner, cursor = answer
@@ -94,7 +96,7 @@ class ValkeyRegistry:
             wanted = (person + end, client.encode(errors="replace"), b"%d" % after_ms)
             since_ms = last = b""
             while True:
-                count, since_ms, last = await self._questions.run_bounded(
+                count, since_ms, last = await self._asked_changes.run_bounded(
                     scripts.LEAVE, *wanted, since_ms, last
                 )
                 total += count

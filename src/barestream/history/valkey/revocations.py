@@ -37,17 +37,19 @@ class ValkeyRevocations:
 
     Args:
         questions: Asks Valkey.
+        changes: Asks Valkey where that writes.
         most: How many there may be.
     """
 
-    def __init__(self, questions: Questions, most: int) -> None:
+    def __init__(self, questions: Questions, changes: Questions, most: int) -> None:
         self._questions = questions
+        self._changes = changes
         self._most = most
 
     async def revoke(self, revocation: Revocation) -> tuple[Revocation, bool]:
         """Keep a revocation (see RevocationStore)."""
         times = (revocation.made_ms, revocation.until_ms or 0, revocation.before_ms)
-        answer = await self._questions.run(
+        answer = await self._changes.run_confirmed(
             scripts.REVOKE,
             revocation.id.encode(),
             *(b"%d" % time_ms for time_ms in times),
@@ -63,7 +65,7 @@ class ValkeyRevocations:
     async def take_back(self, revocation_id: str) -> Revocation | None:
         """Remove a revocation (see RevocationStore)."""
         name = revocation_id.encode(errors="replace")
-        found = await self._questions.run(scripts.TAKE_BACK, name, _mark())
+        found = await self._changes.run_confirmed(scripts.TAKE_BACK, name, _mark())
         return None if found is None else _revocation(found)
 
     async def version(self) -> Version:

@@ -146,6 +146,7 @@ KEPT_SINCE = _script((*_HISTORY, "kept_since"))
 FIND = _script((*_PLACES, "members", "repeats", "find"))
 PROBE = _script((*_PLACES, "probe"))
 MOVE_ON = _script((*_PLACES, "move_on"))
+RAISE = _script((*_PLACES, "raise"))
 REVOKE = _script(("revoke",))._replace(keys=_REVOCATION_KEYS)
 TAKE_BACK = _script(("take_back",))._replace(keys=_REVOCATION_KEYS)
 

@@ -7,9 +7,11 @@ from typing import Any
 from barestream.history.broker import WAIT_SECONDS, Page
 from barestream.history.record import Place
 from barestream.history.valkey import codec, scripts
-from barestream.history.valkey.connections import Connections, pack
+from barestream.history.valkey.connections import Connections
+from barestream.history.valkey.exchange import pack
 from barestream.history.valkey.pages import Pages
 from barestream.history.valkey.questions import Questions
+from barestream.history.valkey.reign import Reign
 from barestream.history.valkey.rest import Rest
 from barestream.history.valkey.valkey_parts import NoScriptError
 
@@ -31,19 +33,24 @@ class Waiting:
         connections: A connection that is used for nothing else.
         questions: Asks on it.
         rest: How long it rests between two reads.
+        reign: Told the place that the reader has come to.
     """
 
-    def __init__(self, connections: Connections, questions: Questions, rest: Rest) -> None:
+    def __init__(
+        self, connections: Connections, questions: Questions, rest: Rest, reign: Reign
+    ) -> None:
         self._connections = connections
         self._questions = questions
         self._pages = Pages(questions)
         self._rest = rest
+        self._reign = reign
         self._most_waited = MOST_EVENTS
         self._is_behind = False
         self._is_script_known = False
 
     async def wait(self, after: Place, most_events: int, most_bytes: int) -> Page:
         """Return what follows a place as soon as something does (see Broker)."""
+        self._reign.last = after
         if self._rest.seconds:
             await asyncio.sleep(self._rest.seconds)
         page = None

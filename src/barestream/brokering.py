@@ -1,0 +1,50 @@
+"""Makes the broker of the history that the settings name."""
+
+import time
+
+from barestream.history.broker import Broker, HistoryBounds
+from barestream.history.local import LocalBroker
+from barestream.history.producers import ProducerBounds
+from barestream.history.standing import Standings
+from barestream.history.valkey.broker import ValkeyBroker
+from barestream.history.valkey.broker_url import Replicated
+from barestream.history.valkey.credentials import Password
+from barestream.settings.setting import FileSecret
+from barestream.settings.settings import Settings
+
+
+def make_broker(settings: Settings, standings: Standings) -> Broker:
+    """Return the broker.
+
+    Args:
+        settings: The settings.
+        standings: Told what sentinels say.
+
+    Raises:
+        OSError, ValueError: A file of a password cannot be read.
+    """
+    bounds = HistoryBounds(
+        settings.history_events,
+        settings.history_seconds,
+        settings.history_bytes,
+        settings.topic_events,
+        topics=settings.history_topics,
+        kept_values=settings.kept_values,
+        kept_bytes=settings.kept_bytes,
+        revocations=settings.revocations,
+    )
+    of_producers = ProducerBounds(settings.producers, settings.producer_seconds, settings.runs)
+    if settings.has_local_broker:
+        return LocalBroker(bounds, time.time, of_producers)
+    secret = settings.broker_password
+    password: Password = secret.get_secret_value() if secret else None
+    if isinstance(secret, FileSecret):
+        password = secret.read
+    of_sentinels = settings.broker_sentinel_password
+    where = Replicated(
+        settings.broker_url.get_secret_value(),
+        of_sentinels.get_secret_value() if of_sentinels else None,
+        settings.broker_replicas,
+        standings.note,
+    )
+    return ValkeyBroker(where, bounds, password, of_producers)

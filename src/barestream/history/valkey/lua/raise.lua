@@ -1,0 +1,19 @@
+-- Gives every later update a place after those that an earlier primary may have given, and every later run a
+-- larger fence. A replica that has become the primary may lack the newest of them, and its clock may be
+-- behind. The arguments, in milliseconds: the newest place that the worker has read; what the clock of the
+-- earlier primary shows now; and how far behind that one this clock may be. If it is further behind, one of
+-- the two is set wrongly, and only the place counts: places far in the future would keep updates too long.
+local given, clock, most_behind = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+fn.begin()
+if clock > fn.now_ms() + most_behind then clock = 0 end
+-- After a place ahead of the clock, the next ones have the same milliseconds.
+local ms = math.floor(math.max(given, clock)) + 1
+-- This is the first write in any case: Valkey checks only this one.
+local fence = tonumber(redis.call('HGET', keys.state, 'fence') or '0')
+redis.call('HSET', keys.state, 'fence', string.format('%.0f', math.max(fence, ms)))
+local floor = string.format('%.0f-0', ms)
+-- It fails if the history is at that place already, or after it.
+if type(redis.pcall('XADD', keys.log, floor, 'begin', '')) ~= 'table' then
+  redis.call('XDEL', keys.log, floor)
+end
+return floor

@@ -1,0 +1,283 @@
+"""A replica that has become the primary lacks updates: all is told, and no place is given twice."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from barestream.history.broker import BrokerAwayError, HistoryBounds
+from barestream.history.producers import Claim, Lease
+from barestream.history.record import BEGIN, Place
+from barestream.history.topic_state import Rewind
+from barestream.history.update import Update
+from barestream.history.valkey import sentinels
+from barestream.history.valkey.broker import ValkeyBroker
+from barestream.mercure.sse import Event
+from reader import LateBroker, Reader
+from support.judges.published import data_of
+from support.servers.scripted_sentinel import ScriptedSentinel
+from support.servers.sentinel_group import has_all, replicate
+from support.servers.served import until
+from support.servers.service import wait_for
+from support.servers.valkey_server import ValkeyServer
+from support.servers.wall_clock import WallClock
+
+BOUNDS = HistoryBounds(events=1000, seconds=1e9, bytes=10_000_000)
+
+LOG = "{barestream}:log"
+
+
+@pytest.fixture(scope="module")
+def clock() -> Iterator[WallClock]:
+    """Return the clock of the replica's machine."""
+    with WallClock() as moved:
+        yield moved
+
+
+class Pair:
+    """A primary, its replica, and a sentinel that names the primary."""
+
+    def __init__(self, primary: ValkeyServer, replica: ValkeyServer, clock: WallClock) -> None:
+        self.primary = primary
+        self.replica = replica
+        self.clock = clock
+        self.sentinel = ScriptedSentinel(primary)
+
+    def cut_off(self) -> None:
+        """Have the replica get no further updates, once it has all."""
+        wait_for("a replica that has all", lambda: has_all(self.replica, self.primary))
+        # Nothing listens on port 1, so the replica keeps its data.
+        self.replica.ask("REPLICAOF", "127.0.0.1", "1")
+
+    def promote(self) -> None:
+        """Make the replica the primary, and have the sentinel name it."""
+        self.replica.ask("REPLICAOF", "NO", "ONE")
+        self.sentinel.name(self.replica)
+
+    def broker(self) -> LateBroker:
+        """Return the broker of a worker."""
+        url = f"redis+sentinel://barestream@127.0.0.1:{self.sentinel.port}/s"
+        return LateBroker(url, BOUNDS, self.primary.password)
+
+
+@pytest.fixture(scope="module")
+def servers(clock: WallClock) -> Iterator[tuple[ValkeyServer, ValkeyServer]]:
+    with ValkeyServer() as primary, ValkeyServer(clock.environment) as replica:
+        yield primary, replica
+
+
+@pytest.fixture
+def pair(
+    servers: tuple[ValkeyServer, ValkeyServer],
+    clock: WallClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Pair]:
+    monkeypatch.setattr(sentinels, "WATCH_SECONDS", 0.02)
+    for each in servers:
+        each.ask("REPLICAOF", "NO", "ONE")
+        each.ask("CONFIG", "SET", "min-replicas-to-write", "0")
+    servers[0].ask("FLUSHALL")
+    replicate(servers[1], servers[0])
+    yield Pair(*servers, clock)
+    clock.move(0)
+
+
+def update(data: str) -> Update:
+    return Update(("topic",), Event(data))
+
+
+@asynccontextmanager
+async def workers(pair: Pair, count: int = 2) -> AsyncIterator[list[LateBroker]]:
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(pair.sentinel.served())
+        brokers = [pair.broker() for _ in range(count)]
+        for each in brokers:
+            stack.push_async_callback(each.close)
+        yield brokers
+
+
+async def published(broker: ValkeyBroker, data: str) -> Place:
+    """Publish an update as a publisher does that tries again; return its place."""
+    while True:
+        try:
+            return Place.parse(await broker.publish(update(data)))
+        except BrokerAwayError:
+            await asyncio.sleep(0.02)
+
+
+async def place_after_the_failover(broker: ValkeyBroker, pair: Pair, data: str) -> Place:
+    """Publish to the later primary; return the place."""
+    pair.promote()
+    await until(lambda: broker._server.epoch)
+    return await published(broker, data)
+
+
+@pytest.mark.parametrize("behind_seconds", [0, 30])
+def test_streams_that_had_lost_updates_get_a_gap_and_others_get_it_too_and_places_go_forward(
+    pair: Pair, behind_seconds: int
+) -> None:
+    async def scenario() -> None:
+        async with workers(pair) as (early, late):
+            reader, behind = Reader(early), Reader(late)
+            async with reader.following(), behind.following():
+                await early.publish(update("a"))
+                await until(lambda: reader.events() == behind.events() == ["a"])
+                pair.cut_off()
+                pair.clock.move(-behind_seconds)
+                late.is_held = True
+                lost = Place.parse(await early.publish(update("lost")))
+                await until(lambda: reader.events() == ["a", "lost"])
+                early.is_held = True
+                # A worker that has not seen the lost update publishes before one that has looks.
+                after = await place_after_the_failover(late, pair, "b")
+                assert after > lost
+                early.is_held = late.is_held = False
+                await until(lambda: reader.events() == ["a", "lost", "gap", "b", "gap"])
+                await until(lambda: behind.events() == ["a", "b", "gap"])
+                assert await reader.gets_from(str(lost)) == ["gap", "b", "gap"]
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_gives_no_place_at_or_before_one_that_it_sent_however_far_the_clock_is_behind(
+    pair: Pair,
+) -> None:
+    async def scenario() -> None:
+        async with workers(pair, 1) as [broker]:
+            reader = Reader(broker)
+            async with reader.following():
+                await broker.publish(update("a"))
+                pair.cut_off()
+                pair.clock.move(-86_400)
+                lost = Place.parse(await broker.publish(update("lost")))
+                await until(lambda: reader.events() == ["a", "lost"])
+                await until(lambda: broker._server.reign.last == lost)
+                assert await place_after_the_failover(broker, pair, "b") > lost
+                await until(lambda: reader.events()[:4] == ["a", "lost", "gap", "b"])
+
+    asyncio.run(scenario())
+
+
+def test_a_failover_without_a_loss_sends_no_gap(pair: Pair) -> None:
+    async def scenario() -> None:
+        async with workers(pair) as (first, second):
+            readers = [Reader(first), Reader(second)]
+            async with readers[0].following(), readers[1].following():
+                await first.publish(update("a"))
+                await until(lambda: all(each.events() == ["a"] for each in readers))
+                pair.cut_off()
+                await place_after_the_failover(second, pair, "b")
+                await until(lambda: all(each.events() == ["a", "b"] for each in readers))
+
+    asyncio.run(scenario())
+
+
+def test_a_gap_is_sent_at_once_also_if_the_later_primary_has_too_few_replicas_for_updates(
+    pair: Pair,
+) -> None:
+    async def scenario() -> None:
+        async with workers(pair, 1) as [broker]:
+            reader = Reader(broker)
+            async with reader.following():
+                await broker.publish(update("a"))
+                pair.cut_off()
+                await broker.publish(update("lost"))
+                await until(lambda: reader.events() == ["a", "lost"])
+                pair.replica.ask("CONFIG", "SET", "min-replicas-to-write", "1")
+                pair.promote()
+                await until(lambda: reader.events() == ["a", "lost", "gap"])
+                with pytest.raises(BrokerAwayError) as caught:
+                    await broker.publish(update("refused"))
+                assert (caught.value.cause, caught.value.nothing_taken) == ("NOREPLICAS", True)
+                pair.replica.ask("CONFIG", "SET", "min-replicas-to-write", "0")
+                # The gap of those that come back later is in the history once it takes updates.
+                await until(lambda: reader.events() == ["a", "lost", "gap", "gap"], 20)
+                await published(broker, "b")
+                await until(lambda: reader.events()[4:] == ["b"])
+
+    asyncio.run(scenario())
+
+
+def test_a_reader_that_waits_on_the_earlier_primary_leaves_it_at_once(pair: Pair) -> None:
+    async def scenario() -> None:
+        async with workers(pair, 1) as [broker]:
+            reader = Reader(broker)
+            async with reader.following():
+                await broker.publish(update("a"))
+                await until(lambda: reader.events() == ["a"])
+                pair.cut_off()
+                pair.promote()
+                # It does not end its wait by itself, because nothing comes there any more.
+                pair.primary.pause()
+                try:
+                    pair.replica.ask(
+                        *("XADD", LOG, "*", "v", "1", "topics", '["topic"]', "data", "b")
+                    )
+                    await until(lambda: reader.events() == ["a", "b"], 4)
+                finally:
+                    pair.primary.resume()
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_is_named_before_it_is_the_primary_gets_nothing(pair: Pair) -> None:
+    async def scenario() -> None:
+        async with workers(pair, 1) as [broker]:
+            await broker.publish(update("a"))
+            pair.cut_off()
+            pair.sentinel.name(pair.replica)
+            await until(lambda: broker._server.epoch)
+            for question in (broker.publish(update("early")), broker.read(BEGIN, 1)):
+                with pytest.raises(BrokerAwayError, match="is a slave") as caught:
+                    await question
+                assert caught.value.nothing_taken
+            pair.promote()
+            await published(broker, "b")
+            page = await broker.read(BEGIN, 10)
+            assert list(map(data_of, page.records)) == ["a", "b"]
+
+    asyncio.run(scenario())
+
+
+def test_a_run_that_is_claimed_after_a_failover_has_a_larger_fence_than_a_lost_one(
+    pair: Pair,
+) -> None:
+    def claim(run_id: str) -> Claim:
+        return Claim("key", run_id, "/run", "/runner", Lease(60, False, 60), 60)
+
+    async def scenario() -> None:
+        async with workers(pair) as (first, second):
+            await first.publish(update("a"))
+            pair.cut_off()
+            pair.clock.move(-30)
+            await second.read(BEGIN, 1)
+            lost, _ = await first.claim(claim("one"))
+            pair.promote()
+            await until(lambda: second._server.epoch)
+            found, is_new = await second.claim(claim("two"))
+            assert is_new
+            assert found.fence > lost.fence
+
+    asyncio.run(scenario())
+
+
+def test_kept_values_that_were_lost_are_shown_no_more(pair: Pair) -> None:
+    async def kept(broker: ValkeyBroker) -> list[str]:
+        found = await broker.rewound((), Rewind(kept=True), 1, all_kept=True)
+        return [data_of(each) for each in found.kept.values()]
+
+    async def scenario() -> None:
+        async with workers(pair) as (first, second):
+            await first.publish(update("a"))
+            pair.cut_off()
+            await first.publish(Update(("topic",), Event("lost"), keep_seconds=math.inf))
+            assert await kept(second) == ["lost"]
+            pair.promote()
+            await until(lambda: second._server.epoch)
+            other = Update(("other",), Event("kept"), keep_seconds=math.inf)
+            await second.publish(other)
+            assert await kept(second) == ["kept"]
+
+    asyncio.run(scenario())
