@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each one installs what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs docs test test-full test-containers test-deploy test-kubernetes test-observability dashboard drill drill-presence bench bench-against bench-quick doctor captures fuzz check lock
+.PHONY: help up down logs docs test test-full test-containers test-deploy test-kubernetes test-observability dashboard drill drill-presence drill-failover bench bench-against bench-quick doctor captures fuzz check lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
@@ -43,6 +43,9 @@ drill: .venv/dev ## run faults under 1,000 clients, on a real Docker: count even
 
 drill-presence: .venv/dev ## run faults under 1,000 users of a room, and revoke users in a rollout, on a real Docker
 	@.venv/bin/python tests/drill --of presence
+
+drill-failover: .venv/dev ## run failovers of Valkey under 1,000 clients, on a real Docker: count what is lost
+	@.venv/bin/python tests/drill --of failover
 
 bench: .venv/dev ## measure the cost of a delivery and of a publish, beside the peers and a floor in C
 	@.venv/bin/python tests/bench

@@ -12,6 +12,9 @@ TESTS = Path(__file__).parent.parent
 sys.path[:0] = [str(folder) for folder in (TESTS.parent / "src", TESTS, TESTS / "container")]
 
 from drill.course import Plan, run  # noqa: E402
+from drill.failover import FAULTS as FAILOVERS  # noqa: E402
+from drill.failover import is_well, run_failover  # noqa: E402
+from drill.failover import table as failover_table  # noqa: E402
 from drill.presence_course import run_presence  # noqa: E402
 from drill.report import as_json, summary, table  # noqa: E402
 
@@ -23,13 +26,15 @@ def main() -> int:
     parser.add_argument("--events-per-second", type=float, default=50)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was found")
-    parser.add_argument("--of", choices=("delivery", "presence"), default="delivery")
+    parser.add_argument("--of", choices=("delivery", "presence", "failover"), default="delivery")
     options = parser.parse_args()
     # A file for each client.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if options.of == "presence":
         return presence(options)
+    if options.of == "failover":
+        return failover(options)
     plan = Plan(options.clients, options.seconds, options.events_per_second, options.seed)
     outcome = run(plan, say)
     print(f"{plan.clients} clients, {plan.events_per_second:g} events/s, seed {plan.seed}\n")
@@ -45,6 +50,21 @@ def presence(options: argparse.Namespace) -> int:
     print(f"{options.clients} users, seed {options.seed}\n")
     print(found)
     return 0 if found.is_well else 1
+
+
+def failover(options: argparse.Namespace) -> int:
+    """Run the drill of a failover, with updates that a replica confirms and without."""
+    size = (options.clients, options.seconds, options.events_per_second, options.seed)
+    plan = Plan(*size, FAILOVERS)
+    outcomes = []
+    for replicas in (1, 0):
+        outcome = run_failover(plan, replicas, say)
+        outcomes.append(outcome)
+        print(f"{plan.clients} clients, {plan.events_per_second:g} events/s, ", end="")
+        print(f"seed {plan.seed}, BARESTREAM_BROKER_REPLICAS={replicas}\n")
+        print(failover_table(outcome), summary(outcome), sep="\n\n", end="\n\n", flush=True)
+    # Without a confirmation a failover may lose updates.
+    return 0 if is_well(outcomes[0]) else 1
 
 
 def say(text: str) -> None:

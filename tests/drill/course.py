@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import uvloop
 
 from compose import Stack
-from drill.faults import FAULTS
+from drill.faults import FAULTS, Fault
 from drill.publishing import QUIET, TOPICS, Publishing
 from drill.subscriber import Habits, Subscriber
 from support.clients.publisher import KEY, Publisher
@@ -43,17 +43,19 @@ class Plan:
 
     Attributes:
         seconds: For how long it publishes at least.
+        faults: What happens meanwhile, one after the other.
     """
 
     clients: int
     seconds: float
     events_per_second: float
     seed: int
+    faults: tuple[Fault, ...] = FAULTS
 
     @property
     def phase_seconds(self) -> float:
         """How long it is at least from one fault to the next."""
-        return self.seconds / (1 + len(FAULTS))
+        return self.seconds / (1 + len(self.faults))
 
 
 @dataclass
@@ -67,6 +69,7 @@ class Phase:
             None where that was not within MOST_SECONDS.
         silence_seconds: The longest time that a client was without an event.
         lag_seconds: The longest that the drill's own clients were held up.
+        gaps: How many gaps clients were sent.
     """
 
     fault: str
@@ -75,6 +78,7 @@ class Phase:
     live_seconds: float | None = None
     silence_seconds: float = 0
     lag_seconds: float = 0
+    gaps: int = 0
 
 
 @dataclass
@@ -85,6 +89,7 @@ class Outcome:
     phases: list[Phase]
     ledger: Ledger
     subscribers: Sequence[Subscriber]
+    log: Account
     verdict: Verdict
 
     @property
@@ -111,15 +116,16 @@ class Outcome:
         return not (faults or self.closed or self.gaps or self.ledger.refused) and all_came_back
 
 
-def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
+def run(plan: Plan, say: Callable[[str], None], stack: Stack | None = None) -> Outcome:
     """Bring the service up, and run a drill on it.
 
     Args:
         plan: How large it is.
         say: Told how it goes.
+        stack: The service; None for that of docker-compose.yml.
     """
     say("bringing the containers up")
-    stack = Stack(
+    stack = stack or Stack(
         token_key=KEY,
         workers=2,
         # All clients share Docker's own address.
@@ -162,7 +168,8 @@ class _Course:
             log = await self._await_the_last(await publishing.post_to_all())
             for task in following:
                 task.cancel()
-        return Outcome(plan, self._phases, self._ledger, self._subscribers, self._judge(log))
+        verdict = self._judge(log)
+        return Outcome(plan, self._phases, self._ledger, self._subscribers, log, verdict)
 
     def _recruits(self, first: Post) -> Iterable[Subscriber]:
         rng = random.Random(f"{self._plan.seed}/recruits")
@@ -193,7 +200,7 @@ class _Course:
         self._begin_phase("none")
         await asyncio.sleep(ARRIVAL_SECONDS)
         await self._await_live()
-        for fault in FAULTS:
+        for fault in self._plan.faults:
             self._end_phase()
             phase = self._begin_phase(fault.name)
             began_at = time.monotonic()
@@ -212,6 +219,8 @@ class _Course:
     def _end_phase(self) -> None:
         silences = [each.longest_silence_seconds() for each in self._subscribers]
         self._phases[-1].silence_seconds = max(silences)
+        gaps = sum(len(each.gaps) for each in self._subscribers)
+        self._phases[-1].gaps = gaps - sum(phase.gaps for phase in self._phases[:-1])
 
     async def _await_live(self) -> None:
         """Wait until no client is away against its will, and the phase has had its time."""

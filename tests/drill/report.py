@@ -109,7 +109,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
     return {
         "well": outcome.is_well,
         "prompt": outcome.is_prompt,
-        "plan": asdict(outcome.plan),
+        "plan": asdict(outcome.plan) | {"faults": [each.name for each in outcome.plan.faults]},
         "totals": totals(outcome),
         "phases": [
             {

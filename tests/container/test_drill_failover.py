@@ -1,0 +1,22 @@
+"""The drill of a failover in small: the primary is killed under fifty clients."""
+
+from collections.abc import Callable
+
+from drill.course import Plan
+from drill.failover import FAULTS, is_well, run_failover, table
+from drill.report import summary
+
+PLAN = Plan(clients=50, seconds=10, events_per_second=20, seed=20261128, faults=FAULTS[:1])
+
+
+def test_no_accepted_update_is_lost_when_another_valkey_becomes_the_primary(
+    figure: Callable[[str], None],
+) -> None:
+    outcome = run_failover(PLAN, 1, print)
+    found = f"{table(outcome)}\n\n{summary(outcome)}"
+    figure(f"\n{found}")
+    assert is_well(outcome), found
+    assert [phase.fault for phase in outcome.phases[1:]] == [FAULTS[0].name]
+    # Otherwise the failover has met no publish.
+    assert outcome.ledger.accepted[1] > 0
+    assert outcome.ledger.retried[1] > 0
