@@ -87,7 +87,7 @@ def create_app(settings: Settings | None = None) -> Application:
     slices = Slices(time.monotonic)
     streams = Streams(_limits(settings), time.monotonic, metrics, slices)
     clock = Clock(settings.clock_seconds, HISTORY_TICKS, time.time, time.monotonic, metrics)
-    broker = make_broker(settings, standings := Standings(metrics))
+    broker = make_broker(settings, (standings := Standings(metrics)).note)
     base = hub_url(settings)
     revoked = Revoked(broker.revocations, metrics, slices, time.time)
     feed = Feed(

@@ -1,11 +1,12 @@
 """Makes the broker of the history that the settings name."""
 
 import time
+from collections.abc import Callable
 
 from barestream.history.broker import Broker, HistoryBounds
 from barestream.history.local import LocalBroker
 from barestream.history.producers import ProducerBounds
-from barestream.history.standing import Standings
+from barestream.history.standing import Standing
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.history.valkey.broker_url import Replicated
 from barestream.history.valkey.credentials import Password
@@ -13,12 +14,12 @@ from barestream.settings.setting import FileSecret
 from barestream.settings.settings import Settings
 
 
-def make_broker(settings: Settings, standings: Standings) -> Broker:
+def make_broker(settings: Settings, notify: Callable[[Standing], None] = lambda _: None) -> Broker:
     """Return the broker.
 
     Args:
         settings: The settings.
-        standings: Told what sentinels say.
+        notify: Called with what sentinels say whenever that changes.
 
     Raises:
         OSError, ValueError: A file of a password cannot be read.
@@ -45,6 +46,6 @@ def make_broker(settings: Settings, standings: Standings) -> Broker:
         settings.broker_url.get_secret_value(),
         of_sentinels.get_secret_value() if of_sentinels else None,
         settings.broker_replicas,
-        standings.note,
+        notify,
     )
     return ValkeyBroker(where, bounds, password, of_producers)

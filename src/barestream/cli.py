@@ -17,6 +17,7 @@ _COMMANDS = {
     "dev": Lazy("dev", _SERVICE, "Run a hub on this machine, to develop with."),
     "serve": Lazy("serve", _SERVICE, "Run the service: Gunicorn, by the environment's settings."),
     "health": Lazy("health", _SERVICE, "Check that each worker is ready for streams."),
+    "probe": Lazy("probe", _SERVICE, "Check that the broker answers and accepts updates."),
     "settings": Lazy("settings", _SERVICE, "Print every setting: name, type, default, unit, help."),
     "token": Lazy("token", _SERVICE, "Make a token, or explain one."),
     "publish": Lazy("publish", _CLIENT, "Publish an update, or one for each line."),

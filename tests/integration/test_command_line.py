@@ -40,7 +40,7 @@ LONG = {
 
 COMMANDS = [
     *("dev", "serve", "health", "settings", "token", "publish", "tail", "context", "load", "smoke"),
-    *("doctor", "revoke", "top", "why"),
+    *("doctor", "revoke", "top", "why", "probe"),
 ]
 
 
