@@ -13,7 +13,7 @@ check() {
     [ -f valkey-service.acl ] || put_valkey_rules "$1"
     [ -f nginx-start ] || put_nginx_start "$1"
     compose_for "$1" up --no-start --no-recreate --no-build "$name"
-    compose_for "$1" up --detach --wait --no-recreate valkey
+    ! has_own_valkey || compose_for "$1" up --detach --wait --no-recreate valkey
     if [ -e "releases/$1/deploy/nginx-start" ]; then
         settings=$(compose_for "$1" run --rm --no-deps --no-TTY "$name" barestream settings --nginx)
         # Names that are no settings: to standard output, which the operator sees even on success. An
@@ -21,6 +21,9 @@ check() {
         compose_for "$1" run --rm --no-deps --no-TTY "$name" \
             sh -c 'barestream settings --check --env-file /dev/stdin 2>&1' <.env || true
         base_compose "$1" run --rm --no-deps --no-TTY nginx nginx-start check <<<"$settings"
+        # A Valkey of the VM's own has a health check. A release without this file has no such command.
+        has_own_valkey || [ ! -e "releases/$1/deploy/other-valkey.yml" ] ||
+            compose_for "$1" run --rm --no-deps --no-TTY "$name" barestream probe
         return
     fi
     # The app of an older release writes no settings for nginx: its nginx reads them from a file.

@@ -24,6 +24,8 @@ stop_with() {
 
 valkey() {
     local id
+    ! grep -qx 'BARESTREAM_OWN_VALKEY=off' release.env 2>/dev/null ||
+        stop_with "the history of this VM is not on it, but in the Valkey of BARESTREAM_BROKER_URL in $PWD/.env: back up that one there"
     id=$([ ! -x compose ] || ./compose ps --all --quiet valkey)
     [ -n "$id" ] || stop_with "no version has been rolled out to this VM, so it has no Valkey: run deploy/rollout first"
     echo "$id"

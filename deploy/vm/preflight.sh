@@ -36,6 +36,15 @@ firewall_lets_in() {
 # behind it; of several lines Compose uses the last.
 port_in() { sed -n "s/^BARESTREAM_$1=[\"']\?\([0-9]\+\).*/\1/p" .env | tail -n 1; }
 
+# Whether the history is in Compose's own Valkey, as docker-compose.yml has it by default.
+has_own_valkey() {
+    local line url
+    line=$(sed -n '/^BARESTREAM_BROKER_URL=/p' .env | tail -n 1)
+    [ -n "$line" ] || return 0
+    url=$(tr -d "\"'" <<<"${line#*=}")
+    [[ $url =~ ^[a-z]+://(.*@)?valkey([:/?#[:space:]].*)?$ ]]
+}
+
 # default_url HOST REPLACES_NGINX: print the version's URL, by the settings of this machine.
 default_url() {
     local scheme=http port

@@ -126,9 +126,13 @@ settle() {
 }
 
 # update_valkey VERSION: replace Valkey if the version has another image of it, another start or other
-# rights of the service. Streams stay open.
+# rights of the service. Streams stay open. Remove it if the app no longer uses it; its volume stays.
 update_valkey() {
     local folder=releases/$1/deploy wanted
+    if ! has_own_valkey; then
+        [ -z "$(container valkey)" ] || remove_valkey
+        return
+    fi
     wanted=$("$PWD/compose" config --images valkey)
     if [ "$wanted" = "$(docker inspect --format '{{.Config.Image}}' "$(container valkey)")" ] &&
         cmp --quiet "$folder/valkey-start" valkey-start &&
@@ -145,6 +149,14 @@ update_valkey() {
 put_valkey_rules() {
     [ ! -e "releases/$1/deploy/valkey-service.acl" ] ||
         cp "releases/$1/deploy/valkey-service.acl" valkey-service.acl
+}
+
+remove_valkey() {
+    local id
+    id=$(container valkey)
+    docker stop "$id" >/dev/null
+    docker rm "$id" >/dev/null
+    echo "removed this VM's own Valkey, which $PWD/.env no longer names; its history stays in the volume barestream_history"
 }
 
 # Remove the files and images of versions that are not kept.
@@ -180,6 +192,7 @@ COMPOSE_PROFILES=$other
 BARESTREAM_BLUE=$blue
 BARESTREAM_GREEN=$green
 BARESTREAM_TLS=$(tls)
+BARESTREAM_OWN_VALKEY=$(has_own_valkey && echo on || echo off)
 ENV
 }
 

@@ -15,10 +15,11 @@ has_image() { docker image inspect "barestream:$1" >/dev/null 2>&1; }
 
 # missing_images VERSION: print the images that Docker lacks, except the app's own.
 missing_images() {
-    local image images
-    images=$(base_compose "$1" config --images)
+    local image images services=(nginx)
+    ! has_own_valkey || services+=(valkey)
+    images=$(base_compose "$1" config --images "${services[@]}")
     for image in $images; do
-        [ "$image" = barestream ] || docker image inspect "$image" >/dev/null 2>&1 || echo "$image"
+        docker image inspect "$image" >/dev/null 2>&1 || echo "$image"
     done
 }
 
