@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Makes a version's image here, and sends it to the VM with the version's files. Needs progress.sh
-# and connection.sh.
+# Makes a version's image here, and sends it to the VM with the version's files. Needs progress.sh,
+# connection.sh and hosts.sh.
 
 repository() { git -C "$(deploy_file ..)" "$@"; }
 
@@ -17,8 +17,18 @@ look_here() {
 }
 
 # build VERSION ARCHITECTURE: build the image from the files of that commit alone, for the VM's
-# architecture, which may differ from this machine's.
-build() { DOCKER_DEFAULT_PLATFORM=linux/$2 attempt "Correct the cause: 'docker build .' shows the whole output." build_image "$1"; }
+# architecture, which may differ from this machine's. Hosts of one architecture share the image.
+build() {
+    if are_several; then
+        local built
+        built=$(shared_file built)
+        [ "$(cat "$built" 2>/dev/null)" != "$2" ] || return 0
+        # The tag can only be of one architecture.
+        rm -f "$built"
+    fi
+    DOCKER_DEFAULT_PLATFORM=linux/$2 attempt "Correct the cause: 'docker build .' shows the whole output." build_image "$1"
+    ! are_several || echo "$2" >"$built"
+}
 
 build_image() {
     local version=$1 arguments=()

@@ -4,7 +4,8 @@
 check=false
 changes=0
 
-# items FILE FUNCTION ARGUMENT...: the VM compares its items, and changes those that differ.
+# items FILE FUNCTION ARGUMENT...: the VM compares its items, and changes those that differ. Its standard
+# input is the file items_input, if that is set.
 items() {
     local line told=0 errors
     errors=$(connection_file errors)
@@ -17,7 +18,7 @@ items() {
         changed:* | would\ change:*) changes=$((changes + 1)) ;;
         esac
         say "$line"
-    done < <(on_vm "item,$1" converge $check "${@:2}" </dev/null 2>"$errors")
+    done < <(on_vm "item,$1" converge $check "${@:2}" <"${items_input:-/dev/null}" 2>"$errors")
     wait $! || told=$?
     ! is_verbose || cat "$errors" >&2
     if [ $told != 0 ]; then

@@ -57,10 +57,11 @@ elapsed_seconds() {
 }
 
 # step NAME COMMAND...: print the name and run the command. A command that fails ends the script, by
-# its own call of fail or by "set -e".
+# its own call of fail or by "set -e". The name also goes into the file step_file, if that is set.
 step() {
     step_name=$1
     shift
+    [ -z "${step_file:-}" ] || printf '%s\n' "$step_name" >"$step_file"
     printf '%6s s  %s\n' "$(elapsed_seconds)" "$step_name"
     "$@"
 }

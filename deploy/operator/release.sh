@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# Brings a version into service, for a rollout and for a rollback. Needs progress.sh and
-# connection.sh.
+# Brings a version into service, for a rollout and for a rollback. Needs progress.sh, connection.sh,
+# hosts.sh and agreement.sh.
 
-vm='' wanted='' url='' replaces_nginx=false
+wanted='' url='' replaces_nginx=false again=false
 # Valkey may take 120 s to read a long history (start_period in docker-compose.yml); 30 s more are for
 # the app.
 health_seconds=150
 
-# read_release_arguments user@host[:port] [VERSION] [OPTION...]
+# read_release_arguments user@host[:port]... [VERSION] [OPTION...]
 read_release_arguments() {
     while [ $# != 0 ]; do
         case $1 in
@@ -17,6 +17,11 @@ read_release_arguments() {
             shift
             ;;
         --replace-nginx) replaces_nginx=true ;;
+        --again)
+            # shellcheck disable=SC2154  # progress.sh sets it
+            [ "$program" = rollout ] || misused "there is no option $1"
+            again=true
+            ;;
         --verbose) be_verbose ;;
         --help)
             usage
@@ -24,13 +29,18 @@ read_release_arguments() {
             ;;
         -*) misused "there is no option $1" ;;
         *)
-            [ -z "$wanted" ] || misused "there is one argument too many: $1"
-            if [ -z "$vm" ]; then vm=$1; else wanted=$1; fi
+            if [ ${#hosts[@]} = 0 ] || is_host "$1"; then
+                hosts+=("$1")
+            else
+                [ -z "$wanted" ] || misused "there is one argument too many: $1"
+                wanted=$1
+            fi
             ;;
         esac
         shift
     done
-    [ -n "$vm" ] || misused "the VM is missing: expected user@host or user@host:port"
+    [ ${#hosts[@]} != 0 ] || misused "the VM is missing: expected user@host or user@host:port"
+    ! are_several || [ -z "$url" ] || misused "--url is of one host, and there are ${#hosts[@]}"
 }
 
 # on_release FUNCTION ARGUMENT...: run a function of deploy/vm/release.sh, or of those it needs.
@@ -64,6 +74,7 @@ undo() {
         (
             trap disconnect EXIT
             forget_lock
+            # shellcheck disable=SC2154  # the host that hosts.sh works on
             connect "$vm"
             lock "clearing up"
             on_release undo
@@ -74,6 +85,21 @@ undo() {
 look_there() {
     attempt "Correct that, and run this again. To set up a VM: deploy/provision $vm" on_release preflight
     url=${url:-$(on_release default_url "$vm_host" "$replaces_nginx")}
+    ! are_several || outcome version "$(on_release version)"
+}
+
+# pass_over VERSION: whether this is one of several hosts, and needs no work: it serves the version.
+pass_over() {
+    are_several && ! $again && on_release serves "$1" "$replaces_nginx" 2>/dev/null || return
+    attempt "$1 serves. Run this again: it does the rest." on_release settle "$1"
+    outcome state "served it already"
+    finish "$1 serves already at $url; with --again it is brought into service again"
+}
+
+# end_release DIRECTION: say that the host is done; the direction is out or back.
+end_release() {
+    outcome state "rolled $1"
+    finish "$version serves at $url"
 }
 
 find_version() {
@@ -99,6 +125,7 @@ release() {
     step "trying it through $url" try_from_here
     step "recording that it serves" attempt "Run it again." on_release keep "$version"
     candidate=
+    outcome version "$version"
     step "draining the version before" attempt "$version serves. Run this again: it removes the version before." on_release drain
     step "updating Valkey if needed, removing old versions" attempt "$version serves. Run this again: it does the rest." on_release settle "$version"
 }

@@ -69,9 +69,7 @@ sockets() { docker volume inspect --format '{{.Mountpoint}}' barestream_sockets;
 
 # is_nginx_outdated VERSION: whether its container differs from the one that the version would make.
 is_nginx_outdated() {
-    local made_as
-    made_as=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$(container nginx)")
-    [ "$(compose_for "$1" config --hash nginx)" != "nginx $made_as" ]
+    [ "$(compose_for "$1" config --hash nginx)" != "nginx $(made_as "$(container nginx)")" ]
 }
 
 # change_nginx FOLDER: put FOLDER in place of the live configuration, which is kept as nginx.NAME for

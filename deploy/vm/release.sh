@@ -116,6 +116,20 @@ undo() {
     forget
 }
 
+# serves VERSION REPLACES_NGINX: whether it serves, with the settings in .env, each worker is ready, and
+# nginx's container is as it is to be.
+serves() {
+    local id
+    [ "$version" = "$1" ] || return
+    id=$(container "$serving")
+    let_replace_nginx "$2"
+    [ -n "$id" ] &&
+        [ "$("$PWD/compose" config --hash "$serving")" = "$serving $(made_as "$id")" ] &&
+        docker exec "$id" barestream health >/dev/null &&
+        docker exec "$(container nginx)" nginx-start health >/dev/null &&
+        { ! "$2" || ! is_nginx_outdated "$1"; }
+}
+
 # settle VERSION: what is done once it alone serves.
 settle() {
     update_valkey "$1"
@@ -209,6 +223,9 @@ container() {
     docker ps --all --quiet --filter label=com.docker.compose.project=barestream \
         --filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False
 }
+
+# made_as CONTAINER: print Compose's digest of the configuration that it was made with.
+made_as() { docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$1"; }
 
 is_running() {
     local id

@@ -23,6 +23,7 @@ TimeoutStopSec=680
 [Install]
 WantedBy=multi-user.target"
 
+# service [HOST] <SETTINGS: a VM without settings gets those of HOST if it is named.
 service() {
     if [ "$(stat -c '%a %u %g' $home 2>/dev/null)" = "700 0 0" ]; then
         ok "$home"
@@ -31,6 +32,8 @@ service() {
     fi
     if [ -e $home/.env ]; then
         ok "$home/.env"
+    elif [ -n "${1:-}" ]; then
+        change "$home/.env: the settings of $1" copy_settings
     else
         change "$home/.env: a new key for tokens, a drain of 30 s" make_settings
     fi
@@ -49,6 +52,16 @@ BARESTREAM_TOKEN_KEY=$key
 BARESTREAM_DRAIN_SECONDS=30
 BARESTREAM_NOFILE=$(open_files)"
 }
+
+copy_settings() {
+    local settings
+    settings=$(grep -v '^BARESTREAM_NOFILE=')
+    write_file $home/.env 600 "$settings
+BARESTREAM_NOFILE=$(open_files)"
+}
+
+# Print the settings, if there are any.
+print_settings() { cat $home/.env 2>/dev/null || true; }
 
 # A container cannot have more open files than Docker itself.
 open_files() {
