@@ -62,4 +62,8 @@ def test_only_these_samples_are_not_run(figure: Callable[[str], None]) -> None:
         ("doctor.md", ["WARNING", "constant-delay:"]),
         ("kubernetes.md", ["docker", "build"]),
         ("kubernetes.md", ["kubectl", "exec"]),
+        ("several-hosts.md", ["deploy/provision", "root@a.example"]),
+        ("several-hosts.md", ["deploy/rollout", "root@a.example"]),
+        ("several-hosts.md", ["deploy/rollout", "root@a.example"]),
+        ("several-hosts.md", ["host", "version"]),
     ]

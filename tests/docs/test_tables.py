@@ -110,7 +110,7 @@ def test_the_files_that_a_page_names_are_there(page: Path) -> None:
 
 
 def test_the_commands_for_a_vm_name_scripts_and_options_that_there_are() -> None:
-    text = (DOCS / "deploy.md").read_text()
+    text = "".join((DOCS / page).read_text() for page in ("deploy.md", "several-hosts.md"))
     for name, rest in re.findall(r"(?m)^deploy/([a-z]+)( .*)?$", text):
         script = (ROOT / "deploy" / name).read_text()
         for option in re.findall(r"--[a-z-]+", rest):
