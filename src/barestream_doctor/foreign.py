@@ -41,7 +41,17 @@ def foreign(seen: Seen, hop: str) -> Iterator[Finding]:
     else:
         yield Finding("headers", Severity.OK, f"headers after {stream.head_at * 1000:.0f} ms.")
     came = list(arrivals(stream))
-    yield _events([each for each in came if each.data is not None], came, stream, hop)
+    events = [each for each in came if each.data is not None]
+    yield _events(events, came, stream, hop)
+    if len(events) >= _LEAST_GROUPS and all(each.id is None for each in events):
+        yield Finding(
+            "no-ids",
+            Severity.NOTE,
+            f"None of {len(events)} events has an id: a client that was away cannot say what it "
+            "has, and misses what came meanwhile.",
+            "",
+            "give each event an id, and go on after Last-Event-ID",
+        )
     if stream.ending is not Ending.OPEN:
         last_at = came[-1].at if came else stream.head_at
         yield Finding(

@@ -285,6 +285,14 @@ def test_a_stream_of_another_server_has_no_warning_for_what_cannot_be_known() ->
     assert bad(of_another_server()) == {}
 
 
+def test_events_without_ids_are_noted_because_nobody_can_come_back_after_them() -> None:
+    def stream(event: bytes) -> Seen:
+        return of_another_server(*(Read(float(at), event) for at in range(3)))
+
+    assert "no-ids" in noted(stream(b"data: x\n\n"))
+    assert "no-ids" not in noted(stream(b"id: 1\ndata: x\n\n"))
+
+
 def test_bursts_of_another_server_may_be_a_buffer() -> None:
     found = of_another_server(*(Read(2.0 * at, b"data: x\n\n" * 8) for at in range(5)))
     assert bad(found).keys() == {"clumps"}
