@@ -16,7 +16,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from barestream import app
+from barestream import app, brokering
 from barestream.history.broker import HistoryBounds
 from barestream.settings.settings import Settings
 from support.clients.publisher import KEY, PATH, token
@@ -53,7 +53,7 @@ Workers = list[Served]
 def workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
     """Return a worker with its own history, or two workers that share one."""
     bounds = partial(HistoryBounds, topic_seconds=TOPIC_SECONDS)
-    monkeypatch.setattr(app, "HistoryBounds", bounds)
+    monkeypatch.setattr(brokering, "HistoryBounds", bounds)
     settings = {
         "token_key": KEY,
         "history_events": HISTORY_EVENTS,
