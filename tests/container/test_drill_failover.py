@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from drill.course import Plan
 from drill.failover import FAULTS, is_well, run_failover, table
 from drill.report import summary
@@ -9,6 +11,7 @@ from drill.report import summary
 PLAN = Plan(clients=50, seconds=10, events_per_second=20, seed=20261128, faults=FAULTS[:1])
 
 
+@pytest.mark.long
 def test_no_accepted_update_is_lost_when_another_valkey_becomes_the_primary(
     figure: Callable[[str], None],
 ) -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from drill.course import Plan, run
 from drill.faults import FAULTS
 from drill.report import summary, table
@@ -9,6 +11,7 @@ from drill.report import summary, table
 PLAN = Plan(clients=100, seconds=25, events_per_second=20, seed=20261122)
 
 
+@pytest.mark.long
 def test_no_event_is_lost_or_repeated_whatever_part_dies(figure: Callable[[str], None]) -> None:
     outcome = run(PLAN, print)
     found = f"{table(outcome)}\n\n{summary(outcome)}"

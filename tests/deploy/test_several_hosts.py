@@ -202,6 +202,7 @@ def test_streams_of_a_host_that_dies_go_on_at_the_other_one(
     assert max(report.silences_seconds) < DEAD_SECONDS
 
 
+@pytest.mark.long
 def test_a_valkey_that_does_not_answer_stops_a_rollout_with_its_cause(operator: Operator) -> None:
     operator.vm.set(BROKER_URL="redis://127.0.0.1:1")
     before = operator.everything()

@@ -51,7 +51,8 @@ def of_1(
     detail = {"type": DETAIL_TYPE, "actions": ["subscribe"], "topics": topics or [{"match": "-"}]}
     if payload is not None:
         detail["payload"] = payload
-    usual = {"iss": ISSUER, "aud": RESOURCE, "exp": time.time() + 600}
+    # Some are made when the tests are collected, and CI takes less than an hour.
+    usual = {"iss": ISSUER, "aud": RESOURCE, "exp": time.time() + 3600}
     named = {} if sub is None else {"sub": sub}
     return _bearer({**usual, "authorization_details": [detail], **named, **claims}, "at+jwt")
 

@@ -111,6 +111,7 @@ def publish_more_than_is_buffered(service: Service | Bound) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.long
 def test_a_client_that_reads_steadily_is_kept_and_cut_when_it_stops_reading(
     service: Service | Bound,
 ) -> None:
