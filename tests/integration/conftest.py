@@ -1,10 +1,10 @@
 """The service as `make up` runs it, one for all tests that leave it as they found it."""
 
-import ssl
 from collections.abc import Iterator
 from functools import cache, partial
 
 import pytest
+from httpx._transports import default
 
 from hub_in_use import Hub, Serving, serve
 from support.servers.service import Service
@@ -23,9 +23,10 @@ def _certificates_are_read_once() -> Iterator[None]:
     """Let all clients of httpx share one TLS context, which no test here uses.
 
     Without this, each client, also that of an `httpx.get`, first reads every certificate: 40 ms.
+    Other libraries make their own: tests of other folders in this process add certificates to it.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        patch.setattr(default, "create_ssl_context", cache(default.create_ssl_context))
         yield
 
 
