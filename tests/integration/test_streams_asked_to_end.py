@@ -38,7 +38,13 @@ async def follow(service: Service, *, drains: bool) -> tuple[list[int], list[Sse
     await until(lambda: all(client.opened.is_set() for client in clients))
     asked = asyncio.gather(*map(ask, service.current_sockets))
     if drains:
-        await until(lambda: held(service) >= STREAMS + 2)
+        # Some streams may have ended by then.
+        await until(
+            lambda: (
+                asked.done()
+                or held(service) + sum(each.clean is not None for each in clients) >= STREAMS + 2
+            )
+        )
         service.signal(signal.SIGTERM)
     answers = await asked
     await asyncio.gather(*running)
