@@ -44,6 +44,9 @@ class Terminal:
     ) -> None:
         self._program = program
         self._environment = {"TERM": "xterm-256color", **environment}
+        # They would count for more than the terminal, and pytest-xdist sets them for its processes.
+        for name in ("COLUMNS", "LINES"):
+            self._environment.pop(name, None)
         self._folder = folder
         self._ours, self._theirs = os.openpty()
         self.resize(columns, rows)
