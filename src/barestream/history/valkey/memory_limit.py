@@ -1,6 +1,7 @@
 """Valkey's memory, and whether it fits the bounds of the history."""
 
 from barestream.history.misfit import Misfit
+from barestream.history.valkey.info import figures
 
 
 def memory(info: bytes) -> tuple[int, int]:
@@ -9,8 +10,8 @@ def memory(info: bytes) -> tuple[int, int]:
     Args:
         info: Valkey's answer to INFO memory.
     """
-    figures = _figures(info)
-    return int(figures.get("used_memory", 0)), int(figures.get("maxmemory", 0))
+    found = figures(info)
+    return int(found.get("used_memory", 0)), int(found.get("maxmemory", 0))
 
 
 def misfits(info: bytes, history_bytes: int) -> list[Misfit]:
@@ -20,11 +21,11 @@ def misfits(info: bytes, history_bytes: int) -> list[Misfit]:
         info: Valkey's answer to INFO memory.
         history_bytes: How large the history may be.
     """
-    figures = _figures(info)
+    of_memory = figures(info)
     found = []
-    most_bytes = int(figures.get("maxmemory", 0))
+    most_bytes = int(of_memory.get("maxmemory", 0))
     # The memory of an empty Valkey, without buffers of clients.
-    own_bytes = int(figures.get("used_memory_startup", 0))
+    own_bytes = int(of_memory.get("used_memory_startup", 0))
     if most_bytes and history_bytes + own_bytes > most_bytes:
         found.append(
             Misfit(
@@ -34,7 +35,7 @@ def misfits(info: bytes, history_bytes: int) -> list[Misfit]:
                 "(BARESTREAM_VALKEY_MEMORY, or its maxmemory)",
             )
         )
-    policy = figures.get("maxmemory_policy", "noeviction")
+    policy = of_memory.get("maxmemory_policy", "noeviction")
     if most_bytes and policy != "noeviction":
         found.append(
             Misfit(
@@ -44,8 +45,3 @@ def misfits(info: bytes, history_bytes: int) -> list[Misfit]:
             )
         )
     return found
-
-
-def _figures(info: bytes) -> dict[str, str]:
-    lines = info.decode(errors="replace").splitlines()
-    return dict(line.split(":", 1) for line in lines if ":" in line)

@@ -1,6 +1,7 @@
 """Whether Valkey's replication fits what a failover needs. Pure."""
 
 from barestream.history.misfit import Misfit
+from barestream.history.valkey.info import figures
 
 # INFO has it only if min-replicas-to-write is set.
 _MIN_REPLICAS = "min_slaves_good_slaves"
@@ -13,11 +14,9 @@ def replication_misfits(info: bytes, replicas: int) -> list[Misfit]:
         info: Valkey's answer to INFO replication.
         replicas: How many replicas have to confirm a write.
     """
-    figures = dict(
-        line.split(":", 1) for line in info.decode(errors="replace").splitlines() if ":" in line
-    )
+    of_replication = figures(info)
     found = []
-    if _MIN_REPLICAS not in figures:
+    if _MIN_REPLICAS not in of_replication:
         found.append(
             Misfit(
                 "a primary that is cut off goes on accepting updates, and a failover loses them",
@@ -26,7 +25,7 @@ def replication_misfits(info: bytes, replicas: int) -> list[Misfit]:
                 "refuses updates without a replica",
             )
         )
-    connected = int(figures.get("connected_slaves", 0))
+    connected = int(of_replication.get("connected_slaves", 0))
     if connected < replicas:
         found.append(
             Misfit(
