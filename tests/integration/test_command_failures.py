@@ -207,6 +207,15 @@ def test_health_says_why_the_service_is_not_ready(
     assert words[name] in done.stderr
 
 
+def test_health_names_the_path_that_it_asked_another_server(
+    shell: CommandLine, urls: dict[str, str]
+) -> None:
+    address = urls["another server"].removeprefix("http://")
+    done = shell.run(f"BARESTREAM_BIND={address} barestream health --alive")
+    assert done.returncode == 1
+    assert "/healthz answers 404: another server listens there" in done.stderr
+
+
 WRITING = {
     **COMMANDS,
     "tail": "tail news --from earliest --url {url}",

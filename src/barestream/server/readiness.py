@@ -62,7 +62,7 @@ def _why_unready(connection: http.client.HTTPConnection, path: str) -> str | Non
     if answer.status == 200:
         return None
     if answer.status != 503:
-        return f"/readyz answers {answer.status}: another server listens there"
+        return f"{path} answers {answer.status}: another server listens there"
     try:
         detail = json.loads(body)["detail"]
     except (ValueError, LookupError, TypeError):
