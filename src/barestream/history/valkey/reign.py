@@ -18,14 +18,15 @@ class Reign:
 
     Attributes:
         last: The newest place that the worker has read.
+        upto: What the primary is to be told before a write; None if there was no other primary
+            before it, or it was told.
     """
 
     def __init__(self) -> None:
         self.last: Place = BEGIN
         # By how much the primary's clock is ahead of the loop's.
         self._ahead_ms: float | None = None
-        # What the next primary is to be told; None if there was no other one before it.
-        self._upto: tuple[int, float] | None = None
+        self.upto: tuple[int, float] | None = None
 
     def note_clock(self, server_ms: float, asked_at: float) -> None:
         """Note the time of the primary's clock.
@@ -38,16 +39,11 @@ class Reign:
 
     def end(self) -> None:
         """Note that another server has become the primary."""
-        earlier = self._upto or (0, 0.0)
+        earlier = self.upto or (0, 0.0)
         now_ms = 1000 * asyncio.get_running_loop().time()
         clock_ms = 0.0 if self._ahead_ms is None else now_ms + self._ahead_ms
-        self._upto = (max(earlier[0], self.last.ms), max(earlier[1], clock_ms))
+        self.upto = (max(earlier[0], self.last.ms), max(earlier[1], clock_ms))
         self._ahead_ms = None
-
-    @property
-    def upto(self) -> tuple[int, float] | None:
-        """What the primary is to be told before a write; None if nothing."""
-        return self._upto
 
     def telling(self, upto: tuple[int, float]) -> tuple[bytes, ...]:
         """Return the command that tells the primary."""
@@ -56,5 +52,5 @@ class Reign:
 
     def begin(self, upto: tuple[int, float]) -> None:
         """Note that the primary was told this."""
-        if self._upto is upto:
-            self._upto = None
+        if self.upto is upto:
+            self.upto = None
