@@ -7,6 +7,9 @@ from barestream.history.valkey.copies import Copies
 
 MARKED = 0
 
+# How many replicas have read a write.
+READ = 2
+
 
 def test_without_replicas_nothing_is_asked_and_every_write_counts() -> None:
     copies = Copies(0)
@@ -17,18 +20,27 @@ def test_without_replicas_nothing_is_asked_and_every_write_counts() -> None:
 
 
 def test_a_write_that_enough_replicas_have_counts_and_its_answers_stay() -> None:
-    answers: list[Any] = [b"1-0", MARKED, [1, 2]]
+    answers: list[Any] = [b"1-0", MARKED, READ, [1, 2]]
     assert Copies(2).shortfall(answers) is None
     assert answers == [b"1-0"]
+
+
+def test_replicas_are_asked_for_their_disks_once_they_have_read_the_write() -> None:
+    assert [command[0] for command in Copies(2).commands] == [b"HSET", b"WAIT", b"WAITAOF"]
+
+
+def test_a_server_that_refuses_to_wait_for_the_reading_can_still_confirm() -> None:
+    refused = ResponseError("NOPERM this user has no permissions to run the 'wait' command")
+    assert Copies(2).shortfall([b"1-0", MARKED, refused, [1, 2]]) is None
 
 
 @pytest.mark.parametrize(
     ("last", "why"),
     [
-        ([MARKED, [1, 1]], "disks of 1 replicas had the update, and that of"),
-        ([MARKED, [0, 2]], "and not that of the primary"),
-        ([MARKED, ResponseError("UNBLOCKED it became a replica")], "UNBLOCKED"),
-        ([OutOfMemoryError("command not allowed"), [1, 2]], "command not allowed"),
+        ([MARKED, READ, [1, 1]], "disks of 1 replicas had the update, and that of"),
+        ([MARKED, READ, [0, 2]], "and not that of the primary"),
+        ([MARKED, READ, ResponseError("UNBLOCKED it became a replica")], "UNBLOCKED"),
+        ([OutOfMemoryError("command not allowed"), READ, [1, 2]], "command not allowed"),
     ],
 )
 def test_of_a_write_that_is_not_confirmed_nobody_knows_whether_it_lasts(

@@ -25,17 +25,21 @@ class Copies:
     Attributes:
         commands: What follows the commands of a write, in the same round trip. A write of its own
             comes first: WAITAOF waits for the last one of its connection, and what was sent again
-            may have nothing to write.
+            may have nothing to write. Then WAIT, which returns once the replicas have read it. A
+            replica that was asked together with the write would say how far its disk was before
+            the write, and say more only with its next report, up to a second later. The answer to
+            WAIT does not count.
     """
 
     def __init__(self, replicas: int) -> None:
         self.replicas = replicas
         self.commands: tuple[tuple[bytes, ...], ...] = ()
         if replicas:
-            timeout = b"%d" % (1000 * CONFIRM_SECONDS)
+            count, half_ms = b"%d" % replicas, b"%d" % (1000 * CONFIRM_SECONDS / 2)
             self.commands = (
                 (b"HSET", PREFIX + b"state", b"confirmed", b"1"),
-                (b"WAITAOF", b"1", b"%d" % replicas, timeout),
+                (b"WAIT", count, half_ms),
+                (b"WAITAOF", b"1", count, half_ms),
             )
 
     @property
@@ -63,8 +67,8 @@ class Copies:
         """
         if not self.commands:
             return None
-        marked, confirmed = answers[-2:]
-        del answers[-2:]
+        marked, _, confirmed = answers[-len(self.commands) :]
+        del answers[-len(self.commands) :]
         for answer in (marked, confirmed):
             # Also a refusal comes after the writes.
             if isinstance(answer, ValkeyError):
