@@ -17,8 +17,8 @@ NAME = "tail"
 # The workers of each host; the hosts are services of their own on this machine.
 HOSTS = ((1,), (1, 1), (2, 2), (4, 4))
 
-# So few that each read brings one, and so many that it brings several.
-_RATES = (200, 2000)
+# So few that each read brings one; nearly the most that do; and so many that a read brings several.
+_RATES = (200, 800, 2000)
 
 # A worker that has just started still imports what its first event needs.
 _SETTLE_SECONDS = 1.0
