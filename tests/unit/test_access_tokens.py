@@ -260,6 +260,13 @@ def test_keys_that_are_not_known_and_keys_that_a_token_does_not_name_may_have_ch
     assert access.verify(token, RESOURCE)
 
 
+def test_a_token_for_any_of_several_hubs_is_accepted_and_an_error_names_them_all() -> None:
+    others = ["https://one.example", "https://two.example"]
+    assert verifier().verify(token_of(CLAIMS), *others, RESOURCE)
+    with pytest.raises(InvalidTokenError, match=f"aud is not {' or '.join(others)}"):
+        verifier().verify(token_of(CLAIMS), *others)
+
+
 def test_a_verified_token_is_remembered_until_its_issuers_keys_change() -> None:
     source = Source(SECRET)
     access = verifier({ISSUER: source})

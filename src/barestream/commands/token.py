@@ -293,13 +293,12 @@ def _verified(verifiers: Verifiers, version: Version, token: str, found: Setting
     if verifiers.one is None:
         lack = "has a key for this" if found.issuer or found.issuers else "is set"
         raise InvalidTokenError(f"Neither BARESTREAM_ISSUER nor BARESTREAM_ISSUERS {lack}.")
-    why = "Neither BARESTREAM_RESOURCE_IDENTIFIER nor BARESTREAM_PUBLIC_URLS is set."
-    for audience in _audiences(found):
-        try:
-            return verifiers.one.verify(token, audience)
-        except InvalidTokenError as error:
-            why = str(error)
-    raise InvalidTokenError(why)
+    audiences = [*_audiences(found)]
+    if not audiences:
+        raise InvalidTokenError(
+            "Neither BARESTREAM_RESOURCE_IDENTIFIER nor BARESTREAM_PUBLIC_URLS is set."
+        )
+    return verifiers.one.verify(token, *audiences)
 
 
 def _shown(value: object) -> str:

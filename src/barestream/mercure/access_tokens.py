@@ -92,12 +92,12 @@ class AccessVerifier:
         # Remembered tokens hold patterns too, and can be verified again.
         patterns.add_cache(self._remembered.clear)
 
-    def verify(self, token: str, resource: str) -> Bearer:
+    def verify(self, token: str, *resources: str) -> Bearer:
         """Return what an access token allows.
 
         Args:
             token: The token, in compact serialization.
-            resource: The hub's resource identifier, which ``aud`` must contain.
+            resources: The hub's resource identifiers, one of which ``aud`` must contain.
 
         Raises:
             InvalidTokenError: It is no access token, its issuer did not sign it, it has expired, is
@@ -112,8 +112,8 @@ class AccessVerifier:
         if verified is None:
             verified = self._verify(token)
             self._remembered.add(token, verified)
-        if resource not in verified.audience:
-            raise InvalidTokenError(f"The token's aud is not {resource}.")
+        if not any(each in verified.audience for each in resources):
+            raise InvalidTokenError(f"The token's aud is not {' or '.join(resources)}.")
         return verified.bearer
 
     def _is_current(self, keys: Keys) -> bool:

@@ -268,7 +268,7 @@ class Authorization:
                 request, f"Tokens of Mercure {version.value} are off: see BARESTREAM_PROTOCOLS."
             )
         try:
-            bearer = await verifiers.bearer(token, version, partial(self._identifier, request))
+            bearer = await verifiers.bearer(token, version, partial(self._identifiers, request))
         except InvalidTokenError as error:
             raise self._invalid(request, str(error)) from None
         if self.revoked.may_refuse:
@@ -296,11 +296,11 @@ class Authorization:
                 [RETRY_AFTER],
             ) from None
 
-    def _identifier(self, request: HttpRequest) -> str:
+    def _identifiers(self, request: HttpRequest) -> list[str]:
         identifier = self._resource.identifier(request)
         if identifier is None:
             raise unverifiable(Version.ONE, self._resource.why_none(request))
-        return identifier
+        return [identifier]
 
     def _missing(self, request: HttpRequest, detail: str) -> Refused:
         return self._refused(request, HTTPStatus.UNAUTHORIZED, detail)

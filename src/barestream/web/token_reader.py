@@ -1,7 +1,6 @@
 """What the hub makes of a token that a question names, and that nobody has sent as their own."""
 
 from dataclasses import dataclass
-from functools import partial
 
 from barestream.delivery.explanation import Presented
 from barestream.delivery.revoked import Revoked
@@ -66,14 +65,13 @@ class TokenReader:
             raise InvalidTokenError(
                 f"Tokens of Mercure {version.value} are off: see BARESTREAM_PROTOCOLS."
             )
-        if version is Version.ZERO:
-            return await self.verifiers.bearer(token, version, str)
-        why = unverifiable(
-            version, "neither BARESTREAM_RESOURCE_IDENTIFIER nor BARESTREAM_PUBLIC_URLS is set."
-        )
-        for identifier in self.resource.identifiers:
-            try:
-                return await self.verifiers.bearer(token, version, partial(str, identifier))
-            except InvalidTokenError as error:
-                why = error
-        raise why
+        return await self.verifiers.bearer(token, version, self._identifiers)
+
+    def _identifiers(self) -> list[str]:
+        identifiers = self.resource.identifiers
+        if not identifiers:
+            raise unverifiable(
+                Version.ONE,
+                "neither BARESTREAM_RESOURCE_IDENTIFIER nor BARESTREAM_PUBLIC_URLS is set.",
+            )
+        return identifiers

@@ -1,6 +1,6 @@
 """What verifies tokens, each by the rules of the version that its request speaks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from barestream.mercure.access_tokens import AccessVerifier, KeysMayHaveChangedError
@@ -22,14 +22,16 @@ class Verifiers:
     zero: Verifier | None = None
     one: AccessVerifier | None = None
 
-    async def bearer(self, token: str, version: Version, identifier: Callable[[], str]) -> Bearer:
+    async def bearer(
+        self, token: str, version: Version, identifiers: Callable[[], Collection[str]]
+    ) -> Bearer:
         """Return what a token allows.
 
         Args:
             token: The token.
             version: The version by whose rules it is verified.
-            identifier: Returns the hub's identifier, which an access token must name. It raises
-                InvalidTokenError where there is none.
+            identifiers: Returns the hub's identifiers, one of which an access token must name. It
+                raises InvalidTokenError where there is none.
 
         Raises:
             InvalidTokenError: The token is not valid, or cannot be verified.
@@ -43,13 +45,13 @@ class Verifiers:
             raise unverifiable(
                 version, "neither BARESTREAM_ISSUER nor BARESTREAM_ISSUERS has a key for them."
             )
-        named = identifier()
+        resources = identifiers()
         try:
-            return self.one.verify(token, named)
+            return self.one.verify(token, *resources)
         except KeysMayHaveChangedError as error:
             if not await error.source.refresh():
                 raise
-        return self.one.verify(token, named)
+        return self.one.verify(token, *resources)
 
 
 def unverifiable(version: Version, why: str) -> InvalidTokenError:
