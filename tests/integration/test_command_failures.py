@@ -216,6 +216,35 @@ def test_health_names_the_path_that_it_asked_another_server(
     assert "/healthz answers 404: another server listens there" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        (500, "text/plain", "without a reason"),
+        (429, "application/problem+json", "Too many requests."),
+        # Other servers have a detail in JSON too.
+        (404, "application/json", "another server listens there"),
+    ],
+)
+def test_health_takes_no_error_of_a_worker_for_another_server(
+    shell: CommandLine, status: int, kind: str, words: str
+) -> None:
+    body = b'{"detail": "Too many requests."}'
+
+    class Answering(_Files):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.end_headers()
+            self.wfile.write(body)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        done = shell.run(f"BARESTREAM_BIND=127.0.0.1:{server.server_port} barestream health")
+        server.shutdown()
+    said = f"127.0.0.1:{server.server_port}: /readyz answers {status}: {words}\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
 WRITING = {
     **COMMANDS,
     "tail": "tail news --from earliest --url {url}",

@@ -1,10 +1,12 @@
 """Checks from another process that every worker of an instance is ready for streams, or alive."""
 
 import http.client
-import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
+
+from barestream_client.answers import problem
 
 # The paths of the two questions.
 READY, ALIVE = "/readyz", "/healthz"
@@ -59,12 +61,14 @@ def _why_unready(connection: http.client.HTTPConnection, path: str) -> str | Non
         return f"no answer of HTTP comes ({why!r}): another server listens there"
     finally:
         connection.close()
-    if answer.status == 200:
+    if answer.status == HTTPStatus.OK:
         return None
-    if answer.status != 503:
-        return f"{path} answers {answer.status}: another server listens there"
-    try:
-        detail = json.loads(body)["detail"]
-    except (ValueError, LookupError, TypeError):
-        detail = "without a reason"
-    return f"{path} answers {answer.status}: {detail}"
+    told = problem({"content-type": answer.getheader("content-type", "")}, body)
+    if told is not None:
+        why = str(told.get("detail"))
+    elif answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        # A worker tells no reason of a fault of its own.
+        why = "without a reason"
+    else:
+        why = "another server listens there"
+    return f"{path} answers {answer.status}: {why}"
