@@ -6,7 +6,6 @@ import math
 import signal
 import socket
 import time
-from importlib.metadata import PackageNotFoundError, version
 
 from bareasgi import HttpRequestCallback, LifespanRequest
 
@@ -31,6 +30,7 @@ from barestream.mercure.topics import PATH
 from barestream.mercure.version import Version
 from barestream.observing import make_metrics, measuring
 from barestream.registering import Registering
+from barestream.release import release
 from barestream.runs.local_hub import LOCAL_HUB, LocalHub
 from barestream.server.open_files import most_streams
 from barestream.settings.settings import Settings, load
@@ -285,13 +285,8 @@ def _end_if_broken(task: asyncio.Task[None]) -> None:
 
 def _facts(settings: Settings) -> dict[str, object]:
     """Return what tells one instance from others."""
-    try:
-        release = version("barestream")
-    except PackageNotFoundError:
-        # It runs in a checkout.
-        release = None
     return {
-        "release": release,
+        "release": release(),
         "host": socket.gethostname(),
         "instance": settings.instance,
         "history": "memory" if settings.has_local_broker else "valkey",

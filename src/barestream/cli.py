@@ -37,8 +37,24 @@ _COMMANDS = {
 }
 
 
+def _show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    if not is_asked or ctx.resilient_parsing:
+        return
+    from barestream.release import release  # noqa: PLC0415 (it takes time)
+
+    click.echo(f"barestream, version {release() or 'of a checkout'}")
+    ctx.exit()
+
+
 @click.group(cls=LazyGroup, lazy=_COMMANDS)
-@click.version_option(package_name="barestream")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Live events to browsers over Server-Sent Events.

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,16 @@ def test_the_help_names_each_command_and_imports_none() -> None:
         modules = modules_after(f"main({name.split()!r}, standalone_mode=False)")
         assert modules & {"pydantic", "gunicorn", "uvicorn", "jwt", "valkey", "dotenv"} == set()
         assert ("httpx" in modules) == (name in {"publish --help", "tail --help"})
+
+
+def test_the_version_is_told_in_a_checkout_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(_: str) -> str:
+        raise PackageNotFoundError
+
+    for found, told in ((version, "of a checkout"), (lambda _: "7.1", "7.1")):
+        monkeypatch.setattr("barestream.release.version", found)
+        done = CliRunner().invoke(main, ["--version"])
+        assert (done.exit_code, done.output) == (0, f"barestream, version {told}\n")
 
 
 def modules_after(call: str) -> set[str]:
