@@ -255,6 +255,9 @@ WRITING = {
     "context": "context add here --url {url}",
     "token": "token --publish news",
     "settings": "settings",
+    "help": "--help",
+    "version": "--version",
+    "help of a command": "publish --help",
 }
 
 

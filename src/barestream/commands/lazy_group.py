@@ -3,7 +3,8 @@
 import errno
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -62,29 +63,41 @@ class LazyGroup(click.Group):
             with formatter.section(section):
                 formatter.write_dl(rows)
 
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """Read the command line; --help and --version write here."""
+        with _failing_with_codes():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Call a command, and end with the exit code of its failure."""
         if "NO_COLOR" in os.environ:
             ctx.color = False
-        try:
+        with _failing_with_codes():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            sys.exit(exits.INTERRUPTED)
-        except OSError as error:
-            _drop_output()
-            if error.errno == errno.EPIPE:
-                click.echo("Who read the output has closed it.", err=True)
-                sys.exit(exits.CLOSED_PIPE)
-            of_file = f"{error.filename}: " if error.filename else ""
-            click.echo(f"Error: {of_file}{error.strerror or error}", err=True)
-            sys.exit(1)
-        except Exception as error:
-            code = exits.code_of(error)
-            if code is None:
-                raise
-            notes = " ".join(getattr(error, "__notes__", ()))
-            click.echo(f"Error: {error}{' ' if notes else ''}{notes}", err=True)
-            sys.exit(code)
+
+
+@contextmanager
+def _failing_with_codes() -> Iterator[None]:
+    """Say a failure in one line, and exit with its code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(exits.INTERRUPTED)
+    except OSError as error:
+        _drop_output()
+        if error.errno == errno.EPIPE:
+            click.echo("Who read the output has closed it.", err=True)
+            sys.exit(exits.CLOSED_PIPE)
+        of_file = f"{error.filename}: " if error.filename else ""
+        click.echo(f"Error: {of_file}{error.strerror or error}", err=True)
+        sys.exit(1)
+    except Exception as error:
+        code = exits.code_of(error)
+        if code is None:
+            raise
+        notes = " ".join(getattr(error, "__notes__", ()))
+        click.echo(f"Error: {error}{' ' if notes else ''}{notes}", err=True)
+        sys.exit(code)
 
 
 def _drop_output() -> None:
