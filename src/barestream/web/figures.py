@@ -12,7 +12,6 @@ from bareasgi import HttpRequest, HttpResponse
 
 from barestream.delivery.time_slices import Slices
 from barestream.mercure.bearer import Bearer
-from barestream.mercure.patterns import TooManyPatternsError
 from barestream.mercure.topics import PATH
 from barestream.telemetry.metrics import Metrics
 from barestream.telemetry.process import process
@@ -20,7 +19,7 @@ from barestream.telemetry.sampled import Sampled
 from barestream.web.answers import whole
 from barestream.web.body import JSON_TYPE
 from barestream.web.metrics import patiently
-from barestream.web.refusals import Refused, too_many_patterns
+from barestream.web.refusals import answered
 
 FIGURES = f"{PATH}/figures"
 
@@ -71,13 +70,11 @@ class Figures:
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer with the figures."""
-        try:
-            await self._operator(request)
-            content = await patiently(self._content)
-        except Refused as refused:
-            return refused.response()
-        except TooManyPatternsError:
-            return too_many_patterns("Try again later.").response()
+        return await answered(request, self._answer)
+
+    async def _answer(self, request: HttpRequest) -> HttpResponse:
+        await self._operator(request)
+        content = await patiently(self._content)
         return whole(JSON_TYPE, json.dumps(content).encode() + b"\n")
 
     async def _content(self) -> dict[str, object]:

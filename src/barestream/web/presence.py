@@ -17,9 +17,8 @@ from barestream.web.attending import client_name, selectors_of
 from barestream.web.authorization import Authorization
 from barestream.web.body import FORM_TYPE, JSON_TYPE, body_type, not_of_type, read_whole
 from barestream.web.form import Form, fields, query
-from barestream.web.refusals import bad_request
+from barestream.web.refusals import answered, bad_request
 from barestream.web.stream_request import MOST_BODY_BYTES, StreamRequest
-from barestream.web.subscriptions import answered
 
 # What browsers send a text as, also that of sendBeacon, without asking the hub before.
 _TEXT_TYPE = b"text/plain"

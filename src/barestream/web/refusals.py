@@ -1,11 +1,13 @@
 """Errors as answers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 
-from bareasgi import HttpResponse
+from bareasgi import HttpRequest, HttpResponse
 
 from barestream.asgi.problem import CONTENT_TYPE, content
+from barestream.history.broker import BrokerAwayError
+from barestream.mercure.patterns import TooManyPatternsError
 from barestream.telemetry.metrics import Metrics
 from barestream.web.answers import whole
 
@@ -49,6 +51,21 @@ class Refused(Exception):  # noqa: N818 (an answer, not a fault of this program)
     def response(self, members: Mapping[str, object] | None = None) -> HttpResponse:
         """Return the answer, with further members in its body."""
         return problem(self.status, self._detail, self._headers, members)
+
+
+async def answered(
+    request: HttpRequest, answer: Callable[[HttpRequest], Awaitable[HttpResponse]]
+) -> HttpResponse:
+    """Return the answer to a request that publishes nothing, or why there is none."""
+    try:
+        return await answer(request)
+    except TooManyPatternsError:
+        return too_many_patterns("Try again later.").response()
+    except BrokerAwayError as error:
+        detail = f"The history {error.words}. The request can be sent again."
+        return Refused(HTTPStatus.SERVICE_UNAVAILABLE, detail, [RETRY_AFTER]).response()
+    except Refused as refused:
+        return refused.response()
 
 
 def counted(

@@ -3,7 +3,6 @@
 Sources: https://mercure.rocks/spec#subscription-api; for 0.x the tag v0.24.2 of dunglas/mercure
 """
 
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, unquote
@@ -12,10 +11,8 @@ from bareasgi import HttpRequest, HttpResponse
 
 from barestream.delivery.attendee import selector_text, subscription_id
 from barestream.delivery.time_slices import Slices
-from barestream.history.broker import BrokerAwayError
 from barestream.history.subscriptions import Listing, Registry, Subscription
 from barestream.mercure.matchers import MATCHER_TYPES, Matcher
-from barestream.mercure.patterns import TooManyPatternsError
 from barestream.mercure.reserved import MERCURE_TYPE
 from barestream.mercure.subscription_topics import (
     SUBSCRIPTIONS,
@@ -29,13 +26,7 @@ from barestream.mercure.version import Version
 from barestream.web.answers import whole
 from barestream.web.authorization import Authorization
 from barestream.web.credentials import header
-from barestream.web.refusals import (
-    RETRY_AFTER,
-    Refused,
-    bad_request,
-    problem,
-    too_many_patterns,
-)
+from barestream.web.refusals import Refused, answered, bad_request, problem
 
 _SELECTOR_TYPES = (*MATCHER_TYPES, URI_TEMPLATE)
 
@@ -105,21 +96,6 @@ class Subscriptions:
             if found.subscriptions:
                 break
         return found
-
-
-async def answered(
-    request: HttpRequest, answer: Callable[[HttpRequest], Awaitable[HttpResponse]]
-) -> HttpResponse:
-    """Return the answer to a request about subscriptions, or why there is none."""
-    try:
-        return await answer(request)
-    except TooManyPatternsError:
-        return too_many_patterns("Try again later.").response()
-    except BrokerAwayError as error:
-        detail = f"The history {error.words}. The request can be sent again."
-        return Refused(HTTPStatus.SERVICE_UNAVAILABLE, detail, [RETRY_AFTER]).response()
-    except Refused as refused:
-        return refused.response()
 
 
 def _known_etags(request: HttpRequest) -> set[str]:

@@ -26,9 +26,9 @@ from barestream.mercure.topics import PATH
 from barestream.web.answers import whole
 from barestream.web.authorization import Authorization
 from barestream.web.body import JSON_TYPE
+from barestream.web.refusals import answered
 from barestream.web.selector_reader import SelectorReader
 from barestream.web.stream_request import switched_off
-from barestream.web.subscriptions import answered
 from barestream.web.token_reader import TokenReader
 from barestream.web.why_request import WhyRequest
 
