@@ -11,7 +11,7 @@ from barestream.history.revocations import Revocation, Selection
 from barestream.web.form import Form, query
 from barestream.web.json_body import read_json
 from barestream.web.refusals import bad_request, too_large
-from barestream.web.update_fields import A_SURROGATE, is_number
+from barestream.web.update_fields import check_encodable, is_number
 
 # A body has three texts and two numbers.
 _MOST_BODY_BYTES = 32 * 1024
@@ -132,8 +132,7 @@ def _text(fields: Mapping[str, object], name: str) -> str | None:
         raise too_large(
             f"{name} is longer than {_MOST_CHARACTERS} characters. Revoke the token by its sha256."
         )
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise bad_request(f"{name} has {A_SURROGATE}.")
+    check_encodable(text, name)
     return text
 
 

@@ -6,10 +6,9 @@ from typing import get_args
 
 from barestream.history.producers import Status
 from barestream.mercure.run_topics import MOST_ERROR_CHARACTERS
-from barestream.mercure.sse import InvalidEventError, refuse_surrogates
 from barestream.web.refusals import bad_request, too_large
 from barestream.web.sent_updates import READERS, JsonLines, Sent
-from barestream.web.update_fields import A_SURROGATE
+from barestream.web.update_fields import check_encodable
 from barestream.web.update_reader import Address, UpdateReader
 
 # A line that has one of these says how the run has ended, and has no others.
@@ -63,10 +62,7 @@ def _outcome(line: Mapping[str, object]) -> tuple[Status, str]:
         return status, json.dumps({"status": status})
     if not isinstance(error, str):
         raise bad_request("error: expected a string.")
-    try:
-        refuse_surrogates(error)
-    except InvalidEventError:
-        raise bad_request(f"error has {A_SURROGATE}.") from None
+    check_encodable(error, "error")
     if len(error) > MOST_ERROR_CHARACTERS:
         raise too_large(f"error is longer than {MOST_ERROR_CHARACTERS} characters.")
     return status, json.dumps({"status": status, "error": error})

@@ -6,6 +6,7 @@ from typing import TypeGuard
 
 from barestream.mercure.header_text import FORM, MOST_CHARACTERS, is_header_text
 from barestream.mercure.reserved import EARLIEST, MERCURE_TYPE, OWN_TYPES
+from barestream.mercure.sse import InvalidEventError, refuse_surrogates
 from barestream.mercure.topics import unseen_character
 from barestream.web.refusals import bad_request, too_large
 
@@ -24,6 +25,14 @@ _KEEP_FORM = f"a number of seconds from 0 to {_MOST_KEEP_SECONDS}, or {_FOREVER}
 A_SURROGATE = "a lone surrogate, which UTF-8 cannot encode"
 
 
+def check_encodable(text: str, name: str) -> None:
+    """Refuse a text that UTF-8 cannot encode; the error gives it the name."""
+    try:
+        refuse_surrogates(text)
+    except InvalidEventError:
+        raise bad_request(f"{name} has {A_SURROGATE}.") from None
+
+
 def is_number(value: object) -> TypeGuard[float]:
     """Return whether a value of JSON is a number."""
     # True is an int of Python.
@@ -32,8 +41,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 def check_seen(text: str, name: str) -> None:
     """Refuse a text with a character that nobody sees; the error gives it the name."""
-    if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise bad_request(f"{name} has {A_SURROGATE}.")
+    check_encodable(text, name)
     unseen = unseen_character(text)
     if unseen is not None:
         raise bad_request(f"{name} has the control or format character U+{ord(unseen):04X}.")

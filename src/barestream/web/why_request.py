@@ -11,7 +11,7 @@ from barestream.web.form import MOST_FIELDS, fields
 from barestream.web.json_body import read_json
 from barestream.web.refusals import bad_request
 from barestream.web.stream_request import MOST_BODY_BYTES, StreamRequest
-from barestream.web.update_fields import A_SURROGATE
+from barestream.web.update_fields import check_encodable
 
 # Those of a request for a stream that say what it subscribes to.
 _SELECTING = ("topic", "match", "match_exact", "match_urlpattern")
@@ -58,7 +58,7 @@ def _text(value: Mapping[str, object], name: str) -> str | None:
     if text is not None and not isinstance(text, str):
         raise bad_request(f"{name}: expected a string.")
     if text is not None:
-        _check(text, name)
+        check_encodable(text, name)
     return text
 
 
@@ -83,11 +83,6 @@ def _texts(given: object, name: str) -> list[str]:
     for text in given if isinstance(given, list) else [given]:
         if not isinstance(text, str):
             raise bad_request(f"{name}: expected a string, or an array of strings.")
-        _check(text, name)
+        check_encodable(text, name)
         texts.append(text)
     return texts
-
-
-def _check(text: str, name: str) -> None:
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise bad_request(f"{name} has {A_SURROGATE}.")
