@@ -103,11 +103,16 @@ class Link:
     async def take(self, step: object) -> tuple[Any, HubError | None]:
         """Take a step; return its outcome, or its error."""
         try:
-            return await self._take(step), None
+            return await self.outcome(step), None
         except HubError as error:
             return None, error
 
-    async def _take(self, step: object) -> Any:
+    async def outcome(self, step: object) -> Any:
+        """Take a step, and return its outcome.
+
+        Raises:
+            HubError: The step fails.
+        """
         match step:
             case Bearer():
                 return await token_of(self._token)

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import httpx
 
@@ -106,20 +106,20 @@ class Smoke:
         request = self._get("/events")
         link = Link(self._client, None)
         try:
-            answer: Answer = await _taken(link, Open(request.by(self._reading_token)))
+            answer: Answer = await link.outcome(Open(request.by(self._reading_token)))
             if answer.status != 200:
                 raise error_of(answer)
             if not is_of_type(answer.headers, "text/event-stream"):
                 raise not_a_hub(answer)
             received = await _soon(
-                _taken(link, Read()),
+                link.outcome(Read()),
                 f"{answer.asked} was answered, but nothing came",
                 _LOOK_FOR_BUFFERS,
             )
             try:
                 async with asyncio.timeout(_LINGER_SECONDS):
                     while received:
-                        received = await _taken(link, Read())
+                        received = await link.outcome(Read())
             except TimeoutError:
                 return
         finally:
@@ -197,14 +197,6 @@ class Smoke:
             if not isinstance(first, Ready):
                 raise FailedError(f"a new stream began with {_shown(first)}", _ONE_SERVICE)
             yield events
-
-
-async def _taken(link: Link, step: Open | Read) -> Any:
-    """Take a step, and return its outcome."""
-    outcome, error = await link.take(step)
-    if error is not None:
-        raise error
-    return outcome
 
 
 async def _soon(coming: Awaitable[_Coming], cause: str, remedy: str) -> _Coming:

@@ -31,7 +31,7 @@ from barestream_client.event_reader import EventReader, Received
 from barestream_client.failures import UnsendableError
 from barestream_client.following import SILENCE_SECONDS
 from barestream_client.link import LIMITS, Link
-from barestream_client.steps import Ask, Close, Open, Read, Request, Step
+from barestream_client.steps import Ask, Open, Read, Request, Step
 
 Token = str | Callable[[], str | Awaitable[str]]
 
@@ -156,7 +156,7 @@ class HttpHub:
                 raise _error(answer)
             yield _events(link)
         finally:
-            await link.take(Close())
+            await link.close()
 
     async def aclose(self) -> None:
         self._is_closed = self._has_own_client
@@ -192,10 +192,10 @@ async def _events(link: Link) -> AsyncIterator[Received]:
 
 async def _taken(link: Link, step: Step) -> Any:
     """Take a step, and return its outcome; raise the errors of runs in place of the client's."""
-    outcome, error = await link.take(step)
-    if error is not None:
-        raise _meant(error)
-    return outcome
+    try:
+        return await link.outcome(step)
+    except HubError as error:
+        raise _meant(error) from error
 
 
 def _meant(error: HubError) -> HubAwayError | RefusedError:
