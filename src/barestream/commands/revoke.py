@@ -18,7 +18,7 @@ from barestream.mercure.token_id import issued_form
 from barestream_client.address import PATH, AddressError, hub_url
 from barestream_client.answers import Answer, error_of, json_object, not_a_hub, problem
 from barestream_client.failures import meaning
-from barestream_client.link import answer_to, timeout
+from barestream_client.link import answer_to, built
 from barestream_client.steps import Request
 
 # A hub whose history is away answers within this time.
@@ -186,10 +186,8 @@ def _ask(method: str, url: str, token: str, content: object = None) -> Any:
     body = None if content is None else json.dumps(content).encode()
     headers = {"Content-Type": "application/json"}
     asked = Request(method, url, (), headers, body, _ANSWER_SECONDS).by(token)
-    with meaning(asked):
-        response = httpx.request(
-            method, url, headers=asked.headers, content=body, timeout=timeout(asked)
-        )
+    with httpx.Client() as client, meaning(asked):
+        response = client.send(built(client, asked))
     answer = answer_to(asked, response, response.content)
     if not response.is_success:
         _refused(answer)
