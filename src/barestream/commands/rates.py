@@ -168,12 +168,11 @@ def _worker(before: Figures | None, after: Figures, seconds: float | None) -> Wo
         lag,
         loop_lag,
     )
-    cpu_share = after["cpu_seconds"] is not None and _rate(before, after, "cpu_seconds", seconds)
     return Worker(
         int(after["pid"]),
         activity,
         after["memory_bytes"],
-        None if cpu_share is False else cpu_share,
+        _rate(before, after, "cpu_seconds", seconds),
         after["uptime_seconds"],
         bool(after["draining"]),
         seconds is not None and seconds >= _HANGS_SECONDS and woken == 0,
@@ -220,8 +219,10 @@ def _rate(before: Figures | None, after: Figures, name: str, seconds: float | No
 
 
 def _risen(before: Figures | None, after: Figures, name: str) -> float | None:
-    """Return by how much a count has risen; None if it fell, because it began anew."""
-    if before is None or before[name] is None:
+    """Return by how much a count has risen; None if it fell, because it began anew, or if it is
+    not known.
+    """
+    if before is None or before[name] is None or after[name] is None:
         return None
     risen: float = after[name] - before[name]
     return risen if risen >= 0 else None
