@@ -86,7 +86,8 @@ async def _watch(
         with output:
             async for found in intervals:
                 is_whole = _is_whole(found)
-                output.show(found, is_whole=is_whole)
+                if is_whole or output.shows_parts:
+                    output.show(found)
                 if left is not None and is_whole:
                     left -= 1
                     if not left:
@@ -141,7 +142,13 @@ class _Output(ABC):
 
     Args:
         url: The hub's URL.
+
+    Attributes:
+        shows_parts: Whether it shows also an interval without rates, and that an answer may still
+            come.
     """
+
+    shows_parts = False
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -153,19 +160,12 @@ class _Output(ABC):
         return
 
     @abstractmethod
-    def show(self, found: Interval | Away, *, is_whole: bool) -> None:
-        """Show an interval, or that the hub is away.
-
-        Args:
-            found: The one or the other.
-            is_whole: False for an interval without rates, and while an answer may still come.
-        """
+    def show(self, found: Interval | Away) -> None:
+        """Show an interval, or that the hub is away."""
 
 
 class _JsonLines(_Output):
-    def show(self, found: Interval | Away, *, is_whole: bool) -> None:
-        if not is_whole:
-            return
+    def show(self, found: Interval | Away) -> None:
         if isinstance(found, Away):
             told = {"at": round(time.time(), 3), "url": self._url, "away": found.why}
         else:
@@ -175,9 +175,7 @@ class _JsonLines(_Output):
 
 
 class _Lines(_Output):
-    def show(self, found: Interval | Away, *, is_whole: bool) -> None:
-        if not is_whole:
-            return
+    def show(self, found: Interval | Away) -> None:
         if isinstance(found, Away):
             click.echo(f"{time.strftime('%H:%M:%S')}  {away_words(found)}")
         else:
@@ -185,9 +183,7 @@ class _Lines(_Output):
 
 
 class _Once(_Output):
-    def show(self, found: Interval | Away, *, is_whole: bool) -> None:
-        if not is_whole:
-            return
+    def show(self, found: Interval | Away) -> None:
         if isinstance(found, Away):
             click.echo(away_words(found), err=True)
         else:
@@ -199,6 +195,8 @@ class _Once(_Output):
 
 class _Screen(_Output):
     """A view that changes in its place, and stays below at the end."""
+
+    shows_parts = True
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -217,7 +215,7 @@ class _Screen(_Output):
         if self._view is not None:
             self._console.print(self._view)
 
-    def show(self, found: Interval | Away, *, is_whole: bool) -> None:  # noqa: ARG002
+    def show(self, found: Interval | Away) -> None:
         away = found if isinstance(found, Away) else None
         if not isinstance(found, Away):
             self._shown = found
