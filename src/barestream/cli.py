@@ -27,12 +27,7 @@ _COMMANDS = {
     "context": Lazy("context", _CLIENT, "Name hubs, with their URL and token."),
     "revoke": Lazy("revoke", _CLIENT, "Revoke tokens, list what is revoked, or take one back."),
     "smoke": Lazy("smoke", _CLIENT, "Check that a hub is ready, delivers and replays."),
-    "doctor": Lazy(
-        "doctor",
-        _CLIENT,
-        "Find out what holds a stream's events back, or cuts them.",
-        "barestream_doctor.command",
-    ),
+    "doctor": Lazy("doctor", _CLIENT, "Find out what holds a stream's events back, or cuts them."),
     "load": Lazy("load", _CLIENT, "Hold many streams open, and report what they received."),
 }
 

@@ -1,10 +1,55 @@
 import json
 import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
-from barestream_doctor.command import doctor
+from barestream.cli import main
+from barestream.commands.doctor import doctor
+
+
+class Asking(NamedTuple):
+    """A server without streams, and the paths and tokens that it was asked with."""
+
+    url: str
+    asked: set[tuple[str, str | None]]
+
+
+@pytest.fixture
+def asking() -> Iterator[Asking]:
+    asked: set[tuple[str, str | None]] = set()
+
+    class Noting(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.add((self.path.partition("?")[0], self.headers["Authorization"]))
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            """Log nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Noting) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield Asking(f"http://127.0.0.1:{server.server_port}", asked)
+        server.shutdown()
+
+
+@pytest.fixture
+def home(tmp_path: Path, asking: Asking) -> dict[str, str | None]:
+    """Return the environment of a user whose context in use is the server, with a token."""
+    names = ("BARESTREAM_URL", "BARESTREAM_TOKEN", "BARESTREAM_CONTEXT")
+    home = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), **dict.fromkeys(names)}
+    add = ["context", "add", "here", "--url", f"{asking.url}/.well-known/mercure"]
+    assert CliRunner().invoke(main, [*add, "--token", "its-token"], env=home).exit_code == 0
+    return home
+
+
+def examined(home: dict[str, str | None], *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["doctor", "--quick", *arguments], env=home)
 
 
 @pytest.fixture
@@ -22,7 +67,7 @@ def test_a_server_that_refuses_has_an_exit_code_of_its_own(closed_port: int) -> 
 
 
 def test_a_url_of_another_form_has_the_exit_code_of_no_hub() -> None:
-    done = CliRunner().invoke(doctor, ["example.com"])
+    done = CliRunner().invoke(main, ["doctor", "example.com"])
     assert done.exit_code == 3
     assert "expected http://host:port/path" in done.output
 
@@ -45,3 +90,28 @@ def test_colors_are_for_terminals_that_want_them(closed_port: int, *, no_color: 
         color=True,
     )
     assert ("\x1b[" in done.output) is not no_color
+
+
+def test_without_a_url_the_hub_of_the_context_is_examined_with_its_token(
+    home: dict[str, str | None], asking: Asking
+) -> None:
+    done = examined(home)
+    assert (done.exit_code, f"barestream doctor: {asking.url}/\n" in done.output) == (3, True)
+    assert {token for _, token in asking.asked} == {"Bearer its-token"}
+    assert {"/events", "/.well-known/mercure/diagnosis"} <= {path for path, _ in asking.asked}
+
+
+@pytest.mark.parametrize("variable", ["BARESTREAM_URL", "BARESTREAM_CONTEXT"])
+def test_a_url_of_the_command_line_gets_no_token_of_a_context(
+    home: dict[str, str | None], asking: Asking, variable: str
+) -> None:
+    home[variable] = "here" if variable == "BARESTREAM_CONTEXT" else "http://127.0.0.1:1"
+    assert examined(home, f"{asking.url}/stream").exit_code == 3
+    assert "/stream" in {path for path, _ in asking.asked}
+    assert {token for _, token in asking.asked} == {None}
+
+
+def test_two_hubs_are_a_wrong_use(home: dict[str, str | None], asking: Asking) -> None:
+    done = examined(home, asking.url, "--context", "here")
+    assert (done.exit_code, "Give URL, --url or --context." in done.output) == (2, True)
+    assert asking.asked == set()

@@ -13,8 +13,7 @@ NO_HUB = 3
 AWAY = 4
 NO_RIGHT = 5
 REFUSED = 6
-
-# 7 is of the doctor.
+HAS_FAULT = 7
 NOT_DELIVERED = 8
 
 # As a shell says it of a process that a signal ended: 128 and the number of SIGINT, SIGPIPE or

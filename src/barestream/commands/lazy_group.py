@@ -20,13 +20,11 @@ class Lazy(NamedTuple):
         name: Its name in its module.
         section: The section of the help that it is in.
         help: Its line in the help.
-        home: Its module; empty for the one of its name beside this one.
     """
 
     name: str
     section: str
     help: str
-    home: str = ""
 
 
 class LazyGroup(click.Group):
@@ -45,8 +43,8 @@ class LazyGroup(click.Group):
         """Return a command; None for an unknown one."""
         if cmd_name not in self.lazy:
             return super().get_command(ctx, cmd_name)
-        name, _, _, home = self.lazy[cmd_name]
-        module = import_module(home or f"barestream.commands.{name}")
+        name = self.lazy[cmd_name].name
+        module = import_module(f"barestream.commands.{name}")
         command: click.Command = getattr(module, name)
         return command
 
@@ -55,7 +53,7 @@ class LazyGroup(click.Group):
         sections: dict[str, list[tuple[str, str]]] = {}
         for name in self.list_commands(ctx):
             if name in self.lazy:
-                _, section, text, _ = self.lazy[name]
+                _, section, text = self.lazy[name]
             elif (command := super().get_command(ctx, name)) is not None:
                 section, text = "Others", command.get_short_help_str(limit=80)
             sections.setdefault(section, []).append((name, text))

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 
 import click
+from click.core import ParameterSource
 
+from barestream.commands import exits
+from barestream.commands.hub_options import address_options, chosen
+from barestream_client.address import PATH, AddressError, hub_url
 from barestream_doctor import opinion
 from barestream_doctor.bodies import body
 from barestream_doctor.finding import Finding, Severity
@@ -22,32 +26,29 @@ from barestream_doctor.seen import Seen
 from barestream_doctor.stalls import StallWatch
 from barestream_doctor.target import InvalidTargetError, Target, target
 
-_EXIT_CODES = {Severity.OK: 0, Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 7}
-
-# What kept the doctor from examining anything; the other commands end with the same codes.
-_EXIT_CODES_OF_FINDINGS = {
-    "no-stream": 3,
-    "unreachable": 4,
-    "direct-unreachable": 4,
-    "token-refused": 5,
+_EXIT_CODES = {
+    Severity.OK: 0,
+    Severity.NOTE: 0,
+    Severity.WARNING: 1,
+    Severity.ERROR: exits.HAS_FAULT,
 }
-# As the other commands end where no URL of a hub was given.
-_NO_HUB = 3
 
-_INTERRUPTED = 130
+# What kept the doctor from examining anything.
+_EXIT_CODES_OF_FINDINGS = {
+    "no-stream": exits.NO_HUB,
+    "unreachable": exits.AWAY,
+    "direct-unreachable": exits.AWAY,
+    "token-refused": exits.NO_RIGHT,
+}
 
 
 @click.command()
-@click.argument("url")
+@click.argument("stream", metavar="[URL]", required=False)
+@address_options
 @click.option(
     "--direct",
     metavar="URL",
     help="The same server past the proxy, to name the hop that has a fault.",
-)
-@click.option(
-    "--token",
-    envvar="BARESTREAM_TOKEN",
-    help="A token with the right to operate.  [default: BARESTREAM_TOKEN]",
 )
 @click.option("--topic", help="A topic of a hub, to read; a line is published to it.")
 @click.option("--origin", help="An origin of pages, whose requests are tried.")
@@ -62,9 +63,11 @@ _INTERRUPTED = 130
 @click.option("--insecure", is_flag=True, help="Trust any certificate.")
 @click.option("--json", "wants_json", is_flag=True, help="Print JSON.")
 def doctor(  # noqa: PLR0913, PLR0917 (one for each option)
-    url: str,
-    direct: str | None,
+    stream: str | None,
+    url: str | None,
     token: str | None,
+    context: str | None,
+    direct: str | None,
     topic: str | None,
     origin: str | None,
     quick: bool,
@@ -74,9 +77,9 @@ def doctor(  # noqa: PLR0913, PLR0917 (one for each option)
 ) -> None:
     """Find out what holds the events of a stream back, or cuts them.
 
-    URL is the root of a hub, or a stream. With a token that has the right to operate, the
-    diagnostic endpoint of a hub says what was sent, and when; of any other server the stream alone
-    is read.
+    URL is the root of a hub, or a stream; without it, the hub is that of --url or of the context.
+    With a token that has the right to operate, the diagnostic endpoint of a hub says what was sent,
+    and when; of any other server the stream alone is read.
 
     \b
     barestream doctor --quick http://127.0.0.1:9009/
@@ -85,29 +88,46 @@ def doctor(  # noqa: PLR0913, PLR0917 (one for each option)
     there is no stream or the URL is none, 4 if the server cannot be reached, and 5 if the token is
     refused.
     """
+    examined, token = _to_examine(stream, url, token, context)
     try:
-        targets = [target(each, topic) for each in (url, direct) if each is not None]
+        targets = [target(each, topic) for each in (examined, direct) if each is not None]
     except InvalidTargetError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(_NO_HUB)
+        raise AddressError(str(error)) from None
     began_at = time.monotonic()
-    # A variable that is empty is not set.
-    token = (token or "").strip() or None
     asked = _Asked(targets, token, topic, origin, quick, with_limits, insecure)
     try:
         findings = asyncio.run(asked.findings())
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
-        sys.exit(_INTERRUPTED)
+        sys.exit(exits.INTERRUPTED)
     seconds = time.monotonic() - began_at
     if wants_json:
-        click.echo(json.dumps(as_json(url, findings, seconds), indent=1))
+        click.echo(json.dumps(as_json(examined, findings, seconds), indent=1))
     else:
         # click removes colors where the output is no terminal.
         click.echo(
-            text(url, findings, seconds), color=False if os.environ.get("NO_COLOR") else None
+            text(examined, findings, seconds), color=False if os.environ.get("NO_COLOR") else None
         )
     sys.exit(_exit_code(findings))
+
+
+def _to_examine(
+    stream: str | None, url: str | None, token: str | None, context: str | None
+) -> tuple[str, str | None]:
+    """Return the URL that is examined, and the token; an empty token is none.
+
+    Raises:
+        AddressError: The URL of the hub is none.
+        UsageError: Two URLs are given, or there is no such context.
+    """
+    if stream is None:
+        hub = chosen(url, token, context, retry_seconds=0)
+        stream, token = f"{hub_url(hub.url).removesuffix(PATH)}/", hub.token
+    else:
+        source = click.get_current_context().get_parameter_source
+        if ParameterSource.COMMANDLINE in {source("url"), source("context")}:
+            raise click.UsageError("Give URL, --url or --context.")
+    return stream, (token or "").strip() or None
 
 
 @dataclass(frozen=True, slots=True)
