@@ -1,5 +1,6 @@
 """Each command where no hub answers it, or one that refuses: a clear line, and an exit code."""
 
+import json
 import re
 import socket
 import ssl
@@ -189,6 +190,51 @@ def test_a_token_without_the_right_is_said(
     assert done.returncode == code, done.stdout + done.stderr
     assert words in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+class _Hostile(_Files):
+    """Answers with text that would command a terminal."""
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/.well-known/mercure?topic=stream"):
+            self._answer(200, "text/event-stream", b"event: \x1b[2J\nid: #1-1;%1B[2J\ndata: x\n\n")
+        else:
+            detail = json.dumps({"detail": "no\x1b]0;title\x07 \x9b2J"}).encode()
+            self._answer(400, "application/problem+json", detail)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def _answer(self, status: int, kind: str, body: bytes) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture(scope="module")
+def hostile() -> Iterator[str]:
+    """Return the URL of a server that is no friend."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Hostile) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+# The doctor quotes headers alone.
+@pytest.mark.parametrize(
+    "command", ["tail of a stream", *(each for each in COMMANDS if each != "doctor")]
+)
+def test_nothing_that_a_server_says_commands_the_terminal(
+    shell: CommandLine, hostile: str, command: str
+) -> None:
+    commands = {**COMMANDS, "tail of a stream": "tail stream --count 1 --url {url}"}
+    done = shell.run(f"barestream {commands[command].format(url=hostile)}")
+    said = done.stdout + done.stderr
+    assert "\ufffd" in said, said
+    assert [each for each in said if not each.isprintable() and each != "\n"] == []
 
 
 @pytest.mark.parametrize("name", ["nothing listens", "another server", "no HTTP", "malformed"])

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import click
 
 from barestream.commands.contexts import Contexts
+from barestream.commands.printable import printable
 from barestream_client.answers import AwayError
 
 # The hub of `barestream dev`.
@@ -48,7 +49,8 @@ class Complaint:
         # The first wait is under a second, and most failures are over by then.
         if wait_seconds > 0.3 and str(error) != self._said:
             self._said = str(error)
-            click.echo(f"{error}; trying again for {self._retry_seconds:g} s", err=True)
+            words = f"{error}; trying again for {self._retry_seconds:g} s"
+            click.echo(printable(words), err=True)
 
 
 def address_options(command: _Command) -> _Command:

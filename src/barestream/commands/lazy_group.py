@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import click
 
 from barestream.commands import exits
+from barestream.commands.printable import printable
 
 
 class Lazy(NamedTuple):
@@ -94,7 +95,8 @@ def _failing_with_codes() -> Iterator[None]:
         if code is None:
             raise
         notes = " ".join(getattr(error, "__notes__", ()))
-        click.echo(f"Error: {error}{' ' if notes else ''}{notes}", err=True)
+        # It may quote what a server has answered.
+        click.echo(printable(f"Error: {error}{' ' if notes else ''}{notes}"), err=True)
         sys.exit(code)
 
 

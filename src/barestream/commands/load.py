@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import click
 
+from barestream.commands.printable import printable
 from barestream.server.open_files import most_connections, raise_limit
 from barestream_client.address import AddressError
 from barestream_load.plan import Plan, Publishing, TooFewFilesError, check_files
@@ -177,7 +178,8 @@ def load(  # noqa: PLR0913, PLR0917 (one for each option)
     if json_file:
         json.dump(as_json(plan, outcome), json_file, indent=1)
         json_file.write("\n")
-    report = "\n".join([table(plan, outcome), *remarks(plan, outcome)])
+    # Remarks quote what the server has answered.
+    report = "\n".join([table(plan, outcome), *map(printable, remarks(plan, outcome))])
     click.echo(report, err=json_file is not None and json_file.name == "<stdout>")
     sys.exit(0 if outcome.is_well else 1)
 

@@ -13,6 +13,7 @@ import click
 import httpx
 
 from barestream.commands import exits
+from barestream.commands.printable import printable
 from barestream.commands.token import signed
 from barestream.mercure.token_id import issued_form
 from barestream_client.address import PATH, AddressError, hub_url
@@ -211,8 +212,6 @@ def _refused(answer: Answer) -> NoReturn:
         code = exits.NO_RIGHT
     else:
         code = exits.AWAY if may_pass else exits.REFUSED
-    click.echo(
-        f"{answer.status} {httpx.codes.get_reason_phrase(answer.status)}: {told.get('detail')}",
-        err=True,
-    )
+    phrase = httpx.codes.get_reason_phrase(answer.status)
+    click.echo(printable(f"{answer.status} {phrase}: {told.get('detail')}"), err=True)
     sys.exit(code)

@@ -11,6 +11,7 @@ import click
 
 from barestream.commands import exits
 from barestream.commands.hub_options import ChosenHub, chosen, hub_options
+from barestream.commands.printable import printable
 from barestream.commands.smoke_steps import MORE_RIGHTS, READ_THE_LOG, FailedError, Smoke
 from barestream_client.address import HubError
 
@@ -114,5 +115,6 @@ def _say(step: str, cause: str, remedy: str) -> None:
     # Further lines stand below the first one.
     indented = remedy.replace("\n", "\n              ")
     click.echo(
-        f"smoke failed at: {step}\n  cause:      {cause}\n  what to do: {indented}", err=True
+        f"smoke failed at: {step}\n  cause:      {printable(cause)}\n  what to do: {indented}",
+        err=True,
     )

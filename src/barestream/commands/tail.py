@@ -81,7 +81,8 @@ async def _follow(  # noqa: PLR0913, PLR0917 (what to follow, and for how long)
         except asyncio.CancelledError:
             # After Ctrl-C.
             if subscription.cursor:
-                click.echo(f"\nto go on from here: --from '{subscription.cursor}'", err=True)
+                cursor = printable(subscription.cursor)
+                click.echo(f"\nto go on from here: --from '{cursor}'", err=True)
             raise
 
 
@@ -109,7 +110,8 @@ class _Printer:
         """Print an event; and on standard error that events are missing."""
         if isinstance(event, Gap):
             span = f"after {event.missing_from or 'some event'}, before {event.missing_to}"
-            click.echo(f"Events are missing {span}: the history no longer has them.", err=True)
+            words = f"Events are missing {span}: the history no longer has them."
+            click.echo(printable(words), err=True)
         if self._as_json:
             sys.stdout.write(json.dumps(_members(event), ensure_ascii=False) + "\n")
         elif not isinstance(event, Gap):
@@ -132,7 +134,7 @@ def _line(event: Event) -> str:
     """Return an event as people read it: time, topic, type, and its data."""
     moment = event.published_at
     parts = [click.style(f"{moment.astimezone():%H:%M:%S}", dim=True)] if moment else []
-    parts += [click.style(event.topic, fg="cyan")] if event.topic else []
-    parts += [click.style(event.type, fg="yellow")] if event.type != "message" else []
+    parts += [click.style(printable(event.topic), fg="cyan")] if event.topic else []
+    parts += [click.style(printable(event.type), fg="yellow")] if event.type != "message" else []
     parts += [printable(event.data)]
     return "  ".join(parts) + (click.style("  (the end)", dim=True) if event.is_end else "")

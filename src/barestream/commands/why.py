@@ -99,7 +99,7 @@ def _token(as_token: str | None, as_file: Path | None, *, is_anonymous: bool) ->
 
 def _show(found: Explanation) -> None:
     colour = "green" if found.verdict == "delivered" else "red"
-    verdict = click.style(found.verdict.replace("_", " "), fg=colour)
+    verdict = click.style(printable(found.verdict.replace("_", " ")), fg=colour)
     click.echo(f"{verdict}: {printable(found.why)}")
     for name, text in _rows(found.evidence):
         click.echo(f"  {name:<8} {printable(text)}")
