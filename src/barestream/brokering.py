@@ -9,17 +9,23 @@ from barestream.history.producers import ProducerBounds
 from barestream.history.standing import Standing
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.history.valkey.broker_url import Replicated
+from barestream.history.valkey.coding import PLAIN, Coding
 from barestream.history.valkey.credentials import Password
 from barestream.settings.setting import FileSecret
 from barestream.settings.settings import Settings
 
 
-def make_broker(settings: Settings, notify: Callable[[Standing], None] = lambda _: None) -> Broker:
+def make_broker(
+    settings: Settings,
+    notify: Callable[[Standing], None] = lambda _: None,
+    coding: Coding = PLAIN,
+) -> Broker:
     """Return the broker.
 
     Args:
         settings: The settings.
         notify: Called with what sentinels say whenever that changes.
+        coding: How updates are written to Valkey and read back.
 
     Raises:
         OSError, ValueError: A file of a password cannot be read.
@@ -48,4 +54,4 @@ def make_broker(settings: Settings, notify: Callable[[Standing], None] = lambda 
         settings.broker_replicas,
         notify,
     )
-    return ValkeyBroker(where, bounds, password, of_producers)
+    return ValkeyBroker(where, bounds, password, of_producers, coding=coding)

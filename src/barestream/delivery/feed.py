@@ -33,6 +33,7 @@ class Feed(CatchingUp):
 
     Args:
         ring, metrics, now, count, replay: See CatchingUp.
+        broadcasts: Makes a broadcast; its arguments are those of Broadcast.
 
     Attributes:
         pending_bytes: The size of the events that no broadcast has begun to send.
@@ -41,7 +42,7 @@ class Feed(CatchingUp):
         lag: Measures how long events took; the source's reader sets it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the parts that it connects)
         self,
         ring: Ring,
         metrics: Metrics,
@@ -49,11 +50,13 @@ class Feed(CatchingUp):
         *,
         count: Count | None = None,
         replay: HandOver | None = None,
+        broadcasts: Callable[..., Broadcast] = Broadcast,
     ) -> None:
         super().__init__(ring, metrics, now, count, replay)
         self.leaps = 0
         self.on_append: Callable[[], None] = lambda: None
         self.lag = DeliveryLag(metrics, now, now)
+        self._broadcasts = broadcasts
         self._subscribers: dict[Subscriber, None] = {}
         self._index: Index[Subscriber] = Index()
         self._named_count = 0
@@ -99,7 +102,7 @@ class Feed(CatchingUp):
         if self._broadcast is None:
             if not self._pending:
                 return False
-            self._broadcast = Broadcast(
+            self._broadcast = self._broadcasts(
                 self._batch(),
                 self._index,
                 self.sent,

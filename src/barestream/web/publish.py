@@ -6,13 +6,12 @@ Source: https://mercure.rocks/spec#publication
 import json
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from bareasgi import HttpRequest, HttpResponse
 
 from barestream.delivery.time_slices import Slices
 from barestream.history.broker import BrokerAwayError, TooMuchKeptError, TopicEndedError
-from barestream.history.intake import Intake
 from barestream.history.update import MOST_UPDATES, Update
 from barestream.mercure.bearer import Bearer
 from barestream.mercure.patterns import TooManyPatternsError
@@ -62,18 +61,28 @@ _OF_SEVERAL = _Outcomes(
 )
 
 
+class Keeper(Protocol):
+    """Gives updates to the history (see Intake)."""
+
+    async def publish(self, update: Update) -> str:
+        """Have the history keep an update; return its id."""
+
+    async def publish_all(self, updates: Sequence[Update]) -> list[str]:
+        """Have the history keep some updates or none; return their ids."""
+
+
 class Publish:
     """The handler."""
 
     def __init__(
         self,
-        intake: Intake,
+        keeper: Keeper,
         authorization: Authorization,
         metrics: Metrics,
         rules: PublishRules,
         slices: Slices,
     ) -> None:
-        self._intake = intake
+        self._keeper = keeper
         self._authorization = authorization
         self._metrics = metrics
         self._body_bytes = rules.body_bytes
@@ -142,8 +151,8 @@ class Publish:
         """Have the history keep one update, or several together; return their ids."""
         try:
             if together:
-                return await self._intake.publish_all(updates)
-            return [await self._intake.publish(updates[0])]
+                return await self._keeper.publish_all(updates)
+            return [await self._keeper.publish(updates[0])]
         except TopicEndedError as error:
             or_ends = " or ends earlier in the array" if together else ""
             what = f"The topic {error.topic} has ended{or_ends}"

@@ -112,6 +112,7 @@ from barestream.history.topic_state import End, Reader, Rewind, Rewound
 from barestream.history.update import Update
 from barestream.history.valkey import codec, scripts
 from barestream.history.valkey.broker_url import Replicated, read_url
+from barestream.history.valkey.coding import PLAIN, Coding
 from barestream.history.valkey.connections import Connections
 from barestream.history.valkey.copies import Copies
 from barestream.history.valkey.credentials import Password, add_password
@@ -156,6 +157,7 @@ class ValkeyBroker:
         password: That of the URL's user, if the URL does not contain it.
         of_producers: The bounds of what it knows of producers and runs.
         of_registry: The bounds of the subscriptions.
+        coding: How updates are written, and read by the one who waits for them.
 
     Attributes:
         registry: The subscriptions.
@@ -164,13 +166,15 @@ class ValkeyBroker:
         ValueError: The URL is malformed; the message does not quote it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the parts that it connects)
         self,
         where: str | Replicated,
         bounds: HistoryBounds,
         password: Password = None,
         of_producers: ProducerBounds | None = None,
         of_registry: RegistryBounds | None = None,
+        *,
+        coding: Coding = PLAIN,
     ) -> None:
         replicated = Replicated(where) if isinstance(where, str) else where
         url = read_url(replicated.url)
@@ -195,6 +199,7 @@ class ValkeyBroker:
             ANSWER_SECONDS,
             self._error,
             self._copies,
+            coding,
         )
         self._probing = Questions(self._writing, arguments, self._error, self._copies)
         self._changing = Connections(self._server, MOST_CHANGING, ANSWER_SECONDS, preface)
@@ -204,7 +209,7 @@ class ValkeyBroker:
         self._following = Connections(self._server, 1, WAIT_SECONDS + ANSWER_SECONDS / 2)
         asked_there = Questions(self._following, arguments, self._error)
         rest = Rest(time.monotonic)
-        self._waiting = Waiting(self._following, asked_there, rest, self._server.reign)
+        self._waiting = Waiting(self._following, asked_there, rest, self._server.reign, coding)
         self._questions = Questions(self._reading, arguments, self._error)
         self._pages = Pages(self._questions)
         self._states = TopicStates(self._questions)

@@ -7,6 +7,7 @@ from barestream.history.broker import MOST_PAGE_BYTES, Page
 from barestream.history.record import BEGIN, Place, Record
 from barestream.history.topic_state import Reader
 from barestream.history.valkey import codec, scripts
+from barestream.history.valkey.coding import PLAIN, Coding
 from barestream.history.valkey.questions import Questions
 
 # Each page is in memory as a whole, so the newest updates are read in small pages.
@@ -36,13 +37,13 @@ class _Answer(NamedTuple):
         last_place = codec.place(last[0]) if last else BEGIN
         return cls(codec.place(floor), rows, is_all == 1, is_known == 1, last_place)
 
-    def page(self, after: Place) -> Page:
+    def page(self, after: Place, coding: Coding) -> Page:
         """Return the page after a place."""
         floor = max(after, self.floor)
         upto = codec.place(self.rows[-1][0]) if self.rows else floor
         if self.is_all:
             upto = max(floor, upto, self.last)
-        return Page(floor, codec.records(self.rows), self.is_known, upto)
+        return Page(floor, coding.records(self.rows), self.is_known, upto)
 
 
 class Pages:
@@ -50,10 +51,12 @@ class Pages:
 
     Args:
         questions: Asks Valkey.
+        coding: How the updates after a place are read.
     """
 
-    def __init__(self, questions: Questions) -> None:
+    def __init__(self, questions: Questions, coding: Coding = PLAIN) -> None:
         self._questions = questions
+        self._coding = coding
 
     async def newest(self, most_events: int, most_bytes: int) -> Page:
         """Return the newest updates (see Broker)."""
@@ -108,7 +111,7 @@ class Pages:
             answer = await self._questions.run_indexed(
                 scripts.READ_TOPICS, stream_id, *bounds, rights, *topics
             )
-        return _Answer.of(answer).page(after)
+        return _Answer.of(answer).page(after, self._coding)
 
     async def at(self, places: Sequence[Place]) -> list[Record]:
         """Return the updates at these places (see Broker)."""

@@ -13,6 +13,7 @@ from barestream.history.broker import BrokerAwayError
 from barestream.history.producers import Accepted, Batch
 from barestream.history.update import Update
 from barestream.history.valkey import codec, scripts
+from barestream.history.valkey.coding import PLAIN, Coding
 from barestream.history.valkey.connections import Commands, Connections
 from barestream.history.valkey.copies import Copies
 from barestream.history.valkey.deadlines import Deadlines
@@ -84,18 +85,21 @@ class Publishing:
         answer_seconds: How long a publish may take.
         error: Returns the error for an error answer.
         copies: How the publishes are confirmed.
+        coding: How updates are written.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 (the parts that it connects)
         self,
         connections: Connections,
         bounds: tuple[Sequence[bytes], Sequence[bytes]],
         answer_seconds: float,
         error: Callable[[Exception], BrokerAwayError],
         copies: Copies,
+        coding: Coding = PLAIN,
     ) -> None:
         self._connections = connections
         self._copies = copies
+        self._coding = coding
         of_history, of_producers = bounds
         self._each = _Form(scripts.PUBLISH, (*of_history, b"each"), joins=True)
         self._all = _Form(scripts.PUBLISH, (*of_history, b"all"))
@@ -115,7 +119,7 @@ class Publishing:
             TopicEndedError: See Broker.
             TooMuchKeptError: See Broker.
         """
-        arguments = codec.arguments(update)
+        arguments = self._coding.arguments(update)
         topics = len(update.topics)
         place: bytes = await self._ask(self._each, (update,), arguments, topics)
         return place
@@ -126,7 +130,7 @@ class Publishing:
         Raises:
             BrokerAwayError, TopicEndedError, TooMuchKeptError: See publish.
         """
-        arguments = [argument for update in updates for argument in codec.arguments(update)]
+        arguments = [argument for update in updates for argument in self._coding.arguments(update)]
         topics = sum(len(update.topics) for update in updates)
         places: list[bytes] = await self._ask(self._all, updates, arguments, topics)
         return places

@@ -7,6 +7,7 @@ from typing import Any
 from barestream.history.broker import WAIT_SECONDS, Page
 from barestream.history.record import Place
 from barestream.history.valkey import codec, scripts
+from barestream.history.valkey.coding import PLAIN, Coding
 from barestream.history.valkey.connections import Connections
 from barestream.history.valkey.exchange import pack
 from barestream.history.valkey.pages import Pages
@@ -34,14 +35,21 @@ class Waiting:
         questions: Asks on it.
         rest: How long it rests between two reads.
         reign: Told the place that the reader has come to.
+        coding: How the updates are read.
     """
 
     def __init__(
-        self, connections: Connections, questions: Questions, rest: Rest, reign: Reign
+        self,
+        connections: Connections,
+        questions: Questions,
+        rest: Rest,
+        reign: Reign,
+        coding: Coding = PLAIN,
     ) -> None:
         self._connections = connections
         self._questions = questions
-        self._pages = Pages(questions)
+        self._pages = Pages(questions, coding)
+        self._records = coding.records
         self._rest = rest
         self._reign = reign
         self._most_waited = MOST_EVENTS
@@ -90,7 +98,7 @@ class Waiting:
         rows: Sequence[Any] = found[0][1] if found else ()
         if missed or not 0 < len(rows) < min(self._most_waited, most_events + 1):
             return None
-        records = codec.records(rows)
+        records = self._records(rows)
         if len(rows) > 1 and sum([len(record.body) for record in records]) >= most_bytes:
             return None
         # Of a row of gaps the last one is left, so this is the place of the last row.
