@@ -34,6 +34,7 @@ from barestream.release import release
 from barestream.runs.local_hub import LOCAL_HUB, LocalHub
 from barestream.server.open_files import most_streams
 from barestream.settings.settings import Settings, load
+from barestream.tracing import Tracing
 from barestream.verifying import Verifying, hub_url
 from barestream.web.application import Application
 from barestream.web.authorization import Authorization, Policy
@@ -87,7 +88,11 @@ def create_app(settings: Settings | None = None) -> Application:
     slices = Slices(time.monotonic)
     streams = Streams(_limits(settings), time.monotonic, metrics, slices)
     clock = Clock(settings.clock_seconds, HISTORY_TICKS, time.time, time.monotonic, metrics)
-    broker = make_broker(settings, (standings := Standings(metrics)).note)
+    broker = make_broker(
+        settings,
+        (standings := Standings(metrics)).note,
+        (tracing := Tracing(settings, metrics)).coding,
+    )
     base = hub_url(settings)
     revoked = Revoked(broker.revocations, metrics, slices, time.time)
     feed = Feed(
@@ -95,6 +100,7 @@ def create_app(settings: Settings | None = None) -> Application:
         metrics,
         time.time,
         replay=Replay(broker, slices),
+        broadcasts=tracing.broadcasts,
     )
     feed.lag = DeliveryLag(metrics, time.time, time.monotonic)
     clock.feed.replay = Replay(None, slices)
@@ -126,7 +132,11 @@ def create_app(settings: Settings | None = None) -> Application:
     subscribe = cors.allowing(
         Subscribe(tail, authorization, beginnings, time.time, registering.attending)
     )
-    publish = cors.allowing(Publish(intake, authorization, metrics, rules, slices))
+    publish = cors.allowing(
+        tracing.publishing(
+            intake, lambda keeper: Publish(keeper, authorization, metrics, rules, slices)
+        )
+    )
     health = Health(streams, tail, intake, standings)
     revocations = Revocations(broker.revocations, revoked, authorization, time.time)
     pages = Pages(read_folder(PAGES_FOLDER))
@@ -167,7 +177,7 @@ def create_app(settings: Settings | None = None) -> Application:
         for task in running:
             task.cancel()
         await asyncio.wait(running)
-        await registering.settle()
+        await asyncio.gather(registering.settle(), tracing.settle())
         metrics.flush()
         await broker.close()
 

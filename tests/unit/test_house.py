@@ -15,7 +15,7 @@ MOST_LINES = 350
 
 READ_SETTINGS = {
     *("barestream.app", "barestream.cli", "barestream.server.config", "barestream.registering"),
-    *("barestream.brokering", "barestream.observing", "barestream.verifying"),
+    *("barestream.brokering", "barestream.observing", "barestream.tracing", "barestream.verifying"),
     *(f"barestream.commands.{name}" for name in ("dev", "serve", "settings", "token")),
 }
 
@@ -54,7 +54,7 @@ PURE = {
         ),
         "runs",
         *("sorted_list", "subscription_table", "subscriptions", "topic_ends"),
-        *("topic_state", "update"),
+        *("topic_state", "traced", "update"),
     ],
     "barestream.delivery": [
         *(

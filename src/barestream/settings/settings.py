@@ -22,6 +22,7 @@ from barestream.settings.setting import (
     variable,
 )
 from barestream.settings.tokens import TokenSettings
+from barestream.settings.traces import TraceSettings
 
 # Messages show this in place of a secret's value.
 _SECRET = "(a secret)"  # noqa: S105
@@ -42,7 +43,7 @@ _OF_NGINX = (
 )
 
 
-class Settings(InstanceSettings, HubSettings, TokenSettings, DeploymentSettings):
+class Settings(InstanceSettings, HubSettings, TokenSettings, TraceSettings, DeploymentSettings):
     """The settings of the app, of nginx and of Compose; ``load`` reads them."""
 
 

@@ -9,10 +9,12 @@ from barestream.settings.deployment import DeploymentSettings
 from barestream.settings.hub import HubSettings
 from barestream.settings.setting import default, kind, unit, variable
 from barestream.settings.tokens import TokenSettings
+from barestream.settings.traces import TraceSettings
 
 TABLES: dict[str, type[BaseModel]] = {
     "The hub": HubSettings,
     "Tokens": TokenSettings,
+    "Traces": TraceSettings,
     "The deployment": DeploymentSettings,
 }
 

@@ -65,6 +65,7 @@ class Metrics:
         unregistered: Subscriptions that presence does not show, because there was no room for them
             or their token's sub or payload was too long.
         issuer_current: 1 if the last read of an issuer's keys succeeded in all workers, else 0.
+        spans: Spans of traces, by what became of them.
         history: How much the history has.
         worker: What the workers take, and how many there are.
     """
@@ -263,6 +264,12 @@ class Metrics:
             "1 if the last read of an issuer's keys succeeded in all workers, else 0.",
             ["issuer"],
             multiprocess_mode="livemin",
+            registry=registry,
+        )
+        self.spans = Counter(
+            "barestream_spans",
+            "Spans of traces, by outcome: sent, or lost as failed or no_room.",
+            ["outcome"],
             registry=registry,
         )
         self.history = HistoryMetrics(registry)

@@ -1,0 +1,1 @@
+"""Traces of OpenTelemetry. Only barestream.tracing imports this package, where traces are on."""

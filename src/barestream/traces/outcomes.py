@@ -1,0 +1,68 @@
+"""What becomes of spans: how many wait, how many are lost, and why."""
+
+import logging
+import threading
+
+from barestream.telemetry.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+
+class Outcomes:
+    """Counts spans, and logs when they begin to be lost and when they are sent again.
+
+    The loop and the thread that sends call it.
+
+    Args:
+        metrics: Where they are counted.
+        most_waiting: How many may wait.
+    """
+
+    def __init__(self, metrics: Metrics, most_waiting: int) -> None:
+        self._metrics = metrics
+        self._most_waiting = most_waiting
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._lost = 0
+
+    def take(self) -> bool:
+        """Return whether there is room for a span; then it waits."""
+        with self._lock:
+            has_room = self._waiting < self._most_waiting
+            self._waiting += has_room
+        if not has_room:
+            self._lose("no_room", 1, "the collector takes spans more slowly than they are made")
+        return has_room
+
+    def note(self, spans: int, why: str | None) -> None:
+        """Note what became of spans that waited.
+
+        Args:
+            spans: How many.
+            why: Why they are lost; None if they were sent.
+        """
+        with self._lock:
+            self._waiting -= spans
+        if why is not None:
+            self._lose("failed", spans, why)
+            return
+        self._metrics.spans.labels("sent").inc(spans)
+        with self._lock:
+            lost, self._lost = self._lost, 0
+        if lost:
+            logger.info("traces are sent again", extra={"lost": lost})
+
+    def end(self) -> None:
+        """Note that those that wait are lost, because the worker ends."""
+        with self._lock:
+            waiting = self._waiting
+        if waiting:
+            self.note(waiting, "the collector did not take the last ones before the worker's end")
+
+    def _lose(self, outcome: str, spans: int, why: str) -> None:
+        self._metrics.spans.labels(outcome).inc(spans)
+        with self._lock:
+            is_first = not self._lost
+            self._lost += spans
+        if is_first:
+            logger.warning("traces cannot be sent", extra={"why": why})
