@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+from pydantic import SecretStr
+
 from barestream.history.broker import Broker, HistoryBounds
 from barestream.history.local import LocalBroker
 from barestream.history.producers import ProducerBounds
@@ -43,15 +45,18 @@ def make_broker(
     of_producers = ProducerBounds(settings.producers, settings.producer_seconds, settings.runs)
     if settings.has_local_broker:
         return LocalBroker(bounds, time.time, of_producers)
-    secret = settings.broker_password
-    password: Password = secret.get_secret_value() if secret else None
-    if isinstance(secret, FileSecret):
-        password = secret.read
-    of_sentinels = settings.broker_sentinel_password
     where = Replicated(
         settings.broker_url.get_secret_value(),
-        of_sentinels.get_secret_value() if of_sentinels else None,
+        _password(settings.broker_sentinel_password),
         settings.broker_replicas,
         notify,
     )
-    return ValkeyBroker(where, bounds, password, of_producers, coding=coding)
+    return ValkeyBroker(
+        where, bounds, _password(settings.broker_password), of_producers, coding=coding
+    )
+
+
+def _password(secret: SecretStr | None) -> Password:
+    if isinstance(secret, FileSecret):
+        return secret.read
+    return secret.get_secret_value() if secret else None

@@ -29,7 +29,7 @@ HEADS = (
 
 def _named(stack: Stack, sentinel: str) -> str:
     """Return which server a sentinel names as the primary; empty if it does not answer."""
-    ask = "timeout 2 valkey-cli -p 26379 sentinel get-master-addr-by-name barestream"
+    ask = "timeout 2 sentinel-start cli sentinel get-master-addr-by-name barestream"
     return stack.exec(sentinel, "sh", "-c", ask).stdout.partition("\n")[0]
 
 

@@ -24,6 +24,15 @@ def test_a_sentinel_is_asked_with_its_own_password_and_the_options_of_tls() -> N
     assert "password" not in found.sentinel_options(None)[0]
 
 
+def test_the_password_of_the_sentinels_is_read_again_for_each_connection() -> None:
+    passwords = iter(["first", "second", "third"])
+    found = read_url("redis+sentinel://user:secret@one,two/s")
+    first, second = found.sentinel_options(lambda: next(passwords))
+    assert not {"username", "password"} & (first.keys() | second.keys())
+    assert first["credential_provider"].get_credentials() == ("second",)
+    assert second["credential_provider"].get_credentials() == ("third",)
+
+
 def test_a_sentinel_that_is_named_twice_is_asked_once() -> None:
     assert read_url("redis+sentinel://a,a:26379/s").sentinels == (Address("a", 26379),)
 

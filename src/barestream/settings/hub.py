@@ -104,7 +104,9 @@ class HubSettings(BaseModel):
         "a password",
     )
     broker_sentinel_password: SecretStr | None = secret(
-        "The password of the sentinels, if they have one.", "a password"
+        "The password of the sentinels, if they have one. A file is read again for each new "
+        "connection.",
+        "a password",
     )
     broker_replicas: int = setting(
         0,

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from barestream.history.standing import Standing
 from barestream.history.valkey.connections import connection_options
+from barestream.history.valkey.credentials import Password, add_password
 from barestream.history.valkey.guide import Address
 
 EXPECTED_OF_SENTINELS = (
@@ -34,7 +35,7 @@ class Replicated(NamedTuple):
     """
 
     url: str
-    sentinel_password: str | None = None
+    sentinel_password: Password = None
     replicas: int = 0
     notify: Callable[[Standing], None] = lambda _: None
 
@@ -52,7 +53,7 @@ class BrokerUrl(NamedTuple):
     service: str = ""
     sentinels: tuple[Address, ...] = ()
 
-    def sentinel_options(self, password: str | None) -> list[dict[str, Any]]:
+    def sentinel_options(self, password: Password) -> list[dict[str, Any]]:
         """Return how to connect to each sentinel.
 
         They have users of their own, so the server's user and password are left out.
@@ -62,8 +63,7 @@ class BrokerUrl(NamedTuple):
             for name, value in self.options.items()
             if name not in ("db", "username", "password", "credential_provider")
         }
-        if password is not None:
-            shared["password"] = password
+        add_password(shared, password)
         return [shared | address._asdict() for address in self.sentinels]
 
 
