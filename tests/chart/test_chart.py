@@ -139,6 +139,16 @@ def test_the_set_of_everything_renders_each_template() -> None:
     }
 
 
+def test_prometheus_has_the_pods_as_the_job_that_the_alerts_go_by() -> None:
+    objects = rendered("--values", EVERYTHING)
+    spec = one(objects, "ServiceMonitor", "barestream-hub")["spec"]
+    labels = one(objects, "Service", "barestream-hub-metrics")["metadata"]["labels"]
+    assert spec["selector"]["matchLabels"].items() <= labels.items()
+    job = labels[spec["jobLabel"]]
+    rules = (ROOT / "deploy/observability/rules.yml").read_text()
+    assert set(re.findall(r'job="([^"]*)"', rules)) == {job}
+
+
 def test_a_package_of_the_chart_has_the_files_to_which_it_links(tmp_path: Path) -> None:
     done = helm("package", str(CHART), "--destination", str(tmp_path))
     assert done.returncode == 0, done.stderr
