@@ -124,7 +124,9 @@ stop_at() {
         # shellcheck disable=SC2154  # progress.sh sets it
         printf '\n%s stopped at %s: %d of %d hosts are done\n' \
             "$program" "$1" "$2" ${#hosts[@]}
-        printf '  to go on:   correct the cause, and run deploy/%s %s\n' "$program" "${hosts[*]}${version:+ $version}"
+        # shellcheck disable=SC2154  # those who read the arguments set it
+        printf '  to go on:   correct the cause, and run deploy/%s %s\n' \
+            "$program" "${hosts[*]}${version:+ $version}${options[*]:+ ${options[*]}}"
         [ -z "$(changed_hosts)" ] || printf '  to go back: deploy/rollback %s\n' "$(changed_hosts)"
     } >&2
     exit "$code"

@@ -3,6 +3,8 @@
 # hosts.sh and agreement.sh.
 
 wanted='' url='' replaces_nginx=false again=false
+# What a further run over the same hosts needs again.
+options=()
 # Valkey may take 120 s to read a long history (start_period in docker-compose.yml); 30 s more are for
 # the app.
 health_seconds=150
@@ -13,14 +15,18 @@ read_release_arguments() {
         case $1 in
         --url | --health-seconds)
             [ $# -gt 1 ] || misused "$1 needs a value"
-            if [ "$1" = --url ]; then url=$2; else health_seconds=$2; fi
+            if [ "$1" = --url ]; then url=$2; else health_seconds=$2 options+=("$1 $2"); fi
             shift
             ;;
-        --replace-nginx) replaces_nginx=true ;;
+        --replace-nginx)
+            replaces_nginx=true
+            options+=("$1")
+            ;;
         --again)
             # shellcheck disable=SC2154  # progress.sh sets it
             [ "$program" = rollout ] || misused "there is no option $1"
             again=true
+            options+=("$1")
             ;;
         --verbose) be_verbose ;;
         --help)

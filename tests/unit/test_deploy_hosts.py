@@ -15,7 +15,10 @@ _SCRIPT = f"""
 set -euo pipefail
 . {_DEPLOY}/operator/progress.sh
 . {_DEPLOY}/operator/hosts.sh
-program=rollout version=v2 hosts=("$@")
+. {_DEPLOY}/operator/release.sh
+program=rollout
+read_release_arguments "$@"
+version=v2
 roll_out() {{
     trap 'echo "left $vm"' EXIT
     step "connecting to $vm" true
@@ -65,6 +68,13 @@ def test_the_first_host_that_fails_ends_the_run_and_the_rest_are_untouched() -> 
     assert "rollout stopped at root@broken: 1 of 3 hosts are done" in done.stderr
     assert "run deploy/rollout root@a root@broken root@c v2" in done.stderr
     assert "to go back: deploy/rollback root@a\n" in done.stderr
+
+
+def test_the_command_to_go_on_has_the_options_that_matter_to_the_other_hosts() -> None:
+    options = ("--verbose", "--again", "--health-seconds", "9", "--replace-nginx")
+    done = work_on("root@broken", "root@c", *options)
+    command = "deploy/rollout root@broken root@c v2 --again --health-seconds 9 --replace-nginx\n"
+    assert f"run {command}" in done.stderr
 
 
 def test_a_host_alone_has_no_table_and_the_same_exit_code() -> None:
