@@ -15,7 +15,7 @@ look() {
         echo "the VM is not provisioned: run deploy/provision" >&2
         return 1
     fi
-    if has_own_valkey || grep -q "^BARESTREAM_BROKER_URL=[\"']\?local\>" .env; then
+    if has_own_valkey || [[ $(broker_url) =~ ^local([[:space:]].*)?$ ]]; then
         echo "the history of this VM is on it alone, and several hosts need a Valkey that all of them use:" \
             "set BARESTREAM_BROKER_URL in $PWD/.env of each" >&2
         return 1

@@ -38,12 +38,12 @@ port_in() { sed -n "s/^BARESTREAM_$1=[\"']\?\([0-9]\+\).*/\1/p" .env | tail -n 1
 
 # Whether the history is in Compose's own Valkey, as docker-compose.yml has it by default.
 has_own_valkey() {
-    local line url
-    line=$(sed -n '/^BARESTREAM_BROKER_URL=/p' .env | tail -n 1)
-    [ -n "$line" ] || return 0
-    url=$(tr -d "\"'" <<<"${line#*=}")
-    [[ $url =~ ^[a-z]+://(.*@)?valkey([:/?#[:space:]].*)?$ ]]
+    ! grep -q '^BARESTREAM_BROKER_URL=' .env ||
+        [[ $(broker_url) =~ ^[a-z]+://(.*@)?valkey([:/?#[:space:]].*)?$ ]]
 }
+
+# Print BARESTREAM_BROKER_URL. Of several lines Compose uses the last.
+broker_url() { sed -n 's/^BARESTREAM_BROKER_URL=//p' .env | tail -n 1 | tr -d "\"'"; }
 
 # default_url HOST REPLACES_NGINX: print the version's URL, by the settings of this machine.
 default_url() {

@@ -163,6 +163,12 @@ def test_hosts_need_a_valkey_that_all_of_them_use(
     assert ("on it alone" in done.stderr) is not is_shared
 
 
+def test_of_several_urls_the_last_one_says_whether_the_valkey_is_shared(tmp_path: Path) -> None:
+    own, shared = "BARESTREAM_BROKER_URL=local", "BARESTREAM_BROKER_URL=redis://h"
+    assert look(tmp_path, own, shared).returncode == 0
+    assert look(tmp_path, shared, own).returncode == 1
+
+
 def test_each_setting_that_a_host_may_have_of_its_own_is_a_setting() -> None:
     text = (_DEPLOY / "vm/agreement.sh").read_text()
     _, _, rest = text.partition('own_settings="')
