@@ -5,9 +5,11 @@ import math
 import re
 import runpy
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import jwt
 import kubernetes_validate
 import pytest
 import yaml
@@ -233,6 +235,67 @@ def test_sentinels_and_replicas_reach_the_app_and_no_valkey_is_made() -> None:
     sentinel_password = found["BARESTREAM_BROKER_SENTINEL_PASSWORD_FILE"]
     assert sentinel_password == "/run/secrets/barestream/sentinel-password"
     assert "StatefulSet" not in {each["kind"] for each in objects}
+
+
+# A barestream whose smoke test prints its tokens.
+_BARESTREAM = f"""#!/bin/sh
+[ "$1" != smoke ] || exec printf '%s\\n' "$BARESTREAM_TOKEN" "${{BARESTREAM_SUBSCRIBER_TOKEN-}}"
+exec {sys.executable} -m barestream "$@"
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "algorithms"),
+    [
+        ((), ["HS256"]),
+        (("token.subscriberSecretKey=other",), ["HS256", "HS256"]),
+        (
+            (
+                "token.subscriberSecretKey=other",
+                "settings.BARESTREAM_TOKEN_ALGORITHM=HS512",
+                "settings.BARESTREAM_SUBSCRIBER_TOKEN_ALGORITHM=HS384",
+            ),
+            ["HS512", "HS384"],
+        ),
+        (
+            (
+                "settings.BARESTREAM_PROTOCOLS=1.0",
+                "settings.BARESTREAM_ISSUER=https://issuer.example",
+                "settings.BARESTREAM_RESOURCE_IDENTIFIER=https://hub.example",
+            ),
+            ["HS256"],
+        ),
+    ],
+)
+def test_the_smoke_test_has_tokens_that_the_hub_takes(
+    options: tuple[str, ...], algorithms: list[str], tmp_path: Path
+) -> None:
+    sets = [f"--set-string={each}" for each in ("token.existingSecret=any", *options)]
+    [container] = one(rendered(*sets), "Pod", "barestream-smoke")["spec"]["containers"]
+    keys = {"token-key": b"t" * 64, "subscriber-token-key": b"s" * 64}
+    for name, key in keys.items():
+        (tmp_path / name).write_bytes(key)
+    (tmp_path / "barestream").write_text(_BARESTREAM)
+    (tmp_path / "barestream").chmod(0o755)
+    env = {each["name"]: each["value"] for each in container["env"]}
+    folder = "/run/secrets/barestream"
+    done = subprocess.run(
+        [each.replace(folder, str(tmp_path)) for each in container["command"]],
+        env={name: value.replace(folder, str(tmp_path)) for name, value in env.items()}
+        | {"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    signed = zip(done.stdout.split(), keys.values(), strict=False)
+    tokens = [
+        jwt.decode_complete(token, key, algorithms=algorithms, options={"verify_aud": False})
+        for token, key in signed
+    ]
+    assert [token["header"]["alg"] for token in tokens] == algorithms
+    is_of_1_0 = any("1.0" in each for each in options)
+    assert all(("authorization_details" in token["payload"]) is is_of_1_0 for token in tokens)
 
 
 @pytest.mark.parametrize("values", SETS, ids=lambda path: path.stem)
