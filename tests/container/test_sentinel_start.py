@@ -82,11 +82,14 @@ class ContainedSentinel:
 
     def restart(self) -> None:
         docker("restart", self._container)
-        self.wait_until_healthy()
+        self.wait_until_it_answers()
 
-    def wait_until_healthy(self) -> None:
+    def wait_until_it_answers(self) -> None:
         wait_for("a sentinel", self._answers)
-        docker("exec", self._container, "/usr/local/bin/sentinel-start", "health")
+
+    def is_healthy(self) -> bool:
+        script = "sentinel-start health && echo yes || echo no"
+        return docker("exec", self._container, "sh", "-c", script) == "yes\n"
 
     @property
     def address(self) -> str:
@@ -141,7 +144,7 @@ def sentinels(
             made.append(ContainedSentinel(name, network, passwords, data))
             opening.callback(made[-1].remove)
         for each in made:
-            each.wait_until_healthy()
+            each.wait_until_it_answers()
         yield made[0], made[1]
 
 
@@ -199,6 +202,12 @@ def test_a_sentinel_keeps_what_it_knew_and_nothing_else_of_an_earlier_release(
         assert [str(state[name]) for name in kept] == ["valkey-2", "7", "1", "1"]
         assert str(state["down-after-milliseconds"]) == "5000"
         first.restart()
+
+
+def test_a_sentinel_is_healthy_once_it_knows_a_replica(
+    sentinels: tuple[ContainedSentinel, ContainedSentinel],
+) -> None:
+    assert [each.is_healthy() for each in sentinels] == [True, False]
 
 
 def test_sentinels_accept_each_other(
