@@ -36,6 +36,13 @@ def _valkey() -> Iterator[ValkeyServer]:
         yield valkey
 
 
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[ValkeyServer]:
+    """Return a Valkey for the tests of one file, which may end it and empty it."""
+    with ValkeyServer() as running:
+        yield running
+
+
 @pytest.fixture(params=["direct", "asgi", "valkey"])
 def serving(request: pytest.FixtureRequest) -> Serving:
     """Return what serves a hub with an empty history; settings as keyword arguments."""

@@ -3,10 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
 from urllib.parse import urlencode
-
-import pytest
 
 from people import ROOM, Headers, Watcher, of_0, stream, until_counts
 from support.clients.publisher import KEY, PATH
@@ -18,12 +15,6 @@ from support.servers.valkey_server import ValkeyServer
 MANAGER = of_0("manager", "*")
 USERS = 20
 NAMES = {f"user {number}" for number in range(USERS)}
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as running:
-        yield running
 
 
 def serve(valkey: ValkeyServer, grace_seconds: float) -> Service:

@@ -25,12 +25,6 @@ ENDS_WITHIN_SECONDS = 1.0
 
 
 @pytest.fixture(scope="module")
-def valkey() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def service(valkey: ValkeyServer) -> Iterator[Service]:
     with Service(
         workers=2,

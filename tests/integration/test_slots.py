@@ -11,8 +11,6 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from support.clients.publisher import KEY, Publisher
 from support.clients.sse_client import SseClient
 from support.servers.served import until
@@ -24,12 +22,6 @@ MOST_SECONDS = 2
 
 # Far longer than each test takes.
 DRAIN_SECONDS = 30
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as running:
-        yield running
 
 
 @contextmanager

@@ -45,12 +45,6 @@ MOST_HELD_KB = 16_000
 
 
 @pytest.fixture(scope="module")
-def valkey() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def hub(valkey: ValkeyServer) -> Iterator[Service]:
     with Service(
         workers=2,

@@ -37,12 +37,6 @@ ALTERNATE_SCREEN = "\x1b[?1049"
 
 
 @pytest.fixture(scope="module")
-def valkey() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def service(valkey: ValkeyServer) -> Iterator[Service]:
     with Service(
         workers=2,
