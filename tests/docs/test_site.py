@@ -5,9 +5,8 @@ import subprocess
 import tomllib
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from playwright.sync_api import Browser, Page
 
 from support.clients.chromium import running_chromium
 from support.manual.pages import DOCS, ROOT
+from support.servers.http_server import http_server
 from support.servers.node_packages import install
 from support.servers.programs import path_of
 
@@ -40,12 +40,8 @@ def site() -> Iterator[str]:
     """Build the site as `make docs` does, serve it, and return its address."""
     subprocess.run(["make", "--silent", "docs"], cwd=ROOT, check=True, capture_output=True)
     handler = partial(_Quiet, directory=str(SITE))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        serving = Thread(target=server.serve_forever)
-        serving.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        serving.join()
+    with http_server(handler) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from typing import NamedTuple
 
 import pytest
@@ -17,6 +17,7 @@ from support.clients.command_line import CommandLine
 from support.clients.publisher import KEY
 from support.servers.authority import Authority
 from support.servers.bound import Bound
+from support.servers.http_server import http_server
 from support.servers.programs import give_up
 from support.servers.service import free_port
 
@@ -99,10 +100,8 @@ def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Return the port of a server of files, and of the same with TLS behind it."""
     folder = tmp_path_factory.mktemp("files")
     handler = partial(_Files, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield server.server_port
-        server.shutdown()
+    with http_server(handler) as port:
+        yield port
 
 
 @pytest.fixture(scope="module")
@@ -112,14 +111,8 @@ def untrusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     Authority(folder).issue(folder / "pair")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(folder / "pair/fullchain.pem", folder / "pair/privkey.pem")
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Files) as server:
-        # The handshake is for the thread of its connection.
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield server.server_port
-        server.shutdown()
+    with http_server(_Files, tls=context) as port:
+        yield port
 
 
 class _Files(SimpleHTTPRequestHandler):
@@ -217,10 +210,8 @@ class _Hostile(_Files):
 @pytest.fixture(scope="module")
 def hostile() -> Iterator[str]:
     """Return the URL of a server that is no friend."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Hostile) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with http_server(_Hostile) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 # The doctor quotes headers alone.
@@ -283,11 +274,9 @@ def test_health_takes_no_error_of_a_worker_for_another_server(
             self.end_headers()
             self.wfile.write(body)
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        done = shell.run(f"BARESTREAM_BIND=127.0.0.1:{server.server_port} barestream health")
-        server.shutdown()
-    said = f"127.0.0.1:{server.server_port}: /readyz answers {status}: {words}\n"
+    with http_server(Answering) as port:
+        done = shell.run(f"BARESTREAM_BIND=127.0.0.1:{port} barestream health")
+    said = f"127.0.0.1:{port}: /readyz answers {status}: {words}\n"
     assert (done.returncode, done.stderr) == (1, said)
 
 

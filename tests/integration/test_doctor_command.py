@@ -1,8 +1,7 @@
 import json
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from barestream.cli import main
 from barestream.commands.doctor import doctor
+from support.servers.http_server import http_server
 
 
 class Asking(NamedTuple):
@@ -32,10 +32,8 @@ def asking() -> Iterator[Asking]:
         def log_message(self, *_: object) -> None:
             """Log nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Noting) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield Asking(f"http://127.0.0.1:{server.server_port}", asked)
-        server.shutdown()
+    with http_server(Noting) as port:
+        yield Asking(f"http://127.0.0.1:{port}", asked)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs
 
 import httpx
@@ -16,6 +16,7 @@ import pytest
 
 from barestream_client import mint
 from support.clients.publisher import ISSUER, KEY, PATH, RESOURCE, access_token, token
+from support.servers.http_server import http_server
 from support.servers.service import PATIENCE_SECONDS, ROOT, Service, free_port
 
 SMOKE = [sys.executable, "-m", "barestream", "smoke", "--retry-seconds", "0"]
@@ -223,16 +224,9 @@ class Fake(BaseHTTPRequestHandler):
 def fake(**fields: object) -> Iterator[str]:
     """Serve a Fake, and return its URL."""
     handler = type("Handler", (Fake,), {"events": [], "came_back": threading.Event(), **fields})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        # A stream waits for events longer than the test does.
-        server.daemon_threads, server.block_on_close = True, False
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    # A stream waits for events longer than the test does.
+    with http_server(handler) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_a_service_that_is_live_and_does_not_replay_fails() -> None:

@@ -9,9 +9,8 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from support.clients.publisher import KEY, PATH, Publisher
 from support.clients.sse_client import SseClient
 from support.clients.terminal import Terminal
 from support.servers.faulty_proxy import Fault, FaultyProxy
+from support.servers.http_server import http_server
 from support.servers.served import following, until
 from support.servers.service import Service, free_port, wait_for
 from support.servers.valkey_server import ValkeyServer
@@ -294,12 +294,9 @@ def test_instances_that_answer_in_turn_are_each_compared_with_themselves(
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    port = free_port()
-    with ThreadingHTTPServer(("127.0.0.1", port), Renaming) as balancer:
-        threading.Thread(target=balancer.serve_forever).start()
+    with http_server(Renaming) as port:
         line = f"barestream top --json --count 2 --interval 0.2 --url http://127.0.0.1:{port}"
         done = shell.run(line)
-        balancer.shutdown()
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [each["instance"] for each in found] == ["one", "other"]
     assert [each["interval_seconds"] > 0 for each in found] == [True, True]

@@ -1,11 +1,10 @@
 """An issuer of access tokens, whose keys are at an address of this machine."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import (
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 from barestream.issuers.fetch import MOST_BYTES
 from barestream.mercure.authorization_details import DETAIL_TYPE
 from support.clients.publisher import ISSUER, RESOURCE
+from support.servers.http_server import http_server
 
 
 class Issuer:
@@ -77,12 +77,6 @@ def running_issuer() -> Iterator[Issuer]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        issuer.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield issuer
-        finally:
-            server.shutdown()
-            thread.join()
+    with http_server(Handler) as port:
+        issuer.url = f"http://127.0.0.1:{port}"
+        yield issuer
