@@ -30,6 +30,9 @@ class CommandLine:
             "XDG_CONFIG_HOME": str(self.home / ".config"),
             "PATH": f"{self.home}/bin:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT / "src"),
+            # A name is looked up for less time than a connection may take: by default a lookup
+            # whose answer is lost takes longer (resolv.conf(5)), and a command tells of that.
+            "RES_OPTIONS": "timeout:1 attempts:1",
             **variables,
         }
 
