@@ -36,7 +36,7 @@ class LateBroker(ValkeyBroker):
             page = await super().wait(after, most_events, most_bytes)
             if not self.is_held:
                 return page
-            await until(lambda: not self.is_held, 30)
+            await until(lambda: not self.is_held)
 
 
 @asynccontextmanager

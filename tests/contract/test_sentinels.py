@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -197,11 +197,11 @@ def test_a_sentinel_that_cannot_be_connected_to_is_left_alone_for_a_while(
 
     async def scenario() -> None:
         there, away = ScriptedSentinel(shared_valkey), ScriptedSentinel(shared_valkey)
-        async with there.served():
+        async with there.served(), AsyncExitStack() as stack:
             async with away.served():
                 hosts = f"127.0.0.1:{there.port},127.0.0.1:{away.port}"
                 url = f"redis+sentinel://barestream@{hosts}/{SERVICE}"
-                worker = Worker(url, shared_valkey.password)
+                worker = await stack.enter_async_context(worker_of(url, shared_valkey.password))
                 await worker.publish("a")
                 await until(lambda: away.asked > 1)
             await until(lambda: worker.standings[-1].answering == 1)
@@ -209,6 +209,5 @@ def test_a_sentinel_that_cannot_be_connected_to_is_left_alone_for_a_while(
                 seen, asked = there.asked, away.asked
                 await until(lambda: there.asked > seen + 20)
                 assert away.asked == asked
-            await worker.broker.close()
 
     asyncio.run(scenario())

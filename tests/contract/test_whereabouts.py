@@ -17,6 +17,7 @@ from barestream.history.record import BEGIN, Place
 from barestream.history.ring import Ring
 from barestream.mercure.selectors import Selectors
 from barestream.telemetry.metrics import Metrics
+from support.servers.served import until
 from topic_updates import publish, update
 
 Run = Callable[..., None]
@@ -33,9 +34,7 @@ async def following(broker: Broker) -> AsyncIterator[Tail]:
         for work in (tail.run(), BroadcastLoop(feed, slices, time.monotonic).run())
     ]
     try:
-        async with asyncio.timeout(30):
-            while not tail.filled:
-                await asyncio.sleep(0.001)
+        await until(lambda: tail.filled)
         yield tail
     finally:
         for work in works:

@@ -23,7 +23,7 @@ from support.clients.operator import Operator, bearing, claiming
 from support.clients.publisher import ISSUER, KEY, PATH, RESOURCE, access_token, token
 from support.servers.bound import Bound
 from support.servers.served import Served, reading, until
-from support.servers.service import wait_for
+from support.servers.service import PATIENCE_SECONDS, wait_for
 from support.servers.valkey_server import ValkeyServer
 
 WHY = f"{PATH}/why"
@@ -228,7 +228,7 @@ def test_without_topics_the_registered_streams_of_the_user_count(bound: Bound) -
                 answers = [await asyncio.to_thread(ask, here, each) for each in (alice, bob)]
                 return [basis for _, basis, _ in answers] == ["subscriptions"] * 2
 
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not await is_registered():
                     await asyncio.sleep(0.02)
             answers = await asyncio.to_thread(
