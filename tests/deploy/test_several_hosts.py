@@ -8,17 +8,11 @@ from checkout import Checkout
 from fleet import STREAMS, Fleet, bridge, table
 from operating import Operator
 from support.clients.publisher import KEY
-from support.servers.balancer import Balancer
+from support.servers.balancer import DEAD_SECONDS, Balancer
 from support.servers.docker_cli import docker
 from support.servers.service import wait_for
 from support.servers.valkey_server import ValkeyServer
-from support.viewers.report import Report
 from vm import Vm
-
-# A stream that waited for HAProxy's timeout would be silent for 60 s. It is cut within 6 s (two
-# checks of 2 s, a second between), and its client comes back within 3 s; the rest is for a busy
-# machine.
-DEAD_SECONDS = 45
 
 # What HAProxy logs then, and when the host answers again.
 DOWN = "Server hosts/host2 is DOWN"
@@ -37,13 +31,6 @@ def fleet(docker_runs: None) -> Iterator[Fleet]:  # noqa: ARG001 (first of all)
     ):
         valkey.ask("CONFIG", "SET", "bind", f"127.0.0.1 {bridge()}")
         yield Fleet(checkout, [first, second], valkey, balancer)
-
-
-def assert_whole(report: Report) -> None:
-    """Fail unless nobody lost anything, was sent anything twice, or was sent away for good."""
-    verdict = report.verdict
-    assert verdict.lost.total() == verdict.twice.total() == verdict.disordered.total() == 0, report
-    assert report.closed == report.gaps == [], report
 
 
 @pytest.mark.long
@@ -77,7 +64,7 @@ def test_no_viewer_notices_a_rollout_over_both_hosts(
     figure(f"\n{said}\n{report}")
     assert fleet.serving() == [version] * 2
     assert [row[:2] for row in table(said).values()] == [[version, "rolled out"]] * 2
-    assert_whole(report)
+    report.assert_nothing_lost()
     assert report.refused == []
 
 
@@ -106,7 +93,7 @@ def test_no_viewer_notices_a_rollback_of_both_hosts(
         report = viewers.leave()
     figure(f"\n{said}\n{report}")
     assert fleet.serving() == [wanted] * 2
-    assert_whole(report)
+    report.assert_nothing_lost()
     assert report.refused == []
 
 
@@ -135,7 +122,7 @@ def test_a_second_host_that_fails_leaves_the_first_on_its_version_and_a_rerun_go
     assert halfway == [version, before[1]]
     assert fleet.serving() == [version] * 2
     assert [row[1] for row in table(again).values()] == ["served it already", "rolled out"]
-    assert_whole(report)
+    report.assert_nothing_lost()
     assert report.refused == []
 
 
@@ -197,7 +184,7 @@ def test_streams_of_a_host_that_dies_go_on_at_the_other_one(
         finally:
             revive(dying)
     figure(f"\n{report}\n{report.verdict.unacknowledged} of the refused were published")
-    assert_whole(report)
+    report.assert_nothing_lost()
     assert 0 < len(report.reconnects) < STREAMS
     assert max(report.silences_seconds) < DEAD_SECONDS
 

@@ -34,7 +34,7 @@ def test_a_rolling_update_loses_nothing_and_refuses_nobody(
     assert _cut(report) == []
     # Each stream was ended at least once.
     assert len(report.reconnects) >= len(report.visits)
-    _assert_unharmed(report)
+    report.assert_nothing_lost()
     if release.nginx_keeps_idle_connections():
         assert report.refused == []
     else:
@@ -63,7 +63,7 @@ def test_a_pod_that_is_killed_loses_nothing(release: Release, figure: Figure) ->
         report = viewers.leave()
     figure(f"\n{report}")
     assert report.reconnects
-    _assert_unharmed(report)
+    report.assert_nothing_lost()
 
 
 def test_a_node_drain_waits_for_the_budget_and_loses_nothing(
@@ -83,7 +83,7 @@ def test_a_node_drain_waits_for_the_budget_and_loses_nothing(
     assert held.returncode != 0
     assert "disruption budget" in held.stderr
     assert _cut(report) == []
-    _assert_unharmed(report)
+    report.assert_nothing_lost()
 
 
 def test_pods_stay_ready_and_streams_open_while_valkey_is_away(release: Release) -> None:
@@ -122,10 +122,3 @@ def _cut(report: Report) -> list[str]:
     """Return how streams ended that did not end as HTTP says they must."""
     ends = [visit.end for visits in report.visits for visit in visits[:-1]]
     return [end for end in ends if end != "ended"]
-
-
-def _assert_unharmed(report: Report) -> None:
-    verdict = report.verdict
-    found = (verdict.lost.total(), verdict.twice.total(), verdict.disordered.total())
-    assert found == (0, 0, 0), "\n".join(verdict.accounts[:20])
-    assert report.gaps == report.closed == []

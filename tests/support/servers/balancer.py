@@ -11,6 +11,11 @@ from support.servers.service import ROOT, Answering, wait_for
 
 Program = Literal["haproxy", "nginx"]
 
+# For how long a stream of a host that has died may be silent. One that waited for HAProxy's timeout
+# would be so for 60 s. It is cut within 6 s (two checks of 2 s, a second between), and its client
+# comes back within 3 s; the rest is for a busy machine.
+DEAD_SECONDS = 45
+
 _FOLDER = ROOT / "deploy/balancer"
 
 # The addresses that the configurations have for two hosts.

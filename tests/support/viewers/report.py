@@ -99,6 +99,14 @@ class Report:
         noticed = self.noticed(drain_seconds)
         assert not noticed, "\n".join([*noticed[:MOST_ACCOUNTS], "", str(self)])
 
+    def assert_nothing_lost(self) -> None:
+        """Fail unless nobody lost anything, was sent anything twice, or was sent away for good."""
+        verdict = self.verdict
+        found = (verdict.lost.total(), verdict.twice.total(), verdict.disordered.total())
+        told = "\n".join([*verdict.accounts[:MOST_ACCOUNTS], "", str(self)])
+        assert found == (0, 0, 0), told
+        assert self.closed == self.gaps == [], told
+
     def __str__(self) -> str:
         """Return it as a table, and the reconnects of each second below."""
         rows = [("", "found"), ("---", "---:"), *self._rows()]
