@@ -2,16 +2,14 @@
 
 import os
 import re
-import signal
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import httpx
 
 from support.clients.publisher import KEY, PATH
-from support.servers.service import ROOT, Answering, Service, children, is_alive, wait_for
+from support.servers.logged_program import LoggedProgram
+from support.servers.service import ROOT, Service, is_alive
 
 EXAMPLE = ROOT / "examples/llm-chat"
 
@@ -19,7 +17,7 @@ EXAMPLE = ROOT / "examples/llm-chat"
 _STOP_SECONDS = 3
 
 
-class AsgiApp(Answering):
+class AsgiApp(LoggedProgram):
     """The processes of an app, and its log.
 
     Args:
@@ -33,16 +31,9 @@ class AsgiApp(Answering):
     def __init__(
         self, folder: Path, name: str, hub: Service, processes: int, **environment: str
     ) -> None:
-        super().__init__()
-        self._folder = tempfile.TemporaryDirectory(prefix="bs-app-")
-        self._log = Path(self._folder.name) / "app.log"
+        super().__init__("the app")
+        self._app = name
         self._processes = processes
-        self._process: subprocess.Popen[bytes] | None = None
-        self._command = [
-            *(sys.executable, "-m", "uvicorn", name),
-            *("--host", "127.0.0.1", "--port", str(self.port), "--workers", str(processes)),
-            *("--timeout-graceful-shutdown", str(_STOP_SECONDS)),
-        ]
         paths = [folder, ROOT / "src", ROOT / "tests", EXAMPLE]
         self._environment = {
             **os.environ,
@@ -52,35 +43,13 @@ class AsgiApp(Answering):
             **environment,
         }
 
-    def __enter__(self) -> "AsgiApp":
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                self._command, env=self._environment, stdout=log, stderr=log
-            )
-        try:
-            wait_for("the app", self._answers)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process is not None
-        self._process.terminate()
-        try:
-            self._process.wait(60)
-        except subprocess.TimeoutExpired:
-            for pid in [*children(self._process.pid), self._process.pid]:
-                os.kill(pid, signal.SIGKILL)
-            self._process.wait()
-            raise
-        finally:
-            self._folder.cleanup()
-
-    @property
-    def log(self) -> str:
-        """All that it wrote until now."""
-        return self._log.read_text()
+    def _command(self) -> list[str]:
+        return [
+            *(sys.executable, "-m", "uvicorn", self._app),
+            *("--host", "127.0.0.1", "--port", str(self.port)),
+            *("--workers", str(self._processes)),
+            *("--timeout-graceful-shutdown", str(_STOP_SECONDS)),
+        ]
 
     def statuses(self, path: str) -> list[int]:
         """Return the status of each GET of a path that it has answered, in order."""
@@ -92,9 +61,7 @@ class AsgiApp(Answering):
         started = re.findall(r"Started server process \[(\d+)\]", self.log)
         return [int(pid) for pid in started if is_alive(int(pid))]
 
-    def _answers(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, self.log
+    def _is_up(self) -> bool:
         try:
             # Each of its processes serves, when it has said so.
             is_up = self.log.count("Application startup complete") >= self._processes

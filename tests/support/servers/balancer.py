@@ -1,13 +1,12 @@
 """The balancers in front of several hosts, run with the configurations of deploy/balancer."""
 
 import subprocess
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
+from support.servers.logged_program import LoggedProgram
 from support.servers.programs import path_of
-from support.servers.service import ROOT, Answering, wait_for
+from support.servers.service import ROOT
 
 Program = Literal["haproxy", "nginx"]
 
@@ -39,7 +38,7 @@ http {{
 """
 
 
-class Balancer(Answering):
+class Balancer(LoggedProgram):
     """A balancer in front of two hosts; a context.
 
     Args:
@@ -51,10 +50,8 @@ class Balancer(Answering):
     def __init__(
         self, program: Program, hosts: Sequence[tuple[str, int]], changes: dict[str, str]
     ) -> None:
-        super().__init__()
+        super().__init__("the balancer")
         self._program = program
-        self._folder = tempfile.TemporaryDirectory(prefix="bs-balancer-")
-        self._process: subprocess.Popen[bytes] | None = None
         suffix = {"haproxy": "haproxy.cfg", "nginx": "nginx.conf"}[program]
         text = (_FOLDER / suffix).read_text()
         listen = {"haproxy": "bind :80", "nginx": "listen 80"}[program]
@@ -68,37 +65,6 @@ class Balancer(Answering):
             text = text.replace(old, new)
         text = text.replace("/etc/haproxy/retry.http", str(_FOLDER / "retry.http"))
         (self.folder / "balancer.conf").write_text(text)
-
-    @property
-    def folder(self) -> Path:
-        """Where its files are."""
-        return Path(self._folder.name)
-
-    @property
-    def log(self) -> str:
-        """What it has logged."""
-        return (self.folder / "log").read_text()
-
-    def __enter__(self) -> "Balancer":
-        with (self.folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(self._command(), stdout=log, stderr=log)
-        try:
-            wait_for("the balancer", self._is_up)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process is not None
-        self._process.terminate()
-        self._process.wait(10)
-        self._folder.cleanup()
-
-    def _is_up(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, self.log
-        return self.is_listening()
 
     def _command(self) -> list[str]:
         if self._program == "haproxy":

@@ -1,17 +1,14 @@
 """A real Prometheus, with the configuration and the rules of deploy/observability."""
 
 import re
-import subprocess
-import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import httpx
 
+from support.servers.logged_program import LoggedProgram
 from support.servers.programs import path_of
-from support.servers.service import ROOT, Answering, wait_for
+from support.servers.service import ROOT
 
 FOLDER = ROOT / "deploy/observability"
 
@@ -19,8 +16,8 @@ FOLDER = ROOT / "deploy/observability"
 SCRAPE_SECONDS = 1
 
 
-class Prometheus(Answering):
-    """Prometheus in a folder of its own; a context.
+class Prometheus(LoggedProgram):
+    """Prometheus; a context.
 
     Args:
         targets: The addresses of the instances, as host:port.
@@ -28,44 +25,21 @@ class Prometheus(Answering):
     """
 
     def __init__(self, targets: Sequence[str], rules: str) -> None:
-        super().__init__()
+        super().__init__("Prometheus")
         self._program = path_of("prometheus", "prometheus")
-        self._folder = tempfile.TemporaryDirectory(prefix="bs-prometheus-")
-        self.folder = Path(self._folder.name)
         (self.folder / "prometheus.yml").write_text(_with_targets(targets))
         (self.folder / "rules.yml").write_text(rules)
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> "Prometheus":
-        with ExitStack() as ending:
-            ending.push(self)
-            self._start()
-            ending.pop_all()
-        return self
+    def _command(self) -> list[str]:
+        return [
+            self._program,
+            f"--config.file={self.folder}/prometheus.yml",
+            f"--storage.tsdb.path={self.folder}/data",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+            "--query.lookback-delta=10s",
+        ]
 
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(20)
-        self._folder.cleanup()
-
-    def _start(self) -> None:
-        with (self.folder / "log").open("wb") as log:
-            process = self._process = subprocess.Popen(
-                [
-                    self._program,
-                    f"--config.file={self.folder}/prometheus.yml",
-                    f"--storage.tsdb.path={self.folder}/data",
-                    f"--web.listen-address=127.0.0.1:{self.port}",
-                    "--query.lookback-delta=10s",
-                ],
-                stdout=log,
-                stderr=log,
-            )
-        wait_for("Prometheus", lambda: self._is_ready() or process.poll() is not None)
-        assert process.poll() is None, (self.folder / "log").read_text()
-
-    def _is_ready(self) -> bool:
+    def _is_up(self) -> bool:
         try:
             return httpx.get(f"{self.url}/-/ready").is_success
         except httpx.TransportError:
