@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from barestream.delivery.feed import Feed
 from barestream.delivery.resume import resumption
@@ -12,7 +12,13 @@ from barestream.delivery.stream import Stream
 from barestream.delivery.subscription import EVERYTHING_PUBLIC
 from barestream.delivery.tail import Tail
 from barestream.delivery.time_slices import Slices
-from barestream.history.broker import MOST_PAGE_BYTES, Broker, HistoryBounds, Page
+from barestream.history.broker import (
+    MOST_PAGE_BYTES,
+    Broker,
+    BrokerAwayError,
+    HistoryBounds,
+    Page,
+)
 from barestream.history.record import BEGIN, Place
 from barestream.history.ring import Ring
 from barestream.history.valkey.broker import ValkeyBroker
@@ -20,6 +26,9 @@ from barestream.history.valkey.broker_url import Replicated
 from barestream.telemetry.metrics import Metrics
 from barestream.web.buffered_writer import BufferedWriter
 from support.servers.served import until
+from support.servers.service import PATIENCE_SECONDS
+
+T = TypeVar("T")
 
 
 class LateBroker(ValkeyBroker):
@@ -45,6 +54,16 @@ async def closing(broker: Broker) -> AsyncIterator[None]:
         yield
     finally:
         await broker.close()
+
+
+async def at_last(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask as a publisher does that tries again while Valkey is away; return the answer."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                return await ask()
+            except BrokerAwayError:
+                await asyncio.sleep(0.02)
 
 
 class Reader:

@@ -15,7 +15,7 @@ from barestream.history.update import Update
 from barestream.history.valkey import sentinels
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.mercure.sse import Event
-from reader import LateBroker, Reader
+from reader import LateBroker, Reader, at_last
 from support.judges.published import data_of
 from support.servers.scripted_sentinel import ScriptedSentinel
 from support.servers.sentinel_group import has_all, replicate
@@ -100,11 +100,7 @@ async def workers(pair: Pair, count: int = 2) -> AsyncIterator[list[LateBroker]]
 
 async def published(broker: ValkeyBroker, data: str) -> Place:
     """Publish an update as a publisher does that tries again; return its place."""
-    while True:
-        try:
-            return Place.parse(await broker.publish(update(data)))
-        except BrokerAwayError:
-            await asyncio.sleep(0.02)
+    return Place.parse(await at_last(lambda: broker.publish(update(data))))
 
 
 async def place_after_the_failover(broker: ValkeyBroker, pair: Pair, data: str) -> Place:

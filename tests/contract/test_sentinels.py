@@ -15,7 +15,7 @@ from barestream.history.valkey import sentinels
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.history.valkey.broker_url import Replicated
 from barestream.mercure.sse import Event
-from reader import Reader
+from reader import Reader, at_last
 from support.judges.published import data_of
 from support.servers.scripted_sentinel import ScriptedSentinel
 from support.servers.sentinel_group import SERVICE, SentinelGroup, has_all
@@ -40,13 +40,7 @@ class Worker:
 
     async def publish(self, data: str) -> None:
         """Publish as a publisher does that tries again."""
-        while True:
-            try:
-                await self.broker.publish(update(data))
-            except BrokerAwayError:
-                await asyncio.sleep(0.02)
-            else:
-                return
+        await at_last(lambda: self.broker.publish(update(data)))
 
 
 @asynccontextmanager

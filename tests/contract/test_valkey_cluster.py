@@ -14,6 +14,7 @@ from barestream.history.valkey.broker import ValkeyBroker
 from barestream.history.valkey.connections import MOST_MOVES
 from barestream.history.valkey.current_address import CurrentAddress
 from barestream.mercure.sse import Event
+from reader import at_last
 from support.judges.published import data_of
 from support.servers.service import PATIENCE_SECONDS
 from support.servers.valkey_cluster import ValkeyCluster
@@ -48,27 +49,16 @@ async def texts(broker: ValkeyBroker) -> list[str]:
 
 async def publish_at_last(broker: ValkeyBroker, data: str) -> None:
     """Publish an update; try again while the cluster refuses it."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            try:
-                await broker.publish(update(data))
-            except BrokerAwayError:
-                await asyncio.sleep(0.05)
-            else:
-                return
+    await at_last(lambda: broker.publish(update(data)))
 
 
 async def wait_at_last(broker: ValkeyBroker, after: Place) -> str:
     """Return the data of what comes next; wait again while the cluster refuses to tell."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
-            try:
-                page = await broker.wait(after, 10)
-            except BrokerAwayError:
-                await asyncio.sleep(0.05)
-            else:
-                if page.records:
-                    return data_of(page.records[0])
+            page = await at_last(lambda: broker.wait(after, 10))
+            if page.records:
+                return data_of(page.records[0])
 
 
 def test_a_broker_finds_the_node_that_has_the_history_and_follows_it_over_a_failover(

@@ -195,7 +195,7 @@ class Fake(BaseHTTPRequestHandler):
                 self.wfile.write(b"".join(self.events[seen:]))
                 seen = len(self.events)
                 # Longer than smoke's patience.
-                is_open = self.published.wait(8)
+                is_open = self.published.wait(PATIENCE_SECONDS)
 
     def do_POST(self) -> None:
         if self.moved_to:
