@@ -45,7 +45,7 @@ drill-presence: .venv/dev ## run faults under 1,000 users of a room, and revoke 
 	@.venv/bin/python tests/drill --of presence
 
 drill-failover: .venv/dev ## run failovers of Valkey under 1,000 clients, on a real Docker: count what is lost
-	@.venv/bin/python tests/drill --of failover
+	@.venv/bin/python tests/drill --of failover --runs 3
 
 bench: .venv/dev ## measure the cost of a delivery and of a publish, beside the peers and a floor in C
 	@.venv/bin/python tests/bench

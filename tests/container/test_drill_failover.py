@@ -5,10 +5,12 @@ from collections.abc import Callable
 import pytest
 
 from drill.course import Plan
-from drill.failover import FAULTS, is_well, run_failover, table
+from drill.failover import FAULTS, kill_primary, report, run_failover
+from drill.failover_report import Findings
 from drill.report import summary
 
-PLAN = Plan(clients=50, seconds=10, events_per_second=20, seed=20261128, faults=FAULTS[:1])
+KILL = tuple(each for each in FAULTS if each.strike is kill_primary)
+PLAN = Plan(clients=50, seconds=10, events_per_second=20, seed=20261128, faults=KILL)
 
 
 @pytest.mark.long
@@ -16,10 +18,11 @@ def test_no_accepted_update_is_lost_when_another_valkey_becomes_the_primary(
     figure: Callable[[str], None],
 ) -> None:
     outcome = run_failover(PLAN, 1, print)
-    found = f"{table(outcome)}\n\n{summary(outcome)}"
+    findings = Findings(1, [report(outcome)])
+    found = f"{findings.table()}\n\n{summary(outcome)}"
     figure(f"\n{found}")
-    assert is_well(outcome), found
-    assert [phase.fault for phase in outcome.phases[1:]] == [FAULTS[0].name]
+    assert findings.is_well, found
+    assert [phase.fault for phase in outcome.phases[1:]] == [KILL[0].name]
     # Otherwise the failover has met no publish.
     assert outcome.ledger.accepted[1] > 0
     assert outcome.ledger.retried[1] > 0

@@ -6,6 +6,7 @@ import random
 import resource
 import sys
 from pathlib import Path
+from typing import Any
 
 # What pytest has on its path, for a program that needs no more than an interpreter.
 TESTS = Path(__file__).parent.parent
@@ -13,8 +14,8 @@ sys.path[:0] = [str(folder) for folder in (TESTS.parent / "src", TESTS, TESTS / 
 
 from drill.course import Plan, run  # noqa: E402
 from drill.failover import FAULTS as FAILOVERS  # noqa: E402
-from drill.failover import is_well, run_failover  # noqa: E402
-from drill.failover import table as failover_table  # noqa: E402
+from drill.failover import report, run_failover  # noqa: E402
+from drill.failover_report import Findings  # noqa: E402
 from drill.presence_course import run_presence  # noqa: E402
 from drill.report import as_json, summary, table  # noqa: E402
 
@@ -27,6 +28,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was found")
     parser.add_argument("--of", choices=("delivery", "presence", "failover"), default="delivery")
+    of_failovers = parser.add_argument_group("the drill of a failover")
+    of_failovers.add_argument("--runs", type=int, default=1, help="how often each fault happens")
+    of_failovers.add_argument(
+        "--replicas",
+        type=int,
+        nargs="+",
+        default=[1, 0],
+        help="the values of BARESTREAM_BROKER_REPLICAS, one after the other",
+    )
     options = parser.parse_args()
     # A file for each client.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -53,18 +63,26 @@ def presence(options: argparse.Namespace) -> int:
 
 
 def failover(options: argparse.Namespace) -> int:
-    """Run the drill of a failover, with updates that a replica confirms and without."""
-    size = (options.clients, options.seconds, options.events_per_second, options.seed)
-    plan = Plan(*size, FAILOVERS)
-    outcomes = []
-    for replicas in (1, 0):
-        outcome = run_failover(plan, replicas, say)
-        outcomes.append(outcome)
-        print(f"{plan.clients} clients, {plan.events_per_second:g} events/s, ", end="")
-        print(f"seed {plan.seed}, BARESTREAM_BROKER_REPLICAS={replicas}\n")
-        print(failover_table(outcome), summary(outcome), sep="\n\n", end="\n\n", flush=True)
-    # Without a confirmation a failover may lose updates.
-    return 0 if is_well(outcomes[0]) else 1
+    """Run the drill of a failover, with each number of replicas that confirm updates."""
+    found: list[Findings] = []
+    written: list[dict[str, Any]] = []
+    for replicas in options.replicas:
+        runs = []
+        for nth in range(options.runs):
+            size = (options.clients, options.seconds, options.events_per_second)
+            plan = Plan(*size, options.seed + nth, FAILOVERS)
+            say(f"run {nth + 1} of {options.runs}, BARESTREAM_BROKER_REPLICAS={replicas}")
+            outcome = run_failover(plan, replicas, say)
+            runs.append(report(outcome))
+            written.append({"replicas": replicas} | as_json(outcome))
+            print(summary(outcome), end="\n\n", flush=True)
+            if options.json:
+                options.json.write_text(json.dumps(written, indent=1) + "\n")
+        found.append(Findings(replicas, runs))
+        print(f"{options.clients} clients, {options.events_per_second:g} events/s, ", end="")
+        print(f"seed {options.seed}, {options.runs} runs, ", end="")
+        print(f"BARESTREAM_BROKER_REPLICAS={replicas}\n\n{found[-1].table()}\n", flush=True)
+    return 0 if all(each.is_well for each in found) else 1
 
 
 def say(text: str) -> None:

@@ -28,6 +28,9 @@ RING_SECONDS = 2
 # A client that is not back by then will not come back.
 MOST_SECONDS = 40
 
+# What a fault loses was made just before it, and counts to it.
+LEAD_SECONDS = 1
+
 # The time for which events that must not arrive any more are waited for.
 LINGER_SECONDS = 2
 
@@ -203,7 +206,9 @@ class _Course:
         for fault in self._plan.faults:
             self._end_phase()
             phase = self._begin_phase(fault.name)
+            await asyncio.sleep(LEAD_SECONDS)
             began_at = time.monotonic()
+            phase.began_at = began_at - self._began_at
             await asyncio.to_thread(fault.strike, self._stack)
             phase.strike_seconds = time.monotonic() - began_at
             await self._await_live()
@@ -266,6 +271,7 @@ class _Course:
                 frozenset(each.habits.topics),
                 each.numbers,
                 [marks[nth] for marks in self._marks],
+                each.gap_marks,
             )
             for nth, each in enumerate(self._subscribers)
         ]

@@ -4,9 +4,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from compose import ROOT, Stack
 from drill.course import Outcome, Plan, run
+from drill.failover_report import Row, Run
 from drill.faults import Fault
 from support.clients.publisher import KEY
 from support.servers.docker_cli import docker
@@ -15,16 +17,14 @@ from support.servers.service import wait_for
 SERVERS = ("valkey", "valkey-2", "valkey-3")
 SENTINELS = ("sentinel-1", "sentinel-2", "sentinel-3")
 
+# The server whose disk can be filled (small_disk.yml): the first primary.
+SMALL = "valkey"
+
 # The sentinels take 5 s to notice that a server is away, and some seconds to agree.
 MOST_SECONDS = 120
 
 # How long each sentinel is away before the next one.
 SENTINEL_SECONDS = 3
-
-HEADS = (
-    *("fault", "accepted", "accepted, and lost", "twice", "out of order", "gaps sent"),
-    *("publishes retried", "slowest acceptance", "all live after"),
-)
 
 
 def _named(stack: Stack, sentinel: str) -> str:
@@ -55,6 +55,20 @@ def _without_primary(stack: Stack) -> Iterator[str]:
     before = primary(stack)
     yield before
     wait_for("a failover", lambda: _named(stack, SENTINELS[0]) not in ("", before), MOST_SECONDS)
+
+
+def fill_disk(stack: Stack) -> None:
+    """Fill the disk of the primary, and free it once another one has its place."""
+    with _without_primary(stack) as before:
+        assert before == SMALL, f"the primary is {before}, and {SMALL} has the disk to fill"
+        done = stack.exec(f"{SMALL}-disk", "sh", "-c", "cat /dev/zero >/data/full")
+        assert "No space left" in done.stderr, done.stderr
+    done = stack.exec(f"{SMALL}-disk", "rm", "/data/full")
+    assert done.returncode == 0, done.stderr
+    # Docker waits longer after each end of a container before it starts it again.
+    done = stack.run("restart", before)
+    assert done.returncode == 0, done.stderr
+    _await_whole(stack)
 
 
 def kill_primary(stack: Stack) -> None:
@@ -103,6 +117,8 @@ def _await_whole(stack: Stack) -> None:
 
 
 FAULTS = (
+    # First: later another server is the primary.
+    Fault("the primary's disk full", fill_disk),
     Fault("primary killed with -9", kill_primary),
     Fault("primary paused (SIGSTOP)", pause_primary),
     Fault("primary cut off the network", cut_off_primary),
@@ -121,6 +137,7 @@ def run_failover(plan: Plan, replicas: int, say: Callable[[str], None]) -> Outco
     """
     stack = Stack(
         ROOT / "deploy/ha.yml",
+        Path(__file__).parent / "small_disk.yml",
         token_key=KEY,
         workers=2,
         streams_per_address=2 * plan.clients,
@@ -130,36 +147,23 @@ def run_failover(plan: Plan, replicas: int, say: Callable[[str], None]) -> Outco
     return run(plan, say, stack)
 
 
-def table(outcome: Outcome) -> str:
-    """Return a row for each fault."""
+def report(outcome: Outcome) -> Run:
+    """Return the findings of a run."""
     ledger, verdict = outcome.ledger, outcome.verdict
-    kept = {*outcome.log.numbers}
-    lost = Counter(post.phase for post in ledger.posts if post.accepted and post.number not in kept)
-    lines = [HEADS, ("---", *["---:"] * (len(HEADS) - 1))]
-    for nth, phase in enumerate(outcome.phases):
-        live = phase.live_seconds
-        lines.append(
-            (
-                phase.fault,
-                *(str(count[nth]) for count in (ledger.accepted, lost)),
-                *(str(count[nth]) for count in (verdict.twice, verdict.disordered)),
-                *(str(phase.gaps), str(ledger.retried[nth])),
-                f"{ledger.acceptance_seconds[nth]:.1f} s",
-                "not in time" if live is None else f"{live:.1f} s",
-            )
+    rows = [
+        Row(
+            phase.fault,
+            accepted=ledger.accepted[nth],
+            lost=verdict.gone[nth],
+            twice=verdict.twice[nth],
+            twice_after_gap=verdict.twice_after_gap[nth],
+            disordered=verdict.disordered[nth],
+            gaps=phase.gaps,
+            unreported=verdict.unreported[nth],
+            retried=ledger.retried[nth],
+            acceptance_seconds=ledger.acceptance_seconds[nth],
+            live_seconds=phase.live_seconds,
         )
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def is_well(outcome: Outcome) -> bool:
-    """Return whether nothing was lost or sent out of order, and all clients came back.
-
-    Nor may anything come twice, unless its stream may have got a gap before: an update that was not
-    accepted, and that the earlier primary took with it, comes again when its publisher sends it
-    again.
-    """
-    verdict = outcome.verdict
-    twice = sum(verdict.twice[nth] for nth, each in enumerate(outcome.phases) if not each.gaps)
-    came_back = all(phase.live_seconds is not None for phase in outcome.phases)
-    faults = verdict.lost.total() + verdict.disordered.total() + twice
-    return came_back and not (faults or outcome.closed or outcome.ledger.refused)
+        for nth, phase in enumerate(outcome.phases)
+    ]
+    return Run(rows, [*outcome.closed, *ledger.refused])

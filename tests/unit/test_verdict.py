@@ -1,7 +1,9 @@
 from collections.abc import Sequence
 
+import pytest
+
 from support.judges.ledger import Ledger, Post
-from support.judges.verdict import Account, Verdict, judge
+from support.judges.verdict import Account, GapMark, Verdict, judge
 
 
 def posts(count: int, *, topics: tuple[int, ...] = (0,), accepted: bool = True) -> list[Post]:
@@ -77,3 +79,81 @@ def test_a_failure_belongs_to_the_phase_in_which_it_happened() -> None:
     assert judged.twice == {0: 1}
     assert judged.disordered == {1: 1}
     assert judged.lost == {1: 1}
+
+
+def gapped(
+    posted: Sequence[Post],
+    log: Sequence[int],
+    seen: Sequence[int],
+    *gaps: GapMark,
+    marks: Sequence[int] = (0,),
+) -> Verdict:
+    """Return the verdict on one client that was told of gaps."""
+    account = Account("client", frozenset({0}), seen, marks, gaps)
+    return judge(posted, Account("log", frozenset(range(10)), log), [account])
+
+
+def gap(index: int, seconds_later: float = 1, *, after: Post | None = None) -> GapMark:
+    """Return a gap that was told some time after an event was made."""
+    return GapMark(index, seconds_later + (after.made_at if after else 0))
+
+
+def test_an_event_that_comes_again_counts_apart_if_a_gap_was_told_between() -> None:
+    again = [0, 1, 1]
+    for index, counted in ((0, (1, 0)), (1, (1, 0)), (2, (0, 1)), (3, (1, 0))):
+        judged = gapped(posts(2), [0, 1], again, gap(index))
+        assert (judged.twice.total(), judged.twice_after_gap.total()) == counted, index
+
+
+def test_the_place_of_an_event_that_came_before_a_gap_and_again_after_it_does_not_count() -> None:
+    posted = posts(3)
+    posted[1].publisher = 1
+    # The earlier log had 2 before 1; the later one got it once more, after 1.
+    judged = gapped(posted, [0, 1, 2], [0, 2, 1, 2], gap(2))
+    assert judged.twice_after_gap.total() == 1
+    assert judged.disordered.total() == 0
+    # Without the gap it does.
+    assert gapped(posted, [0, 1, 2], [0, 2, 1, 2]).disordered.total() == 1
+
+
+def test_an_accepted_event_that_the_log_has_not_is_gone_once_whoever_has_seen_it() -> None:
+    assert verdict(posts(2), [0], [0], [0, 1]).gone.total() == 1
+    assert verdict(posts(2, accepted=False), [0], [0, 1]).gone.total() == 0
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_client_that_was_sent_an_event_which_is_gone_must_be_told_of_a_gap_after_it(
+    accepted: bool,
+) -> None:
+    posted = posts(2, accepted=accepted)
+    assert gapped(posted, [0], [0, 1], gap(2)).unreported.total() == 0
+    assert gapped(posted, [0], [0, 1], gap(1)).unreported.total() == 1
+    assert gapped(posted, [0], [0, 1]).unreported.total() == 1
+
+
+def test_a_client_that_was_not_sent_an_event_which_is_gone_must_be_told_of_a_gap_since_then() -> (
+    None
+):
+    posted = posts(3)
+    assert gapped(posted, [0, 2], [0, 2], gap(2, after=posted[1])).unreported.total() == 0
+    earlier = gap(1, -1, after=posted[1])
+    assert gapped(posted, [0, 2], [0, 2], earlier).unreported.total() == 1
+    assert gapped(posted, [0, 2], [0, 2]).unreported.total() == 1
+
+
+def test_the_gap_of_a_later_phase_stands_for_another_loss() -> None:
+    posted = posts(4)
+    for marks, unreported in (((0, 2), 0), ((0, 1, 2), 1)):
+        late = gap(2, after=posted[1])
+        judged = gapped(posted, [0, 2, 3], [0, 2, 3], late, marks=marks)
+        assert judged.unreported == ({0: 1} if unreported else {})
+
+
+def test_an_event_of_the_log_that_did_not_come_is_unreported_whatever_gap_was_told() -> None:
+    posted = posts(3)
+    assert gapped(posted, [0, 1, 2], [0, 2], gap(1, after=posted[1])).unreported.total() == 1
+
+
+def test_nobody_is_owed_a_gap_for_an_event_of_other_topics_or_one_that_nobody_has_seen() -> None:
+    assert gapped(posts(1, topics=(1,)), [], []).unreported.total() == 0
+    assert gapped(posts(1, accepted=False), [], []).unreported.total() == 0

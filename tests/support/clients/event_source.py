@@ -15,6 +15,7 @@ import httptools
 from barestream.delivery.heartbeat import HEARTBEAT_TYPE
 from barestream.history.gap import GAP_TYPE
 from support.clients.event_parser import EventParser, ParsedEvent
+from support.judges.verdict import GapMark
 
 # EventSource's own delay, until the server sends another one.
 RETRY_SECONDS = 3.0
@@ -49,6 +50,7 @@ class EventSource:
         newest_at: When the newest of them was made, of time.monotonic.
         closed: The answers after which an EventSource would never come back.
         gaps: The gaps that it was told of.
+        gap_marks: Where each of them stands among the numbers.
     """
 
     def __init__(self, address: tuple[str, int], target: str, cursor: str) -> None:
@@ -57,6 +59,7 @@ class EventSource:
         self.visits: list[Visit] = []
         self.closed: list[str] = []
         self.gaps: list[str] = []
+        self.gap_marks: list[GapMark] = []
         self.heartbeats = 0
         self.newest_at = 0.0
         self._address = address
@@ -134,6 +137,7 @@ class EventSource:
             self.heartbeats += 1
         elif event.type == GAP_TYPE:
             self.gaps.append(event.data)
+            self.gap_marks.append(GapMark(len(self.numbers), time.monotonic()))
 
     def _take(self, data: str) -> None:
         _, number, made_at, _ = data.split(" ", 3)

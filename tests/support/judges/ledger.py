@@ -18,6 +18,7 @@ class Post:
         publisher: Who posts one event after the other.
         phase: In which it was made.
         own_id: The id that its publisher gave it.
+        made_at: When it was made, of time.monotonic.
         accepted: Whether it was answered with 200.
     """
 
@@ -27,6 +28,7 @@ class Post:
     publisher: int
     phase: int
     own_id: str | None
+    made_at: float
     accepted: bool = False
 
 
@@ -69,9 +71,10 @@ class Ledger:
         """Enter an event."""
         number = len(self.posts)
         about = ",".join(map(str, topics))
-        data = f"{about} {number} {time.monotonic():.6f} {'.' * filler_bytes}"
+        made_at = time.monotonic()
+        data = f"{about} {number} {made_at:.6f} {'.' * filler_bytes}"
         name = f"urn:drill:{publisher}/{number}" if own_id else None
-        post = Post(number, topics, data, publisher, self.phase, name)
+        post = Post(number, topics, data, publisher, self.phase, name, made_at)
         self.posts.append(post)
         return post
 
