@@ -167,6 +167,24 @@ def test_a_cursor_of_a_lost_history_is_answered_with_a_gap_and_the_whole_new_his
     run(server, scenario)
 
 
+def test_a_cursor_of_a_history_that_shares_nothing_with_the_next_one_gets_all_of_that(
+    server: ValkeyServer,
+) -> None:
+    async def scenario(broker: ValkeyBroker) -> None:
+        reader = Reader(broker)
+        async with reader.following():
+            put_ahead(server, "ahead")
+            await until(lambda: reader.events() == ["ahead"])
+            sent = reader.feed.sent
+            server.ask("FLUSHALL")
+            await broker.publish(update("b"))
+            await until(lambda: "b" in reader.events(), 20)
+            later = Place(sent.ms + 1_000_000, 0)
+            assert (await reader.gets_from(str(later)))[:2] == ["gap", "b"]
+
+    run(server, scenario)
+
+
 def test_the_history_of_an_older_release_is_continued_without_a_gap(server: ValkeyServer) -> None:
     # Release 0.1.0 left a floor whose entry is gone, and an entry.
     floor_ms = now_ms(server)

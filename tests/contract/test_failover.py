@@ -196,6 +196,56 @@ def test_a_gap_is_sent_at_once_also_if_the_later_primary_has_too_few_replicas_fo
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("own_id", [None, "urn:lost"])
+def test_a_client_that_comes_back_with_the_id_of_a_lost_update_gets_a_gap_and_nothing_twice(
+    pair: Pair, own_id: str | None
+) -> None:
+    async def scenario() -> None:
+        async with workers(pair, 1) as [broker]:
+            reader = Reader(broker)
+            async with reader.following():
+                await broker.publish(update("a"))
+                pair.cut_off()
+                lost = await broker.publish(Update(("topic",), Event("lost", own_id)))
+                await until(lambda: reader.events() == ["a", "lost"])
+                # Until it has a replica, nothing tells by a later place that others came before.
+                pair.replica.ask("CONFIG", "SET", "min-replicas-to-write", "1")
+                pair.promote()
+                await until(lambda: reader.events() == ["a", "lost", "gap"])
+                assert await reader.gets_from(lost) == ["gap"]
+                pair.replica.ask("CONFIG", "SET", "min-replicas-to-write", "0")
+                after = await published(broker, "b")
+                await until(lambda: reader.feed.sent >= after)
+                first, *others = await reader.gets_from(lost)
+                assert first == "gap"
+                # The history may have its own gap before or after.
+                assert [each for each in others if each != "gap"] == ["b"]
+
+    asyncio.run(scenario())
+
+
+def test_a_client_with_a_lost_update_misses_nothing_that_came_before_it_was_sent_again(
+    pair: Pair,
+) -> None:
+    async def scenario() -> None:
+        again = Update(("topic",), Event("again", "urn:again"))
+        async with workers(pair, 1) as [broker]:
+            reader = Reader(broker)
+            async with reader.following():
+                await broker.publish(update("a"))
+                pair.cut_off()
+                await broker.publish(again)
+                await until(lambda: reader.events() == ["a", "again"])
+                await place_after_the_failover(broker, pair, "b")
+                await broker.publish(again)
+                await until(lambda: [*filter("gap".__ne__, reader.events()[2:])] == ["b", "again"])
+                first, *others = await reader.gets_from("urn:again")
+                assert first == "gap"
+                assert [each for each in others if each != "gap"] == ["b", "again"]
+
+    asyncio.run(scenario())
+
+
 def test_a_reader_that_waits_on_the_earlier_primary_leaves_it_at_once(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

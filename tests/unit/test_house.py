@@ -67,6 +67,7 @@ PURE = {
             "feed",
             "heartbeat",
             "index",
+            "lost_end",
             "named",
         ),
         "numbering",

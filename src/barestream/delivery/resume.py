@@ -70,7 +70,8 @@ async def resumption(
 
     Of several ids the one with the newest place counts. Of several events with one id the earliest
     one counts that the bearer may read. An id that the history does not have, and the id of events
-    that the bearer may not read, get the same answer: a gap, and the whole history.
+    that the bearer may not read, get the same answer: a gap, and the whole history. The id of an
+    event that this worker knows to be lost gets a gap, and what follows the events before it.
 
     Args:
         tail: The tail of the feed that the stream will follow.
@@ -126,6 +127,10 @@ async def _start(
         return Resumption(place, EARLIEST, left_upto=page.floor)
     if page.is_known:
         return Resumption(place, last_event_id)
+    lost = tail.feed.lost
+    if lost.has(place):
+        # It has been sent all up to there, and goes on as a stream that was open does.
+        return Resumption(lost.common, EARLIEST, Missed(last_event_id, lost.common))
     following = await tail.broker.read(place, 1)
     if not following.records:
         return None
@@ -156,6 +161,11 @@ async def _find(tail: Tail, subscription: Subscription, event_id: str) -> Place 
         return Cursor.parse(event_id).place
     except ValueError:
         pass
+    # What was lost comes before an update that was sent again since: the client may have nothing of
+    # what is between.
+    lost = tail.feed.lost.by_own_id.get(event_id)
+    if lost is not None and await _may_read(tail, subscription, lost):
+        return lost.place
     record = tail.feed.ring.find(event_id)
     if record is not None and await _may_read(tail, subscription, record):
         return record.place

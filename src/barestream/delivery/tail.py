@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from barestream.delivery.feed import Feed
+from barestream.delivery.lost_end import NOTHING_LOST, LostEnd
 from barestream.delivery.time_slices import Slices
 from barestream.delivery.writer import MARK_BYTES
 from barestream.history.broker import MOST_PAGE_BYTES, Broker, BrokerAwayError
@@ -205,11 +206,14 @@ class Tail:
         before = self.feed.ring
         await self._move_on(before.last)
         page = await self.broker.newest(self._fill_events, self._fill_bytes)
-        common = page.floor
+        shared: Place | None = None
         for record in page.records:
             if before.at(record.place) == record:
-                common = record.place
+                shared = record.place
             await self.slices.step()
+        # Of a history that shares no event, a client that comes back is owed all.
+        self.feed.lost = NOTHING_LOST if shared is None else LostEnd.of(before, shared)
+        common = shared or page.floor
         logger.error(
             "the history was lost or replaced by an older copy: later updates are gone",
             extra={"place": str(before.last), "common": str(common)},
