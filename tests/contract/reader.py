@@ -21,6 +21,7 @@ from barestream.history.broker import (
 )
 from barestream.history.record import BEGIN, Place
 from barestream.history.ring import Ring
+from barestream.history.topic_state import Reader as TopicReader
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.history.valkey.broker_url import Replicated
 from barestream.telemetry.metrics import Metrics
@@ -32,17 +33,34 @@ T = TypeVar("T")
 
 
 class LateBroker(ValkeyBroker):
-    """A worker's broker whose reads get no answer while it is held."""
+    """A worker's broker whose reads get no answer while it is held, an error while it is deaf."""
 
     def __init__(
         self, where: str | Replicated, bounds: HistoryBounds, password: str | None
     ) -> None:
         super().__init__(where, bounds, password)
         self.is_held = False
+        self.is_deaf = False
+
+    async def read(
+        self,
+        after: Place,
+        most_events: int,
+        most_bytes: int = MOST_PAGE_BYTES,
+        reader: TopicReader | None = None,
+    ) -> Page:
+        page = await super().read(after, most_events, most_bytes, reader)
+        self._hear()
+        return page
+
+    def _hear(self) -> None:
+        if self.is_deaf:
+            raise BrokerAwayError("the connection broke")
 
     async def wait(self, after: Place, most_events: int, most_bytes: int = MOST_PAGE_BYTES) -> Page:
         while True:
             page = await super().wait(after, most_events, most_bytes)
+            self._hear()
             if not self.is_held:
                 return page
             await until(lambda: not self.is_held)

@@ -223,15 +223,17 @@ class ValkeyBroker:
 
     async def publish(self, update: Update) -> str:
         """Keep an update (see Broker); this takes at most ANSWER_SECONDS."""
-        given = await self._publishing.publish(update)
-        return update.event.id or str(codec.place(given))
+        place = codec.place(await self._publishing.publish(update))
+        self._server.reign.note_given((place,))
+        return update.event.id or str(place)
 
     async def publish_all(self, updates: Sequence[Update]) -> list[str]:
         """Keep some updates or none (see Broker); this takes at most ANSWER_SECONDS."""
         given = await self._publishing.publish_all(updates) if updates else []
+        places = list(map(codec.place, given))
+        self._server.reign.note_given(places)
         return [
-            update.event.id or str(codec.place(stream_id))
-            for update, stream_id in zip(updates, given, strict=True)
+            update.event.id or str(place) for update, place in zip(updates, places, strict=True)
         ]
 
     async def publish_batch(self, batch: Batch) -> Accepted:

@@ -1,8 +1,10 @@
 """The time during which one server is the primary."""
 
 import asyncio
+from collections.abc import Iterable
 
 from barestream.history.record import BEGIN, Place
+from barestream.history.valkey import codec
 from barestream.history.valkey.scripts import RAISE
 
 # How far the clock of a server that becomes the primary may be behind that of the earlier one: a
@@ -16,17 +18,26 @@ class Reign:
     Later updates get places after all that the earlier primary gave, also those that the replica
     did not get. Otherwise a place could be given twice, and nobody would notice the loss.
 
+    An accepted update may also be lost before any worker has read it. So the primary is told the
+    newest place that was given to an update, too, and tells every stream if it does not know it.
+
     Attributes:
         last: The newest place that the worker has read.
-        upto: What the primary is to be told before a write; None if there was no other primary
-            before it, or it was told.
+        upto: What the primary is to be told before a write: the newest place that the worker knows
+            of, and the clock of the earlier primary in milliseconds. None if there was no other
+            primary before it, or it was told.
     """
 
     def __init__(self) -> None:
         self.last: Place = BEGIN
+        self._given: Place = BEGIN
         # By how much the primary's clock is ahead of the loop's.
         self._ahead_ms: float | None = None
-        self.upto: tuple[int, float] | None = None
+        self.upto: tuple[Place, float] | None = None
+
+    def note_given(self, places: Iterable[Place]) -> None:
+        """Note the places of updates that were accepted."""
+        self._given = max((self._given, *places))
 
     def note_clock(self, server_ms: float, asked_at: float) -> None:
         """Note the time of the primary's clock.
@@ -39,18 +50,18 @@ class Reign:
 
     def end(self) -> None:
         """Note that another server has become the primary."""
-        earlier = self.upto or (0, 0.0)
+        earlier = self.upto or (BEGIN, 0.0)
         now_ms = 1000 * asyncio.get_running_loop().time()
         clock_ms = 0.0 if self._ahead_ms is None else now_ms + self._ahead_ms
-        self.upto = (max(earlier[0], self.last.ms), max(earlier[1], clock_ms))
+        self.upto = (max(earlier[0], self.last, self._given), max(earlier[1], clock_ms))
         self._ahead_ms = None
 
-    def telling(self, upto: tuple[int, float]) -> tuple[bytes, ...]:
+    def telling(self, upto: tuple[Place, float]) -> tuple[bytes, ...]:
         """Return the command that tells the primary."""
-        place_ms, clock_ms = upto
-        return RAISE.call(b"%d" % place_ms, b"%d" % clock_ms, b"%d" % MOST_BEHIND_MS)
+        place, clock_ms = upto
+        return RAISE.call(codec.stream_id(place), b"%d" % clock_ms, b"%d" % MOST_BEHIND_MS)
 
-    def begin(self, upto: tuple[int, float]) -> None:
+    def begin(self, upto: tuple[Place, float]) -> None:
         """Note that the primary was told this."""
         if self.upto is upto:
             self.upto = None

@@ -1,10 +1,15 @@
 -- Gives every later update a place after those that an earlier primary may have given, and every later run a
 -- larger fence. A replica that has become the primary may lack the newest of them, and its clock may be
--- behind. The arguments, in milliseconds: the newest place that the worker has read; what the clock of the
--- earlier primary shows now; and how far behind that one this clock may be. If it is further behind, one of
--- the two is set wrongly, and only the place counts: places far in the future would keep updates too long.
-local given, clock, most_behind = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+-- behind. The arguments: the newest place that the worker has read, or that an update of its publishers got;
+-- in milliseconds, what the clock of the earlier primary shows now, and how far behind that one this clock may
+-- be. If it is further behind, one of the two is set wrongly, and only the place counts: places far in the
+-- future would keep updates too long. If the place is lost, every stream is told so: no worker may have read
+-- it.
+local place, clock, most_behind = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local given = fn.ms_of(place)
 fn.begin()
+fn.load()
+local is_lost = not fn.is_known(place)
 if clock > fn.now_ms() + most_behind then clock = 0 end
 -- After a place ahead of the clock, the next ones have the same milliseconds.
 local ms = math.floor(math.max(given, clock)) + 1
@@ -16,4 +21,5 @@ local floor = string.format('%.0f-0', ms)
 if type(redis.pcall('XADD', keys.log, floor, 'begin', '')) ~= 'table' then
   redis.call('XDEL', keys.log, floor)
 end
+if is_lost then fn.report_loss(given) end
 return floor
