@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from compose import ROOT, Stack
@@ -22,6 +23,9 @@ SMALL = "valkey"
 
 # The sentinels take 5 s to notice that a server is away, and some seconds to agree.
 MOST_SECONDS = 120
+
+# Less than min-replicas-max-lag in deploy/valkey-start.
+UNREPLICATED_SECONDS = 1.5
 
 # How long each sentinel is away before the next one.
 SENTINEL_SECONDS = 3
@@ -79,6 +83,36 @@ def kill_primary(stack: Stack) -> None:
     _await_whole(stack)
 
 
+def kill_unreplicated(stack: Stack) -> None:
+    """Cut the replicas off, and kill the primary before it refuses updates for that."""
+    containers = {each: stack.inspect(each) for each in SERVERS}
+
+    def address(service: str) -> IPv4Address:
+        networks = containers[service]["NetworkSettings"]["Networks"]
+        return IPv4Address(networks[stack.network]["IPAddress"])
+
+    stand_in = f"{stack.project}-stand-in"
+    try:
+        with _without_primary(stack) as before:
+            for each in {*SERVERS} - {before}:
+                docker("network", "disconnect", "--force", stack.network, containers[each]["Id"])
+            time.sleep(UNREPLICATED_SECONDS)
+            stack.kill(before, "KILL")
+            # Docker gives the lowest address that is free. With that of the primary a replica would
+            # be taken for it, so something that does not listen gets that one.
+            for each in sorted(SERVERS, key=address):
+                if each == before:
+                    idle = ("--entrypoint", "sleep", "valkey/valkey:8", "infinity")
+                    network = ("--network", stack.network)
+                    docker("run", "--detach", "--name", stand_in, *network, *idle)
+                else:
+                    _connect(stack, each, containers[each]["Id"])
+    finally:
+        docker("rm", "--force", stand_in)
+    stack.start(before)
+    _await_whole(stack)
+
+
 def pause_primary(stack: Stack) -> None:
     """Stop the processes of the primary where they are."""
     with _without_primary(stack) as before:
@@ -92,8 +126,12 @@ def cut_off_primary(stack: Stack) -> None:
     with _without_primary(stack) as before:
         container = stack.inspect(before)["Id"]
         docker("network", "disconnect", "--force", stack.network, container)
-    docker("network", "connect", "--alias", before, stack.network, container)
+    _connect(stack, before, container)
     _await_whole(stack)
+
+
+def _connect(stack: Stack, service: str, container: str) -> None:
+    docker("network", "connect", "--alias", service, stack.network, container)
 
 
 def restart_all(stack: Stack) -> None:
@@ -120,6 +158,7 @@ FAULTS = (
     # First: later another server is the primary.
     Fault("the primary's disk full", fill_disk),
     Fault("primary killed with -9", kill_primary),
+    Fault("primary killed with updates of its own", kill_unreplicated),
     Fault("primary paused (SIGSTOP)", pause_primary),
     Fault("primary cut off the network", cut_off_primary),
     Fault("all Valkeys restarted", restart_all),
