@@ -6,12 +6,11 @@ from pathlib import Path
 
 import httpx
 
-from support.clients.operator import Operator, claiming
-from support.clients.publisher import PATH
+from support.clients.operator import Operator
 from support.clients.streamed_publisher import StreamedPublish, line, numbered
 from support.servers.served import following
 from support.servers.service import wait_for
-from watched_hub import act, again_and_again, watched
+from watched_hub import act, again_and_again, published, watched
 
 
 def test_a_valkey_that_is_away() -> None:
@@ -77,11 +76,7 @@ def test_a_history_that_is_too_short_and_clients_that_miss_events() -> None:
         await hub.wait(hub.until_firing, "ClientsMissEvents")
 
     with watched(history_events=20, ring_events=1) as hub:
-        first = httpx.post(
-            hub.service.url + PATH,
-            data={"topic": "news", "data": "x"},
-            headers={"Authorization": f"Bearer {claiming()}"},
-        ).text
+        first = published(hub.service)
         for _ in range(60):
             assert hub.publish() == 200
         hub.until_firing("HistoryIsShort")

@@ -12,7 +12,10 @@ from support.clients.operator import claiming
 from support.clients.publisher import ISSUER, PATH, RESOURCE
 from support.servers.issuer import running_issuer
 from support.servers.served import following
-from watched_hub import act, again_and_again, watched
+from support.servers.service import ROOT
+from watched_hub import act, again_and_again, published, watched
+
+BUG = Path(__file__).parent / "bug"
 
 
 def test_a_worker_that_is_full() -> None:
@@ -40,6 +43,28 @@ def test_clients_that_read_nothing() -> None:
         with again_and_again(partial(hub.publish, "large", data="x" * 400_000), 0):
             hub.until_firing("SlowClientsCut")
         hub.until_over("SlowClientsCut")
+
+
+def test_a_bug_that_ends_streams(tmp_path: Path) -> None:
+    bug = tmp_path / "bug"
+
+    async def come_back(stack: AsyncExitStack) -> None:
+        # The ring no longer has what it missed, so that is read from the history.
+        headers = {"Last-Event-ID": first}
+        await stack.enter_async_context(following(hub.service.address, "news", headers=headers))
+        await hub.wait(hub.until_firing, "StreamsEndInErrors")
+
+    environment = {"PYTHONPATH": f"{BUG}:{ROOT / 'src'}", "HUB_BUG": str(bug)}
+    with watched(environment=environment, ring_events=1) as hub:
+        first = published(hub.service)
+        for _ in range(3):
+            assert hub.publish() == 200
+        bug.touch()
+        act(come_back)
+        [line] = hub.service.says("a replay failed")
+        assert "the bug of tests/observability/bug" in line["exc_info"]
+        bug.unlink()
+        hub.until_over("StreamsEndInErrors")
 
 
 def test_a_subscription_that_presence_does_not_show() -> None:

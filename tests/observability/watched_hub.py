@@ -81,9 +81,18 @@ class Hub:
 
 def publish(service: Bound, topic: str = "news", **fields: str) -> int:
     """Publish an update, and return the status of the answer."""
+    return _answer(service, topic, fields).status_code
+
+
+def published(service: Bound) -> str:
+    """Publish an update, and return its id."""
+    return _answer(service, "news", {}).raise_for_status().text
+
+
+def _answer(service: Bound, topic: str, fields: dict[str, str]) -> httpx.Response:
     headers = {"Authorization": f"Bearer {claiming()}"}
     data = {"topic": topic, "data": "x", **fields}
-    return httpx.post(service.url + PATH, data=data, headers=headers).status_code
+    return httpx.post(service.url + PATH, data=data, headers=headers)
 
 
 def instance(valkey: ValkeyServer, **settings: Any) -> Bound:
