@@ -1,20 +1,21 @@
 """Alerts about workers: the fault, the alert, and its end once that is mended.
 
-Two are left to promtool: WorkerIsBusy needs a machine of its own, and MemoryNearLimit a container
-that is nearly killed.
+MemoryNearLimit is left to promtool: it needs a container that is nearly killed.
 """
 
+import asyncio
 import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 
+from support.clients.streamed_publisher import StreamedPublish, line
 from support.servers.served import following
 from support.servers.service import is_alive, wait_for
 from support.servers.wall_clock import WallClock
-from watched_hub import act, again_and_again, instance, publish, watched
+from watched_hub import act, again_and_again, instance, publish, published, watched
 
 
 @contextmanager
@@ -58,6 +59,39 @@ def test_a_worker_that_does_not_get_the_processor() -> None:
     ):
         hub.until_over(*alerts)
         act(follow)
+
+
+def put_first(pid: int) -> None:
+    """Have a process run before other programs, as root may; else it needs a core that is free."""
+    with suppress(PermissionError):
+        os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(1))
+
+
+def test_a_worker_that_has_more_to_do_than_a_core_can() -> None:
+    # Each of these is tried on each update that a client has missed; none of them matches.
+    topic = "news" * 50
+    templates = [f"{topic}{{rest}}{number}" for number in range(8)]
+
+    async def come_back(first: str) -> None:
+        while True:
+            headers = {"Last-Event-ID": first}
+            async with following(hub.service.address, *templates, headers=headers):
+                await asyncio.sleep(1)
+
+    async def load(stack: AsyncExitStack) -> None:
+        first = published(hub.service)
+        # The ring holds them all, so Valkey has nothing to do.
+        async with StreamedPublish(hub.service.address, [("topic", topic)]) as stream:
+            assert (await stream.end(line("x") * 9000)).status == 200
+        put_first(hub.service.worker)
+        for _ in range(20):
+            stack.callback(asyncio.create_task(come_back(first)).cancel)
+        await hub.wait(hub.until_firing, "WorkerIsBusy")
+
+    with watched(workers=1) as hub:
+        hub.until_over("WorkerIsBusy")
+        act(load)
+        hub.until_over("WorkerIsBusy")
 
 
 def test_workers_that_die() -> None:
