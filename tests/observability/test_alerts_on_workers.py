@@ -1,7 +1,4 @@
-"""Alerts about workers: the fault, the alert, and its end once that is mended.
-
-MemoryNearLimit is left to promtool: it needs a container that is nearly killed.
-"""
+"""Alerts about workers: the fault, the alert, and its end once that is mended."""
 
 import asyncio
 import os
@@ -11,11 +8,14 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 
+from contained import Contained
 from support.clients.streamed_publisher import StreamedPublish, line
+from support.servers.programs import require_docker
 from support.servers.served import following
 from support.servers.service import is_alive, wait_for
+from support.servers.valkey_server import ValkeyServer
 from support.servers.wall_clock import WallClock
-from watched_hub import act, again_and_again, instance, publish, published, watched
+from watched_hub import act, again_and_again, instance, publish, published, watched, watching
 
 
 @contextmanager
@@ -115,6 +115,25 @@ def test_a_worker_that_hangs_and_whose_master_hangs_too() -> None:
         with stopped(hub.service.master, hub.service.workers()[0]):
             hub.until_firing("WorkerStandsStill")
         hub.until_over("WorkerStandsStill")
+
+
+def test_a_container_whose_memory_is_nearly_full() -> None:
+    def fill() -> None:
+        if hub.value(share) < 0.91:
+            hub.publish(data="x" * 500_000)
+
+    share = "sum(barestream_worker_memory_bytes) / sum(barestream_memory_limit_bytes > 0)"
+    require_docker()
+    # Each worker holds what was published last; that may be more than there is room for.
+    with (
+        ValkeyServer() as valkey,
+        Contained(valkey, "300m", ring_bytes=400_000_000) as service,
+        watching(service, valkey) as hub,
+    ):
+        with again_and_again(fill):
+            hub.until_firing("MemoryNearLimit")
+        service.give("1g")
+        hub.until_over("MemoryNearLimit", "WorkersDie")
 
 
 def test_a_drain_that_does_not_end() -> None:

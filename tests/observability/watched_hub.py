@@ -6,7 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import httpx
 
@@ -14,7 +14,7 @@ from support.clients.operator import claiming
 from support.clients.publisher import KEY, PATH
 from support.servers.bound import Bound
 from support.servers.prometheus import FOLDER, Prometheus
-from support.servers.service import wait_for
+from support.servers.service import Answering, wait_for
 from support.servers.valkey_server import ValkeyServer
 
 # In place of the rules' times. A window has several scrapes, which come once a second.
@@ -37,10 +37,13 @@ def short_rules() -> str:
     return text
 
 
-class Hub:
+Running = TypeVar("Running", bound=Answering)
+
+
+class Hub(Generic[Running]):
     """The service on a Valkey, and the Prometheus that watches it."""
 
-    def __init__(self, service: Bound, valkey: ValkeyServer, prometheus: Prometheus) -> None:
+    def __init__(self, service: Running, valkey: ValkeyServer, prometheus: Prometheus) -> None:
         self.service = service
         self.valkey = valkey
         self._prometheus = prometheus
@@ -67,6 +70,11 @@ class Hub:
         ignored = OF_LOAD | {*but_for}
         wait_for("calm", lambda: self._prometheus.firing() <= ignored, OVER_SECONDS)
 
+    def value(self, expression: str) -> float:
+        """Return what Prometheus has for an expression with one value."""
+        [sample] = self._prometheus.query(expression)
+        return float(sample["value"][1])
+
     def _are_over(self, alerts: tuple[str, ...]) -> bool:
         return not {*alerts} & self._prometheus.firing()
 
@@ -79,17 +87,17 @@ class Hub:
         return publish(self.service, topic, **fields)
 
 
-def publish(service: Bound, topic: str = "news", **fields: str) -> int:
+def publish(service: Answering, topic: str = "news", **fields: str) -> int:
     """Publish an update, and return the status of the answer."""
     return _answer(service, topic, fields).status_code
 
 
-def published(service: Bound) -> str:
+def published(service: Answering) -> str:
     """Publish an update, and return its id."""
     return _answer(service, "news", {}).raise_for_status().text
 
 
-def _answer(service: Bound, topic: str, fields: dict[str, str]) -> httpx.Response:
+def _answer(service: Answering, topic: str, fields: dict[str, str]) -> httpx.Response:
     headers = {"Authorization": f"Bearer {claiming()}"}
     data = {"topic": topic, "data": "x", **fields}
     return httpx.post(service.url + PATH, data=data, headers=headers)
@@ -103,7 +111,7 @@ def instance(valkey: ValkeyServer, **settings: Any) -> Bound:
 
 
 @contextmanager
-def watched(but_for: Collection[str] = (), **settings: Any) -> Iterator[Hub]:
+def watched(but_for: Collection[str] = (), **settings: Any) -> Iterator[Hub[Bound]]:
     """Run the service once nothing fires.
 
     Args:
@@ -113,8 +121,16 @@ def watched(but_for: Collection[str] = (), **settings: Any) -> Iterator[Hub]:
     with ExitStack() as stack:
         valkey = stack.enter_context(ValkeyServer())
         service = stack.enter_context(instance(valkey, **settings))
-        targets = [f"127.0.0.1:{service.port}"]
-        hub = Hub(service, valkey, stack.enter_context(Prometheus(targets, short_rules())))
+        yield stack.enter_context(watching(service, valkey, but_for))
+
+
+@contextmanager
+def watching(
+    service: Running, valkey: ValkeyServer, but_for: Collection[str] = ()
+) -> Iterator[Hub[Running]]:
+    """Watch a service that runs, once nothing fires but what may."""
+    with Prometheus([f"127.0.0.1:{service.port}"], short_rules()) as prometheus:
+        hub = Hub(service, valkey, prometheus)
         hub.until_calm(but_for)
         yield hub
 
