@@ -66,14 +66,13 @@ class Hub(Generic[Running]):
     def until_calm(self, but_for: Collection[str]) -> None:
         """Wait until a rate of the service is known, and nothing fires but what may."""
         known = "rate(barestream_worker_cpu_seconds_total[5s])"
-        wait_for("the first rate", lambda: self._prometheus.query(known))
+        wait_for("the first rate", lambda: self.has(known))
         ignored = OF_LOAD | {*but_for}
         wait_for("calm", lambda: self._prometheus.firing() <= ignored, OVER_SECONDS)
 
-    def value(self, expression: str) -> float:
-        """Return what Prometheus has for an expression with one value."""
-        [sample] = self._prometheus.query(expression)
-        return float(sample["value"][1])
+    def has(self, expression: str) -> bool:
+        """Return whether Prometheus has a value for an expression."""
+        return bool(self._prometheus.query(expression))
 
     def _are_over(self, alerts: tuple[str, ...]) -> bool:
         return not {*alerts} & self._prometheus.firing()
