@@ -1,7 +1,4 @@
-"""Alerts about streams and tokens: the fault, the alert, and its end once that is mended.
-
-StreamsEndInErrors is left to promtool, because it needs a bug.
-"""
+"""Alerts about streams and tokens: the fault, the alert, and its end once that is mended."""
 
 import socket
 from contextlib import AsyncExitStack, ExitStack
