@@ -219,6 +219,32 @@ def test_an_accepted_update_that_is_lost_before_any_worker_has_read_it_is_report
     asyncio.run(scenario())
 
 
+def test_a_client_with_a_late_update_of_the_earlier_primary_gets_what_the_later_one_took_before_it(
+    pair: Pair,
+) -> None:
+    async def scenario() -> None:
+        async with workers(pair, 1) as [broker]:
+            reader = Reader(broker)
+            async with reader.following():
+                await broker.publish(update("a"))
+                pair.cut_off()
+                before = await place_after_the_failover(broker, pair, "b")
+                # Another worker has not left the earlier primary yet, and has sent this.
+                fields = ("v", "1", "topics", '["topic"]', "data", "late")
+                late = Place(before.ms + 1, 5)
+                pair.primary.ask("XADD", LOG, str(late)[1:], *fields)
+                after = before
+                while after < late:
+                    after = await published(broker, "c")
+                await until(lambda: reader.feed.sent >= after)
+                first, *others = await reader.gets_from(str(late))
+                assert first == "gap"
+                # A second gap: this history has begun less than a minute ago.
+                assert [each for each in others if each != "gap"][:3] == ["a", "b", "c"]
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("own_id", [None, "urn:lost"])
 def test_a_client_that_comes_back_with_the_id_of_a_lost_update_gets_a_gap_and_nothing_twice(
     pair: Pair, own_id: str | None

@@ -33,6 +33,11 @@ MOST_SEARCHES = 10
 # they are larger still, or the machine is busy, may the answer come a step later.
 UNKNOWN_STEP_SECONDS = 0.02
 
+# An earlier primary that was stopped may give places when the later one does so already: for two or
+# three seconds, until all workers have left it. The clocks of the two may differ by less than a
+# minute.
+MOST_OVERLAP_MS = 60_000
+
 
 class Resumption(NamedTuple):
     """Where a stream starts.
@@ -134,7 +139,9 @@ async def _start(
     following = await tail.broker.read(place, 1)
     if not following.records:
         return None
-    return Resumption(place, EARLIEST, Missed(last_event_id, max(place, page.floor)))
+    # What the client has not seen may come before the place that it has.
+    goes_on_from = Place(max(0, place.ms - MOST_OVERLAP_MS), 0)
+    return Resumption(goes_on_from, EARLIEST, Missed(last_event_id, goes_on_from))
 
 
 async def _whole(tail: Tail, subscription: Subscription, last_event_id: str | None) -> Resumption:
