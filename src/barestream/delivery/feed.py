@@ -14,7 +14,7 @@ from barestream.delivery.catching_up import CatchingUp, Count, HandOver
 from barestream.delivery.heartbeat import heartbeat_event
 from barestream.delivery.index import Index
 from barestream.delivery.lag import DeliveryLag
-from barestream.delivery.lost_end import NOTHING_LOST
+from barestream.delivery.lost_end import LostEnds
 from barestream.delivery.stream import Stream
 from barestream.delivery.subscriber import Missed, Subscriber
 from barestream.delivery.subscriber_state import State
@@ -39,7 +39,7 @@ class Feed(CatchingUp):
     Attributes:
         pending_bytes: The size of the events that no broadcast has begun to send.
         leaps: How often it continued with another history.
-        lost: What the last of these histories has lost of the one before.
+        lost: What these histories have lost of those before.
         on_append: Called when there is something to send.
         lag: Measures how long events took; the source's reader sets it.
     """
@@ -56,7 +56,7 @@ class Feed(CatchingUp):
     ) -> None:
         super().__init__(ring, metrics, now, count, replay)
         self.leaps = 0
-        self.lost = NOTHING_LOST
+        self.lost = LostEnds()
         self.on_append: Callable[[], None] = lambda: None
         self.lag = DeliveryLag(metrics, now, now)
         self._broadcasts = broadcasts

@@ -2,8 +2,11 @@
 
 from typing import NamedTuple, Self
 
-from barestream.history.record import BEGIN, Known, Place
+from barestream.history.record import Known, Place
 from barestream.history.ring import Ring
+
+# A client may be away during more than one failover. Each end has what came in a moment.
+MOST_ENDS = 10
 
 
 class LostEnd(NamedTuple):
@@ -39,4 +42,29 @@ class LostEnd(NamedTuple):
         return self.common < place <= self.upto
 
 
-NOTHING_LOST = LostEnd(BEGIN, BEGIN, {})
+class LostEnds:
+    """The ends that were lost one after the other, the newest ones; another failover may follow."""
+
+    def __init__(self) -> None:
+        self._ends: list[LostEnd] = []
+
+    def add(self, lost: LostEnd) -> None:
+        """Add the one that was lost last."""
+        self._ends = [*self._ends, lost][-MOST_ENDS:]
+
+    def forget(self) -> None:
+        """Forget them: the history shares nothing with the one before."""
+        self._ends = []
+
+    def goes_on_from(self, place: Place) -> Place | None:
+        """Return the newest place before a lost one that was not lost; None if it is not lost."""
+        for nth, lost in enumerate(self._ends):
+            if lost.has(place):
+                # A later failover may have lost more.
+                return min(each.common for each in self._ends[nth:])
+        return None
+
+    def find(self, own_id: str) -> Known | None:
+        """Return the earliest lost event with an id of its publisher."""
+        found = (lost.by_own_id[own_id] for lost in self._ends if own_id in lost.by_own_id)
+        return next(found, None)

@@ -132,10 +132,10 @@ async def _start(
         return Resumption(place, EARLIEST, left_upto=page.floor)
     if page.is_known:
         return Resumption(place, last_event_id)
-    lost = tail.feed.lost
-    if lost.has(place):
+    common = tail.feed.lost.goes_on_from(place)
+    if common is not None:
         # It has been sent all up to there, and goes on as a stream that was open does.
-        return Resumption(lost.common, EARLIEST, Missed(last_event_id, lost.common))
+        return Resumption(common, EARLIEST, Missed(last_event_id, common))
     following = await tail.broker.read(place, 1)
     if not following.records:
         return None
@@ -170,7 +170,7 @@ async def _find(tail: Tail, subscription: Subscription, event_id: str) -> Place 
         pass
     # What was lost comes before an update that was sent again since: the client may have nothing of
     # what is between.
-    lost = tail.feed.lost.by_own_id.get(event_id)
+    lost = tail.feed.lost.find(event_id)
     if lost is not None and await _may_read(tail, subscription, lost):
         return lost.place
     record = tail.feed.ring.find(event_id)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from barestream.delivery.feed import Feed
-from barestream.delivery.lost_end import NOTHING_LOST, LostEnd
+from barestream.delivery.lost_end import LostEnd
 from barestream.delivery.time_slices import Slices
 from barestream.delivery.writer import MARK_BYTES
 from barestream.history.broker import MOST_PAGE_BYTES, Broker, BrokerAwayError
@@ -211,8 +211,11 @@ class Tail:
             if before.at(record.place) == record:
                 shared = record.place
             await self.slices.step()
-        # Of a history that shares no event, a client that comes back is owed all.
-        self.feed.lost = NOTHING_LOST if shared is None else LostEnd.of(before, shared)
+        if shared is None:
+            # Of a history that shares no event, a client that comes back is owed all.
+            self.feed.lost.forget()
+        else:
+            self.feed.lost.add(LostEnd.of(before, shared))
         common = shared or page.floor
         logger.error(
             "the history was lost or replaced by an older copy: later updates are gone",
