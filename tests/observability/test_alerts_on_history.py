@@ -1,16 +1,17 @@
 """Alerts about Valkey and the history: the fault, the alert, and its end once that is mended."""
 
 import shutil
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, ExitStack, closing
 from pathlib import Path
 
 import httpx
 
 from support.clients.operator import Operator
 from support.clients.streamed_publisher import StreamedPublish, line, numbered
+from support.servers.sentinel_group import SentinelGroup
 from support.servers.served import following
 from support.servers.service import wait_for
-from watched_hub import act, again_and_again, published, watched
+from watched_hub import act, again_and_again, instance, published, watched, watching
 
 
 def test_a_valkey_that_is_away() -> None:
@@ -57,6 +58,21 @@ def test_a_valkey_with_an_older_copy_of_its_data(tmp_path: Path) -> None:
         hub.valkey.start()
         hub.until_firing(*alerts)
         hub.until_over(*alerts)
+
+
+def test_sentinels_that_are_away() -> None:
+    with ExitStack() as stack:
+        group = stack.enter_context(SentinelGroup())
+        valkey = group.servers[0]
+        service = stack.enter_context(instance(valkey, broker_url=group.url))
+        hub = stack.enter_context(watching(service, valkey))
+        away = group.sentinels[1:]
+        for each in away:
+            each.pause()
+        hub.until_firing("SentinelsAway")
+        for each in away:
+            each.resume()
+        hub.until_over("SentinelsAway")
 
 
 def test_a_valkey_whose_memory_is_nearly_full() -> None:

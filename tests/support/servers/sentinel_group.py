@@ -68,6 +68,18 @@ class SentinelProcess:
             self._process.wait(10)
             self._process = None
 
+    def pause(self) -> None:
+        """Stop it where it is: nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def close(self) -> None:
         """End it for good."""
         self.kill()
