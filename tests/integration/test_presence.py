@@ -147,6 +147,8 @@ def test_the_same_user_of_the_other_version_is_the_same_member(serving: Serving)
             client = SseClient(hub.served.address, f"{PATH}?match={ROOM}", of_1("alice"))
             async with reading(client):
                 await until_counts(watched, 1, 2)
+                # The list may have her before the watcher's stream has told of her.
+                await until(lambda: "alice" in watched.members)
         assert watched.told == [("joined", "alice")]
 
     in_presence(serving, act, LONG_SECONDS)
