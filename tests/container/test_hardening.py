@@ -73,7 +73,7 @@ def test_the_whole_stack_publishes_one_port(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "pids", "memory"), [("app", 768, 1024), ("nginx", 256, 512), ("valkey", 64, 1024)]
+    ("service", "pids", "memory"), [("app", 1024, 1024), ("nginx", 256, 512), ("valkey", 64, 1024)]
 )
 def test_pids_memory_files_and_logs_are_limited(
     stack: Stack, service: str, pids: int, memory: int, figure: Callable[[str], None]
