@@ -3,7 +3,6 @@ each page says all the while what is so.
 """
 
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 
@@ -15,6 +14,7 @@ from number_publisher import NumberPublisher
 from support.clients.devtools import running_devtools
 from support.servers.faulty_proxy import Fault
 from support.servers.programs import path_of
+from support.servers.stopped import stopped
 from tab import Tab
 
 # By hand: AWAY_SECONDS=30.
@@ -164,13 +164,8 @@ def test_a_page_that_stands_still_for_a_while(
     pages = open_pages(both_tabs, client_stack.front.url, publisher)
     pids = [pid for page in pages for pid in page.tab.pids()]
     assert len(pids) >= len(pages)
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with stopped(*pids):
         time.sleep(STILL_SECONDS)
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
     publisher.wait_for(20)
     last = publisher.stop()
     for page in pages:

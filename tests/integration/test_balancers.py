@@ -1,7 +1,5 @@
 """Two hosts on one Valkey behind each balancer, with the configurations of deploy/balancer."""
 
-import os
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
@@ -11,6 +9,7 @@ import pytest
 from support.clients.publisher import KEY, PATH, token
 from support.servers.balancer import DEAD_SECONDS, Balancer, Program
 from support.servers.service import Service, children, wait_for
+from support.servers.stopped import stopped
 from support.servers.valkey_server import ValkeyServer
 from support.viewers.viewers import Viewers
 
@@ -117,13 +116,8 @@ def test_streams_of_a_host_that_is_silent_go_on_at_the_other_one(
         *(silent.app_pid, *children(silent.app_pid)),
     ]
     with Viewers(balancer.url, STREAMS) as viewers:
-        for pid in processes:
-            os.kill(pid, signal.SIGSTOP)
-        try:
+        with stopped(*processes):
             wait_for("the streams", lambda: streams_of(other) == STREAMS)
-        finally:
-            for pid in processes:
-                os.kill(pid, signal.SIGCONT)
         report = viewers.leave()
     report.assert_nothing_lost()
     assert max(report.silences_seconds) < DEAD_SECONDS

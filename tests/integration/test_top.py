@@ -29,6 +29,7 @@ from support.servers.faulty_proxy import Fault, FaultyProxy
 from support.servers.http_server import http_server
 from support.servers.served import following, until
 from support.servers.service import Service, free_port, wait_for
+from support.servers.stopped import stopped
 from support.servers.valkey_server import ValkeyServer
 
 FIGURES = f"{PATH}/figures"
@@ -145,11 +146,9 @@ def _answering(service: Service) -> Path | None:
 
 
 def test_a_worker_that_hangs_is_seen_by_the_other_one(service: Service) -> None:
-    stopped, other = service.workers()
+    hanging, other = service.workers()
     # The master would kill a worker that hangs for long.
-    for pid in (service.app_pid, stopped):
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with stopped(service.app_pid, hanging):
         path = wait_for("a worker that answers", lambda: _answering(service))
         before = told_by(path)
 
@@ -158,10 +157,7 @@ def test_a_worker_that_hangs_is_seen_by_the_other_one(service: Service) -> None:
             return found if found.seconds is not None and found.seconds > 1 else None
 
         found: Interval = wait_for("a second", later)
-    finally:
-        for pid in (stopped, service.app_pid):
-            os.kill(pid, signal.SIGCONT)
-    assert {each.pid: each.is_hanging for each in found.workers} == {stopped: True, other: False}
+    assert {each.pid: each.is_hanging for each in found.workers} == {hanging: True, other: False}
 
 
 def test_a_view_on_a_terminal_says_what_is_away_and_goes_on_when_it_is_back(

@@ -4,8 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 
 from contained import Contained
@@ -13,21 +12,10 @@ from support.clients.streamed_publisher import StreamedPublish, line
 from support.servers.programs import require_docker
 from support.servers.served import following
 from support.servers.service import is_alive, wait_for
+from support.servers.stopped import stopped
 from support.servers.valkey_server import ValkeyServer
 from support.servers.wall_clock import WallClock
 from watched_hub import act, again_and_again, instance, publish, published, watched, watching
-
-
-@contextmanager
-def stopped(*pids: int) -> Iterator[None]:
-    """Stop processes where they are while the context lasts."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 def test_a_service_that_does_not_answer() -> None:
