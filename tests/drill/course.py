@@ -73,6 +73,7 @@ class Phase:
         silence_seconds: The longest time that a client was without an event.
         lag_seconds: The longest that the drill's own clients were held up.
         gaps: How many gaps clients were sent.
+        chosen_at: What the fault's strike returned.
     """
 
     fault: str
@@ -82,6 +83,7 @@ class Phase:
     silence_seconds: float = 0
     lag_seconds: float = 0
     gaps: int = 0
+    chosen_at: float | None = None
 
 
 @dataclass
@@ -209,7 +211,7 @@ class _Course:
             await asyncio.sleep(LEAD_SECONDS)
             began_at = time.monotonic()
             phase.began_at = began_at - self._began_at
-            await asyncio.to_thread(fault.strike, self._stack)
+            phase.chosen_at = await asyncio.to_thread(fault.strike, self._stack)
             phase.strike_seconds = time.monotonic() - began_at
             await self._await_live()
 

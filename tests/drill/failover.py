@@ -4,6 +4,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from compose import ROOT, Stack
 from drill.course import Outcome, Plan, run
 from drill.failover_report import Row, Run
 from drill.faults import Fault
+from drill.following import readers_seconds, writers_seconds
 from support.clients.publisher import KEY
 from support.servers.docker_cli import docker
 from support.servers.service import wait_for
@@ -20,6 +23,10 @@ SENTINELS = ("sentinel-1", "sentinel-2", "sentinel-3")
 
 # The server whose disk can be filled (small_disk.yml): the first primary.
 SMALL = "valkey"
+
+# The first line of a failover that says which server is the next primary; from then on the sentinel
+# that writes it names that server.
+CHOICE = " +promoted-slave "
 
 # The sentinels take 5 s to notice that a server is away, and some seconds to agree.
 MOST_SECONDS = 120
@@ -154,15 +161,40 @@ def _await_whole(stack: Stack) -> None:
     wait_for("two replicas that have all", lambda: _is_whole(stack), MOST_SECONDS)
 
 
+def _chosen_at(stack: Stack, since: float) -> float | None:
+    """Return when the sentinels first chose another primary; None if they did not.
+
+    Args:
+        since: From when on, of time.time.
+    """
+    containers = [stack.inspect(each)["Id"] for each in SENTINELS]
+    written = "".join(docker("logs", "--timestamps", each) for each in containers)
+    moments = (line.partition(" ")[0] for line in written.splitlines() if CHOICE in line)
+    chosen_at = (datetime.fromisoformat(moment).timestamp() for moment in moments)
+    first = min((moment for moment in chosen_at if moment > since), default=None)
+    return None if first is None else first - time.time() + time.monotonic()
+
+
+def _fault(name: str, strike: Callable[[Stack], None]) -> Fault:
+    def struck(stack: Stack) -> float | None:
+        since = time.time()
+        strike(stack)
+        return _chosen_at(stack, since)
+
+    return Fault(name, struck)
+
+
+KILLED = _fault("primary killed with -9", kill_primary)
+
 FAULTS = (
     # First: later another server is the primary.
-    Fault("the primary's disk full", fill_disk),
-    Fault("primary killed with -9", kill_primary),
-    Fault("primary killed with updates of its own", kill_unreplicated),
-    Fault("primary paused (SIGSTOP)", pause_primary),
-    Fault("primary cut off the network", cut_off_primary),
-    Fault("all Valkeys restarted", restart_all),
-    Fault("sentinels stopped one by one", lose_sentinels),
+    _fault("the primary's disk full", fill_disk),
+    KILLED,
+    _fault("primary killed with updates of its own", kill_unreplicated),
+    _fault("primary paused (SIGSTOP)", pause_primary),
+    _fault("primary cut off the network", cut_off_primary),
+    _fault("all Valkeys restarted", restart_all),
+    _fault("sentinels stopped one by one", lose_sentinels),
 )
 
 
@@ -188,21 +220,29 @@ def run_failover(plan: Plan, replicas: int, say: Callable[[str], None]) -> Outco
 
 def report(outcome: Outcome) -> Run:
     """Return the findings of a run."""
-    ledger, verdict = outcome.ledger, outcome.verdict
-    rows = [
-        Row(
-            phase.fault,
-            accepted=ledger.accepted[nth],
-            lost=verdict.gone[nth],
-            twice=verdict.twice[nth],
-            twice_after_gap=verdict.twice_after_gap[nth],
-            disordered=verdict.disordered[nth],
-            gaps=phase.gaps,
-            unreported=verdict.unreported[nth],
-            retried=ledger.retried[nth],
-            acceptance_seconds=ledger.acceptance_seconds[nth],
-            live_seconds=phase.live_seconds,
-        )
-        for nth, phase in enumerate(outcome.phases)
-    ]
-    return Run(rows, [*outcome.closed, *ledger.refused])
+    rows = [_row(outcome, nth) for nth in range(len(outcome.phases))]
+    return Run(rows, [*outcome.closed, *outcome.ledger.refused])
+
+
+def _row(outcome: Outcome, nth: int) -> Row:
+    phase, ledger, verdict = outcome.phases[nth], outcome.ledger, outcome.verdict
+    row = Row(
+        phase.fault,
+        accepted=ledger.accepted[nth],
+        lost=verdict.gone[nth],
+        twice=verdict.twice[nth],
+        twice_after_gap=verdict.twice_after_gap[nth],
+        disordered=verdict.disordered[nth],
+        gaps=phase.gaps,
+        unreported=verdict.unreported[nth],
+        retried=ledger.retried[nth],
+        acceptance_seconds=ledger.acceptance_seconds[nth],
+        live_seconds=phase.live_seconds,
+    )
+    if phase.chosen_at is None:
+        return row
+    return replace(
+        row,
+        writers_seconds=writers_seconds(ledger.posts, nth, phase.chosen_at),
+        readers_seconds=readers_seconds(outcome.subscribers, phase.chosen_at),
+    )

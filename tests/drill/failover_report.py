@@ -10,6 +10,7 @@ HEADS = (
     *("fault", "accepted", "accepted, and lost", "twice without a gap between"),
     *("twice after a gap", "out of order", "gaps sent", "losses not reported by a gap"),
     *("publishes retried", "slowest acceptance", "all live after"),
+    *("accepted after the choice", "delivered after the choice"),
 )
 
 
@@ -30,6 +31,9 @@ class Row:
         acceptance_seconds: The longest time until an update was accepted.
         live_seconds: The longest time until each client had an event that was made after the
             fault; None where some had none in time.
+        writers_seconds: The longest time from the choice of another primary until each publisher
+            had an update accepted; None where no other was chosen.
+        readers_seconds: The same until each client whose stream was open had an event.
     """
 
     fault: str
@@ -43,6 +47,8 @@ class Row:
     retried: int
     acceptance_seconds: float
     live_seconds: float | None
+    writers_seconds: float | None = None
+    readers_seconds: float | None = None
 
     def with_run(self, other: "Row") -> "Row":
         """Return the figures of this and of other runs."""
@@ -53,14 +59,27 @@ class Row:
         }
         slowest = max(self.acceptance_seconds, other.acceptance_seconds)
         lives = (self.live_seconds, other.live_seconds)
-        live = None if None in lives else max(each for each in lives if each is not None)
-        return Row(self.fault, acceptance_seconds=slowest, live_seconds=live, **counts)
+        return Row(
+            self.fault,
+            acceptance_seconds=slowest,
+            live_seconds=None if None in lives else _longest(*lives),
+            writers_seconds=_longest(self.writers_seconds, other.writers_seconds),
+            readers_seconds=_longest(self.readers_seconds, other.readers_seconds),
+            **counts,
+        )
 
     def cells(self) -> list[str]:
         """Return it as cells of the table."""
-        *first, acceptance_seconds, live_seconds = asdict(self).values()
-        live = "not in time" if live_seconds is None else f"{live_seconds:.1f} s"
-        return [*map(str, first), f"{acceptance_seconds:.1f} s", live]
+        *first, acceptance, live, writers, readers = asdict(self).values()
+        times = [(acceptance, ""), (live, "not in time"), (writers, ""), (readers, "")]
+        return [
+            *map(str, first),
+            *(unknown if seconds is None else f"{seconds:.1f} s" for seconds, unknown in times),
+        ]
+
+
+def _longest(*seconds: float | None) -> float | None:
+    return max((each for each in seconds if each is not None), default=None)
 
 
 class Run(NamedTuple):

@@ -23,11 +23,13 @@ class Fault(NamedTuple):
 
     Attributes:
         name: As the report calls it.
-        strike: Does it, and returns once every stream that it ends has ended.
+        strike: Does it, and returns once every stream that it ends has ended; with the moment, of
+            time.monotonic, when something else was chosen to take the place of what failed, if
+            that happened.
     """
 
     name: str
-    strike: Callable[[Stack], None]
+    strike: Callable[[Stack], float | None]
 
 
 def kill_worker(stack: Stack) -> None:

@@ -140,7 +140,7 @@ class Publishing:
         if answer.status_code in AMBIGUOUS:
             return self._unsettled(Fate.UNKNOWN, str(answer.status_code))
         if answer.status_code == 200:
-            post.accepted = True
+            post.accepted_at = time.monotonic()
             self._ledger.accepted[self._ledger.phase] += 1
         else:
             self._ledger.refused.append(f"{answer.status_code} {answer.text}")

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from array import array
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -57,6 +58,7 @@ class Subscriber(EventSource):
     Attributes:
         away: Whether it is away because it wants to.
         returns: How often its stream ended without its wanting to.
+        heard_at: When each event came, of time.monotonic.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Subscriber(EventSource):
         super().__init__(address, PATH, cursor)
         self.habits = habits
         self.returns = 0
+        self.heard_at = array("d")
         self.away = True
         self._rng = random.Random(seed)
         self._finishing = finishing
@@ -96,6 +99,10 @@ class Subscriber(EventSource):
             # It has not listened since.
             self._heard_at = time.monotonic()
         return super().longest_silence_seconds()
+
+    def _take(self, data: str) -> None:
+        super()._take(data)
+        self.heard_at.append(time.monotonic())
 
     async def _stay_away(self, seconds: float) -> None:
         self.away = True

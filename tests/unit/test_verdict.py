@@ -9,7 +9,7 @@ from support.judges.verdict import Account, GapMark, Verdict, judge
 def posts(count: int, *, topics: tuple[int, ...] = (0,), accepted: bool = True) -> list[Post]:
     ledger = Ledger()
     for _ in range(count):
-        ledger.new(topics, publisher=0, own_id=False).accepted = accepted
+        ledger.new(topics, publisher=0, own_id=False).accepted_at = 1.0 if accepted else None
     return ledger.posts
 
 

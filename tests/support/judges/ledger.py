@@ -19,7 +19,7 @@ class Post:
         phase: In which it was made.
         own_id: The id that its publisher gave it.
         made_at: When it was made, of time.monotonic.
-        accepted: Whether it was answered with 200.
+        accepted_at: When it was answered with 200, of time.monotonic; None where it was not.
     """
 
     number: int
@@ -29,7 +29,12 @@ class Post:
     phase: int
     own_id: str | None
     made_at: float
-    accepted: bool = False
+    accepted_at: float | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it was answered with 200."""
+        return self.accepted_at is not None
 
 
 def _zeros() -> defaultdict[int, float]:

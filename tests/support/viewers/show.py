@@ -169,7 +169,7 @@ class Show:
             self.ledger.refused.append(repr(error))
             return
         if answer.status_code == 200:
-            post.accepted = True
+            post.accepted_at = time.monotonic()
             self._ids[post.number] = answer.text
         else:
             self.ledger.refused.append(f"{answer.status_code} {answer.text}")
