@@ -17,7 +17,8 @@ T = TypeVar("T", bound=PlainTab)
 _AWAY = ("offline", "denied", "idle", "ended")
 
 # From an outage until the page says so, and from the first event after it until the page says live.
-_TOLERANCE_MS = 3_000
+# Outages last 8 s. A loaded machine holds browsers up for some seconds.
+_TOLERANCE_MS = 5_000
 
 
 class Told(NamedTuple):

@@ -26,14 +26,14 @@ def test_the_judge_finds_what_is_lost_twice_and_out_of_order() -> None:
 
 def test_a_state_is_untrue_where_nothing_comes_while_live_or_where_events_come_while_not() -> None:
     live = [("connecting", 0.0), ("live", 100.0)]
-    assert record([(200, False), (3_000, False)], live).untrue_states() == []
-    assert record([(200, False), (3_300, False)], live).untrue_states() != []
+    assert record([(200, False), (5_000, False)], live).untrue_states() == []
+    assert record([(200, False), (5_300, False)], live).untrue_states() != []
     put_away = [*live, ("catching up", 8_900.0), ("live", 9_000.0)]
     assert record([(200, False), (9_500, False)], put_away).untrue_states() != []
     assert record([(200, False), (9_500, False)], put_away, hides=[900]).untrue_states() == []
     waiting = [*live, ("waiting", 500.0), ("live", 9_000.0)]
     assert record([(200, False), (9_500, False)], waiting).untrue_states() == []
-    events = [(200, False), (2_000, False), (4_000, False), (4_100, False)]
+    events = [(200, False), (2_000, False), (6_000, False), (6_100, False)]
     assert record(events, waiting).untrue_states() != []
     offline = [*live, ("offline", 500.0)]
     assert record([(200, False), (700, False)], offline).untrue_states() != []
