@@ -95,6 +95,7 @@ def test_a_broker_goes_by_its_url_again_when_the_node_that_it_was_sent_to_has_di
             await broker.publish(update("before"))
             last = (await broker.newest(1, 1000)).upto
             waits = asyncio.create_task(wait_at_last(broker, last))
+            await asyncio.to_thread(cluster.wait_for_copy)
             await asyncio.to_thread(cluster.primary.kill)
             with pytest.raises(BrokerAwayError):
                 await broker.publish(update("lost"))

@@ -114,7 +114,8 @@ def check_sums(hub: Watched) -> None:
 def check_rules(hub: Watched) -> None:
     assert hub.prometheus.unhealthy_rules() == []
     for name in re.findall(r"record: (\S+)", (FOLDER / "rules.yml").read_text()):
-        assert hub.prometheus.query(name), name
+        # Prometheus computes them every few seconds.
+        wait_for(name, lambda name=name: hub.prometheus.query(name))
 
 
 def test_each_panel_has_data_of_two_instances_in_use_and_adds_them_up(

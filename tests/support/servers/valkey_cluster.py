@@ -81,9 +81,13 @@ class ValkeyCluster:
         info = node.ask("CLUSTER", "INFO")
         return b"cluster_state:ok" in info and b"cluster_known_nodes:3" in info
 
+    def wait_for_copy(self) -> None:
+        """Wait until the replica has all that the primary has."""
+        wait_for("the copy", lambda: self._offset(self.primary) == self._offset(self.replica))
+
     def fail_over(self) -> None:
         """Make the replica the primary, and the primary its replica."""
-        wait_for("the copy", lambda: self._offset(self.primary) == self._offset(self.replica))
+        self.wait_for_copy()
         self.take_over()
         self._wait_for_role(self.primary, "slave")
 
