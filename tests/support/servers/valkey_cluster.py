@@ -2,6 +2,7 @@
 
 import contextlib
 
+from support.servers.sentinel_group import has_all
 from support.servers.service import free_port, wait_for
 from support.servers.valkey_server import OPERATOR_PASSWORD, ValkeyServer
 
@@ -73,17 +74,13 @@ class ValkeyCluster:
         return str(replica.ask("INFO", "replication")["master_link_status"])
 
     @staticmethod
-    def _offset(node: ValkeyServer) -> int:
-        return int(node.ask("INFO", "replication")["master_repl_offset"])
-
-    @staticmethod
     def _is_well(node: ValkeyServer) -> bool:
         info = node.ask("CLUSTER", "INFO")
         return b"cluster_state:ok" in info and b"cluster_known_nodes:3" in info
 
     def wait_for_copy(self) -> None:
         """Wait until the replica has all that the primary has."""
-        wait_for("the copy", lambda: self._offset(self.primary) == self._offset(self.replica))
+        wait_for("the copy", lambda: has_all(self.replica, self.primary))
 
     def fail_over(self) -> None:
         """Make the replica the primary, and the primary its replica."""
