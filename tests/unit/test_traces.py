@@ -370,6 +370,7 @@ def test_with_traces_off_no_process_imports_opentelemetry() -> None:
     "url",
     [
         *("collector:4318", "ftp://collector/v1/traces", "http://", "http://user:p@collector/"),
+        *("http://:p@collector/v1/traces", "http://@collector/v1/traces"),
         *("http://collector:99999/v1/traces", "http://collector/v1 traces", "http://c/#traces"),
     ],
 )

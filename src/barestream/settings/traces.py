@@ -34,7 +34,7 @@ class TraceSettings(BaseModel):
     @classmethod
     def _is_a_url_that_can_be_used(cls, url: str) -> str:
         parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
             raise ValueError
         # The port is read here: one that is no port raises.
         if parts.port == 0 or not url.isascii() or not url.isprintable() or set(url) & set(' "#'):
