@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import util
+from itertools import pairwise
 
 import pytest
 from bareasgi import HttpRequest, HttpResponse
@@ -103,6 +104,10 @@ class World:
 
     def deliver(self, *topics: str) -> None:
         """Broadcast what the history has to a stream for each of these topics."""
+        flush(self.due(*topics))
+
+    def due(self, *topics: str) -> Feed:
+        """Return a feed that is about to broadcast this, in slices as short as can be."""
         feed = Feed(
             Ring(100, Place(0, 0)),
             Metrics(),
@@ -116,7 +121,7 @@ class World:
             feed.join(stream, None, wanted, missed=None, heartbeat_events=False)
         for number, update in enumerate(self.history.updates):
             feed.append(update.at(Place(1 + number, 0)))
-        flush(feed)
+        return feed
 
     def flush(self) -> None:
         """Have the exporter get what the thread would send it in a moment."""
@@ -253,6 +258,29 @@ def test_each_publish_of_a_broadcast_has_a_span_with_the_streams_that_got_of_it(
         for span in world.named("deliver")
     ]
     assert told == [("own", 2, 3), ("#4-0", 1, 2)]
+
+
+def test_the_publishes_of_a_burst_do_not_hold_up_the_loop_together(
+    make: Callable[..., World],
+) -> None:
+    world = make()
+    for _ in range(30):
+        world.publish()
+    feed = world.due("a")
+    made = [len(world.named("deliver")) for _ in feed.flush()]
+    made.append(len(world.named("deliver")))
+    assert made[-1] == 30
+    assert max(after - before for before, after in pairwise([0, *made])) == 1
+
+
+def test_the_publishes_of_a_broadcast_have_the_times_of_the_broadcast(
+    make: Callable[..., World],
+) -> None:
+    world = make()
+    for _ in range(3):
+        world.publish()
+    world.deliver("a")
+    assert len({(span.start_time, span.end_time) for span in world.named("deliver")}) == 1
 
 
 def test_a_broadcast_without_a_traced_update_makes_no_span(make: Callable[..., World]) -> None:

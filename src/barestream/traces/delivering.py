@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from time import time_ns
 from typing import Any
 
-from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanKind, Tracer, get_current_span
+from opentelemetry.trace import Link, SpanKind, Tracer, get_current_span
 
 from barestream.delivery.broadcast import Broadcast
 from barestream.delivery.subscriber import Subscriber
@@ -18,18 +18,9 @@ def broadcasts(tracer: Tracer) -> Callable[..., Broadcast]:
     """Return what makes the broadcasts of a feed; one with traced events makes spans."""
 
     def make(records: Sequence[Record], *arguments: Any) -> Broadcast:
-        traces: dict[str, int] = {}
-        for number, record in enumerate(records):
-            if isinstance(record, TracedRecord):
-                traces[record.trace] = traces.get(record.trace, 0) | 1 << number
-        publishes = [
-            _Publish(found, numbers)
-            for trace, numbers in traces.items()
-            if (found := context.of_trace(trace)) is not None
-        ]
-        if not publishes:
-            return Broadcast(records, *arguments)
-        return _TracedBroadcast(tracer, publishes, records, *arguments)
+        if any(isinstance(record, TracedRecord) for record in records):
+            return _TracedBroadcast(tracer, records, *arguments)
+        return Broadcast(records, *arguments)
 
     return make
 
@@ -39,66 +30,81 @@ class _Publish:
     """A traced publish in a broadcast.
 
     Attributes:
-        context: Its trace context.
+        first: The first of its events.
         numbers: The numbers of its events, as the bits of an integer.
         streams: To how many streams some of them were written.
     """
 
-    context: Context
-    numbers: int
+    first: TracedRecord
+    numbers: int = 0
     streams: int = 0
 
 
 class _TracedBroadcast(Broadcast):
     """A broadcast with the events of traced publishes.
 
+    A burst may have a thousand of them, so no step takes longer for each further one. Their spans
+    are made after the events are written, which wait for none of them.
+
     Args:
         tracer: Makes the spans.
-        publishes: The traced publishes.
         records, arguments: See Broadcast.
     """
 
-    def __init__(
-        self,
-        tracer: Tracer,
-        publishes: Sequence[_Publish],
-        records: Sequence[Record],
-        *arguments: Any,
-    ) -> None:
+    def __init__(self, tracer: Tracer, records: Sequence[Record], *arguments: Any) -> None:
         super().__init__(records, *arguments)
         self._tracer = tracer
-        self._publishes = publishes
+        # By their trace contexts.
+        self._publishes: dict[str, _Publish] = {}
+        # By the numbers of their events, which the bits are.
+        self._publish_of: dict[int, _Publish] = {}
+        self._traced = 0
+        for number, record in enumerate(records):
+            if isinstance(record, TracedRecord):
+                publish = self._publishes.setdefault(record.trace, _Publish(record))
+                publish.numbers |= 1 << number
+                self._publish_of[number] = publish
+                self._traced |= 1 << number
 
     def steps(self) -> Iterator[None]:
         """Write to the subscribers (see Broadcast)."""
-        spans = [self._begun(publish) for publish in self._publishes]
+        began_at_ns = time_ns()
         yield from super().steps()
-        for publish, span in zip(self._publishes, spans, strict=True):
-            span.set_attribute("barestream.streams", publish.streams)
-            span.end()
+        ended_at_ns = time_ns()
+        for publish in self._publishes.values():
+            self._tell(publish, began_at_ns, ended_at_ns)
+            if self._budget.is_over():
+                yield
 
-    def _begun(self, publish: _Publish) -> Span:
-        numbers = publish.numbers
-        records = [record for n, record in enumerate(self.records) if numbers >> n & 1]
-        first = records[0]
-        return self._tracer.start_span(
+    def _tell(self, publish: _Publish, began_at_ns: int, ended_at_ns: int) -> None:
+        """Make the span of a publish."""
+        parent = context.of_trace(publish.first.trace)
+        if parent is None:
+            return
+        self._tracer.start_span(
             "deliver",
             # A consumer of messages has the link. It has the parent too, so that the trace of a
             # publish shows the deliveries of all workers, and that they are sampled as it is.
-            publish.context,
+            parent,
             kind=SpanKind.CONSUMER,
-            links=[Link(get_current_span(publish.context).get_span_context())],
+            links=[Link(get_current_span(parent).get_span_context())],
             attributes={
-                "barestream.update.id": first.own_id or str(first.place),
-                "barestream.updates": len(records),
+                "barestream.update.id": publish.first.own_id or str(publish.first.place),
+                "barestream.updates": publish.numbers.bit_count(),
+                "barestream.streams": publish.streams,
             },
-        )
+            start_time=began_at_ns,
+        ).end(ended_at_ns)
 
     def _send(self, numbers: int, subscribers: Sequence[Subscriber]) -> Iterator[None]:
         before = self.sent_events
         yield from super()._send(numbers, subscribers)
         # Each of these streams gets all of these events, and no others.
         streams = (self.sent_events - before) // numbers.bit_count()
-        for publish in self._publishes:
-            if publish.numbers & numbers:
-                publish.streams += streams
+        left = numbers & self._traced
+        while left:
+            publish = self._publish_of[left.bit_length() - 1]
+            publish.streams += streams
+            left &= ~publish.numbers
+            if self._budget.is_over():
+                yield
