@@ -357,10 +357,28 @@ def test_a_span_beyond_the_bound_is_counted_and_dropped(caplog: pytest.LogCaptur
     assert outcomes.take()
 
 
+def test_a_collector_that_is_too_slow_is_logged_once_until_there_is_room_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    outcomes = Outcomes(Metrics(), 4)
+    for _ in range(3):
+        while outcomes.take():
+            pass
+        # It takes one, for which many others wait.
+        outcomes.note(1, None)
+    assert [record.message for record in caplog.records] == ["traces cannot be sent"]
+    outcomes.note(1, None)
+    _, back = caplog.records
+    assert (back.message, back.lost) == ("traces are sent again", 3)
+
+
 def test_a_worker_holds_no_more_spans_than_its_bound(
     make: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("barestream.traces.traces.MOST_WAITING_SPANS", 3)
+    # None is sent meanwhile.
+    monkeypatch.setattr("barestream.traces.spans.SEND_EACH_MS", 3_600_000)
     world = make()
     for _ in range(3):
         world.publish()

@@ -48,7 +48,9 @@ class Outcomes:
             return
         self._metrics.spans.labels("sent").inc(spans)
         with self._lock:
-            lost, self._lost = self._lost, 0
+            # If the collector is slow, more is lost in a moment, and each batch would be logged.
+            has_room = self._waiting <= self._most_waiting // 2
+            lost, self._lost = (self._lost, 0) if has_room else (0, self._lost)
         if lost:
             logger.info("traces are sent again", extra={"lost": lost})
 
