@@ -13,6 +13,8 @@ from bareasgi import HttpRequest, HttpResponse
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
+from requests import PreparedRequest, Response
+from requests.adapters import BaseAdapter
 
 from barestream.delivery.broadcast import Broadcast
 from barestream.delivery.feed import Feed
@@ -29,6 +31,7 @@ from barestream.mercure.sse import Event
 from barestream.settings.setting import SettingsError
 from barestream.settings.settings import Settings, load
 from barestream.telemetry.metrics import Metrics
+from barestream.traces.collector import Collector, CollectorError
 from barestream.traces.outcomes import Outcomes
 from barestream.traces.traces import Traces
 from barestream.tracing import Tracing
@@ -339,6 +342,56 @@ def test_a_lost_collector_is_logged_once_with_its_cause_and_once_that_it_is_back
     _, back = caplog.records
     assert (back.message, back.lost) == ("traces are sent again", 6)
     assert figures(world.metrics) == {"failed": 6, "sent": 2}
+
+
+class Answers(BaseAdapter):
+    """Answers requests, without a network; with no status nobody answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.status: int | None = None
+
+    def send(self, request: PreparedRequest, *_: object, **__: object) -> Response:
+        if self.status is None:
+            raise ConnectionRefusedError(111, "Connection refused")
+        response = Response()
+        response.status_code = self.status
+        response.request, response.url, response.reason = request, request.url, "Words"
+        response._content = b""
+        return response
+
+    def close(self) -> None:
+        """Has nothing to close."""
+
+
+def test_spans_are_sent_only_where_the_collector_says_that_it_has_taken_them(
+    make: Callable[..., World],
+) -> None:
+    world, collector, answers = make(), Collector("http://collector/v1/traces"), Answers()
+    world.publish()
+    spans = world.named("publish")
+    collector._session.mount("http://", answers)
+    with pytest.raises(CollectorError, match=r"^\[Errno 111\] Connection refused$"):
+        collector.export(spans)
+    for answers.status in (300, 302, 304, 400, 404, 500):
+        with pytest.raises(CollectorError, match=f"^the collector answers {answers.status} Words$"):
+            collector.export(spans)
+    for answers.status in (200, 202, 204):
+        assert collector.export(spans) is SpanExportResult.SUCCESS
+
+
+def test_a_key_of_the_collector_that_cannot_be_sent_is_named_and_not_shown(
+    make: Callable[..., World], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key: secret,other=one%0Asecret")
+    collector = Collector("http://collector/v1/traces")
+    [line] = caplog.messages
+    assert "OTEL_EXPORTER_OTLP_HEADERS is not sent: expected name=value" in line
+    world = make()
+    world.publish()
+    with pytest.raises(CollectorError, match="OTEL_EXPORTER_OTLP_HEADERS") as refused:
+        collector.export(world.named("publish"))
+    assert "secret" not in f"{refused.value}{caplog.text}"
 
 
 def figures(metrics: Metrics) -> dict[str, float]:

@@ -2,20 +2,43 @@
 
 import logging
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 import requests
 from opentelemetry.exporter.otlp.proto.http import trace_exporter
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.util import re as header_parser
+
+logger = logging.getLogger(__name__)
 
 # A collector is near the service and answers in milliseconds. Within this time the exporter also
 # sends a batch again.
 ANSWER_SECONDS = 3.0
 
+# The exporter's own words quote the headers.
+_NO_REQUEST = (
+    "no request can be made of the spans, or of the headers that OTEL_EXPORTER_OTLP_HEADERS names"
+)
+
 
 class CollectorError(Exception):
     """The collector did not take spans; the message says why."""
+
+
+class _WithoutHeaders(logging.Filter):
+    """Says what is wrong with the collector's headers without them, as they may hold its key."""
+
+    def filter(self, _record: logging.LogRecord) -> bool:
+        logger.warning(
+            "a part of OTEL_EXPORTER_OTLP_HEADERS is not sent: expected name=value, URL-encoded, "
+            "with a comma before the next one"
+        )
+        return False
+
+
+_without_headers = _WithoutHeaders()
 
 
 class _Session(requests.Session):
@@ -35,8 +58,8 @@ class _Session(requests.Session):
             self.why = _innermost(error)
             raise
         self.why = None
-        # The exporter takes a redirect for a success, and does not follow it.
-        if not response.ok or response.is_redirect:
+        # The exporter takes each status below 400 for a success, and follows no redirect.
+        if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
             self.why = f"the collector answers {response.status_code} {response.reason}"
         return response
 
@@ -49,6 +72,7 @@ class Collector(SpanExporter):
     """
 
     def __init__(self, url: str) -> None:
+        logging.getLogger(header_parser.__name__).addFilter(_without_headers)
         self._session = _Session()
         self._exporter = trace_exporter.OTLPSpanExporter(
             url, timeout=ANSWER_SECONDS, session=self._session
@@ -62,9 +86,10 @@ class Collector(SpanExporter):
         Raises:
             CollectorError: The collector did not take them.
         """
+        self._session.why = None
         result = self._exporter.export(spans)
         if result is not SpanExportResult.SUCCESS or self._session.why is not None:
-            raise CollectorError(self._session.why or "the spans cannot be encoded")
+            raise CollectorError(self._session.why or _NO_REQUEST)
         return result
 
     def shutdown(self) -> None:
