@@ -16,7 +16,8 @@ from barestream.mercure.topics import PATH
 from barestream.traces import context
 from barestream.web.publish import Keeper
 
-_ATTRIBUTES = {"http.request.method": "POST", "http.route": PATH}
+# Source: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
+_ATTRIBUTES = {"http.request.method": "POST", "http.route": PATH, "url.path": PATH}
 
 
 class TracedPublish:
@@ -55,7 +56,10 @@ class TracedPublish:
         if parent is None and random() >= self._ratio:  # noqa: S311 (no secret)
             return await self._untraced(request)
         span = self._tracer.start_span(
-            "publish", parent or Context(), kind=SpanKind.SERVER, attributes=_ATTRIBUTES
+            "publish",
+            parent or Context(),
+            kind=SpanKind.SERVER,
+            attributes={**_ATTRIBUTES, "url.scheme": request.scope["scheme"]},
         )
         if not span.is_recording():
             return await self._untraced(request)
@@ -63,17 +67,22 @@ class TracedPublish:
         try:
             response = await self._make(keeper)(request)
         except BaseException as error:
-            span.set_status(StatusCode.ERROR, type(error).__name__)
+            _fail(span, type(error).__name__)
             raise
         else:
             span.set_attribute("http.response.status_code", int(response.status))
             if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                span.set_status(StatusCode.ERROR)
+                _fail(span, str(int(response.status)))
             return response
         finally:
             # A span that does not end is not sent.
             if keeper.was_asked:
                 span.end()
+
+
+def _fail(span: Span, error_type: str, words: str | None = None) -> None:
+    span.set_attribute("error.type", error_type)
+    span.set_status(StatusCode.ERROR, words)
 
 
 class _TracedKeeper:
@@ -118,8 +127,10 @@ class _TracedKeeper:
         try:
             yield ids
         except BrokerAwayError as error:
-            waiting.set_attribute("error.type", error.cause)
-            waiting.set_status(StatusCode.ERROR, error.words)
+            _fail(waiting, error.cause, error.words)
+            raise
+        except BaseException as error:
+            _fail(waiting, type(error).__name__)
             raise
         else:
             self._span.set_attribute("barestream.update.id", ids[0])
