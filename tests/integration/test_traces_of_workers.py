@@ -104,7 +104,7 @@ def test_a_collector_that_is_away_holds_up_nothing_and_is_found_again(
     publish_on(worker, "nobody")
     wait_for(
         "further spans",
-        lambda: service.metrics()['barestream_spans_total{outcome="failed"}'] == lost + 2,
+        lambda: service.metrics()['barestream_spans_total{outcome="failed"}'] >= lost + 2,
     )
     collector.status = 200
     publish_on(worker, "nobody")
