@@ -1,6 +1,7 @@
 """What registered streams ask for, read back from the texts of their selectors."""
 
 import asyncio
+from http import HTTPStatus
 
 import pytest
 
@@ -10,6 +11,7 @@ from barestream.mercure.patterns import Patterns
 from barestream.mercure.selectors import Selectors
 from barestream.mercure.topics import HubUrl
 from barestream.web.attending import selectors_of
+from barestream.web.refusals import Refused
 from barestream.web.selector_reader import SelectorReader
 from barestream.web.stream_request import StreamRequest
 
@@ -53,6 +55,22 @@ def test_selectors_of_both_versions_match_together() -> None:
 def test_a_star_matches_everything(star: list[Matcher]) -> None:
     found = read([*star, Matcher("/a")])
     assert (found.everything, [*found.exact]) == (True, ["/a"])
+
+
+@pytest.mark.parametrize(
+    "of_another_release",
+    [
+        Matcher("/:a" * 100, "urlpattern"),
+        Matcher("/(", "urlpattern"),
+        Matcher("/{a}" * 1000, "uritemplate"),
+    ],
+)
+def test_what_only_a_worker_of_another_release_takes_is_told(
+    of_another_release: Matcher,
+) -> None:
+    with pytest.raises(Refused, match="another release") as refused:
+        read([Matcher("/a"), of_another_release])
+    assert refused.value.status is HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def test_texts_that_only_0_x_takes_are_read() -> None:

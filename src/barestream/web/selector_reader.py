@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from http import HTTPStatus
 
 from barestream.delivery.time_slices import Slices
 from barestream.mercure.matchers import EXACT, URL_PATTERN, InvalidMatcherError, Matcher, selectors
@@ -10,7 +11,7 @@ from barestream.mercure.selectors import InvalidSelectorError, Selectors
 from barestream.mercure.subscription_topics import URI_TEMPLATE
 from barestream.mercure.topics import EVERYTHING
 from barestream.web.form import MOST_REMEMBERED, MOST_REMEMBERED_BYTES
-from barestream.web.refusals import bad_request
+from barestream.web.refusals import RETRY_AFTER, Refused, bad_request
 from barestream.web.stream_request import StreamRequest
 
 # The most URI templates of one stream, and the most URL Patterns: each is tried for each update.
@@ -68,11 +69,25 @@ class SelectorReader:
     async def read_registered(self, matchers: Sequence[Matcher]) -> Selectors:
         """Return what the selectors of registered streams match together, of either version.
 
-        They were within the limits when their streams were opened.
+        They were within the limits when their streams were opened, but those of another release
+        may be wider.
 
         Raises:
+            Refused: 503 for one that this worker does not accept.
             TooManyPatternsError: There is no room for further URL Patterns.
         """
+        try:
+            return await self._read_registered(matchers)
+        except (InvalidMatcherError, InvalidSelectorError) as error:
+            raise Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "A registered stream is at a worker of another release, and this one does not "
+                f"accept what it asks for: {str(error).removesuffix('.')}. Say in the request what "
+                "the stream asks for, or try again when all workers are of one release.",
+                [RETRY_AFTER],
+            ) from None
+
+    async def _read_registered(self, matchers: Sequence[Matcher]) -> Selectors:
         of_patterns = [each for each in matchers if each.match_type == URL_PATTERN]
         found = await self._slices.work(
             selectors(of_patterns, self._patterns, len(of_patterns), self._slices)
