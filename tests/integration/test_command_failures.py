@@ -185,12 +185,18 @@ def test_a_token_without_the_right_is_said(
     assert "Traceback" not in done.stderr
 
 
+# DEL and C1 are no characters that JSON has to escape; the others turn the text around, or hide.
+HOSTILE_DATA = "x\x7f \x9b2J \x85 \u202e \u2028 \U000e0041 \u00fc \U0001f600"
+
+HOSTILE_STREAM = f"event: \x1b[2J\nid: #1-1;%1B[2J\ndata: {HOSTILE_DATA}\n\n".encode()
+
+
 class _Hostile(_Files):
     """Answers with text that would command a terminal."""
 
     def do_GET(self) -> None:
         if self.path.startswith("/.well-known/mercure?topic=stream"):
-            self._answer(200, "text/event-stream", b"event: \x1b[2J\nid: #1-1;%1B[2J\ndata: x\n\n")
+            self._answer(200, "text/event-stream", HOSTILE_STREAM)
         else:
             detail = json.dumps({"detail": "no\x1b]0;title\x07 \x9b2J"}).encode()
             self._answer(400, "application/problem+json", detail)
@@ -226,6 +232,18 @@ def test_nothing_that_a_server_says_commands_the_terminal(
     said = done.stdout + done.stderr
     assert "\ufffd" in said, said
     assert [each for each in said if not each.isprintable() and each != "\n"] == []
+
+
+def test_a_line_of_json_does_not_command_the_terminal_and_has_the_whole_event(
+    shell: CommandLine, hostile: str
+) -> None:
+    done = shell.run(f"barestream tail stream --count 1 --json --url {hostile}")
+    [line] = done.stdout.splitlines()
+    assert line.isprintable(), line
+    event = json.loads(line)
+    assert (event["type"], event["data"]) == ("\x1b[2J", HOSTILE_DATA)
+    # What people read is as it was sent.
+    assert "\u00fc \U0001f600" in line
 
 
 @pytest.mark.parametrize("name", ["nothing listens", "another server", "no HTTP", "malformed"])

@@ -1,5 +1,7 @@
 """Text from elsewhere, on a terminal."""
 
+import json
+
 
 def printable(text: str) -> str:
     """Return text without characters that would command the terminal.
@@ -12,3 +14,12 @@ def printable(text: str) -> str:
         for line in lines
     ]
     return "\n    ".join(shown)
+
+
+def json_line(value: object) -> str:
+    """Return a value as JSON in one line, in which such characters are escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    # Only a text of the value can have one.
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)

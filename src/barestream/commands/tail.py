@@ -1,14 +1,13 @@
 """The command ``barestream tail``."""
 
 import asyncio
-import json
 import sys
 from typing import Any
 
 import click
 
 from barestream.commands.hub_options import ChosenHub, chosen, hub_options
-from barestream.commands.printable import printable
+from barestream.commands.printable import json_line, printable
 from barestream.commands.progress import ProgressBar
 from barestream_client.events import Event, Gap
 from barestream_client.hub import Hub, Subscription
@@ -113,7 +112,7 @@ class _Printer:
             words = f"Events are missing {span}: the history no longer has them."
             click.echo(printable(words), err=True)
         if self._as_json:
-            sys.stdout.write(json.dumps(_members(event), ensure_ascii=False) + "\n")
+            sys.stdout.write(json_line(_members(event)) + "\n")
         elif not isinstance(event, Gap):
             click.echo(_line(event))
         sys.stdout.flush()
