@@ -103,11 +103,13 @@ def test_a_second_host_that_fails_leaves_the_first_on_its_version_and_a_rerun_go
 ) -> None:
     before = fleet.serving()
     version = fleet.checkout.version("src/barestream/__main__.py", '"""', '"""A third: ')
-    # A setting that each host has for itself.
-    fleet.vms[1].set(WORKERS="many")
     with fleet.viewers() as viewers:
-        done = fleet.run("rollout", version)
-        fleet.vms[1].console("sed -i '/^BARESTREAM_WORKERS=/d' /opt/barestream/.env")
+        # A setting that each host has for itself.
+        fleet.vms[1].set(WORKERS="many")
+        try:
+            done = fleet.run("rollout", version)
+        finally:
+            fleet.vms[1].console("sed -i '/^BARESTREAM_WORKERS=/d' /opt/barestream/.env")
         rows = [*table(done.stdout).values()]
         halfway = fleet.serving()
         again = fleet.must("rollout", version)
@@ -130,9 +132,11 @@ def test_a_second_host_that_fails_leaves_the_first_on_its_version_and_a_rerun_go
 def test_hosts_that_differ_in_a_setting_are_refused_before_any_is_changed(fleet: Fleet) -> None:
     second = fleet.vms[1]
     second.set(TOKEN_KEY="another-key-of-at-least-32-characters")
-    before = fleet.serving()
-    done = fleet.run("rollout")
-    second.set(TOKEN_KEY=f"'{KEY}'")
+    try:
+        before = fleet.serving()
+        done = fleet.run("rollout")
+    finally:
+        second.set(TOKEN_KEY=f"'{KEY}'")
     assert done.returncode == 1
     assert f"{fleet.targets[1]} has other settings than {fleet.targets[0]}" in done.stderr
     assert "BARESTREAM_TOKEN_KEY" in done.stderr

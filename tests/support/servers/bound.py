@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from support.servers.logged_program import end
 from support.servers.service import ROOT, Answering, children, json_lines, wait_for
 
 
@@ -51,14 +52,19 @@ class Bound(Answering):
                 stderr=log,
                 preexec_fn=self._limit_files if self._files else None,  # noqa: PLW1509 (one thread)
             )
-        # Or its end, where it cannot start.
-        wait_for("the worker", lambda: self.ended or self.says("Application startup complete."))
+        try:
+            # Or its end, where it cannot start.
+            wait_for("the worker", lambda: self.ended or self.says("Application startup complete."))
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(20)
-        self._folder.cleanup()
+        try:
+            end(self._process)
+        finally:
+            self._folder.cleanup()
 
     def _limit_files(self) -> None:
         assert self._files is not None

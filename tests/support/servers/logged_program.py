@@ -1,5 +1,6 @@
 """A program that answers HTTP, and its log."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -69,17 +70,24 @@ class LoggedProgram(Answering, ABC):
     def __exit__(self, *_: object) -> None:
         try:
             if self._process is not None:
-                self._end(self._process)
+                end(self._process)
         finally:
             self._folder.cleanup()
 
-    @staticmethod
-    def _end(process: "subprocess.Popen[bytes]") -> None:
-        process.terminate()
-        try:
-            process.wait(_ENDS_WITHIN_SECONDS)
-        except subprocess.TimeoutExpired:
-            for pid in [*children(process.pid), process.pid]:
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask a program to end, and wait until it has.
+
+    Raises:
+        TimeoutExpired: It did not; it was killed, with its children.
+    """
+    process.terminate()
+    try:
+        process.wait(_ENDS_WITHIN_SECONDS)
+    except subprocess.TimeoutExpired:
+        for pid in [*children(process.pid), process.pid]:
+            # A child may end meanwhile.
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            process.wait()
-            raise
+        process.wait()
+        raise
