@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from support.clients.publisher import KEY, PATH, token
-from support.servers.collector import TraceCollector
+from support.servers.collector import Collector, running_collector
 from support.servers.served import following, until
 from support.servers.service import Service, wait_for
 from support.servers.valkey_server import ValkeyServer
@@ -21,13 +21,13 @@ SENT, NOT_SENT = "traces are sent again", "traces cannot be sent"
 
 
 @pytest.fixture(scope="module")
-def collector() -> Iterator[TraceCollector]:
-    with TraceCollector() as running:
+def collector() -> Iterator[Collector]:
+    with running_collector() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def service(collector: TraceCollector) -> Iterator[Service]:
+def service(collector: Collector) -> Iterator[Service]:
     with (
         ValkeyServer() as valkey,
         Service(
@@ -57,7 +57,7 @@ def lines(service: Service) -> list[str]:
 
 
 def test_a_publish_and_its_deliveries_by_two_workers_are_one_trace(
-    service: Service, collector: TraceCollector
+    service: Service, collector: Collector
 ) -> None:
     async def main() -> str:
         async with AsyncExitStack() as stack:
@@ -92,7 +92,7 @@ def test_a_publish_and_its_deliveries_by_two_workers_are_one_trace(
 
 
 def test_a_collector_that_is_away_holds_up_nothing_and_is_found_again(
-    service: Service, collector: TraceCollector
+    service: Service, collector: Collector
 ) -> None:
     worker, _ = service.current_sockets
     collector.status = 500
@@ -112,7 +112,7 @@ def test_a_collector_that_is_away_holds_up_nothing_and_is_found_again(
 
 
 def test_a_collector_that_hangs_does_not_hold_up_the_end(
-    service: Service, collector: TraceCollector
+    service: Service, collector: Collector
 ) -> None:
     collector.answers.clear()
     batches, before = collector.batches, len(lines(service))

@@ -1,11 +1,15 @@
 """A collector of traces: it takes them by OTLP over HTTP, as a real one does, and keeps them."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from support.servers.http_server import http_server
 
 
 @dataclass(frozen=True)
@@ -26,68 +30,55 @@ class Span:
     links: list[tuple[str, str]]
 
 
-class TraceCollector:
-    """Listens on a port of this machine while its context lasts.
-
-    Args:
-        port: The port; 0 for a free one.
+class Collector:
+    """What a collector has taken, and how it answers.
 
     Attributes:
+        url: The URL that takes traces.
         spans: What has come.
         batches: How many requests came.
         status: The status of its answers.
         answers: Set while it answers at all.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self) -> None:
+        self.url = ""
         self.spans: list[Span] = []
         self.batches = 0
         self.status = 200
         self.answers = threading.Event()
         self.answers.set()
-        collector = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                collector.batches += 1
-                collector.answers.wait()
-                if collector.status == 200 and self.path == "/v1/traces":
-                    collector.spans += _spans(ExportTraceServiceRequest.FromString(body))
-                self.send_response(collector.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Write nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self._server.server_address[1])
-
-    @property
-    def url(self) -> str:
-        """The URL that takes traces."""
-        return f"http://127.0.0.1:{self.port}/v1/traces"
 
     def named(self, name: str) -> list[Span]:
         """Return the spans of a name."""
         return [span for span in self.spans if span.name == name]
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.answers.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+@contextmanager
+def running_collector() -> Iterator[Collector]:
+    """Run a collector on this machine."""
+    collector = Collector()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            collector.batches += 1
+            collector.answers.wait()
+            if collector.status == 200 and self.path == "/v1/traces":
+                collector.spans += _spans(ExportTraceServiceRequest.FromString(body))
+            self.send_response(collector.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Write nothing."""
+
+    with http_server(Handler) as port:
+        collector.url = f"http://127.0.0.1:{port}/v1/traces"
+        try:
+            yield collector
+        finally:
+            collector.answers.set()
 
 
 def _spans(sent: ExportTraceServiceRequest) -> list[Span]:
