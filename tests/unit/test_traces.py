@@ -345,7 +345,7 @@ def test_a_lost_collector_is_logged_once_with_its_cause_and_once_that_it_is_back
     world.flush()
     _, back = caplog.records
     assert (back.message, back.lost) == ("traces are sent again", 6)
-    assert figures(world.metrics) == {"failed": 6, "sent": 2}
+    assert figures(world.metrics) == {"sent": 2, "failed": 6, "no_room": 0}
 
 
 class Answers(BaseAdapter):
@@ -404,13 +404,21 @@ def figures(metrics: Metrics) -> dict[str, float]:
     return {name.split('"')[1]: float(count) for name, count in found}
 
 
+def test_the_first_span_that_is_lost_is_an_increase(make: Callable[..., World]) -> None:
+    assert figures(make().metrics) == {"sent": 0, "failed": 0, "no_room": 0}
+    # With traces off there are none.
+    metrics = Metrics()
+    Tracing(Settings(), metrics)
+    assert figures(metrics) == {}
+
+
 def test_a_span_beyond_the_bound_is_counted_and_dropped(caplog: pytest.LogCaptureFixture) -> None:
     metrics = Metrics()
     outcomes = Outcomes(metrics, 2)
     assert [outcomes.take() for _ in range(4)] == [True, True, False, False]
     assert [record.message for record in caplog.records] == ["traces cannot be sent"]
     outcomes.note(2, None)
-    assert figures(metrics) == {"no_room": 2, "sent": 2}
+    assert figures(metrics) == {"sent": 2, "failed": 0, "no_room": 2}
     assert outcomes.take()
 
 
@@ -441,7 +449,7 @@ def test_a_worker_holds_no_more_spans_than_its_bound(
         world.publish()
     world.flush()
     assert len(world.exporter.spans) == 3
-    assert figures(world.metrics) == {"no_room": 3, "sent": 3}
+    assert figures(world.metrics) == {"sent": 3, "failed": 0, "no_room": 3}
 
 
 def test_with_traces_off_the_parts_are_the_plain_ones() -> None:

@@ -7,6 +7,8 @@ from barestream.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
+_SENT, _FAILED, _NO_ROOM = "sent", "failed", "no_room"
+
 
 class Outcomes:
     """Counts spans, and logs when they begin to be lost and when they are sent again.
@@ -20,6 +22,9 @@ class Outcomes:
 
     def __init__(self, metrics: Metrics, most_waiting: int) -> None:
         self._metrics = metrics
+        # Prometheus sees no increase in the first value of a figure, so each of them begins at 0.
+        for outcome in (_SENT, _FAILED, _NO_ROOM):
+            metrics.spans.labels(outcome)
         self._most_waiting = most_waiting
         self._lock = threading.Lock()
         self._waiting = 0
@@ -31,7 +36,7 @@ class Outcomes:
             has_room = self._waiting < self._most_waiting
             self._waiting += has_room
         if not has_room:
-            self._lose("no_room", 1, "the collector takes spans more slowly than they are made")
+            self._lose(_NO_ROOM, 1, "the collector takes spans more slowly than they are made")
         return has_room
 
     def note(self, spans: int, why: str | None) -> None:
@@ -44,9 +49,9 @@ class Outcomes:
         with self._lock:
             self._waiting -= spans
         if why is not None:
-            self._lose("failed", spans, why)
+            self._lose(_FAILED, spans, why)
             return
-        self._metrics.spans.labels("sent").inc(spans)
+        self._metrics.spans.labels(_SENT).inc(spans)
         with self._lock:
             # If the collector is slow, more is lost in a moment, and each batch would be logged.
             has_room = self._waiting <= self._most_waiting // 2
