@@ -222,12 +222,17 @@ def hostile() -> Iterator[str]:
 
 # The doctor quotes headers alone.
 @pytest.mark.parametrize(
-    "command", ["tail of a stream", *(each for each in COMMANDS if each != "doctor")]
+    "command", ["tail of a stream", "health", *(each for each in COMMANDS if each != "doctor")]
 )
 def test_nothing_that_a_server_says_commands_the_terminal(
     shell: CommandLine, hostile: str, command: str
 ) -> None:
-    commands = {**COMMANDS, "tail of a stream": "tail stream --count 1 --url {url}"}
+    commands = {
+        **COMMANDS,
+        "tail of a stream": "tail stream --count 1 --url {url}",
+        "health": "health",
+    }
+    shell.environment["BARESTREAM_BIND"] = hostile.removeprefix("http://")
     done = shell.run(f"barestream {commands[command].format(url=hostile)}")
     said = done.stdout + done.stderr
     assert "\ufffd" in said, said

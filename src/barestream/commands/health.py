@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from barestream.commands.printable import printable
 from barestream.commands.token import settings_or_exit
 from barestream.server.readiness import ALIVE, READY, unready, unready_at
 from barestream.server.socket_folder import SocketFolder
@@ -29,4 +30,5 @@ def health(alive: bool) -> None:
         folder = SocketFolder(found.socket_dir, found.instance, found.workers)
         problems = unready(folder.sockets, path)
     if problems:
-        sys.exit("\n".join(problems))
+        # What answers there may be another server.
+        sys.exit("\n".join(map(printable, problems)))
