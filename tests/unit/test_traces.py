@@ -6,7 +6,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import util
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
+from types import SimpleNamespace
 
 import pytest
 from bareasgi import HttpRequest, HttpResponse
@@ -31,7 +32,7 @@ from barestream.mercure.sse import Event
 from barestream.settings.setting import SettingsError
 from barestream.settings.settings import Settings, load
 from barestream.telemetry.metrics import Metrics
-from barestream.traces.collector import Collector, CollectorError
+from barestream.traces.collector import ANSWER_SECONDS, Collector, CollectorError
 from barestream.traces.outcomes import Outcomes
 from barestream.traces.traces import Traces
 from barestream.tracing import Tracing
@@ -354,8 +355,10 @@ class Answers(BaseAdapter):
     def __init__(self) -> None:
         super().__init__()
         self.status: int | None = None
+        self.timeout: object = None
 
-    def send(self, request: PreparedRequest, *_: object, **__: object) -> Response:
+    def send(self, request: PreparedRequest, *_: object, **options: object) -> Response:
+        self.timeout = options["timeout"]
         if self.status is None:
             raise ConnectionRefusedError(111, "Connection refused")
         response = Response()
@@ -382,6 +385,22 @@ def test_spans_are_sent_only_where_the_collector_says_that_it_has_taken_them(
             collector.export(spans)
     for answers.status in (200, 202, 204):
         assert collector.export(spans) is SpanExportResult.SUCCESS
+
+
+def test_a_clock_that_is_set_back_gives_a_collector_no_more_time(
+    make: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, collector, answers = make(), Collector("http://collector/v1/traces"), Answers()
+    world.publish()
+    spans = world.named("publish")
+    collector._session.mount("http://", answers)
+    answers.status = 200
+    # The exporter's deadline is of the wall clock.
+    walls = chain([7200.0], repeat(3600.0))
+    wall_clock = SimpleNamespace(time=lambda: next(walls))
+    monkeypatch.setattr("opentelemetry.exporter.otlp.common.http.time", wall_clock)
+    collector.export(spans)
+    assert answers.timeout == ANSWER_SECONDS
 
 
 def test_a_key_of_the_collector_that_cannot_be_sent_is_named_and_not_shown(

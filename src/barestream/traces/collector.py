@@ -52,6 +52,8 @@ class _Session(requests.Session):
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         """Send a request."""
+        # The exporter reckons with the wall clock, which may be set back meanwhile.
+        options["timeout"] = min(options["timeout"], ANSWER_SECONDS)
         try:
             response = super().send(request, **options)
         except Exception as error:
