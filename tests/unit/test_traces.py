@@ -457,6 +457,22 @@ def test_a_collector_that_is_too_slow_is_logged_once_until_there_is_room_again(
     assert (back.message, back.lost) == ("traces are sent again", 3)
 
 
+def test_a_collector_that_is_away_is_told_also_where_there_was_no_room_before_its_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # A try takes seconds, in which a busy worker fills its room.
+    outcomes = Outcomes(Metrics(), 1)
+    for _ in range(3):
+        while outcomes.take():
+            pass
+        outcomes.note(1, "Connection refused")
+    told = [record.why for record in caplog.records]
+    assert told == [
+        "the collector takes spans more slowly than they are made",
+        "Connection refused",
+    ]
+
+
 def test_a_worker_holds_no_more_spans_than_its_bound(
     make: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:

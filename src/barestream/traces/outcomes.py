@@ -29,6 +29,8 @@ class Outcomes:
         self._lock = threading.Lock()
         self._waiting = 0
         self._lost = 0
+        # The outcomes of them that the log has.
+        self._told: set[str] = set()
 
     def take(self) -> bool:
         """Return whether there is room for a span; then it waits."""
@@ -55,7 +57,10 @@ class Outcomes:
         with self._lock:
             # If the collector is slow, more is lost in a moment, and each batch would be logged.
             has_room = self._waiting <= self._most_waiting // 2
-            lost, self._lost = (self._lost, 0) if has_room else (0, self._lost)
+            lost = self._lost if has_room else 0
+            if lost:
+                self._lost = 0
+                self._told.clear()
         if lost:
             logger.info("traces are sent again", extra={"lost": lost})
 
@@ -69,7 +74,8 @@ class Outcomes:
     def _lose(self, outcome: str, spans: int, why: str) -> None:
         self._metrics.spans.labels(outcome).inc(spans)
         with self._lock:
-            is_first = not self._lost
+            is_first = outcome not in self._told
+            self._told.add(outcome)
             self._lost += spans
         if is_first:
             logger.warning("traces cannot be sent", extra={"why": why})
