@@ -11,6 +11,7 @@ from barestream.history.broker import BrokerAwayError, HistoryBounds
 from barestream.history.record import Place
 from barestream.history.update import Update
 from barestream.history.valkey.broker import ValkeyBroker
+from barestream.history.valkey.broker_url import Replicated
 from barestream.history.valkey.connections import MOST_MOVES
 from barestream.history.valkey.current_address import CurrentAddress
 from barestream.mercure.sse import Event
@@ -155,6 +156,50 @@ def test_other_answers_lead_nowhere(answers: list[ResponseError | bytes]) -> Non
 
 def test_an_answer_of_a_unix_socket_leads_nowhere() -> None:
     assert not CurrentAddress({"path": "/run/valkey.sock"}).follow([moved("10.0.0.7:6381")])
+
+
+def test_a_publish_that_replicas_confirm_follows_the_history_to_another_node() -> None:
+    """Two servers: one answers each command of a key with the address of the other."""
+    asked: dict[int, list[bytes]] = {0: [], 1: []}
+    ports: list[int] = []
+
+    async def serve(nth: int) -> asyncio.Server:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(ConnectionError):
+                while head := await reader.readline():
+                    parts = [await text(reader) for _ in range(int(head[1:]))]
+                    asked[nth].append(parts[0])
+                    writer.write(answer_to(parts[0], nth))
+            writer.close()
+
+        return await asyncio.start_server(answer, "127.0.0.1", 0)
+
+    async def text(reader: asyncio.StreamReader) -> bytes:
+        size = int((await reader.readline())[1:])
+        return (await reader.readexactly(size + 2))[:-2]
+
+    def answer_to(name: bytes, nth: int) -> bytes:
+        # These have no key, so any node does them.
+        keyless = {b"CLIENT": b"+OK", b"WAIT": b":0", b"WAITAOF": b"*2\r\n:1\r\n:1"}
+        if name in keyless:
+            return keyless[name] + b"\r\n"
+        if nth == 0:
+            return b"-MOVED 3999 127.0.0.1:%d\r\n" % ports[1]
+        return b":0\r\n" if name == b"HSET" else b"*1\r\n$3\r\n7-1\r\n"
+
+    async def scenario() -> None:
+        servers = [await serve(0), await serve(1)]
+        ports.extend(server.sockets[0].getsockname()[1] for server in servers)
+        broker = ValkeyBroker(Replicated(f"redis://127.0.0.1:{ports[0]}", replicas=1), BOUNDS)
+        try:
+            assert await broker.publish(update("a")) == "#7-1"
+        finally:
+            await broker.close()
+            for server in servers:
+                server.close()
+        assert asked[1][-4:] == [b"EVALSHA", b"HSET", b"WAIT", b"WAITAOF"]
+
+    asyncio.run(scenario())
 
 
 def test_nodes_that_name_each_other_end_a_question_after_some_moves() -> None:

@@ -160,8 +160,8 @@ class Connections:
         packed = pack(*commands)
         answers = await self._asked(found, packed, len(commands))
         for _ in range(MOST_MOVES):
-            # WAITAOF has no key, so any node does it.
-            of_keys = answers[:-1] if commands[-1][0] == b"WAITAOF" else answers
+            # WAIT and WAITAOF have no key, so any node does them (see copies.py).
+            of_keys = answers[:-2] if commands[-1][0] == b"WAITAOF" else answers
             if not self._server.has_moved(of_keys):
                 break
             answers = await self._asked(await self._usable(), packed, len(commands))
