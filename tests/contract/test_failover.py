@@ -15,6 +15,7 @@ from barestream.history.update import Update
 from barestream.history.valkey import sentinels
 from barestream.history.valkey.broker import ValkeyBroker
 from barestream.mercure.sse import Event
+from batches import batch
 from reader import LateBroker, Reader, at_last
 from support.judges.published import data_of
 from support.servers.scripted_sentinel import ScriptedSentinel
@@ -197,9 +198,20 @@ def test_a_gap_is_sent_at_once_also_if_the_later_primary_has_too_few_replicas_fo
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("way", ["one", "several", "of a producer", "of a producer, with an id"])
 def test_an_accepted_update_that_is_lost_before_any_worker_has_read_it_is_reported_to_all_streams(
-    pair: Pair,
+    pair: Pair, way: str
 ) -> None:
+    lost = Update(("topic",), Event("lost", "urn:lost" if "an id" in way else None))
+
+    async def publish(broker: ValkeyBroker) -> None:
+        if way == "one":
+            await broker.publish(lost)
+        elif way == "several":
+            await broker.publish_all([lost])
+        else:
+            await broker.publish_batch(batch(0, lost, topic="topic"))
+
     async def scenario() -> None:
         async with workers(pair) as (reading, publishing):
             reader = Reader(reading)
@@ -209,7 +221,7 @@ def test_an_accepted_update_that_is_lost_before_any_worker_has_read_it_is_report
                 pair.cut_off()
                 # It hears of nothing that the earlier primary takes from here on.
                 reading.is_deaf = True
-                await publishing.publish(update("lost"))
+                await publish(publishing)
                 await place_after_the_failover(publishing, pair, "b")
                 reading.is_deaf = False
                 await until(lambda: len(reader.events()) == 3)

@@ -71,8 +71,7 @@ place that sends a gap to every stream. A release that does not know the state's
 unchanged. Where sentinels name another primary, each worker tells it at once which places were
 given before (lua/raise.lua). Releases that refused an id that was used again do not know
 ``repeats``. They find in ``ids`` what they expect: the earliest update, and the digest of a retry.
-They remove the id with the first of its updates; the next publish under it puts it back from the
-other members.
+They remove the id with the first of its updates; the next publish puts it back from the others.
 
 Releases that do not know the index leave it behind the stream. Each script that needs it, or
 changes it, notices that by the stream's length and floor, and adds some of the entries that it
@@ -238,7 +237,9 @@ class ValkeyBroker:
 
     async def publish_batch(self, batch: Batch) -> Accepted:
         """Keep a producer's updates or none (see Broker); this takes at most ANSWER_SECONDS."""
-        return await self._publishing.publish_batch(batch)
+        accepted, place = await self._publishing.publish_batch(batch)
+        self._server.reign.note_given((place,))
+        return accepted
 
     async def position(self, topic: str, producer_id: str) -> Position | None:
         """Return how far a producer has come with a topic (see Broker)."""

@@ -22,7 +22,7 @@ from typing import Any, cast
 
 from barestream.history.gap import lost
 from barestream.history.producers import Accepted, Batch, Lease, Position, Run, Status
-from barestream.history.record import MOST_SEQ, Known, Place, Record
+from barestream.history.record import BEGIN, MOST_SEQ, Known, Place, Record
 from barestream.history.topic_state import End
 from barestream.history.update import Update, topics_json
 from barestream.mercure.sse import encode_stored
@@ -171,10 +171,13 @@ def position(answer: Sequence[Any]) -> Position:
     return Position(epoch, following, last_id[0].decode() if last_id else None)
 
 
-def accepted(answer: Sequence[Any]) -> Accepted:
-    """Return what became of a batch (lua/batch.lua)."""
-    new, *of_position = answer
-    return Accepted(position(of_position), new)
+def accepted(answer: Sequence[Any]) -> tuple[Accepted, Place]:
+    """Return what became of a batch (lua/batch.lua).
+
+    Also the place of its last update that was added; BEGIN if none was.
+    """
+    new, added, *of_position = answer
+    return Accepted(position(of_position), new), place(added) if added else BEGIN
 
 
 def run(key: str, answer: Sequence[bytes]) -> Run:

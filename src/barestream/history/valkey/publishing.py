@@ -11,6 +11,7 @@ from valkey.exceptions import ValkeyError
 
 from barestream.history.broker import BrokerAwayError
 from barestream.history.producers import Accepted, Batch
+from barestream.history.record import Place
 from barestream.history.update import Update
 from barestream.history.valkey import codec, scripts
 from barestream.history.valkey.coding import PLAIN, Coding
@@ -135,8 +136,8 @@ class Publishing:
         places: list[bytes] = await self._ask(self._all, updates, arguments, topics)
         return places
 
-    async def publish_batch(self, batch: Batch) -> Accepted:
-        """Publish a producer's batch (see Broker)."""
+    async def publish_batch(self, batch: Batch) -> tuple[Accepted, Place]:
+        """Publish a producer's batch (see Broker, and codec.accepted)."""
         arguments, topics = codec.batch_arguments(batch), len(batch.updates)
         return codec.accepted(await self._ask(self._batch, batch.updates, arguments, topics))
 

@@ -1,7 +1,8 @@
 -- Publishes successive updates of a producer to one topic: all that it has not published before, or none.
--- The answer is how many these were, and its position (fn.position_of). Or it is an error: STALE with the newest epoch;
--- NEWEPOCH; GAP with the number that was expected and the one that came; UNKNOWNRUN; TOOMANY; or one of
--- those of publish.lua, followed by the number of the update in the batch.
+-- The answer is how many these were, the place of the last one that was added (empty if none was), and its
+-- position (fn.position_of). Or it is an error: STALE with the newest epoch; NEWEPOCH; GAP with the number
+-- that was expected and the one that came; UNKNOWNRUN; TOOMANY; or one of those of publish.lua, followed by
+-- the number of the update in the batch.
 local at = ARGUMENTS
 local name, topic, topics_json = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
 local epoch, first, count = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
@@ -121,7 +122,7 @@ local function add_plain(number)
   return number, places[#places]
 end
 
-local added, ends = false, false
+local added, ends = nil, false
 if repeats < count then
   fn.load()
   read()
@@ -135,14 +136,12 @@ if repeats < count then
   while number <= count do
     local update = updates[number]
     if type(update) == 'number' then
-      local place
-      number, place = add_plain(number)
-      state.last_id = '#' .. place
-      added = true
+      number, added = add_plain(number)
+      state.last_id = '#' .. added
     else
       if update.answer == number then
         fn.add(number, lanes)
-        added = true
+        added = update.place
         ends = ends or update.end_ms ~= nil
       end
       state.last_id = update.id ~= '' and update.id or '#' .. update.place
@@ -171,4 +170,4 @@ elseif run then
 end
 state.topics = lease and topics_json or nil
 fn.store_producer(name, state, lease, is_new)
-return {count - repeats, unpack(fn.position_of(state))}
+return {count - repeats, added or '', unpack(fn.position_of(state))}
