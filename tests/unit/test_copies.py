@@ -37,7 +37,10 @@ def test_a_server_that_refuses_to_wait_for_the_reading_can_still_confirm() -> No
 @pytest.mark.parametrize(
     ("last", "why"),
     [
-        ([MARKED, READ, [1, 1]], "disks of 1 replicas had the update, and that of"),
+        (
+            [MARKED, READ, [1, 1]],
+            "within 0.5 s the disks of 1 replicas had the update, and that of",
+        ),
         ([MARKED, READ, [0, 2]], "and not that of the primary"),
         ([MARKED, READ, ResponseError("UNBLOCKED it became a replica")], "UNBLOCKED"),
         ([OutOfMemoryError("command not allowed"), READ, [1, 2]], "command not allowed"),

@@ -8,9 +8,10 @@ from barestream.history.broker import BrokerAwayError
 from barestream.history.valkey.errors import refusal
 from barestream.history.valkey.scripts import PREFIX
 
-# How long a write may take to be on the disks of the replicas. An fsync takes a slow disk a tenth
-# of a second. Publishes that come meanwhile wait, and get their answer within ANSWER_SECONDS, also
-# if Valkey does not know the script: then a publish waits twice.
+# How long a write may take: half of it until the replicas have read it, and half until they have it
+# on their disks. An fsync takes a slow disk a tenth of a second. Publishes that come meanwhile
+# wait, and get their answer within ANSWER_SECONDS, also if Valkey does not know the script: then a
+# publish waits twice.
 CONFIRM_SECONDS = 1.0
 
 _CAUSE = "replicas"
@@ -77,8 +78,8 @@ class Copies:
         if on_primary and on_replicas >= self.replicas:
             return None
         return self._unconfirmed(
-            f"within {CONFIRM_SECONDS} s the disks of {on_replicas} replicas had the update, and "
-            f"{'that' if on_primary else 'not that'} of the primary; "
+            f"within {CONFIRM_SECONDS / 2} s the disks of {on_replicas} replicas had the update, "
+            f"and {'that' if on_primary else 'not that'} of the primary; "
             f"BARESTREAM_BROKER_REPLICAS={self.replicas}"
         )
 
