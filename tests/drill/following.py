@@ -26,14 +26,15 @@ def writers_seconds(posts: Iterable[Post], phase: int, chosen_at: float) -> floa
     return max(followed_at[publisher] for publisher in waiting) - chosen_at
 
 
-def readers_seconds(subscribers: Iterable[Subscriber], chosen_at: float) -> float:
+def readers_seconds(subscribers: Iterable[Subscriber], chosen_at: float) -> float | None:
     """Return the time until each client had an event whose stream was open at the choice.
 
     Clients that left before they had one are not counted, nor those that never had one: the
-    report's time until all are live is about these.
+    report's time until all are live is about these. It is None if no client is left.
     """
     found = (_first_heard(each, chosen_at) for each in subscribers)
-    return max(heard_at for heard_at in found if heard_at is not None) - chosen_at
+    last = max((heard_at for heard_at in found if heard_at is not None), default=None)
+    return None if last is None else last - chosen_at
 
 
 def _first_heard(subscriber: Subscriber, since: float) -> float | None:

@@ -51,3 +51,8 @@ def test_a_client_that_left_before_its_next_event_is_not_counted() -> None:
     came_later = subscriber(14, visits=[(11, 30)])
     silent = subscriber(9, visits=[(0, 30)])
     assert readers_seconds([stayed, left, came_later, silent], chosen_at=10) == 2
+
+
+def test_where_every_open_stream_ended_before_its_next_event_no_time_is_known() -> None:
+    cut = subscriber(9, 14, visits=[(0, 11), (12, 30)])
+    assert readers_seconds([cut], chosen_at=10) is None
