@@ -29,6 +29,8 @@ BOUNDS = HistoryBounds(events=1000, seconds=1e9, bytes=10_000_000)
 
 LOG = "{barestream}:log"
 
+LACKS = "the primary lacks updates of the earlier one: all streams are sent a gap"
+
 
 @pytest.fixture(scope="module")
 def clock() -> Iterator[WallClock]:
@@ -200,7 +202,7 @@ def test_a_gap_is_sent_at_once_also_if_the_later_primary_has_too_few_replicas_fo
 
 @pytest.mark.parametrize("way", ["one", "several", "of a producer", "of a producer, with an id"])
 def test_an_accepted_update_that_is_lost_before_any_worker_has_read_it_is_reported_to_all_streams(
-    pair: Pair, way: str
+    pair: Pair, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     lost = Update(("topic",), Event("lost", "urn:lost" if "an id" in way else None))
 
@@ -227,6 +229,8 @@ def test_an_accepted_update_that_is_lost_before_any_worker_has_read_it_is_report
                 await until(lambda: len(reader.events()) == 3)
                 assert sorted(reader.events()) == ["a", "b", "gap"]
                 assert sorted(await reader.gets_from(before)) == ["b", "gap"]
+                lines = [each.message for each in caplog.records if each.levelname == "ERROR"]
+                assert lines == [LACKS]
 
     asyncio.run(scenario())
 

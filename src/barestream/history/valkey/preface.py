@@ -44,4 +44,4 @@ class Preface:
         if upto is not None:
             if isinstance(answers[-1], ValkeyError):
                 raise answers[-1]
-            self._reign.begin(upto)
+            self._reign.begin(upto, is_lost=answers[-1] == 1)

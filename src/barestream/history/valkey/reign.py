@@ -1,11 +1,14 @@
 """The time during which one server is the primary."""
 
 import asyncio
+import logging
 from collections.abc import Iterable
 
 from barestream.history.record import BEGIN, Place
 from barestream.history.valkey import codec
 from barestream.history.valkey.scripts import RAISE
+
+logger = logging.getLogger(__name__)
 
 # How far the clock of a server that becomes the primary may be behind that of the earlier one: a
 # failover takes seconds, and machines that set their clocks by NTP differ by less.
@@ -61,7 +64,13 @@ class Reign:
         place, clock_ms = upto
         return RAISE.call(codec.stream_id(place), b"%d" % clock_ms, b"%d" % MOST_BEHIND_MS)
 
-    def begin(self, upto: tuple[Place, float]) -> None:
-        """Note that the primary was told this."""
-        if self.upto is upto:
-            self.upto = None
+    def begin(self, upto: tuple[Place, float], *, is_lost: bool) -> None:
+        """Note that the primary was told this, and whether it lacks what was at the place."""
+        if self.upto is not upto:
+            return
+        self.upto = None
+        if is_lost:
+            logger.error(
+                "the primary lacks updates of the earlier one: all streams are sent a gap",
+                extra={"place": str(upto[0])},
+            )

@@ -3,8 +3,8 @@
 -- behind. The arguments: the newest place that the worker has read, or that an update of its publishers got;
 -- in milliseconds, what the clock of the earlier primary shows now, and how far behind that one this clock may
 -- be. If it is further behind, one of the two is set wrongly, and only the place counts: places far in the
--- future would keep updates too long. If the place is lost, every stream is told so: no worker may have read
--- it.
+-- future would keep updates too long. If the place is lost, every stream is told so, because no worker may
+-- have read it. The answer is 1 then, else 0.
 local place, clock, most_behind = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local given = fn.ms_of(place)
 fn.begin()
@@ -21,5 +21,6 @@ local floor = string.format('%.0f-0', ms)
 if type(redis.pcall('XADD', keys.log, floor, 'begin', '')) ~= 'table' then
   redis.call('XDEL', keys.log, floor)
 end
-if is_lost then fn.report_loss(given) end
-return floor
+if not is_lost then return 0 end
+fn.report_loss(given)
+return 1
