@@ -31,15 +31,10 @@ def update(data: str) -> Update:
     return Update(("topic",), Event(data))
 
 
-def now_ms(server: ValkeyServer) -> int:
-    seconds, micros = server.ask("TIME")
-    return int(seconds) * 1000 + int(micros) // 1000
-
-
 def put_ahead(server: ValkeyServer, data: str) -> None:
     """Add an update as Valkey did while its clock was ahead."""
     fields = ("v", "1", "topics", '["topic"]', "data", data)
-    server.ask("XADD", LOG, f"{now_ms(server) + AHEAD_MS}-0", *fields)
+    server.ask("XADD", LOG, f"{server.now_ms() + AHEAD_MS}-0", *fields)
 
 
 def run(server: ValkeyServer, scenario: Callable[[ValkeyBroker], Awaitable[None]]) -> None:
@@ -187,7 +182,7 @@ def test_a_cursor_of_a_history_that_shares_nothing_with_the_next_one_gets_all_of
 
 def test_the_history_of_an_older_release_is_continued_without_a_gap(server: ValkeyServer) -> None:
     # Release 0.1.0 left a floor whose entry is gone, and an entry.
-    floor_ms = now_ms(server)
+    floor_ms = server.now_ms()
     server.ask("XADD", LOG, f"{floor_ms}-0", "begin", "")
     server.ask("XDEL", LOG, f"{floor_ms}-0")
     server.ask("HSET", "{barestream}:state", "floor", f"{floor_ms}-0", "bytes", 10)

@@ -14,9 +14,10 @@ from barestream.history.topic_state import Rewind
 from barestream.history.update import Update
 from barestream.history.valkey import sentinels
 from barestream.history.valkey.broker import ValkeyBroker
+from barestream.history.valkey.reign import OVERLAP_MS
 from barestream.mercure.sse import Event
 from batches import batch
-from reader import LateBroker, Reader, at_last
+from reader import LateBroker, Reader, at_last, closing
 from support.judges.published import data_of
 from support.servers.scripted_sentinel import ScriptedSentinel
 from support.servers.sentinel_group import has_all, replicate
@@ -27,7 +28,7 @@ from support.servers.wall_clock import WallClock
 
 BOUNDS = HistoryBounds(events=1000, seconds=1e9, bytes=10_000_000)
 
-LOG = "{barestream}:log"
+LOG, STATE = "{barestream}:log", "{barestream}:state"
 
 LACKS = "the primary lacks updates of the earlier one: all streams are sent a gap"
 
@@ -59,9 +60,10 @@ class Pair:
         self.replica.ask("REPLICAOF", "NO", "ONE")
         self.sentinel.name(self.replica)
 
-    def broker(self) -> LateBroker:
-        """Return the broker of a worker."""
-        url = f"redis+sentinel://barestream@127.0.0.1:{self.sentinel.port}/s"
+    def broker(self, sentinel: ScriptedSentinel | None = None) -> LateBroker:
+        """Return the broker of a worker that asks this sentinel, or that of the pair."""
+        port = (sentinel or self.sentinel).port
+        url = f"redis+sentinel://barestream@127.0.0.1:{port}/s"
         return LateBroker(url, BOUNDS, self.primary.password)
 
 
@@ -160,6 +162,22 @@ def test_a_worker_gives_no_place_at_or_before_one_that_it_sent_however_far_the_c
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("behind_seconds", [0, 30])
+def test_a_later_primary_gives_no_place_that_the_earlier_one_may_give_until_all_workers_leave_it(
+    pair: Pair, behind_seconds: int
+) -> None:
+    async def scenario() -> None:
+        async with workers(pair, 1) as [broker]:
+            await broker.publish(update("a"))
+            pair.cut_off()
+            pair.clock.move(-behind_seconds)
+            earlier_ms = pair.primary.now_ms()
+            after = await place_after_the_failover(broker, pair, "b")
+            assert after.ms > earlier_ms + OVERLAP_MS
+
+    asyncio.run(scenario())
+
+
 def test_a_failover_without_a_loss_sends_no_gap(pair: Pair) -> None:
     async def scenario() -> None:
         async with workers(pair) as (first, second):
@@ -235,6 +253,38 @@ def test_an_accepted_update_that_is_lost_before_any_worker_has_read_it_is_report
     asyncio.run(scenario())
 
 
+def test_an_update_that_the_earlier_primary_accepts_after_a_loss_was_reported_is_reported_too(
+    pair: Pair,
+) -> None:
+    async def scenario() -> None:
+        slow = ScriptedSentinel(pair.primary)
+        async with workers(pair, 1) as [broker], slow.served():
+            late = pair.broker(slow)
+            reader = Reader(broker)
+            async with closing(late), reader.following():
+                await broker.publish(update("a"))
+                await late.publish(update("b"))
+                pair.cut_off()
+                await broker.publish(update("lost"))
+                await until(lambda: reader.events() == ["a", "b", "lost"])
+                after = await place_after_the_failover(broker, pair, "c")
+                await until(lambda: reader.feed.sent >= after)
+                told = reader.events().count("gap")
+                # The worker has estimated the clock of the earlier primary.
+                place = pair.replica.ask("HGET", STATE, "lost")
+                [(_, reported)] = pair.replica.ask("XRANGE", LOG, place, place)
+                await until(lambda: pair.primary.now_ms() > int(reported[b"lost"]))
+                await late.publish(update("lost, too"))
+                slow.name(pair.replica)
+                await until(lambda: late._server.epoch)
+                after = await published(late, "d")
+                await until(lambda: reader.feed.sent >= after)
+                assert reader.events()[-2:] == ["gap", "d"]
+                assert reader.events().count("gap") == told + 1
+
+    asyncio.run(scenario())
+
+
 def test_a_client_with_a_late_update_of_the_earlier_primary_gets_what_the_later_one_took_before_it(
     pair: Pair,
 ) -> None:
@@ -246,12 +296,13 @@ def test_a_client_with_a_late_update_of_the_earlier_primary_gets_what_the_later_
                 pair.cut_off()
                 before = await place_after_the_failover(broker, pair, "b")
                 # Another worker has not left the earlier primary yet, and has sent this.
-                fields = ("v", "1", "topics", '["topic"]', "data", "late")
-                late = Place(before.ms + 1, 5)
-                pair.primary.ask("XADD", LOG, str(late)[1:], *fields)
-                after = before
-                while after < late:
-                    after = await published(broker, "c")
+                late, after = Place(before.ms + 1, 5), Place(before.ms + 1, 6)
+                for server, place, data in (
+                    (pair.primary, late, "late"),
+                    (pair.replica, after, "c"),
+                ):
+                    fields = ("v", "1", "topics", '["topic"]', "data", data)
+                    server.ask("XADD", LOG, str(place)[1:], *fields)
                 await until(lambda: reader.feed.sent >= after)
                 first, *others = await reader.gets_from(str(late))
                 assert first == "gap"

@@ -34,8 +34,9 @@ MOST_SEARCHES = 10
 UNKNOWN_STEP_SECONDS = 0.02
 
 # An earlier primary that was stopped may give places when the later one does so already: for two or
-# three seconds, until all workers have left it. The clocks of the two may differ by less than a
-# minute.
+# three seconds, until all workers have left it. The later one gives places after those, unless the
+# first worker that writes to it has not known the earlier one. Then the clocks of the two may
+# differ by less than a minute.
 MOST_OVERLAP_MS = 60_000
 
 

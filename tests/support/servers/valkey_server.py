@@ -146,6 +146,11 @@ class ValkeyServer:
         finally:
             client.close()
 
+    def now_ms(self) -> int:
+        """Return what its clock shows, in milliseconds."""
+        seconds, micros = self.ask("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
     def error(self, *command: object) -> str:
         """Return what Valkey's answer to a command says is wrong; empty where nothing is."""
         try:

@@ -14,12 +14,18 @@ logger = logging.getLogger(__name__)
 # failover takes seconds, and machines that set their clocks by NTP differ by less.
 MOST_BEHIND_MS = 60_000
 
+# For how long the earlier primary may go on giving places: until all workers have left it, which
+# takes them WATCH_SECONDS and SENTINEL_SECONDS (sentinels.py), and a busy one some more. A worker
+# that had read an update there would not notice that the place has another one in the later log.
+OVERLAP_MS = 5_000
+
 
 class Reign:
     """What a worker has to tell a server that has become the primary, before it writes.
 
     Later updates get places after all that the earlier primary gave, also those that the replica
-    did not get. Otherwise a place could be given twice, and nobody would notice the loss.
+    did not get, and those of the next moment. Otherwise a place could be given twice, and nobody
+    would notice the loss.
 
     An accepted update may also be lost before any worker has read it. So the primary is told the
     newest place that was given to an update, too, and tells every stream if it does not know it.
@@ -62,7 +68,8 @@ class Reign:
     def telling(self, upto: tuple[Place, float]) -> tuple[bytes, ...]:
         """Return the command that tells the primary."""
         place, clock_ms = upto
-        return RAISE.call(codec.stream_id(place), b"%d" % clock_ms, b"%d" % MOST_BEHIND_MS)
+        numbers = (clock_ms, MOST_BEHIND_MS, OVERLAP_MS)
+        return RAISE.call(codec.stream_id(place), *(b"%d" % each for each in numbers))
 
     def begin(self, upto: tuple[Place, float], *, is_lost: bool) -> None:
         """Note that the primary was told this, and whether it lacks what was at the place."""
