@@ -285,6 +285,49 @@ def test_an_update_that_the_earlier_primary_accepts_after_a_loss_was_reported_is
     asyncio.run(scenario())
 
 
+def test_a_worker_whose_last_place_has_another_update_in_the_later_history_sends_all_of_that(
+    pair: Pair,
+) -> None:
+    async def scenario() -> None:
+        slow = ScriptedSentinel(pair.primary)
+        async with workers(pair, 1) as [broker], slow.served():
+            late = pair.broker(slow)
+            reader = Reader(late)
+            async with closing(late), reader.following():
+                await broker.publish(update("a"))
+                await until(lambda: reader.events() == ["a"])
+                pair.cut_off()
+                await place_after_the_failover(broker, pair, "b")
+                place = await published(broker, "c")
+                # Both go on for long: most sentinels are on the other side of a cut.
+                fields = ("v", "1", "topics", '["topic"]', "data", "late")
+                pair.primary.ask("XADD", LOG, str(place)[1:], *fields)
+                await until(lambda: reader.events() == ["a", "late"])
+                slow.name(pair.replica)
+                await until(lambda: late._server.epoch)
+                await published(late, "d")
+                await until(lambda: "d" in reader.events())
+                assert reader.events()[:3] == ["a", "late", "gap"]
+                assert [each for each in reader.events()[3:] if each != "gap"] == ["b", "c", "d"]
+
+    asyncio.run(scenario())
+
+
+def test_a_reader_hears_of_another_primary_also_if_it_was_not_waiting_at_that_moment(
+    pair: Pair,
+) -> None:
+    async def scenario() -> None:
+        async with workers(pair, 1) as [broker]:
+            await broker.publish(update("a"))
+            place = (await broker.wait(BEGIN, 10)).upto
+            await place_after_the_failover(broker, pair, "b")
+            with pytest.raises(BrokerAwayError, match="another server has become the primary"):
+                await broker.wait(place, 10)
+            assert [data_of(each) for each in (await broker.wait(place, 10)).records] == ["b"]
+
+    asyncio.run(scenario())
+
+
 def test_a_client_with_a_late_update_of_the_earlier_primary_gets_what_the_later_one_took_before_it(
     pair: Pair,
 ) -> None:

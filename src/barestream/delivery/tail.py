@@ -174,7 +174,7 @@ class Tail:
         # history that was replaced may never get one.
         read = self.broker.wait if self._following else self.broker.read
         page = await read(ring.last, MOST_EVENTS)
-        if not page.is_known:
+        if not page.is_known or (not self._following and await self._has_another_event()):
             await self._follow_another_log()
             return
         if page.floor > ring.last:
@@ -197,8 +197,17 @@ class Tail:
         while self.feed.pending_bytes > MOST_PENDING_BYTES:
             await asyncio.sleep(PENDING_POLL_SECONDS)
 
+    async def _has_another_event(self) -> bool:
+        """Return whether the history has another event at this worker's last place.
+
+        A primary that was cut off goes on, and may give a place that the later one gives, too.
+        """
+        last = self.feed.ring.at(self.feed.ring.last)
+        found = await self.broker.at([last.place]) if last is not None else []
+        return bool(found) and found[0] != last
+
     async def _follow_another_log(self) -> None:
-        """Continue with a history that does not know this worker's last place.
+        """Continue with a history that does not know this worker's last event.
 
         The history was lost and Valkey's clock is behind, or an older copy replaced it. Streams
         may have been sent updates that it does not have.

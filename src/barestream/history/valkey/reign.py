@@ -31,6 +31,7 @@ class Reign:
     newest place that was given to an update, too, and tells every stream if it does not know it.
 
     Attributes:
+        nth: How many others were noted before.
         last: The newest place that the worker has read.
         upto: What the primary is to be told before a write: the newest place that the worker knows
             of, and the clock of the earlier primary in milliseconds. None if there was no other
@@ -38,6 +39,7 @@ class Reign:
     """
 
     def __init__(self) -> None:
+        self.nth = 0
         self.last: Place = BEGIN
         self._given: Place = BEGIN
         # By how much the primary's clock is ahead of the loop's.
@@ -59,6 +61,7 @@ class Reign:
 
     def end(self) -> None:
         """Note that another server has become the primary."""
+        self.nth += 1
         earlier = self.upto or (BEGIN, 0.0)
         now_ms = 1000 * asyncio.get_running_loop().time()
         clock_ms = 0.0 if self._ahead_ms is None else now_ms + self._ahead_ms

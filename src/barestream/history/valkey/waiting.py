@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from barestream.history.broker import WAIT_SECONDS, Page
+from valkey.exceptions import ConnectionError as LostError
+
+from barestream.history.broker import WAIT_SECONDS, BrokerAwayError, Page
 from barestream.history.record import Place
 from barestream.history.valkey import codec, scripts
 from barestream.history.valkey.coding import PLAIN, Coding
 from barestream.history.valkey.connections import Connections
+from barestream.history.valkey.errors import broken
 from barestream.history.valkey.exchange import pack
 from barestream.history.valkey.pages import Pages
 from barestream.history.valkey.questions import Questions
@@ -52,22 +55,34 @@ class Waiting:
         self._records = coding.records
         self._rest = rest
         self._reign = reign
+        self._nth_reign = reign.nth
         self._most_waited = MOST_EVENTS
         self._is_behind = False
         self._is_script_known = False
 
     async def wait(self, after: Place, most_events: int, most_bytes: int) -> Page:
-        """Return what follows a place as soon as something does (see Broker)."""
+        """Return what follows a place as soon as something does (see Broker).
+
+        Raises:
+            BrokerAwayError: See Broker. Also once if another server has become the primary since
+                the last wait.
+        """
         self._reign.last = after
         if self._rest.seconds:
             await asyncio.sleep(self._rest.seconds)
         page = None
-        if self._is_behind:
-            page = await self._pages.read(after, most_events, most_bytes, None)
-        if page is None or not page.records:
-            page = await self._newest(after, most_events, most_bytes)
-        if page is None:
-            page = await self._pages.read(after, most_events, most_bytes, None)
+        try:
+            if self._reign.nth != self._nth_reign:
+                raise broken(LostError("another server has become the primary"))
+            if self._is_behind:
+                page = await self._pages.read(after, most_events, most_bytes, None)
+            if page is None or not page.records:
+                page = await self._newest(after, most_events, most_bytes)
+            if page is None:
+                page = await self._pages.read(after, most_events, most_bytes, None)
+        except BrokerAwayError:
+            self._nth_reign = self._reign.nth
+            raise
         self._is_behind = len(page.records) >= MOST_EVENTS
         if page.records:
             largest_bytes = max([len(record.body) for record in page.records])
