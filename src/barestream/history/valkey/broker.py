@@ -293,7 +293,7 @@ class ValkeyBroker:
         """Add an entry that reports lost updates (see Broker)."""
         # The values that this worker has may be those of the history that was lost.
         self._states.kept.forget()
-        await self._changes.run(scripts.MOVE_ON, b"%d" % place.ms)
+        await self._changes.run(scripts.MOVE_ON, codec.stream_id(place))
 
     async def find(self, event_id: str, after: Place = BEGIN) -> list[Known]:
         """Return what is known of the updates with this id (see Broker)."""

@@ -1,4 +1,3 @@
 -- Reports to every stream that updates up to a place are lost.
 fn.begin()
--- A place of this millisecond may still be given.
-fn.report_loss(tonumber(ARGV[1]), math.floor(fn.now_ms()) - 1)
+fn.report_loss(ARGV[1], string.format('%.0f-0', math.floor(fn.now_ms())))

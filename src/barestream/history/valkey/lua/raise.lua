@@ -13,8 +13,7 @@ fn.load()
 local is_lost = not fn.is_known(place)
 if clock > fn.now_ms() + most_behind then clock = 0 end
 -- After a place ahead of the clock, the next ones have the same milliseconds.
-local upto = math.max(given, clock)
-local ms = upto + overlap + 1
+local ms = math.max(given, clock) + overlap + 1
 -- This is the first write in any case: Valkey checks only this one.
 local fence = tonumber(redis.call('HGET', keys.state, 'fence') or '0')
 redis.call('HSET', keys.state, 'fence', string.format('%.0f', math.max(fence, ms)))
@@ -23,5 +22,5 @@ local floor = string.format('%.0f-0', ms)
 if type(redis.pcall('XADD', keys.log, floor, 'begin', '')) ~= 'table' then
   redis.call('XDEL', keys.log, floor)
 end
-if is_lost then fn.report_loss(given, upto) end
+if is_lost then fn.report_loss(place, string.format('%.0f-0', clock)) end
 return is_lost and 1 or 0
