@@ -45,3 +45,6 @@ class Preface:
             if isinstance(answers[-1], ValkeyError):
                 raise answers[-1]
             self._reign.begin(upto, is_lost=answers[-1] == 1)
+            if self._reign.upto is not None:
+                # More is known since it was asked.
+                await self(ask)

@@ -49,6 +49,9 @@ class Reign:
     def note_given(self, places: Iterable[Place]) -> None:
         """Note the places of updates that were accepted."""
         self._given = max((self._given, *places))
+        if self.upto is not None and self._given > self.upto[0]:
+            # Before the primary is told it gives none: these are the earlier one's.
+            self.upto = (self._given, self.upto[1])
 
     def note_clock(self, server_ms: float, asked_at: float) -> None:
         """Note the time of the primary's clock.
