@@ -102,6 +102,42 @@ def test_a_client_resumes_from_a_place_that_this_history_never_gave_with_a_gap()
     assert resumed("#1000-0") == Resumption(Place(1000, 0), "earliest", left_upto=left)
 
 
+@pytest.mark.parametrize(
+    ("begins_at", "seconds", "kept_in_ring", "goes_on_from"),
+    [
+        # There is an event before the last minute.
+        (999, [1000, 1100, 1190, 1200, 1210], 5, 1100),
+        # There is none, and the history has begun before.
+        (999, [1190, 1200, 1210], 5, 999),
+        # It has begun in the last minute.
+        (1180, [1190, 1200, 1210], 5, 1180),
+        (1180, [1190, 1200, 1210], 1, 1180),
+    ],
+)
+def test_a_client_whose_event_this_history_never_gave_gets_one_gap_also_if_it_comes_back_from_it(
+    begins_at: int, seconds: list[int], kept_in_ring: int, goes_on_from: int
+) -> None:
+    async def main() -> None:
+        clock = FakeClock(begins_at)
+        broker = LocalBroker(HistoryBounds(100, 1e9, 10**9), clock)
+        floor = Place(1000 * begins_at, 0)
+        feed = Feed(Ring(kept_in_ring, floor), Metrics(), clock, replay=Replay(broker, SLICES))
+        for each in seconds:
+            clock.seconds = each
+            await broker.publish(Update(("a",), Event(str(each))))
+        for record in (await broker.read(BEGIN, 1000)).records:
+            feed.append(record)
+        tail = Tail(broker, feed, kept_in_ring, 10**6, SLICES)
+        lost = "#1205000-7"
+        found = await resumption(tail, EVERYTHING_PUBLIC, [lost])
+        place = Place(1000 * goes_on_from, 0)
+        assert found == Resumption(place, "earliest", Missed(lost, place))
+        again = await resumption(tail, EVERYTHING_PUBLIC, [str(place)])
+        assert again == Resumption(place, str(place))
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(("own_id", "place"), [(OLD, Place(1000, 2)), (NEWEST, Place(1000, 11))])
 def test_a_client_resumes_from_a_publishers_id_wherever_it_is_kept(
     own_id: str, place: Place

@@ -140,8 +140,13 @@ async def _start(
     following = await tail.broker.read(place, 1)
     if not following.records:
         return None
-    # What the client has not seen may come before the place that it has.
+    # What the client has not seen may come before the place that it has. One that comes back from
+    # its gap is not sent another one, if it goes on from a place that the history knows.
     goes_on_from = Place(max(0, place.ms - MOST_OVERLAP_MS), 0)
+    if goes_on_from >= ring.floor:
+        goes_on_from = ring.last_until(goes_on_from)
+    else:
+        goes_on_from = (await tail.broker.read(goes_on_from, 0)).floor
     return Resumption(goes_on_from, EARLIEST, Missed(last_event_id, goes_on_from))
 
 

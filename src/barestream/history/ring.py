@@ -86,9 +86,7 @@ class Ring:
         Args:
             place: The reader's place, at the floor or later.
         """
-        ordinal = self._first + bisect_right(
-            range(self._first, self._end), place, key=lambda ordinal: self._at(ordinal).place
-        )
+        ordinal = self._ordinal_after(place)
         while self._first <= ordinal < self._end:
             yield self._at(ordinal)
             ordinal += 1
@@ -102,6 +100,15 @@ class Ring:
             return None
         return self._at(ordinal)
 
+    def last_until(self, place: Place) -> Place:
+        """Return the place of the newest event at or before a place; the floor if there is none.
+
+        Args:
+            place: At the floor or later.
+        """
+        ordinal = self._ordinal_after(place)
+        return self._at(ordinal - 1).place if ordinal > self._first else self.floor
+
     def find(self, own_id: str) -> Record | None:
         """Return the earliest event with this id of its publisher.
 
@@ -109,6 +116,11 @@ class Ring:
         one that is not in the ring.
         """
         return self._by_own_id.get(own_id)
+
+    def _ordinal_after(self, place: Place) -> int:
+        return self._first + bisect_right(
+            range(self._first, self._end), place, key=lambda ordinal: self._at(ordinal).place
+        )
 
     def _at(self, ordinal: int) -> Record:
         record = self._records[ordinal % self.capacity_events]
