@@ -247,6 +247,7 @@ def test_an_accepted_update_that_is_lost_before_any_worker_has_read_it_is_report
                 await until(lambda: len(reader.events()) == 3)
                 assert sorted(reader.events()) == ["a", "b", "gap"]
                 assert sorted(await reader.gets_from(before)) == ["b", "gap"]
+                assert "barestream_history_lost_total 1.0" in reader.feed.metrics.text().decode()
                 lines = [each.message for each in caplog.records if each.levelname == "ERROR"]
                 assert lines == [LACKS]
 

@@ -188,6 +188,9 @@ class Tail:
             # Streams are sent those before a new floor by the replay.
             if record.place > ring.last:
                 self.feed.append(record)
+                if not record.topics:
+                    # It reports lost updates (see gap.lost).
+                    self.feed.metrics.history_lost.inc()
             size_bytes += len(record.body)
             if not is_one_small:
                 await self.slices.step(live=True)

@@ -40,7 +40,8 @@ class Metrics:
         failed: Publishes that the history did not accept, or may not have accepted, by the cause
             of the BrokerAwayError.
         gaps: Gaps sent to single clients that were away too long, or too slow.
-        history_lost: How often a worker found another history than the one that it had followed.
+        history_lost: How often a worker found another history than the one that it had followed,
+            or read that updates are lost.
         resumed: Streams that resumed from an id.
         lag_seconds: Time from an event's place to the end of its broadcast.
         loop_lag_seconds: How late the event loop runs what is due.
@@ -132,7 +133,8 @@ class Metrics:
         )
         self.history_lost = Counter(
             "barestream_history_lost",
-            "How often a worker found another history than the one that it had followed.",
+            "How often a worker found another history than the one that it had followed, or read "
+            "that updates are lost.",
             registry=registry,
         )
         self.resumed = Counter(
