@@ -136,6 +136,10 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
             f"client {nth}": {
                 "habits": asdict(each.habits),
                 "numbers": each.numbers,
+                "gaps": [
+                    [mark.index, mark.at, gap]
+                    for mark, gap in zip(each.gap_marks, each.gaps, strict=True)
+                ],
                 "visits": [visit._asdict() for visit in each.visits],
             }
             for nth, each in enumerate(outcome.subscribers)
