@@ -33,8 +33,8 @@ class Row:
             fault; None where some had none in time.
         writers_seconds: The longest time from the choice of another primary until each publisher
             had an update accepted; None where no other was chosen.
-        readers_seconds: The same until each client whose stream was open had an event; None also
-            where no stream stayed open.
+        readers_seconds: The same until each client of busy topics whose stream was open had an
+            event; None also where no stream stayed open.
     """
 
     fault: str
