@@ -81,6 +81,13 @@ timeout = 15
 # Heartbeats to the arbiter go through memory: on a busy disk they would come late.
 worker_tmp_dir = "/dev/shm"  # noqa: S108 (Gunicorn makes the file itself, safely)
 
+# libuv looks names up in threads, by default four. Where Valkey's host is lost, and the name server
+# does not answer for its name, each attempt to connect holds one of them for some seconds, also
+# after it was given up, and the name of the next primary has to wait. A worker makes some ten
+# attempts in that time.
+if "UV_THREADPOOL_SIZE" not in os.environ:
+    raw_env = ["UV_THREADPOOL_SIZE=32"]
+
 # Only nginx can connect to a unix socket, and it overwrites these headers. Over TCP any client can
 # send them.
 forwarded_allow_ips = "" if _settings.bind else "*"
