@@ -247,6 +247,7 @@ def _row(outcome: Outcome, nth: int) -> Row:
         writers_seconds=writers_seconds(ledger.posts, nth, phase.chosen_at),
         # Those of quiet topics wait for up to two seconds for their next event.
         readers_seconds=readers_seconds(
-            [each for each in outcome.subscribers if each.habits.topics != QUIET], phase.chosen_at
+            [each for each in outcome.subscribers if not {*QUIET}.issuperset(each.habits.topics)],
+            phase.chosen_at,
         ),
     )
