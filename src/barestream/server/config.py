@@ -84,9 +84,9 @@ worker_tmp_dir = "/dev/shm"  # noqa: S108 (Gunicorn makes the file itself, safel
 # libuv looks names up in threads, by default four. Where Valkey's host is lost, and the name server
 # does not answer for its name, each attempt to connect holds one of them for some seconds, also
 # after it was given up, and the name of the next primary has to wait. A worker makes some ten
-# attempts in that time.
+# attempts in that time. More would cost many workers the room in Compose's pids_limit.
 if "UV_THREADPOOL_SIZE" not in os.environ:
-    raw_env = ["UV_THREADPOOL_SIZE=32"]
+    raw_env = ["UV_THREADPOOL_SIZE=16"]
 
 # Only nginx can connect to a unix socket, and it overwrites these headers. Over TCP any client can
 # send them.
