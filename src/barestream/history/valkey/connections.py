@@ -45,7 +45,7 @@ MOST_MOVES = 3
 
 Commands = Sequence[Sequence[bytes]]
 
-_MOVED = "another server has become the primary"
+PRIMARY_CHANGED = "another server has become the primary"
 
 
 @dataclass(slots=True, eq=False)
@@ -226,7 +226,7 @@ class Connections:
             async with dial:
                 return await self._dialed()
         except TimeoutError:
-            raise LostError(_MOVED) from None
+            raise LostError(PRIMARY_CHANGED) from None
         finally:
             self._dials.discard(dial)
 
@@ -249,7 +249,7 @@ class Connections:
     def _drop(self) -> None:
         """Fail the questions that are open, and end the making of connections."""
         for each in self._busy:
-            each.exchange.fail(LostError(_MOVED))
+            each.exchange.fail(LostError(PRIMARY_CHANGED))
         now = asyncio.get_running_loop().time()
         for dial in self._dials:
             # One that ends already cannot be ended again.

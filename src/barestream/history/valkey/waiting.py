@@ -10,7 +10,7 @@ from barestream.history.broker import WAIT_SECONDS, BrokerAwayError, Page
 from barestream.history.record import Place
 from barestream.history.valkey import codec, scripts
 from barestream.history.valkey.coding import PLAIN, Coding
-from barestream.history.valkey.connections import Connections
+from barestream.history.valkey.connections import PRIMARY_CHANGED, Connections
 from barestream.history.valkey.errors import broken
 from barestream.history.valkey.exchange import pack
 from barestream.history.valkey.pages import Pages
@@ -73,7 +73,7 @@ class Waiting:
         page = None
         try:
             if self._reign.nth != self._nth_reign:
-                raise broken(LostError("another server has become the primary"))
+                raise broken(LostError(PRIMARY_CHANGED))
             if self._is_behind:
                 page = await self._pages.read(after, most_events, most_bytes, None)
             if page is None or not page.records:
