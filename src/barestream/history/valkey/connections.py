@@ -43,6 +43,9 @@ CONNECT_SECONDS = 2.0
 # within seconds; until then the question ends with an error.
 MOST_MOVES = 3
 
+# Any node of a cluster does these, so their answers do not say where the history is.
+_WITHOUT_KEYS = (b"WAIT", b"WAITAOF")
+
 Commands = Sequence[Sequence[bytes]]
 
 PRIMARY_CHANGED = "another server has become the primary"
@@ -160,8 +163,11 @@ class Connections:
         packed = pack(*commands)
         answers = await self._asked(found, packed, len(commands))
         for _ in range(MOST_MOVES):
-            # WAIT and WAITAOF have no key, so any node does them (see copies.py).
-            of_keys = answers[:-2] if commands[-1][0] == b"WAITAOF" else answers
+            of_keys = [
+                answer
+                for command, answer in zip(commands, answers, strict=True)
+                if command[0] not in _WITHOUT_KEYS
+            ]
             if not self._server.has_moved(of_keys):
                 break
             answers = await self._asked(await self._usable(), packed, len(commands))
