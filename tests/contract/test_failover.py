@@ -108,6 +108,12 @@ async def published(broker: ValkeyBroker, data: str) -> Place:
     return Place.parse(await at_last(lambda: broker.publish(update(data))))
 
 
+def put(server: ValkeyServer, place: Place, data: str) -> None:
+    """Add an update at a place, as a server gives it whose clock is there."""
+    fields = ("v", "1", "topics", '["topic"]', "data", data)
+    server.ask("XADD", LOG, str(place)[1:], *fields)
+
+
 async def place_after_the_failover(broker: ValkeyBroker, pair: Pair, data: str) -> Place:
     """Publish to the later primary; return the place."""
     pair.promote()
@@ -307,8 +313,7 @@ def test_a_worker_whose_last_place_has_another_update_in_the_later_history_sends
                 await place_after_the_failover(broker, pair, "b")
                 place = await published(broker, "c")
                 # Both go on for long: most sentinels are on the other side of a cut.
-                fields = ("v", "1", "topics", '["topic"]', "data", "late")
-                pair.primary.ask("XADD", LOG, str(place)[1:], *fields)
+                put(pair.primary, place, "late")
                 await until(lambda: reader.events() == ["a", "late"])
                 slow.name(pair.replica)
                 await until(lambda: late._server.epoch)
@@ -347,12 +352,8 @@ def test_a_client_with_a_late_update_of_the_earlier_primary_gets_what_the_later_
                 before = await place_after_the_failover(broker, pair, "b")
                 # Another worker has not left the earlier primary yet, and has sent this.
                 late, after = Place(before.ms + 1, 5), Place(before.ms + 1, 6)
-                for server, place, data in (
-                    (pair.primary, late, "late"),
-                    (pair.replica, after, "c"),
-                ):
-                    fields = ("v", "1", "topics", '["topic"]', "data", data)
-                    server.ask("XADD", LOG, str(place)[1:], *fields)
+                put(pair.primary, late, "late")
+                put(pair.replica, after, "c")
                 await until(lambda: reader.feed.sent >= after)
                 assert await reader.gets_from(str(late)) == ["gap", "a", "b", "c"]
 
