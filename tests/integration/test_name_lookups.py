@@ -6,7 +6,7 @@ from support.servers.service import Service, wait_for
 from support.servers.valkey_server import ValkeyServer
 
 
-def test_lookups_that_hang_leave_threads_for_others() -> None:
+def test_a_worker_has_sixteen_threads_for_the_lookup_of_names() -> None:
     with ValkeyServer() as valkey:
         url = valkey.url.replace("127.0.0.1", "localhost")
         assert url != valkey.url
